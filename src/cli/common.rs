@@ -1,0 +1,96 @@
+//! Options that several commands share.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use whycam::overlay::{Colormap, Overlay, Style};
+use whycam::{Explainer, ExplainerOptions, session};
+
+#[derive(Args, Clone)]
+pub struct Common {
+    /// A built-in model (see `whycam models`) or an ONNX file
+    #[arg(long, global = true, value_name = "NAME|FILE")]
+    pub model: Option<String>,
+    /// How the map is made
+    #[arg(long, global = true, value_name = "NAME")]
+    pub method: Option<String>,
+    /// The layer that is explained: a tensor or node, a unique part of its name, or -1, -2 … from the last
+    #[arg(long, global = true, value_name = "NAME", allow_hyphen_values = true)]
+    pub layer: Option<String>,
+    /// The class that is explained
+    #[arg(long, global = true, value_name = "NAME|INDEX|top")]
+    pub class: Option<String>,
+    /// jet, turbo, viridis, inferno, magma, plasma or cividis
+    #[arg(long, global = true, value_name = "NAME", default_value = "jet")]
+    pub colormap: String,
+    /// The map's share of the picture, 0 to 1
+    #[arg(long, global = true, value_name = "A", default_value_t = Style::DEFAULT_ALPHA, value_parser = share)]
+    pub alpha: f32,
+    /// A file of class names, one a line
+    #[arg(long, global = true, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+    /// Preprocessing for an ONNX file without a manifest: imagenet, unit, symmetric or raw
+    #[arg(long, global = true, value_name = "NAME")]
+    pub preset: Option<String>,
+    /// Processor threads for inference; 0 takes as many as there are cores
+    #[arg(long, global = true, value_name = "N", default_value_t = 0)]
+    pub threads: usize,
+    /// What the model runs on
+    #[arg(long, global = true, value_name = "NAME", default_value = "auto", value_parser = ["auto", "cpu"])]
+    pub device: String,
+    /// Say nothing but errors
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Say which runtime, model and layer are used
+    #[arg(long, short, global = true)]
+    pub verbose: bool,
+}
+
+fn share(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
+        _ => Err("give a number from 0 to 1".into()),
+    }
+}
+
+impl Common {
+    pub fn explainer_options(&self) -> ExplainerOptions {
+        ExplainerOptions {
+            model: self.model.clone(),
+            layer: self.layer.clone(),
+            method: self.method.clone(),
+            class: self.class.clone(),
+            labels: self.labels.clone(),
+            preset: self.preset.clone(),
+            threads: self.threads,
+        }
+    }
+
+    /// The explainer asked for, its runtime named on standard error as far as wanted.
+    pub fn explainer(&self) -> Result<Explainer> {
+        self.tell_runtime()?;
+        let explainer = Explainer::new(&self.explainer_options())?;
+        if self.verbose {
+            let facts = explainer.facts();
+            eprintln!("whycam: model {}, layer {}, method {}", facts.model, facts.layer, facts.method);
+        }
+        Ok(explainer)
+    }
+
+    pub fn tell_runtime(&self) -> Result<()> {
+        let runtime = session::runtime()?;
+        if let Some(slower) = runtime.slower.as_ref().filter(|_| !self.quiet) {
+            eprintln!("whycam: {slower}");
+        }
+        if self.verbose {
+            eprintln!("whycam: runtime {}", runtime.name);
+        }
+        Ok(())
+    }
+
+    pub fn overlay(&self) -> Result<Overlay> {
+        let style = Style { colormap: Colormap::named(&self.colormap)?, alpha: self.alpha };
+        Ok(Overlay::new(style)?)
+    }
+}

@@ -1,0 +1,62 @@
+//! `whycam demo`
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use whycam::pipeline::Policy;
+use whycam::source::PatternSource;
+
+use super::live::{View, window};
+use super::run::Run;
+use super::{Common, Status};
+
+/// Explain drawn flowers that sway and change kind: no camera, no files.
+///
+/// In a window where there is a display, else into a film that it names.
+#[derive(Args)]
+pub struct Demo {
+    #[command(flatten)]
+    view: View,
+}
+
+const WIDTH: u32 = 640;
+const HEIGHT: u32 = 480;
+/// Each of the five kinds once.
+const FILM_FRAMES: u64 = 450;
+
+impl Demo {
+    pub fn run(mut self, common: &Common) -> Result<Status> {
+        let window = if self.view.headless { None } else { window(WIDTH, HEIGHT).ok() };
+        let shown = window.is_some();
+        if !shown {
+            self.view.frames = self.view.frames.or(self.view.seconds.is_none().then_some(FILM_FRAMES));
+            if !self.view.headless && self.view.record.is_none() {
+                let film = free_name();
+                if !common.quiet {
+                    eprintln!("whycam: no display; the demo goes into {}", film.display());
+                }
+                self.view.record = Some(film);
+            }
+        }
+        let mut sinks = self.view.files()?;
+        sinks.extend(window);
+        let policy = if shown { Policy::Newest } else { Policy::Block };
+        Run {
+            common,
+            open: Box::new(move || Ok(Box::new(PatternSource::new(WIDTH, HEIGHT, shown)?))),
+            sinks,
+            options: self.view.limits(policy),
+            pictures: shown || self.view.record.is_some(),
+            progress: false,
+        }
+        .run()
+    }
+}
+
+/// `whycam-demo.mp4`, or with a number where that is taken.
+fn free_name() -> PathBuf {
+    let numbered = (2..).map(|number| PathBuf::from(format!("whycam-demo-{number}.mp4")));
+    let mut names = std::iter::once(PathBuf::from("whycam-demo.mp4")).chain(numbered);
+    names.find(|name| !Path::exists(name)).unwrap_or_default()
+}

@@ -1,0 +1,83 @@
+//! `whycam inspect`
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::json;
+use whycam::grad::{RULES, list_candidates};
+use whycam::{Analysis, ExplainerOptions, analyse};
+
+use super::{Common, Status};
+
+/// Show a model's input, classes and layers that can be explained
+#[derive(Args)]
+pub struct Inspect {
+    /// A built-in model or an ONNX file
+    #[arg(value_name = "MODEL")]
+    name: Option<String>,
+    /// As one JSON object on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+impl Inspect {
+    pub fn run(self, common: &Common) -> Result<Status> {
+        common.tell_runtime()?;
+        let model = self.name.or_else(|| common.model.clone());
+        let analysis = analyse(&ExplainerOptions { model, ..common.explainer_options() })?;
+        if self.json { print_json(&analysis) } else { print_table(&analysis) }
+        Ok(Status::Done)
+    }
+}
+
+/// The model's ops, each once, with whether it has a rule.
+fn ops(analysis: &Analysis) -> Vec<(String, bool)> {
+    let mut ops: Vec<String> = analysis.model.graph().node.iter().map(|n| n.op().to_owned()).collect();
+    ops.sort();
+    ops.dedup();
+    ops.into_iter().map(|op| (op.clone(), RULES.iter().any(|(known, _)| *known == op))).collect()
+}
+
+fn print_json(analysis: &Analysis) {
+    let candidates = list_candidates(&analysis.model, &analysis.shapes, &analysis.head);
+    let candidates: Vec<_> = candidates
+        .iter()
+        .map(|c| {
+            let default = c.tensor == analysis.target.layer.tensor;
+            json!({ "tensor": c.tensor, "node": c.node, "op": c.op, "shape": c.shape, "default": default })
+        })
+        .collect();
+    let (with, without): (Vec<_>, Vec<_>) = ops(analysis).into_iter().partition(|(_, rule)| *rule);
+    let names = |ops: Vec<(String, bool)>| ops.into_iter().map(|(op, _)| op).collect::<Vec<_>>();
+    let object = json!({
+        "model": analysis.manifest.name,
+        "inputs": [{ "name": analysis.input, "shape": analysis.shapes[&analysis.input] }],
+        "logits": analysis.head.logits,
+        "classes": analysis.head.classes,
+        "labels": analysis.manifest.labels,
+        "layer": analysis.target.layer.tensor,
+        "reason": analysis.target.reason,
+        "candidates": candidates,
+        "ops_with_rule": names(with),
+        "ops_without_rule": names(without),
+    });
+    println!("{object}");
+}
+
+fn print_table(analysis: &Analysis) {
+    let manifest = &analysis.manifest;
+    println!("model    {}  {}", manifest.name, manifest.description);
+    println!("input    {} {:?}", analysis.input, analysis.shapes[&analysis.input]);
+    println!("logits   {} ({} classes)", analysis.head.logits, analysis.head.classes);
+    if !manifest.labels.is_empty() {
+        println!("labels   {}", manifest.labels.join(", "));
+    }
+    println!("\nlayers that can be explained, first to last; * is the default: {}", analysis.target.reason);
+    for candidate in list_candidates(&analysis.model, &analysis.shapes, &analysis.head) {
+        let mark = if candidate.tensor == analysis.target.layer.tensor { '*' } else { ' ' };
+        println!("{mark} {:<20} {:<20} {:?}", candidate.op, candidate.tensor, &candidate.shape[1..]);
+    }
+    let without: Vec<String> = ops(analysis).into_iter().filter(|(_, rule)| !rule).map(|(op, _)| op).collect();
+    if !without.is_empty() {
+        println!("\nops without a gradient rule: {}", without.join(", "));
+    }
+}

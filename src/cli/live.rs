@@ -1,0 +1,107 @@
+//! `whycam live`
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use whycam::pipeline::{Options, Policy};
+use whycam::sink::{JsonSink, Place, ResultsSink, Sink};
+
+use super::run::Run;
+use super::{Common, Status};
+
+/// Explain what a camera sees, in a window. Esc or Q ends it.
+#[derive(Args, Default)]
+pub struct Live {
+    /// The camera: its number, its device path or a part of its name
+    #[arg(long, value_name = "N|NAME")]
+    camera: Option<String>,
+    #[command(flatten)]
+    view: View,
+}
+
+/// What `live` and `demo` share.
+#[derive(Args, Default)]
+pub struct View {
+    /// Write the explained pictures to a film
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// One JSON object a frame, to a file or - for standard output
+    #[arg(long, value_name = "FILE|-")]
+    pub json: Option<PathBuf>,
+    /// Open no window
+    #[arg(long)]
+    pub headless: bool,
+    /// End after so many explained frames
+    #[arg(long, value_name = "N")]
+    pub frames: Option<u64>,
+    /// End after so many seconds
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    pub seconds: Option<Duration>,
+    /// Overwrite what is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let duration = text.parse::<f64>().ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
+    duration.ok_or_else(|| "give a number of seconds, like 10 or 2.5".into())
+}
+
+impl View {
+    /// The sinks that write files.
+    pub fn files(&self) -> Result<Vec<Box<dyn Sink>>> {
+        let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+        if let Some(path) = &self.record {
+            sinks.push(Box::new(ResultsSink::new(Place::File(path.clone()), self.force)?));
+        }
+        if let Some(path) = &self.json {
+            sinks.push(Box::new(JsonSink::new(path, false, self.force)?));
+        }
+        Ok(sinks)
+    }
+
+    pub fn limits(&self, policy: Policy) -> Options {
+        Options { policy, frames: self.frames, duration: self.seconds }
+    }
+}
+
+/// A window for pictures of about this size.
+#[cfg(feature = "window")]
+pub fn window(width: u32, height: u32) -> whycam::Result<Box<dyn Sink>> {
+    Ok(Box::new(whycam::sink::WindowSink::open(width, height)?))
+}
+
+#[cfg(not(feature = "window"))]
+pub fn window(_: u32, _: u32) -> whycam::Result<Box<dyn Sink>> {
+    Err(whycam::Error::Window("this build of whycam has none (feature `window`); use --headless".into()))
+}
+
+impl Live {
+    #[cfg(feature = "camera")]
+    pub fn run(self, common: &Common) -> Result<Status> {
+        use whycam::source::camera::{CameraSource, find_camera};
+
+        let camera = find_camera(self.camera.as_deref())?;
+        let mut sinks = self.view.files()?;
+        let pictures = self.view.record.is_some() || !self.view.headless;
+        if !self.view.headless {
+            sinks.push(window(640, 480)?);
+        }
+        Run {
+            common,
+            open: Box::new(move || Ok(Box::new(CameraSource::open(camera)?))),
+            sinks,
+            options: self.view.limits(Policy::Newest),
+            pictures,
+            progress: false,
+        }
+        .run()
+    }
+
+    #[cfg(not(feature = "camera"))]
+    pub fn run(self, _: &Common) -> Result<Status> {
+        anyhow::bail!("this build of whycam reads no cameras (feature `camera`); try `whycam demo`")
+    }
+}

@@ -1,0 +1,97 @@
+//! The command line, one file a command.
+
+mod cameras;
+mod common;
+mod demo;
+mod explain;
+mod inspect;
+mod live;
+mod models;
+mod prepare;
+mod run;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+pub use common::Common;
+
+/// Shows why an image classifier says what it says: Grad-CAM for any ONNX model, on pictures,
+/// films and live video.
+///
+/// Without a command it shows the first camera.
+#[derive(Parser)]
+#[command(name = "whycam", version, max_term_width = 100, args_conflicts_with_subcommands = false)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Explain what a camera sees, in a window
+    Live(live::Live),
+    /// Explain drawn flowers: no camera, no files
+    Demo(demo::Demo),
+    /// Explain pictures, folders, GIFs, films and streams
+    Explain(explain::Explain),
+    /// Show a model's input, classes and layers that can be explained
+    Inspect(inspect::Inspect),
+    /// Write a model that explains itself in any ONNX runtime
+    Prepare(prepare::Prepare),
+    /// List the cameras
+    Cameras,
+    /// List the built-in models
+    Models,
+}
+
+/// What the program ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    Done,
+    Failed,
+    /// A name on the command line that nothing answers to.
+    Usage,
+    Interrupted,
+}
+
+impl Status {
+    pub fn of(error: &anyhow::Error) -> Self {
+        match error.downcast_ref::<whycam::Error>() {
+            Some(whycam::Error::Unknown { .. }) => Self::Usage,
+            _ => Self::Failed,
+        }
+    }
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> Self {
+        Self::from(match status {
+            Status::Done => 0,
+            Status::Failed => 1,
+            Status::Usage => 2,
+            Status::Interrupted => 130,
+        })
+    }
+}
+
+impl Arguments {
+    /// # Errors
+    /// The work failed; the error says of what.
+    pub fn run(self) -> Result<Status> {
+        let common = &self.common;
+        match self.command {
+            None => live::Live::default().run(common),
+            Some(Command::Live(live)) => live.run(common),
+            Some(Command::Demo(demo)) => demo.run(common),
+            Some(Command::Explain(explain)) => explain.run(common),
+            Some(Command::Inspect(inspect)) => inspect.run(common),
+            Some(Command::Prepare(prepare)) => prepare.run(common),
+            Some(Command::Cameras) => cameras::run(),
+            Some(Command::Models) => models::run(),
+        }
+    }
+}

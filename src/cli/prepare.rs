@@ -1,0 +1,40 @@
+//! `whycam prepare`
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use whycam::{Error, ExplainerOptions, analyse};
+
+use super::{Common, Status};
+
+/// Write a model that explains itself in any ONNX runtime: beside its own outputs it gives
+/// `logits`, `activations` and `gradients`, for the class that the input `class_index` names
+#[derive(Args)]
+pub struct Prepare {
+    /// A built-in model or an ONNX file
+    #[arg(value_name = "MODEL")]
+    name: String,
+    #[arg(short, long, value_name = "OUT.onnx")]
+    output: PathBuf,
+    /// Overwrite what is there
+    #[arg(long)]
+    force: bool,
+}
+
+impl Prepare {
+    pub fn run(self, common: &Common) -> Result<Status> {
+        common.tell_runtime()?;
+        if self.output.exists() && !self.force {
+            return Err(Error::output(&self.output, "it exists already; --force overwrites it").into());
+        }
+        let options = ExplainerOptions { model: Some(self.name), ..common.explainer_options() };
+        let mut analysis = analyse(&options)?;
+        analysis.explain()?;
+        std::fs::write(&self.output, analysis.model.to_bytes()).map_err(|e| Error::writing(&self.output, &e))?;
+        if !common.quiet {
+            eprintln!("whycam: {} explains {}", self.output.display(), analysis.target.layer.tensor);
+        }
+        Ok(Status::Done)
+    }
+}

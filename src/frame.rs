@@ -1,0 +1,69 @@
+//! What flows from a source to a sink.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use image::RgbImage;
+
+/// A moment as whole ticks of a time base, so that a film keeps its exact times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Time {
+    pub ticks: i64,
+    pub base: TimeBase,
+}
+
+/// Seconds a tick, as a fraction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeBase {
+    pub numerator: i32,
+    pub denominator: i32,
+}
+
+impl TimeBase {
+    pub const MICROSECONDS: Self = Self { numerator: 1, denominator: 1_000_000 };
+    pub const MILLISECONDS: Self = Self { numerator: 1, denominator: 1_000 };
+}
+
+impl Time {
+    pub const START: Self = Self { ticks: 0, base: TimeBase::MICROSECONDS };
+
+    pub fn as_us(self) -> i64 {
+        let ticks = i128::from(self.ticks) * i128::from(self.base.numerator) * 1_000_000;
+        let denominator = i128::from(self.base.denominator.max(1));
+        i64::try_from((ticks * 2 + denominator).div_euclid(denominator * 2)).unwrap_or(i64::MAX)
+    }
+}
+
+/// What kind of thing a frame comes from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum MediumKind {
+    Still,
+    Animation,
+    Film { frame_rate: (i32, i32), sample_aspect: (i32, i32) },
+    /// A camera, a stream or the drawn flowers: something without an end.
+    Live,
+}
+
+/// What frames come from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Medium {
+    /// What messages and JSON lines call it.
+    pub name: String,
+    /// Its file, where it has one.
+    pub path: Option<PathBuf>,
+    pub kind: MediumKind,
+    /// Of every picture, in pixels.
+    pub width: u32,
+    pub height: u32,
+    pub time_base: TimeBase,
+}
+
+/// One picture of a medium.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    pub medium: Arc<Medium>,
+    /// Counted from 0 in its medium.
+    pub index: u64,
+    pub time: Time,
+    pub picture: RgbImage,
+}

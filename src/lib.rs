@@ -1,0 +1,34 @@
+//! whycam shows why an image classifier says what it says: Grad-CAM for any ONNX model, on
+//! pictures, films and live video.
+//!
+//! ONNX has no gradients, so whycam writes them: [`grad::differentiate`] appends the backward pass
+//! to the model as ordinary ONNX nodes, and one run gives logits, activations and gradients.
+//!
+//! ```no_run
+//! use whycam::{Explainer, ExplainerOptions};
+//!
+//! let mut explainer = Explainer::new(&ExplainerOptions::default())?;
+//! let picture = image::open("flower.jpg").unwrap().to_rgb8();
+//! let explanation = explainer.explain(&picture)?;
+//! println!("{} {:?}", explainer.facts().label(explanation.class_index), explanation.map.values);
+//! # Ok::<(), whycam::Error>(())
+//! ```
+
+pub mod cam;
+mod frame;
+mod error;
+mod explainer;
+pub mod grad;
+pub mod manifest;
+pub mod models;
+pub mod onnx;
+pub mod overlay;
+pub mod pipeline;
+pub mod preprocess;
+pub mod session;
+pub mod sink;
+pub mod source;
+
+pub use error::{Error, Result};
+pub use frame::{Frame, Medium, MediumKind, Time, TimeBase};
+pub use explainer::{Analysis, Explainer, ExplainerOptions, Explanation, Facts, Ranked, analyse};

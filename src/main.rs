@@ -1,0 +1,18 @@
+//! The program: reads the command line, does the work, reports once what went wrong.
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let arguments = cli::Arguments::parse();
+    match arguments.run() {
+        Ok(status) => status.into(),
+        Err(error) => {
+            eprintln!("whycam: {error:#}");
+            cli::Status::of(&error).into()
+        }
+    }
+}

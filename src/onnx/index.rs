@@ -1,0 +1,70 @@
+//! Who makes a tensor and who takes it.
+
+use std::collections::{HashMap, HashSet};
+
+use super::proto::{Graph, Node, Tensor};
+
+/// A view of a graph by tensor names. Nodes are named by their place in `Graph::node`, which
+/// ONNX keeps in topological order.
+pub struct GraphIndex<'g> {
+    pub graph: &'g Graph,
+    producers: HashMap<&'g str, usize>,
+    initializers: HashMap<&'g str, &'g Tensor>,
+}
+
+impl<'g> GraphIndex<'g> {
+    pub fn new(graph: &'g Graph) -> Self {
+        let mut producers = HashMap::new();
+        for (place, node) in graph.node.iter().enumerate() {
+            for output in node.output.iter().filter(|o| !o.is_empty()) {
+                producers.insert(output.as_str(), place);
+            }
+        }
+        let initializers = graph.initializer.iter().map(|t| (t.name(), t)).collect();
+        Self { graph, producers, initializers }
+    }
+
+    /// The place of the node that makes `tensor`, or `None` for an input or initializer.
+    pub fn producer(&self, tensor: &str) -> Option<usize> {
+        self.producers.get(tensor).copied()
+    }
+
+    pub fn producer_node(&self, tensor: &str) -> Option<&'g Node> {
+        self.producer(tensor).map(|place| &self.graph.node[place])
+    }
+
+    /// The value of an initializer or of a Constant node.
+    pub fn constant(&self, tensor: &str) -> Option<&'g Tensor> {
+        if let Some(value) = self.initializers.get(tensor) {
+            return Some(value);
+        }
+        let node = self.producer_node(tensor).filter(|n| n.op() == "Constant")?;
+        node.attribute("value")?.t.as_ref()
+    }
+
+    /// The places of all nodes that `tensor` depends on.
+    pub fn ancestors(&self, tensor: &str) -> HashSet<usize> {
+        let mut found = HashSet::new();
+        let mut open: Vec<usize> = self.producer(tensor).into_iter().collect();
+        while let Some(place) = open.pop() {
+            if found.insert(place) {
+                open.extend(self.graph.node[place].input.iter().filter_map(|i| self.producer(i)));
+            }
+        }
+        found
+    }
+
+    /// All tensors that depend on `tensor`, itself included.
+    pub fn dependents(&self, tensor: &str) -> HashSet<&'g str> {
+        let mut found = HashSet::new();
+        for (place, node) in self.graph.node.iter().enumerate() {
+            if self.producer(tensor) == Some(place) {
+                found.extend(node.output.iter().filter(|o| *o == tensor).map(String::as_str));
+            } else if node.input.iter().any(|i| i == tensor || found.contains(i.as_str())) {
+                found.extend(node.output.iter().filter(|o| !o.is_empty()).map(String::as_str));
+            }
+        }
+        found.extend(self.graph.input.iter().map(|i| i.name()).filter(|name| *name == tensor));
+        found
+    }
+}

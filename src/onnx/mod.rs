@@ -1,0 +1,11 @@
+//! Reading, looking through and writing ONNX models.
+
+mod access;
+mod index;
+mod model;
+pub mod proto;
+mod upgrade;
+
+pub use access::DataType;
+pub use index::GraphIndex;
+pub use model::{OnnxModel, WORKING_OPSET};

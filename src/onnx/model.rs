@@ -1,0 +1,166 @@
+//! A model file in memory.
+
+use std::path::{Component, Path};
+
+use prost::Message;
+use prost::bytes::Bytes;
+
+use super::proto::{Graph, Model, StringStringEntry, Tensor};
+use super::upgrade;
+use crate::error::{Error, Result};
+
+/// The operator set that nodes made by this crate are written in. Older models are brought up
+/// to it on reading; newer ones keep theirs, in which these nodes mean the same.
+pub const WORKING_OPSET: i64 = 18;
+const OLDEST_OPSET: i64 = 13;
+/// The IR version that goes with [`WORKING_OPSET`].
+const WORKING_IR: i64 = 8;
+
+/// `TensorProto.DataLocation.EXTERNAL`.
+const EXTERNAL: i32 = 1;
+
+/// A whole ONNX model: one graph of the standard operator set, its weights in memory.
+#[derive(Clone)]
+pub struct OnnxModel {
+    /// What messages call the model.
+    pub name: String,
+    proto: Model,
+}
+
+impl OnnxModel {
+    /// Reads a model file and the weights that lie beside it.
+    ///
+    /// # Errors
+    /// The file is absent, no ONNX model, of too old an operator set, or points to weights that
+    /// are absent, too short or outside its folder.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|e| Error::reading(path, &e))?;
+        let name = path.display().to_string();
+        Self::parse(&name, bytes.into(), path.parent())
+    }
+
+    /// A model from the bytes of its file. `name` is what messages call it.
+    ///
+    /// # Errors
+    /// As [`OnnxModel::read`]; weights in other files are an error here.
+    pub fn from_bytes(name: &str, bytes: impl Into<Bytes>) -> Result<Self> {
+        Self::parse(name, bytes.into(), None)
+    }
+
+    /// A model around a graph in the [`WORKING_OPSET`].
+    pub fn from_graph(name: &str, graph: Graph) -> Self {
+        let opset = super::proto::OperatorSetId { domain: None, version: Some(WORKING_OPSET) };
+        let proto = Model {
+            ir_version: Some(WORKING_IR),
+            opset_import: vec![opset],
+            graph: Some(graph),
+            ..Model::default()
+        };
+        Self { name: name.to_owned(), proto }
+    }
+
+    fn parse(name: &str, bytes: Bytes, folder: Option<&Path>) -> Result<Self> {
+        let mut proto = Model::decode(bytes)
+            .map_err(|e| Error::model(name, format!("not an ONNX model ({e}); export it as ONNX first")))?;
+        let Some(graph) = proto.graph.as_mut().filter(|g| !g.node.is_empty()) else {
+            return Err(Error::model(name, "not an ONNX model (it has no graph); export it as ONNX first"));
+        };
+        for tensor in &mut graph.initializer {
+            if tensor.data_location() == EXTERNAL {
+                load_external(tensor, folder).map_err(|problem| Error::model(name, problem))?;
+            }
+        }
+        let mut model = Self { name: name.to_owned(), proto };
+        let opset = model.opset();
+        if opset < OLDEST_OPSET {
+            let mend = format!("export it again with opset_version={WORKING_OPSET}");
+            return Err(model.error(format!("its operator set is {opset}, before {OLDEST_OPSET}; {mend}")));
+        }
+        if opset < WORKING_OPSET {
+            upgrade::to_working_opset(model.graph_mut());
+            model.set_opset(WORKING_OPSET);
+        }
+        Ok(model)
+    }
+
+    /// The bytes of a model file.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.proto.encode_to_vec()
+    }
+
+    pub fn graph(&self) -> &Graph {
+        const EMPTY: &Graph = &Graph {
+            node: Vec::new(),
+            name: None,
+            initializer: Vec::new(),
+            sparse_initializer: Vec::new(),
+            doc_string: None,
+            input: Vec::new(),
+            output: Vec::new(),
+            value_info: Vec::new(),
+            quantization_annotation: Vec::new(),
+            metadata_props: Vec::new(),
+        };
+        self.proto.graph.as_ref().unwrap_or(EMPTY)
+    }
+
+    pub fn graph_mut(&mut self) -> &mut Graph {
+        self.proto.graph.get_or_insert_default()
+    }
+
+    /// The version of the standard operator set.
+    pub fn opset(&self) -> i64 {
+        let standard = |domain: &str| matches!(domain, "" | "ai.onnx");
+        self.proto.opset_import.iter().find(|o| standard(o.domain())).map_or(0, |o| o.version())
+    }
+
+    fn set_opset(&mut self, version: i64) {
+        for opset in &mut self.proto.opset_import {
+            if matches!(opset.domain(), "" | "ai.onnx") {
+                opset.version = Some(version);
+            }
+        }
+        self.proto.ir_version = Some(self.proto.ir_version().max(WORKING_IR));
+    }
+
+    /// A value of the model's own metadata.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.proto.metadata_props.iter().find(|p| p.key() == key).map(|p| p.value())
+    }
+
+    pub fn set_metadata(&mut self, key: &str, value: impl Into<String>) {
+        self.proto.metadata_props.retain(|p| p.key() != key);
+        self.proto
+            .metadata_props
+            .push(StringStringEntry { key: Some(key.to_owned()), value: Some(value.into()) });
+    }
+
+    /// An error that names this model.
+    pub fn error(&self, problem: impl ToString) -> Error {
+        Error::model(&self.name, problem)
+    }
+}
+
+/// Brings a tensor's value in from the file that it names.
+fn load_external(tensor: &mut Tensor, folder: Option<&Path>) -> Result<(), String> {
+    let entry = |key: &str| tensor.external_data.iter().find(|e| e.key() == key).map(|e| e.value());
+    let number = |key: &str| match entry(key) {
+        None => Ok(None),
+        Some(text) => text.parse::<usize>().map(Some).map_err(|_| format!("the {key} '{text}' of its weights is no number")),
+    };
+    let location = entry("location").ok_or("it names no file for its weights")?;
+    let folder = folder.ok_or_else(|| format!("its weights lie in another file ({location}); embed them"))?;
+    let inside = Path::new(location).components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
+    if !inside {
+        return Err(format!("its weights '{location}' lie outside its folder; move them beside it"));
+    }
+    let bytes = std::fs::read(folder.join(location)).map_err(|e| format!("its weights {location}: {e}"))?;
+    let start = number("offset")?.unwrap_or(0);
+    let length = number("length")?.unwrap_or(bytes.len().saturating_sub(start));
+    let end = start.checked_add(length).filter(|end| *end <= bytes.len());
+    let end = end.ok_or_else(|| format!("its weights {location} are cut short; fetch the file again"))?;
+    tensor.raw_data = Some(Bytes::from(bytes).slice(start..end));
+    tensor.external_data.clear();
+    tensor.data_location = None;
+    Ok(())
+}

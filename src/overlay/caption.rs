@@ -1,0 +1,69 @@
+//! Text on a picture.
+
+use ab_glyph::{Font, FontRef, PxScale, ScaleFont, point};
+use image::RgbImage;
+
+use crate::error::{Error, Result};
+
+/// A line of text on a dark plate in the lower left corner, its size in proportion to the picture.
+pub struct Caption {
+    font: FontRef<'static>,
+}
+
+impl Caption {
+    /// The text's share of the picture's shorter side.
+    const HEIGHT: f32 = 0.075;
+    const SMALLEST_PX: f32 = 13.0;
+    /// What the plate leaves of the picture below it.
+    const PLATE: u32 = 90;
+
+    /// # Errors
+    /// The embedded font is damaged.
+    pub fn new() -> Result<Self> {
+        let font = FontRef::try_from_slice(epaint_default_fonts::HACK_REGULAR);
+        Ok(Self { font: font.map_err(|_| Error::input("embedded font", "damaged; build whycam again"))? })
+    }
+
+    pub fn draw(&self, picture: &mut RgbImage, text: &str) {
+        let (width, height) = picture.dimensions();
+        let mut scale = (Self::HEIGHT * width.min(height) as f32).max(Self::SMALLEST_PX);
+        let room = width as f32 - scale;
+        let length = self.length(text, scale);
+        if length > room && room > 0.0 {
+            scale = (scale * room / length).max(Self::SMALLEST_PX);
+        }
+        let font = self.font.as_scaled(PxScale::from(scale));
+        let margin = scale * 0.35;
+        let plate_height = (font.height() + margin) as u32;
+        let plate_width = (self.length(text, scale) + 2.0 * margin) as u32;
+        let top = height.saturating_sub(plate_height);
+        for y in top..height {
+            for x in 0..plate_width.min(width) {
+                let pixel = picture.get_pixel_mut(x, y);
+                pixel.0 = pixel.0.map(|channel| (u32::from(channel) * Self::PLATE >> 8) as u8);
+            }
+        }
+        let baseline = top as f32 + margin / 2.0 + font.ascent();
+        let mut x = margin;
+        for character in text.chars() {
+            let glyph = font.glyph_id(character);
+            let placed = glyph.with_scale_and_position(PxScale::from(scale), point(x, baseline));
+            x += font.h_advance(glyph);
+            let Some(outline) = self.font.outline_glyph(placed) else { continue };
+            let corner = outline.px_bounds().min;
+            outline.draw(|dx, dy, coverage| {
+                let (px, py) = (corner.x + dx as f32, corner.y + dy as f32);
+                if px < 0.0 || py < 0.0 || px >= width as f32 || py >= height as f32 {
+                    return;
+                }
+                let pixel = picture.get_pixel_mut(px as u32, py as u32);
+                pixel.0 = pixel.0.map(|channel| (f32::from(channel) * (1.0 - coverage) + 255.0 * coverage) as u8);
+            });
+        }
+    }
+
+    fn length(&self, text: &str, scale: f32) -> f32 {
+        let font = self.font.as_scaled(PxScale::from(scale));
+        text.chars().map(|c| font.h_advance(font.glyph_id(c))).sum()
+    }
+}

@@ -1,0 +1,117 @@
+//! From a picture to the model's input, and the way back for the map.
+
+use fast_image_resize::images::Image;
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use image::RgbImage;
+use ndarray::{Array4, ArrayViewD};
+
+use crate::error::{Error, Result};
+use crate::manifest::{Colour, Fit, InputSpec, Layout};
+
+/// The part of a frame that the model's input covers, in pixels of the frame. It reaches beyond
+/// the frame where the input is letterboxed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Region {
+    pub x: f64,
+    pub y: f64,
+    pub width: f64,
+    pub height: f64,
+}
+
+impl Region {
+    pub fn of(spec: &InputSpec, width: u32, height: u32) -> Self {
+        let (width, height) = (f64::from(width), f64::from(height));
+        let (input_width, input_height) = (spec.width as f64, spec.height as f64);
+        let scale = match spec.fit {
+            Fit::Stretch => return Self { x: 0.0, y: 0.0, width, height },
+            Fit::Crop => (width / input_width).min(height / input_height) * f64::from(spec.crop),
+            Fit::Letterbox => (width / input_width).max(height / input_height),
+        };
+        let (covered_width, covered_height) = (input_width * scale, input_height * scale);
+        Self {
+            x: (width - covered_width) / 2.0,
+            y: (height - covered_height) / 2.0,
+            width: covered_width,
+            height: covered_height,
+        }
+    }
+
+    /// The part of the input that the frame fills: x, y, width, height as shares of the input.
+    pub fn filled(&self, width: u32, height: u32) -> [f64; 4] {
+        let left = (-self.x / self.width).max(0.0);
+        let top = (-self.y / self.height).max(0.0);
+        let right = ((f64::from(width) - self.x) / self.width).min(1.0);
+        let bottom = ((f64::from(height) - self.y) / self.height).min(1.0);
+        [left, top, right - left, bottom - top]
+    }
+}
+
+/// Turns pictures into the model's input; its buffers are used again for each.
+pub struct Preprocessor {
+    spec: InputSpec,
+    resizer: Resizer,
+    resized: RgbImage,
+    tensor: Array4<f32>,
+}
+
+impl Preprocessor {
+    pub fn new(spec: InputSpec) -> Self {
+        let (w, h) = (spec.width, spec.height);
+        let tensor = match spec.layout {
+            Layout::ChannelsFirst => Array4::zeros((1, 3, h, w)),
+            Layout::ChannelsLast => Array4::zeros((1, h, w, 3)),
+        };
+        Self { spec, resizer: Resizer::new(), resized: RgbImage::new(w as u32, h as u32), tensor }
+    }
+
+    pub fn spec(&self) -> &InputSpec {
+        &self.spec
+    }
+
+    /// The input for a picture, `[1,3,h,w]` or `[1,h,w,3]`, resized bilinearly (antialiased), and
+    /// the part of the picture that it covers.
+    ///
+    /// # Errors
+    /// The picture is empty.
+    pub fn run(&mut self, picture: &RgbImage) -> Result<(ArrayViewD<'_, f32>, Region)> {
+        let (width, height) = picture.dimensions();
+        let region = Region::of(&self.spec, width, height);
+        self.resize(picture, &region).map_err(|e| {
+            Error::input("picture", format!("cannot resize {width}x{height} to the model's input: {e}"))
+        })?;
+        let InputSpec { scale, mean, std, colour, layout, .. } = self.spec;
+        for (x, y, pixel) in self.resized.enumerate_pixels() {
+            for channel in 0..3 {
+                let from = if colour == Colour::Rgb { channel } else { 2 - channel };
+                let value = (f32::from(pixel.0[from]) * scale - mean[channel]) / std[channel];
+                let place = match layout {
+                    Layout::ChannelsFirst => [0, channel, y as usize, x as usize],
+                    Layout::ChannelsLast => [0, y as usize, x as usize, channel],
+                };
+                self.tensor[place] = value;
+            }
+        }
+        Ok((self.tensor.view().into_dyn(), region))
+    }
+
+    fn resize(&mut self, picture: &RgbImage, region: &Region) -> Result<(), fast_image_resize::ResizeError> {
+        let (width, height) = picture.dimensions();
+        let bilinear = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+        if self.spec.fit != Fit::Letterbox {
+            let options = bilinear.crop(region.x, region.y, region.width, region.height);
+            return self.resizer.resize(picture, &mut self.resized, &options);
+        }
+        let [left, top, share_width, share_height] = region.filled(width, height);
+        let pixels = |share: f64, side: usize| (share * side as f64).round() as u32;
+        let fit_width = pixels(share_width, self.spec.width).max(1);
+        let fit_height = pixels(share_height, self.spec.height).max(1);
+        let mut fitted = Image::new(fit_width, fit_height, PixelType::U8x3);
+        self.resizer.resize(picture, &mut fitted, &bilinear)?;
+        self.resized.fill(0);
+        if let Some(fitted) = RgbImage::from_raw(fit_width, fit_height, fitted.into_vec()) {
+            let (x, y) = (pixels(left, self.spec.width), pixels(top, self.spec.height));
+            image::imageops::replace(&mut self.resized, &fitted, x.into(), y.into());
+        }
+        Ok(())
+    }
+}

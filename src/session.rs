@@ -1,0 +1,227 @@
+//! Running a model. The only file that names the inference runtime.
+//!
+//! ONNX Runtime's library is looked for in `ORT_DYLIB_PATH`, beside the executable, in the user's
+//! data folder (`$XDG_DATA_HOME/whycam`), and in the system's library path. Where there is none,
+//! the embedded tract runs.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use ndarray::{ArrayViewD, CowArray, IxDyn};
+use ort::environment::Environment;
+use ort::session::builder::GraphOptimizationLevel;
+use ort::session::{SessionInputValue, SessionOutputs};
+use ort::value::TensorRef;
+
+use crate::error::{Error, Result};
+use crate::grad::Shapes;
+use crate::onnx::OnnxModel;
+use crate::onnx::proto::ValueInfo;
+
+const LIBRARY: &str = if cfg!(target_os = "macos") {
+    "libonnxruntime.dylib"
+} else if cfg!(windows) {
+    "onnxruntime.dll"
+} else {
+    "libonnxruntime.so"
+};
+
+/// Which runtime this process uses. It is chosen once, by the first session.
+#[derive(Debug)]
+pub struct Runtime {
+    /// For messages: its name, and where it was found.
+    pub name: String,
+    /// Why ONNX Runtime is not used, and how to get it.
+    pub slower: Option<String>,
+    onnx_runtime: bool,
+    environment: Environment,
+}
+
+/// The runtime of this process.
+///
+/// # Errors
+/// There is none: no library, and this build has no tract.
+pub fn runtime() -> Result<&'static Runtime> {
+    static RUNTIME: OnceLock<Result<Runtime, String>> = OnceLock::new();
+    RUNTIME
+        .get_or_init(find_runtime)
+        .as_ref()
+        .map_err(|problem| Error::Runtime { runtime: "ONNX Runtime".into(), problem: problem.clone() })
+}
+
+fn find_runtime() -> Result<Runtime, String> {
+    let mut problem = String::from("its library was not found");
+    for path in library_places() {
+        match ort::init_from(&path) {
+            Ok(builder) => {
+                let environment = builder.with_telemetry(false).build().map_err(|e| e.to_string())?;
+                let name = format!("ONNX Runtime ({})", path.display());
+                return Ok(Runtime { name, slower: None, onnx_runtime: true, environment });
+            }
+            Err(e) => problem = e.to_string(),
+        }
+    }
+    embedded_runtime(problem)
+}
+
+#[cfg(feature = "tract")]
+fn embedded_runtime(problem: String) -> Result<Runtime, String> {
+    ort::set_api(ort_tract::api());
+    let environment = ort::init().with_telemetry(false).build().map_err(|e| e.to_string())?;
+    let slower = format!(
+        "ONNX Runtime: {problem}; the embedded tract runs instead, about ten times slower \
+         (`make setup` installs the fast one, or set ORT_DYLIB_PATH to {LIBRARY})"
+    );
+    Ok(Runtime { name: "tract (embedded)".into(), slower: Some(slower), onnx_runtime: false, environment })
+}
+
+#[cfg(not(feature = "tract"))]
+fn embedded_runtime(problem: String) -> Result<Runtime, String> {
+    Err(format!("{problem}; run `make setup` or set ORT_DYLIB_PATH to {LIBRARY}"))
+}
+
+/// Where the library may lie, best first. `ORT_DYLIB_PATH`, where it is set, is the only place.
+fn library_places() -> Vec<PathBuf> {
+    if let Some(path) = env::var_os("ORT_DYLIB_PATH").filter(|p| !p.is_empty()) {
+        return vec![path.into()];
+    }
+    let beside = env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join(LIBRARY)));
+    let data = env::var_os("XDG_DATA_HOME")
+        .map(PathBuf::from)
+        .filter(|p| p.is_absolute())
+        .or_else(|| Some(Path::new(&env::var_os("HOME")?).join(".local/share")));
+    let user = data.map(|data| data.join("whycam").join(LIBRARY));
+    let mut places: Vec<PathBuf> = beside.into_iter().chain(user).filter(|p| p.exists()).collect();
+    places.push(LIBRARY.into());
+    places
+}
+
+/// A model that is ready to run.
+pub struct Session {
+    inner: ort::session::Session,
+    model: String,
+}
+
+/// What a run takes: a name and an array of float32 or int64.
+pub enum Input<'a> {
+    Float(ArrayViewD<'a, f32>),
+    Int64(ArrayViewD<'a, i64>),
+}
+
+/// The outputs of one run, in the runtime's memory.
+pub struct Outputs<'s> {
+    inner: SessionOutputs<'s>,
+}
+
+impl Session {
+    /// Loads a model with its graph optimised, to run on `threads` threads (0: the runtime's own choice).
+    ///
+    /// # Errors
+    /// The runtime does not take the model.
+    pub fn new(model: &OnnxModel, threads: usize) -> Result<Self> {
+        Self::load(model, threads, GraphOptimizationLevel::All)
+    }
+
+    fn load(model: &OnnxModel, threads: usize, level: GraphOptimizationLevel) -> Result<Self> {
+        let runtime = runtime()?;
+        let refused = |e: &dyn std::fmt::Display| Error::Runtime {
+            runtime: runtime.name.clone(),
+            problem: format!("cannot load model {}: {}", model.name, first_line(e)),
+        };
+        let mut builder = ort::session::Session::builder(&runtime.environment).map_err(|e| refused(&e))?;
+        builder = builder.with_optimization_level(level).map_err(|e| refused(&e))?;
+        if runtime.onnx_runtime {
+            builder = builder.with_log_level(ort::logging::LogLevel::Error).map_err(|e| refused(&e))?;
+            if threads > 0 {
+                builder = builder.with_intra_threads(threads).map_err(|e| refused(&e))?;
+            }
+        }
+        let inner = builder.commit_from_memory(&model.to_bytes()).map_err(|e| refused(&e))?;
+        Ok(Self { inner, model: model.name.clone() })
+    }
+
+    /// Runs the model once.
+    ///
+    /// # Errors
+    /// An input has the wrong name, type or shape, or the runtime fails.
+    pub fn run(&mut self, inputs: Vec<(&str, Input)>) -> Result<Outputs<'_>> {
+        let model = self.model.clone();
+        let failed = |e: ort::Error| Error::model(&model, format!("the run failed: {}", first_line(&e)));
+        // An array view of the runtime's is of one piece; another is copied to be.
+        let floats: Vec<(&str, CowArray<f32, IxDyn>)>;
+        let ints: Vec<(&str, CowArray<i64, IxDyn>)>;
+        {
+            let mut float_inputs = Vec::new();
+            let mut int_inputs = Vec::new();
+            for (name, input) in inputs {
+                match input {
+                    Input::Float(array) => float_inputs.push((name, array.as_standard_layout().into_owned().into())),
+                    Input::Int64(array) => int_inputs.push((name, array.as_standard_layout().into_owned().into())),
+                }
+            }
+            (floats, ints) = (float_inputs, int_inputs);
+        }
+        let mut values: Vec<(&str, SessionInputValue)> = Vec::new();
+        for (name, array) in &floats {
+            values.push((name, TensorRef::from_array_view(array.view()).map_err(failed)?.into()));
+        }
+        for (name, array) in &ints {
+            values.push((name, TensorRef::from_array_view(array.view()).map_err(failed)?.into()));
+        }
+        Ok(Outputs { inner: self.inner.run(values).map_err(failed)? })
+    }
+
+    /// The names of the outputs.
+    pub fn output_names(&self) -> Vec<String> {
+        self.inner.outputs().iter().map(|o| o.name().to_owned()).collect()
+    }
+}
+
+impl Outputs<'_> {
+    /// A float32 output.
+    ///
+    /// # Errors
+    /// There is no such output, or it is of another type.
+    pub fn floats(&self, name: &str) -> Result<ArrayViewD<'_, f32>> {
+        let missing = |problem: String| Error::model(name, problem);
+        let value = self.inner.get(name).ok_or_else(|| missing("the run gave no such output".into()))?;
+        value.try_extract_array::<f32>().map_err(|e| missing(e.to_string()))
+    }
+
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        let shape = self.inner.get(name)?.shape().iter().map(|&d| usize::try_from(d)).collect::<Result<_, _>>();
+        shape.ok()
+    }
+}
+
+/// Finds the shape of every tensor of `model` by running it once on zeros of `input_shape`, with
+/// all tensors as outputs.
+///
+/// # Errors
+/// The runtime does not take the model.
+pub fn probe_shapes(model: &OnnxModel, input: &str, input_shape: &[usize]) -> Result<Shapes> {
+    let mut probe = model.clone();
+    let graph = probe.graph_mut();
+    let made: Vec<String> = graph.node.iter().flat_map(|n| n.output.iter()).filter(|o| !o.is_empty()).cloned().collect();
+    for tensor in &made {
+        if !graph.output.iter().any(|o| o.name() == tensor) {
+            graph.output.push(ValueInfo::untyped(tensor));
+        }
+    }
+    let mut shapes: Shapes = graph
+        .initializer
+        .iter()
+        .map(|t| (t.name().to_owned(), t.dims.iter().map(|&d| usize::try_from(d).unwrap_or(0)).collect()))
+        .collect();
+    let mut session = Session::load(&probe, 0, GraphOptimizationLevel::Disable)?;
+    let zeros = ndarray::ArrayD::<f32>::zeros(input_shape);
+    let outputs = session.run(vec![(input, Input::Float(zeros.view()))])?;
+    shapes.extend(made.into_iter().filter_map(|name| Some((name.clone(), outputs.shape(&name)?))));
+    shapes.insert(input.to_owned(), input_shape.to_vec());
+    Ok(shapes)
+}
+
+fn first_line(error: &dyn std::fmt::Display) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,304 @@
+//! Frames to a film file, by FFmpeg: with their exact times, and with the sound of the film that
+//! they come from.
+
+use std::path::{Path, PathBuf};
+
+use ffmpeg_the_third as ffmpeg;
+use ffmpeg::util::frame::Video;
+
+use super::PartFile;
+use crate::error::{Error, Result};
+use crate::frame::{Frame, Medium, MediumKind};
+
+/// Formats that a film can be written in, by the ending of its name.
+const FORMATS: &[&str] = &["avi", "m4v", "mkv", "mov", "mp4", "ts", "webm"];
+
+pub struct Film {
+    path: PathBuf,
+    file: PartFile,
+    output: ffmpeg::format::context::Output,
+    encoder: ffmpeg::encoder::video::Encoder,
+    converter: ffmpeg::filter::Graph,
+    /// Of the frames, and of the encoder.
+    time_base: ffmpeg::Rational,
+    last_ticks: i64,
+    /// How long a frame lasts, as far as the frames so far tell.
+    frame_ticks: i64,
+    sound: Option<Sound>,
+}
+
+/// The sound of the input, copied as it is.
+struct Sound {
+    input: ffmpeg::format::context::Input,
+    /// For each of the input's streams, the output's stream that takes it.
+    streams: Vec<Option<usize>>,
+    waiting: Option<ffmpeg::Packet>,
+    /// What frames' times count from, in seconds of the input.
+    start_s: f64,
+}
+
+impl Film {
+    /// # Errors
+    /// The name says no film format, or the file cannot be made.
+    pub fn create(path: &Path, medium: &Medium, overwrite: bool) -> Result<Self> {
+        let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        if !FORMATS.contains(&extension.as_str()) {
+            return Err(Error::output(path, format!("its name ends in no film format ({})", FORMATS.join(", "))));
+        }
+        let file = PartFile::new(path, overwrite)?;
+        Self::start(path, file, medium).map_err(|e| failed(path, e))
+    }
+
+    fn start(path: &Path, file: PartFile, medium: &Medium) -> Result<Self, ffmpeg::Error> {
+        ffmpeg::log::set_level(ffmpeg::log::Level::Fatal);
+        let mut output = ffmpeg::format::output(&file.part)?;
+        let time_base = ffmpeg::Rational::new(medium.time_base.numerator, medium.time_base.denominator);
+        let (encoder, frame_ticks) = open_encoder(path, medium, &output, time_base)?;
+        {
+            let codec: Option<ffmpeg::Codec> = None;
+            let mut stream = output.add_stream(codec)?;
+            stream.copy_parameters_from_context(&encoder);
+            stream.set_time_base(time_base);
+            if let MediumKind::Film { frame_rate: (n, d), sample_aspect } = medium.kind {
+                if n > 0 && d > 0 {
+                    stream.set_avg_frame_rate(ffmpeg::Rational::new(n, d));
+                }
+                stream.set_sample_aspect_ratio(ffmpeg::Rational::new(sample_aspect.0, sample_aspect.1.max(1)));
+            }
+        }
+        let sound = match (&medium.path, medium.kind) {
+            (Some(input), MediumKind::Film { .. }) => Sound::open(input, &mut output)?,
+            _ => None,
+        };
+        output.write_header()?;
+        let converter = converter(medium.width, medium.height, encoder.format())?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            output,
+            encoder,
+            converter,
+            time_base,
+            last_ticks: -1,
+            frame_ticks,
+            sound,
+        })
+    }
+
+    /// # Errors
+    /// The disk is full, or the encoder fails.
+    pub fn write(&mut self, frame: &Frame) -> Result<()> {
+        self.encode(frame).map_err(|e| failed(&self.path, e))
+    }
+
+    fn encode(&mut self, frame: &Frame) -> Result<(), ffmpeg::Error> {
+        let (width, height) = frame.picture.dimensions();
+        let mut rgb = Video::new(ffmpeg::format::Pixel::RGB24, width, height);
+        let stride = rgb.stride(0);
+        let row = 3 * width as usize;
+        for (line, pixels) in rgb.data_mut(0).chunks_mut(stride).zip(frame.picture.as_raw().chunks(row)) {
+            line[..row].copy_from_slice(pixels);
+        }
+        // Times must rise, which those of a damaged film may not.
+        let ticks = frame.time.ticks.max(self.last_ticks + 1);
+        if self.last_ticks >= 0 {
+            self.frame_ticks = ticks - self.last_ticks;
+        }
+        self.last_ticks = ticks;
+        rgb.set_pts(Some(ticks));
+        let mut converted = Video::empty();
+        self.converter.get("in").ok_or(ffmpeg::Error::Bug)?.source().add(&rgb)?;
+        self.converter.get("out").ok_or(ffmpeg::Error::Bug)?.sink().frame(&mut converted)?;
+        converted.set_pts(Some(ticks));
+        converted.set_kind(ffmpeg::picture::Type::None);
+        self.encoder.send_frame(&converted)?;
+        self.take_packets()?;
+        let now = f64::from(self.time_base) * ticks as f64;
+        if let Some(sound) = &mut self.sound {
+            sound.copy_until(now, &mut self.output)?;
+        }
+        Ok(())
+    }
+
+    fn take_packets(&mut self) -> Result<(), ffmpeg::Error> {
+        let stream_base = self.output.stream(0).ok_or(ffmpeg::Error::StreamNotFound)?.time_base();
+        let mut packet = ffmpeg::Packet::empty();
+        loop {
+            match self.encoder.receive_packet(&mut packet) {
+                Ok(()) => {}
+                Err(ffmpeg::Error::Eof) => return Ok(()),
+                Err(e) if wants_more(e) => return Ok(()),
+                Err(e) => return Err(e),
+            }
+            packet.set_stream(0);
+            if packet.duration() == 0 {
+                packet.set_duration(self.frame_ticks);
+            }
+            packet.rescale_ts(self.time_base, stream_base);
+            packet.write_interleaved(&mut self.output)?;
+        }
+    }
+
+    /// Completes the file and gives it its name.
+    ///
+    /// # Errors
+    /// The end cannot be written.
+    pub fn finish(mut self) -> Result<()> {
+        self.flush().map_err(|e| failed(&self.path, e))?;
+        let Self { mut file, output, .. } = self;
+        drop(output);
+        file.complete()
+    }
+
+    fn flush(&mut self) -> Result<(), ffmpeg::Error> {
+        self.encoder.send_eof()?;
+        self.take_packets()?;
+        let end = f64::from(self.time_base) * (self.last_ticks + self.frame_ticks) as f64;
+        if let Some(sound) = &mut self.sound {
+            sound.copy_until(end, &mut self.output)?;
+        }
+        self.output.write_trailer()
+    }
+}
+
+/// The encoder for a file name, and the ticks that a frame probably lasts.
+fn open_encoder(
+    path: &Path,
+    medium: &Medium,
+    output: &ffmpeg::format::context::Output,
+    time_base: ffmpeg::Rational,
+) -> Result<(ffmpeg::encoder::video::Encoder, i64), ffmpeg::Error> {
+    use ffmpeg::format::Pixel;
+    let webm = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("webm"));
+    let wanted = if webm { ["libvpx-vp9", "libvpx"] } else { ["libx264", "mpeg4"] };
+    let codec = wanted.iter().find_map(|name| ffmpeg::encoder::find_by_name(name));
+    let codec = codec.ok_or(ffmpeg::Error::EncoderNotFound)?;
+    let mut video = ffmpeg::codec::Context::new_with_codec(codec).encoder().video()?;
+    video.set_width(medium.width);
+    video.set_height(medium.height);
+    // 4:2:0 has no odd sizes.
+    let odd = medium.width % 2 == 1 || medium.height % 2 == 1;
+    video.set_format(if odd && codec.name() != "mpeg4" { Pixel::YUV444P } else { Pixel::YUV420P });
+    video.set_time_base(time_base);
+    video.set_colorspace(ffmpeg::color::Space::BT709);
+    video.set_color_range(ffmpeg::color::Range::MPEG);
+    let mut frame_ticks = 1;
+    if let MediumKind::Film { frame_rate: (n, d), sample_aspect } = medium.kind {
+        if n > 0 && d > 0 {
+            video.set_frame_rate(Some(ffmpeg::Rational::new(n, d)));
+            let ticks = f64::from(d) / f64::from(n) / f64::from(time_base);
+            frame_ticks = (ticks.round() as i64).max(1);
+        }
+        video.set_aspect_ratio(ffmpeg::Rational::new(sample_aspect.0, sample_aspect.1.max(1)));
+    }
+    if output.format().flags().contains(ffmpeg::format::Flags::GLOBAL_HEADER) {
+        video.set_flags(ffmpeg::codec::Flags::GLOBAL_HEADER);
+    }
+    let options = if webm {
+        ffmpeg::dict! { "crf" => "30", "b" => "0", "deadline" => "realtime", "cpu-used" => "6", "row-mt" => "1" }
+    } else {
+        ffmpeg::dict! { "preset" => "veryfast", "crf" => "20" }
+    };
+    Ok((video.open_with(options)?, frame_ticks))
+}
+
+/// RGB to what the encoder takes, BT.709 in the limited range of film.
+fn converter(width: u32, height: u32, to: ffmpeg::format::Pixel) -> Result<ffmpeg::filter::Graph, ffmpeg::Error> {
+    let find = |name| ffmpeg::filter::find(name).ok_or(ffmpeg::Error::FilterNotFound);
+    let pixel = to.descriptor().map_or("yuv420p", ffmpeg::format::pixel::Descriptor::name);
+    let mut graph = ffmpeg::filter::Graph::new();
+    let arguments = format!("video_size={width}x{height}:pix_fmt=rgb24:time_base=1/1");
+    graph.add(&find("buffer")?, "in", &arguments)?;
+    graph.add(&find("buffersink")?, "out", "")?;
+    let chain = format!("scale=out_color_matrix=bt709:out_range=tv,format={pixel}");
+    graph.output("in", 0)?.input("out", 0)?.parse(&chain)?;
+    graph.validate()?;
+    Ok(graph)
+}
+
+impl Sound {
+    fn open(path: &Path, output: &mut ffmpeg::format::context::Output) -> Result<Option<Self>, ffmpeg::Error> {
+        let input = ffmpeg::format::input(path)?;
+        let start_s = input
+            .streams()
+            .best(ffmpeg::media::Type::Video)
+            .filter(|s| s.start_time() != ffmpeg::ffi::AV_NOPTS_VALUE)
+            .map_or(0.0, |s| s.start_time() as f64 * f64::from(s.time_base()));
+        let mut streams = Vec::new();
+        for stream in input.streams() {
+            let sound = stream.parameters().medium() == ffmpeg::media::Type::Audio;
+            streams.push(if sound { Some(add_copy(output, &stream)?) } else { None });
+        }
+        let any = streams.iter().any(Option::is_some);
+        Ok(any.then_some(Self { input, streams, waiting: None, start_s }))
+    }
+
+    /// Copies what sounds before the moment `until_s`, in seconds from the first frame.
+    fn copy_until(
+        &mut self,
+        until_s: f64,
+        output: &mut ffmpeg::format::context::Output,
+    ) -> Result<(), ffmpeg::Error> {
+        loop {
+            let mut packet = match self.waiting.take() {
+                Some(packet) => packet,
+                None => {
+                    let mut packet = ffmpeg::Packet::empty();
+                    if packet.read(&mut self.input).is_err() {
+                        return Ok(());
+                    }
+                    packet
+                }
+            };
+            let Some(Some(to)) = self.streams.get(packet.stream()).copied() else { continue };
+            let from_base = self.input.stream(packet.stream()).ok_or(ffmpeg::Error::StreamNotFound)?.time_base();
+            let at_s = packet.pts().or(packet.dts()).unwrap_or(0) as f64 * f64::from(from_base) - self.start_s;
+            if at_s >= until_s {
+                self.waiting = Some(packet);
+                return Ok(());
+            }
+            let shift = (self.start_s / f64::from(from_base)).round() as i64;
+            packet.set_pts(packet.pts().map(|t| t - shift));
+            packet.set_dts(packet.dts().map(|t| t - shift));
+            let to_base = output.stream(to).ok_or(ffmpeg::Error::StreamNotFound)?.time_base();
+            packet.rescale_ts(from_base, to_base);
+            packet.set_stream(to);
+            packet.set_position(-1);
+            packet.write_interleaved(output)?;
+        }
+    }
+}
+
+/// Whether the encoder only waits for further frames.
+fn wants_more(error: ffmpeg::Error) -> bool {
+    let ffmpeg::Error::Other { errno } = error else { return false };
+    std::io::Error::from_raw_os_error(errno).kind() == std::io::ErrorKind::WouldBlock
+}
+
+/// Adds a stream that takes another's packets as they are.
+#[allow(unsafe_code)]
+fn add_copy(
+    output: &mut ffmpeg::format::context::Output,
+    from: &ffmpeg::Stream,
+) -> Result<usize, ffmpeg::Error> {
+    let codec: Option<ffmpeg::Codec> = None;
+    let mut stream = output.add_stream(codec)?;
+    stream.set_parameters(from.parameters());
+    stream.set_time_base(from.time_base());
+    // SAFETY: the pointer is that of the parameters just borrowed. The input's tag may be unknown
+    // to the output's format, which finds its own for 0; the safe interface lacks this field.
+    unsafe {
+        (*stream.parameters_mut().as_mut_ptr()).codec_tag = 0;
+    }
+    Ok(stream.index())
+}
+
+fn failed(path: &Path, error: ffmpeg::Error) -> Error {
+    match error {
+        ffmpeg::Error::Other { errno } => Error::writing(path, &std::io::Error::from_raw_os_error(errno)),
+        ffmpeg::Error::EncoderNotFound => {
+            Error::output(path, "FFmpeg here has no encoder for it; install FFmpeg with libx264, or name a .gif")
+        }
+        other => Error::output(path, other),
+    }
+}

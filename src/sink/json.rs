@@ -1,0 +1,118 @@
+//! One JSON object a line.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::maps::map_file_name;
+use super::{ExplainedFrame, Flow, Sink};
+use crate::error::{Error, Result};
+use crate::explainer::Facts;
+
+pub struct JsonSink {
+    writer: Box<dyn Write>,
+    path: PathBuf,
+    map_files: bool,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    frame: u64,
+    pts_us: i64,
+    input: &'a str,
+    width: u32,
+    height: u32,
+    class_index: usize,
+    label: String,
+    probability: f32,
+    logit: f32,
+    top: Vec<Class>,
+    map: Map,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    map_file: Option<String>,
+    method: &'a str,
+    layer: &'a str,
+    model: &'a str,
+}
+
+#[derive(Serialize)]
+struct Class {
+    class_index: usize,
+    label: String,
+    probability: f32,
+}
+
+#[derive(Serialize)]
+struct Map {
+    height: usize,
+    width: usize,
+    max: f32,
+    min: f32,
+    evidence: bool,
+}
+
+impl JsonSink {
+    /// Writes to a file, or to standard output for `-`. `map_files` says that maps are written
+    /// beside, whose names the lines then bear.
+    ///
+    /// # Errors
+    /// The file cannot be made, or exists and `overwrite` is false.
+    pub fn new(path: &Path, map_files: bool, overwrite: bool) -> Result<Self> {
+        let writer: Box<dyn Write> = if path == Path::new("-") {
+            Box::new(BufWriter::new(io::stdout()))
+        } else {
+            if path.is_file() && !overwrite {
+                return Err(Error::output(path, "it exists already; --force overwrites it"));
+            }
+            let file = File::create(path).map_err(|e| Error::writing(path, &e))?;
+            Box::new(BufWriter::new(file))
+        };
+        Ok(Self { writer, path: path.to_owned(), map_files })
+    }
+}
+
+impl Sink for JsonSink {
+    fn write(&mut self, explained: &ExplainedFrame, facts: &Facts) -> Result<Flow> {
+        let ExplainedFrame { frame, explanation, number } = explained;
+        let class = |ranked: &crate::explainer::Ranked| Class {
+            class_index: ranked.class_index,
+            label: facts.label(ranked.class_index),
+            probability: ranked.probability,
+        };
+        let (height, width) = explanation.map.values.dim();
+        let line = Line {
+            frame: frame.index,
+            pts_us: frame.time.as_us(),
+            input: &frame.medium.name,
+            width: frame.picture.width(),
+            height: frame.picture.height(),
+            class_index: explanation.class_index,
+            label: facts.label(explanation.class_index),
+            probability: explanation.probability,
+            logit: explanation.logit,
+            top: explanation.top.iter().map(class).collect(),
+            map: Map {
+                height,
+                width,
+                max: explanation.map.max,
+                min: explanation.map.min,
+                evidence: explanation.map.evidence,
+            },
+            map_file: self.map_files.then(|| map_file_name(*number)),
+            method: &facts.method,
+            layer: &facts.layer,
+            model: &facts.model,
+        };
+        let text = serde_json::to_string(&line).map_err(|e| Error::output(&self.path, e))?;
+        // Each line goes out whole, so that a reader of a live stream sees it at once.
+        let written = writeln!(self.writer, "{text}").and_then(|()| self.writer.flush());
+        match written {
+            Ok(()) => Ok(Flow::Continue),
+            // The reader of a pipe has gone, as `head` does.
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(Flow::Stop),
+            Err(e) => Err(Error::writing(&self.path, &e)),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Where explained frames go. A sink knows neither sources nor models.
+
+mod animation;
+#[cfg(feature = "video")]
+pub mod film;
+mod json;
+mod maps;
+mod picture;
+mod results;
+#[cfg(feature = "window")]
+mod window;
+
+use std::path::{Path, PathBuf};
+
+pub use json::JsonSink;
+pub use maps::MapsSink;
+pub use results::{Place, ResultsSink};
+#[cfg(feature = "window")]
+pub use window::WindowSink;
+
+use crate::error::{Error, Result};
+use crate::explainer::{Explanation, Facts};
+use crate::frame::Frame;
+
+/// A frame with its explanation; its picture bears the overlay.
+pub struct ExplainedFrame {
+    pub frame: Frame,
+    pub explanation: Explanation,
+    /// Counted from 0 over the whole run.
+    pub number: u64,
+}
+
+/// Whether a sink wants more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    Continue,
+    /// The user has closed it.
+    Stop,
+}
+
+/// A taker of explained frames, on the thread that gives them.
+pub trait Sink {
+    /// # Errors
+    /// The frame cannot be put there.
+    fn write(&mut self, explained: &ExplainedFrame, facts: &Facts) -> Result<Flow>;
+
+    /// Called while no frame comes.
+    ///
+    /// # Errors
+    /// The sink broke meanwhile.
+    fn idle(&mut self) -> Result<Flow> {
+        Ok(Flow::Continue)
+    }
+
+    /// Completes what was written. Called once, also after an interruption.
+    ///
+    /// # Errors
+    /// The end cannot be written.
+    fn finish(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A file that gets its final name only when it is complete.
+struct PartFile {
+    path: PathBuf,
+    part: PathBuf,
+    done: bool,
+}
+
+impl PartFile {
+    /// # Errors
+    /// `path` exists and may not be overwritten, or lies in no folder.
+    fn new(path: &Path, overwrite: bool) -> Result<Self> {
+        if path.exists() && !overwrite {
+            return Err(Error::output(path, "it exists already; --force overwrites it"));
+        }
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
+        if let Some(folder) = folder.filter(|f| !f.is_dir()) {
+            return Err(Error::output(path, format!("there is no folder {}", folder.display())));
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let part = path.with_file_name(format!(".{}.part.{name}", std::process::id()));
+        Ok(Self { path: path.to_owned(), part, done: false })
+    }
+
+    /// # Errors
+    /// The file cannot get its name.
+    fn complete(&mut self) -> Result<()> {
+        std::fs::rename(&self.part, &self.path).map_err(|e| Error::writing(&self.path, &e))?;
+        self.done = true;
+        Ok(())
+    }
+}
+
+impl Drop for PartFile {
+    fn drop(&mut self) {
+        if !self.done {
+            let _ = std::fs::remove_file(&self.part);
+        }
+    }
+}

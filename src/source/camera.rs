@@ -1,0 +1,156 @@
+//! A camera, by nokhwa.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use image::RgbImage;
+use nokhwa::pixel_format::RgbFormat;
+use nokhwa::utils::{ApiBackend, CameraFormat, CameraIndex, FrameFormat, RequestedFormat, RequestedFormatType};
+use nokhwa::{Camera, NokhwaError};
+
+use super::Source;
+use crate::error::{Error, Result};
+use crate::frame::{Frame, Medium, MediumKind, Time, TimeBase};
+
+/// A camera that the system knows.
+#[derive(Clone, Debug)]
+pub struct CameraName {
+    pub index: u32,
+    pub name: String,
+}
+
+/// All cameras, by number.
+pub fn list_cameras() -> Vec<CameraName> {
+    let mut cameras: Vec<CameraName> = nokhwa::query(ApiBackend::Auto)
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|info| Some(CameraName { index: info.index().as_index().ok()?, name: info.human_name() }))
+        .collect();
+    cameras.sort_by_key(|camera| camera.index);
+    cameras
+}
+
+/// The number of the camera that a user means: a number, a device path or a part of a name; the
+/// first where none is given.
+///
+/// # Errors
+/// There is no such camera, or none at all.
+pub fn find_camera(wanted: Option<&str>) -> Result<u32> {
+    let cameras = list_cameras();
+    let Some(first) = cameras.first() else {
+        let camera = wanted.unwrap_or("0").to_owned();
+        return Err(Error::Camera { camera, problem: "no camera was found; plug one in, or try `whycam demo`".into() });
+    };
+    let Some(wanted) = wanted else { return Ok(first.index) };
+    let number = wanted.strip_prefix("/dev/video").unwrap_or(wanted).parse::<u32>().ok();
+    let matches = |camera: &&CameraName| match number {
+        Some(number) => camera.index == number,
+        None => camera.name.to_lowercase().contains(&wanted.to_lowercase()),
+    };
+    cameras.iter().find(matches).map(|camera| camera.index).ok_or_else(|| {
+        let known: Vec<String> = cameras.iter().map(|c| format!("{} ({})", c.index, c.name)).collect();
+        Error::Camera { camera: wanted.to_owned(), problem: format!("not found; there are {}", known.join(", ")) }
+    })
+}
+
+pub struct CameraSource {
+    camera: Camera,
+    medium: Arc<Medium>,
+    index: u64,
+    started: Option<Instant>,
+}
+
+impl CameraSource {
+    /// Opens a camera in a format that suits live view: about 640x480 to 1280x720, 24 to 60
+    /// frames a second, cheap to decode.
+    ///
+    /// # Errors
+    /// The camera is absent, busy, or gives no format that can be decoded.
+    pub fn open(index: u32) -> Result<Self> {
+        let failed = |e: NokhwaError| camera_error(index, &e);
+        let any = RequestedFormat::new::<RgbFormat>(RequestedFormatType::None);
+        let mut camera = Camera::new(CameraIndex::Index(index), any).map_err(failed)?;
+        let formats = camera.compatible_camera_formats().map_err(failed)?;
+        let decodable = formats.into_iter().filter(|f| decode_cost(f.format()).is_some());
+        if let Some(best) = decodable.max_by_key(suitability) {
+            let exact = RequestedFormat::new::<RgbFormat>(RequestedFormatType::Exact(best));
+            camera.set_camera_requset(exact).map_err(failed)?;
+        }
+        camera.open_stream().map_err(failed)?;
+        let format = camera.camera_format();
+        let medium = Medium {
+            name: format!("camera {index}"),
+            path: None,
+            kind: MediumKind::Live,
+            width: format.width(),
+            height: format.height(),
+            time_base: TimeBase::MICROSECONDS,
+        };
+        Ok(Self { camera, medium: Arc::new(medium), index: 0, started: None })
+    }
+}
+
+/// How much work a pixel format is to decode, or `None` for one that nokhwa cannot.
+fn decode_cost(format: FrameFormat) -> Option<u32> {
+    match format {
+        FrameFormat::RAWRGB | FrameFormat::RAWBGR => Some(0),
+        FrameFormat::NV12 => Some(1),
+        FrameFormat::YUYV => Some(2),
+        FrameFormat::MJPEG => Some(3),
+        FrameFormat::GRAY => None,
+    }
+}
+
+/// Larger is better: a fluid rate first, then a size that is neither coarse nor heavy, then the
+/// rate itself, then cheap decoding.
+fn suitability(format: &CameraFormat) -> (bool, u32, u32, u32) {
+    let rate = format.frame_rate();
+    let pixels = format.width() * format.height();
+    let size = match pixels {
+        307_200..=921_600 => 3,
+        200_000..307_200 => 2,
+        921_601..=2_100_000 => 1,
+        _ => 0,
+    };
+    (rate >= 24, size, rate.min(60), 3 - decode_cost(format.format()).unwrap_or(3))
+}
+
+fn camera_error(index: u32, error: &NokhwaError) -> Error {
+    let text = error.to_string();
+    let problem = if text.contains("os error 16") {
+        "it is busy; close the program that uses it".into()
+    } else if text.contains("os error 13") {
+        "permission denied; add yourself to the group `video` and log in again".into()
+    } else if text.contains("os error 19") {
+        "it was unplugged".into()
+    } else if text.contains("os error 2)") {
+        "it is not there; plug it in, or try `whycam demo`".into()
+    } else if text.contains("Framerate not whole number") || text.contains("FrameFormat: unsupported") {
+        format!(
+            "another program left it in a format that cannot be read ({text}); \
+             unplug it and plug it in again, or reset it: v4l2-ctl -d /dev/video{index} --set-parm=30"
+        )
+    } else {
+        text
+    };
+    Error::Camera { camera: index.to_string(), problem }
+}
+
+impl Source for CameraSource {
+    fn next_frame(&mut self) -> Result<Option<Frame>> {
+        let number = self.camera.index().as_index().unwrap_or(0);
+        let failed = |e: NokhwaError| camera_error(number, &e);
+        let buffer = self.camera.frame().map_err(failed)?;
+        let started = *self.started.get_or_insert_with(Instant::now);
+        let ticks = i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX);
+        let picture: RgbImage = buffer.decode_image::<RgbFormat>().map_err(failed)?;
+        let time = Time { ticks, base: TimeBase::MICROSECONDS };
+        let frame = Frame { medium: Arc::clone(&self.medium), index: self.index, time, picture };
+        self.index += 1;
+        Ok(Some(frame))
+    }
+
+    fn frame_count(&self) -> Option<u64> {
+        None
+    }
+}

@@ -1,0 +1,212 @@
+//! A film or a stream, decoded by FFmpeg, upright and with each frame's exact time.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ffmpeg_the_third as ffmpeg;
+use ffmpeg::codec::packet::side_data;
+use ffmpeg::codec::threading;
+use ffmpeg::util::frame::Video;
+use image::RgbImage;
+
+use super::{Source, is_address};
+use crate::error::{Error, Result};
+use crate::frame::{Frame, Medium, MediumKind, Time, TimeBase};
+
+pub struct FilmSource {
+    input: ffmpeg::format::context::Input,
+    decoder: ffmpeg::decoder::Video,
+    stream: usize,
+    converter: Option<Converter>,
+    upright: &'static str,
+    medium: Arc<Medium>,
+    frames: Option<u64>,
+    first_ticks: Option<i64>,
+    last_ticks: i64,
+    index: u64,
+    drained: bool,
+}
+
+/// Turns decoded frames of one size and format into upright RGB of the film's size.
+struct Converter {
+    graph: ffmpeg::filter::Graph,
+    width: u32,
+    height: u32,
+    format: ffmpeg::format::Pixel,
+}
+
+impl FilmSource {
+    /// # Errors
+    /// The input is absent, no film, or has no pictures.
+    pub fn open(input: &str) -> Result<Self> {
+        ffmpeg::log::set_level(ffmpeg::log::Level::Fatal);
+        let unreadable = |e: ffmpeg::Error| Error::input(input, format!("not a film that FFmpeg can read: {e}"));
+        let context = ffmpeg::format::input(input).map_err(unreadable)?;
+        let stream = context.streams().best(ffmpeg::media::Type::Video);
+        let stream = stream.ok_or_else(|| Error::input(input, "it has no pictures; whycam explains what is seen"))?;
+        let mut codec = ffmpeg::codec::Context::from_parameters(stream.parameters()).map_err(unreadable)?;
+        codec.set_threading(threading::Config::kind(threading::Type::Frame));
+        let decoder = codec.decoder().video().map_err(unreadable)?;
+        let upright = upright_filter(&stream);
+        let (mut width, mut height) = (decoder.width(), decoder.height());
+        if width == 0 || height == 0 {
+            return Err(Error::input(input, "its pictures have no size; the file is damaged"));
+        }
+        if upright.contains("transpose") {
+            (width, height) = (height, width);
+        }
+        let base = TimeBase {
+            numerator: stream.time_base().numerator(),
+            denominator: stream.time_base().denominator(),
+        };
+        let rate = stream.avg_frame_rate();
+        let aspect = decoder.aspect_ratio();
+        let live = is_address(input) && context.duration() <= 0;
+        let kind = if live {
+            MediumKind::Live
+        } else {
+            MediumKind::Film {
+                frame_rate: (rate.numerator(), rate.denominator()),
+                sample_aspect: (aspect.numerator(), aspect.denominator()),
+            }
+        };
+        let frames = u64::try_from(stream.frames()).ok().filter(|n| *n > 0).or_else(|| {
+            let seconds = context.duration() as f64 / f64::from(ffmpeg::ffi::AV_TIME_BASE);
+            let frames = seconds * f64::from(rate.numerator()) / f64::from(rate.denominator());
+            (frames.is_finite() && frames >= 1.0).then_some(frames.round() as u64)
+        });
+        let medium = Medium {
+            name: input.to_owned(),
+            path: (!is_address(input)).then(|| PathBuf::from(input)),
+            kind,
+            width,
+            height,
+            time_base: base,
+        };
+        Ok(Self {
+            stream: stream.index(),
+            decoder,
+            converter: None,
+            upright,
+            medium: Arc::new(medium),
+            frames,
+            first_ticks: None,
+            last_ticks: 0,
+            index: 0,
+            drained: false,
+            input: context,
+        })
+    }
+
+    fn error(&self, e: ffmpeg::Error) -> Error {
+        Error::input(&self.medium.name, format!("decoding failed at frame {}: {e}", self.index))
+    }
+
+    /// Feeds the decoder until it has a frame. A damaged packet is passed over, as FFmpeg does.
+    fn decode(&mut self) -> Result<Option<Video>> {
+        let mut frame = Video::empty();
+        loop {
+            match self.decoder.receive_frame(&mut frame) {
+                Ok(()) => return Ok(Some(frame)),
+                Err(ffmpeg::Error::Eof) => return Ok(None),
+                Err(_) if self.drained => return Ok(None),
+                Err(_) => {}
+            }
+            let mut packet = ffmpeg::Packet::empty();
+            match packet.read(&mut self.input) {
+                Ok(()) if packet.stream() == self.stream => {
+                    let _ = self.decoder.send_packet(&packet);
+                }
+                Ok(()) => {}
+                Err(_) => {
+                    self.drained = true;
+                    self.decoder.send_eof().map_err(|e| self.error(e))?;
+                }
+            }
+        }
+    }
+
+    fn convert(&mut self, decoded: &Video) -> Result<RgbImage, ffmpeg::Error> {
+        let fits = |c: &Converter| {
+            (c.width, c.height, c.format) == (decoded.width(), decoded.height(), decoded.format())
+        };
+        if !self.converter.as_ref().is_some_and(fits) {
+            self.converter = Some(Converter::new(decoded, self.upright, &self.medium)?);
+        }
+        let Some(converter) = &mut self.converter else { return Err(ffmpeg::Error::Bug) };
+        let rgb = converter.run(decoded)?;
+        let (width, height) = (self.medium.width, self.medium.height);
+        let row = 3 * width as usize;
+        let mut pixels = Vec::with_capacity(row * height as usize);
+        for line in rgb.data(0).chunks(rgb.stride(0)).take(height as usize) {
+            pixels.extend_from_slice(&line[..row]);
+        }
+        RgbImage::from_raw(width, height, pixels).ok_or(ffmpeg::Error::InvalidData)
+    }
+}
+
+impl Source for FilmSource {
+    fn next_frame(&mut self) -> Result<Option<Frame>> {
+        let Some(decoded) = self.decode()? else {
+            if self.index == 0 {
+                return Err(Error::input(&self.medium.name, "not one frame could be decoded; the file is damaged"));
+            }
+            return Ok(None);
+        };
+        let ticks = decoded.timestamp().unwrap_or(self.last_ticks + 1);
+        let first = *self.first_ticks.get_or_insert(ticks);
+        self.last_ticks = ticks;
+        let picture = self.convert(&decoded).map_err(|e| self.error(e))?;
+        let time = Time { ticks: ticks - first, base: self.medium.time_base };
+        let frame = Frame { medium: Arc::clone(&self.medium), index: self.index, time, picture };
+        self.index += 1;
+        Ok(Some(frame))
+    }
+
+    fn frame_count(&self) -> Option<u64> {
+        self.frames
+    }
+}
+
+impl Converter {
+    fn new(like: &Video, upright: &str, medium: &Medium) -> Result<Self, ffmpeg::Error> {
+        let find = |name| ffmpeg::filter::find(name).ok_or(ffmpeg::Error::FilterNotFound);
+        let pixel = like.format().descriptor().map_or("yuv420p", ffmpeg::format::pixel::Descriptor::name);
+        let mut graph = ffmpeg::filter::Graph::new();
+        let arguments = format!("video_size={}x{}:pix_fmt={pixel}:time_base=1/1", like.width(), like.height());
+        graph.add(&find("buffer")?, "in", &arguments)?;
+        graph.add(&find("buffersink")?, "out", "")?;
+        let (width, height) = (medium.width, medium.height);
+        let chain = format!("{upright}scale={width}:{height}:flags=bicubic,format=rgb24");
+        graph.output("in", 0)?.input("out", 0)?.parse(&chain)?;
+        graph.validate()?;
+        Ok(Self { graph, width: like.width(), height: like.height(), format: like.format() })
+    }
+
+    fn run(&mut self, frame: &Video) -> Result<Video, ffmpeg::Error> {
+        let mut rgb = Video::empty();
+        self.graph.get("in").ok_or(ffmpeg::Error::Bug)?.source().add(frame)?;
+        self.graph.get("out").ok_or(ffmpeg::Error::Bug)?.sink().frame(&mut rgb)?;
+        Ok(rgb)
+    }
+}
+
+/// The filters that turn a stream's pictures upright, after its display matrix (nine 16.16 and
+/// 2.30 fixed-point numbers, ISO/IEC 14496-12, 8.3.2).
+fn upright_filter(stream: &ffmpeg::Stream) -> &'static str {
+    let data = stream.side_data().find(|d| d.kind() == side_data::Type::DisplayMatrix);
+    let Some(data) = data else { return "" };
+    let matrix: Vec<f64> = data.data().as_chunks().0.iter().map(|b| f64::from(i32::from_ne_bytes(*b))).collect();
+    let [a, b, _, c, d, ..] = matrix[..] else { return "" };
+    let degrees = b.atan2(a).to_degrees().round() as i32;
+    match degrees.rem_euclid(360) {
+        90 if c > 0.0 => "transpose=cclock_flip,",
+        90 => "transpose=clock,",
+        180 if d > 0.0 => "hflip,",
+        180 => "hflip,vflip,",
+        270 if c < 0.0 => "transpose=clock_flip,",
+        270 => "transpose=cclock,",
+        0 if d < 0.0 => "vflip,",
+        _ => "",
+    }
+}

@@ -1,0 +1,75 @@
+//! Where frames come from. A source knows neither sinks nor models.
+
+#[cfg(feature = "camera")]
+pub mod camera;
+#[cfg(feature = "video")]
+mod film;
+mod gif;
+mod pattern;
+mod sequence;
+mod still;
+
+use std::path::Path;
+
+pub use pattern::PatternSource;
+pub use sequence::{Failures, SequenceSource, list_inputs};
+
+use crate::error::{Error, Result};
+use crate::frame::Frame;
+
+/// A supply of frames, one after the other, on the thread that asks.
+pub trait Source {
+    /// The next frame, or `None` at the end.
+    ///
+    /// # Errors
+    /// The source broke; it gives no more frames.
+    fn next_frame(&mut self) -> Result<Option<Frame>>;
+
+    /// How many frames there are, as far as that is known.
+    fn frame_count(&self) -> Option<u64>;
+}
+
+/// Opens a picture, an animation, a film or a stream address by what it holds.
+///
+/// # Errors
+/// It is absent, or nothing that whycam can read.
+pub fn open(input: &str) -> Result<Box<dyn Source>> {
+    let path = Path::new(input);
+    if is_address(input) {
+        return open_film(input);
+    }
+    if !path.exists() {
+        return Err(Error::input(path, "no such file or folder"));
+    }
+    let reader = image::ImageReader::open(path)
+        .and_then(image::ImageReader::with_guessed_format)
+        .map_err(|e| Error::reading(path, &e))?;
+    // The format is guessed from the content where that is telling, else from the name.
+    match reader.format().filter(|_| looks_like_picture(path)) {
+        Some(image::ImageFormat::Gif) => Ok(Box::new(gif::GifSource::open(path)?)),
+        Some(_) => Ok(Box::new(still::StillSource::open(path)?)),
+        None => open_film(input),
+    }
+}
+
+fn looks_like_picture(path: &Path) -> bool {
+    use std::io::Read;
+    let mut start = [0; 32];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read(&mut start)).unwrap_or(0);
+    image::guess_format(&start[..read]).is_ok() || image::ImageFormat::from_path(path).is_ok()
+}
+
+/// Whether the input is a network address rather than a file.
+pub fn is_address(input: &str) -> bool {
+    input.contains("://")
+}
+
+#[cfg(feature = "video")]
+fn open_film(input: &str) -> Result<Box<dyn Source>> {
+    Ok(Box::new(film::FilmSource::open(input)?))
+}
+
+#[cfg(not(feature = "video"))]
+fn open_film(input: &str) -> Result<Box<dyn Source>> {
+    Err(Error::input(input, "not a picture, and this build of whycam reads no films (feature `video`)"))
+}

@@ -1,0 +1,221 @@
+//! Drawn flowers that sway and change kind: a source that needs no hardware and no files.
+
+use std::f32::consts::TAU;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use image::RgbImage;
+use tiny_skia::{Color, FillRule, Paint, PathBuilder, Pixmap, Rect, Stroke, Transform};
+
+use super::Source;
+use crate::error::{Error, Result};
+use crate::frame::{Frame, Medium, MediumKind, Time, TimeBase};
+
+/// Seconds that one kind of flower stays.
+const SECONDS_A_KIND: f32 = 3.0;
+const FRAMES_A_SECOND: i32 = 30;
+
+pub struct PatternSource {
+    medium: Arc<Medium>,
+    canvas: Pixmap,
+    index: u64,
+    /// When the first frame was given, for a source that keeps to the clock.
+    started: Option<Instant>,
+    paced: bool,
+}
+
+impl PatternSource {
+    /// Pictures of the given size, 30 a second; `paced` keeps to the clock, else they come as fast
+    /// as they are asked for.
+    ///
+    /// # Errors
+    /// The size is zero or too large.
+    pub fn new(width: u32, height: u32, paced: bool) -> Result<Self> {
+        let canvas = Pixmap::new(width, height);
+        let canvas = canvas.ok_or_else(|| Error::input("drawn flowers", format!("cannot draw {width}x{height}")))?;
+        let medium = Medium {
+            name: "drawn flowers".into(),
+            path: None,
+            kind: MediumKind::Live,
+            width,
+            height,
+            time_base: TimeBase { numerator: 1, denominator: FRAMES_A_SECOND },
+        };
+        Ok(Self { medium: Arc::new(medium), canvas, index: 0, started: None, paced })
+    }
+
+    fn wait_for_turn(&mut self) {
+        let started = *self.started.get_or_insert_with(Instant::now);
+        let due = started + Duration::from_micros(self.index * 1_000_000 / FRAMES_A_SECOND as u64);
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+    }
+}
+
+impl Source for PatternSource {
+    fn next_frame(&mut self) -> Result<Option<Frame>> {
+        if self.paced {
+            self.wait_for_turn();
+        }
+        let seconds = self.index as f32 / FRAMES_A_SECOND as f32;
+        draw_scene(&mut self.canvas, seconds);
+        let pixels: Vec<u8> = self.canvas.data().as_chunks::<4>().0.iter().flat_map(|p| [p[0], p[1], p[2]]).collect();
+        let picture = RgbImage::from_raw(self.medium.width, self.medium.height, pixels);
+        let picture = picture.ok_or_else(|| Error::input("drawn flowers", "the canvas has another size"))?;
+        let time = Time { ticks: self.index as i64, base: self.medium.time_base };
+        let frame = Frame { medium: Arc::clone(&self.medium), index: self.index, time, picture };
+        self.index += 1;
+        Ok(Some(frame))
+    }
+
+    fn frame_count(&self) -> Option<u64> {
+        None
+    }
+}
+
+fn draw_scene(canvas: &mut Pixmap, seconds: f32) {
+    let (width, height) = (canvas.width() as f32, canvas.height() as f32);
+    let unit = width.min(height);
+    meadow(canvas, width, height);
+    let sway = (seconds * 1.3).sin();
+    let root = (width * 0.5, height * 1.02);
+    let head = (width * (0.5 + 0.16 * sway), height * (0.42 + 0.03 * (seconds * 2.1).cos()));
+    stem(canvas, root, head, unit);
+    let turn = Transform::from_rotate_at(14.0 * sway, head.0, head.1);
+    let kind = (seconds / SECONDS_A_KIND) as usize % 5;
+    let radius = unit * 0.3;
+    match kind {
+        0 => daisy(canvas, head, radius, turn),
+        1 => sunflower(canvas, head, radius, turn),
+        2 => rose(canvas, head, radius, turn),
+        3 => dandelion(canvas, head, radius, turn),
+        _ => tulip(canvas, head, radius, turn),
+    }
+}
+
+fn paint(rgb: [u8; 3]) -> Paint<'static> {
+    let mut paint = Paint::default();
+    paint.set_color(Color::from_rgba8(rgb[0], rgb[1], rgb[2], 255));
+    paint.anti_alias = true;
+    paint
+}
+
+/// Dark, blurred green: a background that says little.
+fn meadow(canvas: &mut Pixmap, width: f32, height: f32) {
+    const BANDS: u8 = 32;
+    for band in 0..BANDS {
+        let top = height * f32::from(band) / f32::from(BANDS);
+        let green = [38 + band, 74 + band, 36 + band / 2];
+        if let Some(rect) = Rect::from_xywh(0.0, top, width, height / f32::from(BANDS) + 1.0) {
+            canvas.fill_rect(rect, &paint(green), Transform::identity(), None);
+        }
+    }
+}
+
+fn stem(canvas: &mut Pixmap, root: (f32, f32), head: (f32, f32), unit: f32) {
+    let mut path = PathBuilder::new();
+    path.move_to(root.0, root.1);
+    path.quad_to(root.0, (root.1 + head.1) / 2.0, head.0, head.1);
+    if let Some(path) = path.finish() {
+        let stroke = Stroke { width: unit * 0.035, ..Stroke::default() };
+        canvas.stroke_path(&path, &paint([70, 130, 52]), &stroke, Transform::identity(), None);
+    }
+    let leaf_at = ((root.0 + head.0) / 2.0, (root.1 + head.1) / 2.0 + unit * 0.12);
+    for side in [-1.0, 1.0] {
+        petal(canvas, leaf_at, side * 0.19 * TAU, unit * 0.26, unit * 0.05, [84, 148, 60], Transform::identity());
+    }
+}
+
+/// A petal from `centre` outwards; `angle` 0 points up.
+fn petal(
+    canvas: &mut Pixmap,
+    centre: (f32, f32),
+    angle: f32,
+    length: f32,
+    breadth: f32,
+    rgb: [u8; 3],
+    turn: Transform,
+) {
+    let (sin, cos) = angle.sin_cos();
+    let at = |along: f32, across: f32| {
+        (centre.0 + along * sin + across * cos, centre.1 - along * cos + across * sin)
+    };
+    let mut path = PathBuilder::new();
+    path.move_to(centre.0, centre.1);
+    let (left, right, tip) = (at(length * 0.65, -breadth * 1.4), at(length * 0.65, breadth * 1.4), at(length, 0.0));
+    path.quad_to(left.0, left.1, tip.0, tip.1);
+    path.quad_to(right.0, right.1, centre.0, centre.1);
+    path.close();
+    if let Some(path) = path.finish() {
+        canvas.fill_path(&path, &paint(rgb), FillRule::Winding, turn, None);
+        let edge = rgb.map(|channel| channel / 5 * 4);
+        let stroke = Stroke { width: length * 0.012, ..Stroke::default() };
+        canvas.stroke_path(&path, &paint(edge), &stroke, turn, None);
+    }
+}
+
+fn disc(canvas: &mut Pixmap, centre: (f32, f32), radius: f32, rgb: [u8; 3], turn: Transform) {
+    if let Some(path) = PathBuilder::from_circle(centre.0, centre.1, radius) {
+        canvas.fill_path(&path, &paint(rgb), FillRule::Winding, turn, None);
+    }
+}
+
+/// Seeds of a flower's disc, each at the golden angle to the one before it (Vogel 1979).
+fn seeds(canvas: &mut Pixmap, centre: (f32, f32), radius: f32, rgb: [u8; 3], turn: Transform) {
+    const GOLDEN_ANGLE: f32 = 2.399_963;
+    for seed in 0..90 {
+        let (sin, cos) = (seed as f32 * GOLDEN_ANGLE).sin_cos();
+        let distance = radius * 0.93 * (seed as f32 / 90.0).sqrt();
+        let at = (centre.0 + distance * cos, centre.1 + distance * sin);
+        disc(canvas, at, radius * 0.055, rgb, turn);
+    }
+}
+
+fn ring(canvas: &mut Pixmap, centre: (f32, f32), count: u8, shape: (f32, f32), rgb: [u8; 3], offset: f32, turn: Transform) {
+    for each in 0..count {
+        let angle = (f32::from(each) + offset) / f32::from(count) * TAU;
+        petal(canvas, centre, angle, shape.0, shape.1, rgb, turn);
+    }
+}
+
+fn daisy(canvas: &mut Pixmap, centre: (f32, f32), radius: f32, turn: Transform) {
+    ring(canvas, centre, 18, (radius, radius * 0.13), [226, 226, 232], 0.5, turn);
+    ring(canvas, centre, 18, (radius * 0.95, radius * 0.13), [248, 248, 250], 0.0, turn);
+    disc(canvas, centre, radius * 0.27, [240, 190, 30], turn);
+    seeds(canvas, centre, radius * 0.27, [206, 146, 16], turn);
+}
+
+fn sunflower(canvas: &mut Pixmap, centre: (f32, f32), radius: f32, turn: Transform) {
+    ring(canvas, centre, 20, (radius * 1.1, radius * 0.14), [232, 160, 14], 0.5, turn);
+    ring(canvas, centre, 20, (radius, radius * 0.14), [250, 200, 30], 0.0, turn);
+    disc(canvas, centre, radius * 0.48, [70, 42, 20], turn);
+    seeds(canvas, centre, radius * 0.48, [124, 80, 34], turn);
+}
+
+fn rose(canvas: &mut Pixmap, centre: (f32, f32), radius: f32, turn: Transform) {
+    for layer in 0..9u8 {
+        let reach = radius * (1.0 - f32::from(layer) * 0.1);
+        let shade = 120 + layer * 13;
+        let angle = f32::from(layer) * 1.1;
+        for each in 0..5u8 {
+            let (sin, cos) = (angle + f32::from(each) / 5.0 * TAU).sin_cos();
+            let at = (centre.0 + reach * 0.42 * cos, centre.1 + reach * 0.42 * sin);
+            disc(canvas, at, reach * 0.52, [shade + each * 4, 16 + layer * 2, 40 + layer * 2], turn);
+        }
+    }
+    disc(canvas, centre, radius * 0.1, [110, 8, 28], turn);
+}
+
+fn dandelion(canvas: &mut Pixmap, centre: (f32, f32), radius: f32, turn: Transform) {
+    for (layer, rgb) in [[222, 170, 8], [240, 194, 14], [250, 212, 30], [255, 226, 60]].into_iter().enumerate() {
+        let reach = radius * (1.0 - 0.22 * layer as f32);
+        ring(canvas, centre, 44, (reach, reach * 0.045), rgb, 0.37 * layer as f32, turn);
+    }
+}
+
+fn tulip(canvas: &mut Pixmap, centre: (f32, f32), radius: f32, turn: Transform) {
+    let foot = (centre.0, centre.1 + radius * 0.75);
+    petal(canvas, foot, 0.0, radius * 1.75, radius * 0.62, [190, 30, 66], turn);
+    petal(canvas, foot, -0.07 * TAU, radius * 1.7, radius * 0.5, [222, 44, 84], turn);
+    petal(canvas, foot, 0.07 * TAU, radius * 1.7, radius * 0.5, [222, 44, 84], turn);
+    petal(canvas, foot, 0.0, radius * 1.45, radius * 0.42, [240, 74, 112], turn);
+}

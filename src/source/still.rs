@@ -1,0 +1,50 @@
+//! One picture from a file, turned upright as its Exif orientation says.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use image::{DynamicImage, ImageDecoder, ImageReader};
+
+use super::Source;
+use crate::error::{Error, Result};
+use crate::frame::{Frame, Medium, MediumKind, Time, TimeBase};
+
+pub struct StillSource {
+    frame: Option<Frame>,
+}
+
+impl StillSource {
+    /// # Errors
+    /// The file is no picture, or a damaged one.
+    pub fn open(path: &Path) -> Result<Self> {
+        let unreadable = |e: image::ImageError| Error::input(path, format!("not a picture that whycam can read: {e}"));
+        let reader = ImageReader::open(path)
+            .and_then(ImageReader::with_guessed_format)
+            .map_err(|e| Error::reading(path, &e))?;
+        let mut decoder = reader.into_decoder().map_err(unreadable)?;
+        let orientation = decoder.orientation().map_err(unreadable)?;
+        let mut picture = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
+        picture.apply_orientation(orientation);
+        let picture = picture.into_rgb8();
+        let medium = Medium {
+            name: path.display().to_string(),
+            path: Some(path.to_owned()),
+            kind: MediumKind::Still,
+            width: picture.width(),
+            height: picture.height(),
+            time_base: TimeBase::MICROSECONDS,
+        };
+        let frame = Frame { medium: Arc::new(medium), index: 0, time: Time::START, picture };
+        Ok(Self { frame: Some(frame) })
+    }
+}
+
+impl Source for StillSource {
+    fn next_frame(&mut self) -> Result<Option<Frame>> {
+        Ok(self.frame.take())
+    }
+
+    fn frame_count(&self) -> Option<u64> {
+        Some(1)
+    }
+}

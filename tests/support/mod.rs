@@ -1,0 +1,75 @@
+//! What several tests need.
+#![allow(dead_code)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Photos and clips that a checkout may lack: `WHYCAM_TEST_DATA`, or `shared/data` beside it.
+pub fn data() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    let place = std::env::var_os("WHYCAM_TEST_DATA").map_or(beside, PathBuf::from);
+    place.canonicalize().ok()
+}
+
+/// A file of the test data, or `None` with a line that says what is skipped.
+pub fn data_file(name: &str) -> Option<PathBuf> {
+    let file = data().map(|data| data.join(name)).filter(|path| path.exists());
+    if file.is_none() {
+        eprintln!("SKIPPED: {name} is absent; set WHYCAM_TEST_DATA to a folder that has it");
+    }
+    file
+}
+
+/// The program under test, with its output kept.
+pub fn whycam(arguments: &[&str]) -> Output {
+    command(arguments).output().expect("whycam starts")
+}
+
+pub fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_whycam"));
+    command.args(arguments).env_remove("RUST_BACKTRACE").env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY");
+    command
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// What a tool prints, or a failed test that says how to get the tool.
+pub fn tool(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output();
+    let output = output.unwrap_or_else(|e| panic!("{program}: {e}; run `make setup`"));
+    assert!(output.status.success(), "{program} {arguments:?}: {}", stderr(&output));
+    stdout(&output)
+}
+
+/// A generator of the same numbers on every machine (Marsaglia's xorshift, 2003).
+pub struct Random(pub u64);
+
+impl Random {
+    /// Uniform in -1..1.
+    pub fn next(&mut self) -> f32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    }
+
+    pub fn many(&mut self, count: usize) -> Vec<f32> {
+        (0..count).map(|_| self.next()).collect()
+    }
+
+    /// A shuffled run of numbers that lie 0.1 apart and not near zero, for ops with kinks.
+    pub fn apart(&mut self, count: usize) -> Vec<f32> {
+        let mut values: Vec<f32> = (0..count).map(|i| (i as f32 - count as f32 / 2.0) * 0.1 + 0.05).collect();
+        for i in (1..count).rev() {
+            let other = ((self.next() + 1.0) / 2.0 * (i + 1) as f32) as usize;
+            values.swap(i, other.min(i));
+        }
+        values
+    }
+}
