@@ -199,7 +199,15 @@ impl Explainer {
         let (method_name, method) = cam::find(options.method.as_deref().unwrap_or(cam::METHODS[0].0))?;
         let mut analysis = analyse(options)?;
         let outputs = analysis.explain()?;
-        let Analysis { model, manifest, input, head, target, .. } = analysis;
+        let Analysis { mut model, manifest, input, head, target, shapes } = analysis;
+        // One picture at a time: fixed shapes are what a runtime optimises best.
+        for info in &mut model.graph_mut().input {
+            if info.name() == CLASS_INDEX {
+                info.set_dims(&[1]);
+            } else if info.name() == input {
+                info.set_dims(&shapes[&input]);
+            }
+        }
         let class = match options.class.as_deref() {
             None | Some("top") => None,
             Some(name) => Some(find_class(name, &manifest.labels, head.classes)?),

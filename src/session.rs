@@ -52,13 +52,16 @@ pub fn runtime() -> Result<&'static Runtime> {
 
 fn find_runtime() -> Result<Runtime, String> {
     let mut problem = String::from("its library was not found");
-    for path in library_places() {
-        match ort::init_from(&path) {
+    let places = library_places();
+    for path in &places {
+        match ort::init_from(path) {
             Ok(builder) => {
                 let environment = builder.with_telemetry(false).build().map_err(|e| e.to_string())?;
                 let name = format!("ONNX Runtime ({})", path.display());
                 return Ok(Runtime { name, slower: None, onnx_runtime: true, environment });
             }
+            // The last place is the loader's own search path, which mostly holds none.
+            Err(_) if path == Path::new(LIBRARY) => {}
             Err(e) => problem = e.to_string(),
         }
     }

@@ -132,12 +132,10 @@ impl Tensor {
 }
 
 impl ValueInfo {
-    /// A tensor of the given type; a dimension of -1 is free.
+    /// A tensor of the given type; a dimension of -1 is a free batch, called N.
     pub fn tensor(name: &str, kind: DataType, dims: &[i64]) -> Self {
-        let dim = dims
-            .iter()
-            .map(|&d| Dimension { value: (d >= 0).then_some(DimensionValue::Value(d)), ..Dimension::default() })
-            .collect();
+        let value = |d: i64| if d < 0 { DimensionValue::Param("N".into()) } else { DimensionValue::Value(d) };
+        let dim = dims.iter().map(|&d| Dimension { value: Some(value(d)), denotation: None }).collect();
         let tensor = TensorType { elem_type: Some(kind as i32), shape: Some(TensorShape { dim }) };
         Self {
             name: Some(name.to_owned()),
@@ -173,10 +171,10 @@ impl ValueInfo {
         )
     }
 
-    /// Fixes the dimensions that the file leaves free.
-    pub fn set_dims(&mut self, dims: &[i64]) {
+    /// Fixes the dimensions, which the file may leave free.
+    pub fn set_dims(&mut self, dims: &[usize]) {
         let Some(TypeValue::Tensor(tensor)) = self.r#type.as_mut().and_then(|t| t.value.as_mut()) else { return };
-        let dim = dims.iter().map(|&d| Dimension { value: Some(DimensionValue::Value(d)), denotation: None });
+        let dim = dims.iter().map(|&d| Dimension { value: Some(DimensionValue::Value(d as i64)), denotation: None });
         tensor.shape = Some(TensorShape { dim: dim.collect() });
     }
 }

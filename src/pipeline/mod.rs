@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::explainer::{Explainer, Explanation};
 use crate::frame::Frame;
 use crate::overlay::Overlay;
-use crate::sink::{ExplainedFrame, Flow, Sink};
+use crate::sink::{Ending, ExplainedFrame, Flow, Sink};
 use crate::source::Source;
 
 /// How to run.
@@ -108,6 +108,7 @@ pub fn run(
 
     let mut error = None;
     let mut explained = 0;
+    let mut whole = false;
     let finish_early = |number: u64| options.frames.is_some_and(|limit| number >= limit);
     while !finish_early(explained) && !options.duration.is_some_and(|limit| started.elapsed() >= limit) {
         let step = match explained_out.receive_within(IDLE) {
@@ -123,7 +124,10 @@ pub fn run(
             }
             link::Received::Item(Err(e)) => Err(e),
             link::Received::Nothing => all(sinks, |sink| sink.idle()),
-            link::Received::End => break,
+            link::Received::End => {
+                whole = !stop.is_requested();
+                break;
+            }
         };
         match step {
             Ok(Flow::Continue) => {}
@@ -141,8 +145,9 @@ pub fn run(
         if ended { join_within("inference", inference, PATIENCE) } else { Ok(false) }
     });
     error = error.or(joined.err());
+    let ending = if whole { Ending::Whole } else { Ending::Cut };
     for sink in sinks {
-        let finished = sink.finish();
+        let finished = sink.finish(ending);
         error = error.or(finished.err());
     }
     let captured = captured.load(Ordering::Relaxed);

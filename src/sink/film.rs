@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ffmpeg_the_third as ffmpeg;
 use ffmpeg::util::frame::Video;
 
-use super::PartFile;
+use super::{Ending, PartFile};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Medium, MediumKind};
 
@@ -139,21 +139,25 @@ impl Film {
         }
     }
 
-    /// Completes the file and gives it its name.
+    /// Completes the file and gives it its name. The sound ends with the pictures of a cut film,
+    /// and where it ends itself in a whole one.
     ///
     /// # Errors
     /// The end cannot be written.
-    pub fn finish(mut self) -> Result<()> {
-        self.flush().map_err(|e| failed(&self.path, e))?;
+    pub fn finish(mut self, ending: Ending) -> Result<()> {
+        self.flush(ending).map_err(|e| failed(&self.path, e))?;
         let Self { mut file, output, .. } = self;
         drop(output);
         file.complete()
     }
 
-    fn flush(&mut self) -> Result<(), ffmpeg::Error> {
+    fn flush(&mut self, ending: Ending) -> Result<(), ffmpeg::Error> {
         self.encoder.send_eof()?;
         self.take_packets()?;
-        let end = f64::from(self.time_base) * (self.last_ticks + self.frame_ticks) as f64;
+        let end = match ending {
+            Ending::Whole => f64::INFINITY,
+            Ending::Cut => f64::from(self.time_base) * (self.last_ticks + self.frame_ticks) as f64,
+        };
         if let Some(sound) = &mut self.sound {
             sound.copy_until(end, &mut self.output)?;
         }

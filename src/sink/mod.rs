@@ -38,6 +38,15 @@ pub enum Flow {
     Stop,
 }
 
+/// How the frames came to an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The last frame of the source was written.
+    Whole,
+    /// The run was stopped before that.
+    Cut,
+}
+
 /// A taker of explained frames, on the thread that gives them.
 pub trait Sink {
     /// # Errors
@@ -56,7 +65,7 @@ pub trait Sink {
     ///
     /// # Errors
     /// The end cannot be written.
-    fn finish(&mut self) -> Result<()> {
+    fn finish(&mut self, _: Ending) -> Result<()> {
         Ok(())
     }
 }

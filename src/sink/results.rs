@@ -6,7 +6,7 @@ use super::animation::Animation;
 #[cfg(feature = "video")]
 use super::film::Film;
 use super::picture::write_picture;
-use super::{ExplainedFrame, Flow, Sink};
+use super::{Ending, ExplainedFrame, Flow, Sink};
 use crate::error::{Error, Result};
 use crate::explainer::Facts;
 use crate::frame::{Frame, Medium, MediumKind};
@@ -26,8 +26,6 @@ pub struct ResultsSink {
     place: Place,
     overwrite: bool,
     current: Option<Current>,
-    /// The files that were completed.
-    written: Vec<PathBuf>,
 }
 
 struct Current {
@@ -51,7 +49,7 @@ impl ResultsSink {
         if let Place::Folder(folder) = &place {
             std::fs::create_dir_all(folder).map_err(|e| Error::writing(folder, &e))?;
         }
-        Ok(Self { place, overwrite, current: None, written: Vec::new() })
+        Ok(Self { place, overwrite, current: None })
     }
 
     fn path_for(&self, medium: &Medium) -> Result<PathBuf> {
@@ -64,12 +62,10 @@ impl ResultsSink {
         let extension = match medium.kind {
             MediumKind::Still => "png",
             MediumKind::Animation => "gif",
-            MediumKind::Film { .. } | MediumKind::Live => match extension(input).as_str() {
-                known @ ("mp4" | "mkv" | "mov" | "webm") => known,
-                _ => "mp4",
+            MediumKind::Film { .. } | MediumKind::Live => {
+                let own = extension(input);
+                ["mkv", "mov", "webm"].into_iter().find(|known| own == *known).unwrap_or("mp4")
             }
-            .to_owned()
-            .leak(),
         };
         let name = format!("{}.whycam.{extension}", input.file_stem().unwrap_or_default().to_string_lossy());
         Ok(match &self.place {
@@ -92,15 +88,14 @@ impl ResultsSink {
         Ok(Current { medium: std::sync::Arc::clone(medium), path, file })
     }
 
-    fn close(&mut self) -> Result<()> {
-        let Some(Current { path, file, .. }) = self.current.take() else { return Ok(()) };
+    fn close(&mut self, ending: Ending) -> Result<()> {
+        let Some(Current { file, .. }) = self.current.take() else { return Ok(()) };
         match file {
             File::Picture => {}
             File::Animation(animation) => animation.finish()?,
             #[cfg(feature = "video")]
-            File::Film(film) => film.finish()?,
+            File::Film(film) => film.finish(ending)?,
         }
-        self.written.push(path);
         Ok(())
     }
 }
@@ -124,7 +119,7 @@ impl Sink for ResultsSink {
         let frame = &explained.frame;
         let same = |current: &Current| std::sync::Arc::ptr_eq(&current.medium, &frame.medium);
         if !self.current.as_ref().is_some_and(same) {
-            self.close()?;
+            self.close(Ending::Whole)?;
             self.current = Some(self.open(frame)?);
         }
         let Some(current) = &mut self.current else { return Ok(Flow::Continue) };
@@ -137,7 +132,7 @@ impl Sink for ResultsSink {
         Ok(Flow::Continue)
     }
 
-    fn finish(&mut self) -> Result<()> {
-        self.close()
+    fn finish(&mut self, ending: Ending) -> Result<()> {
+        self.close(ending)
     }
 }

@@ -1,0 +1,55 @@
+# make demo    build, and explain drawn flowers in a window (or into a film, without a display)
+# make test    build, and run the tests
+# make setup   install what those two need; quick when nothing is missing
+
+PACKAGES := build-essential pkg-config libclang-dev python3-pip \
+	libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev libswresample-dev libswscale-dev \
+	ffmpeg openbox xdotool xvfb
+ONNXRUNTIME := 1.32.0
+DATA := $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/whycam
+LIBRARY := $(DATA)/libonnxruntime.so
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
+
+.PHONY: demo test setup packages lint reference train-vgg
+
+demo: setup
+	cargo run --release --quiet -- demo
+
+test: setup
+ifeq ($(NEXTEST),yes)
+	cargo nextest run
+else
+	cargo test
+endif
+
+setup: packages $(LIBRARY)
+
+packages:
+	@missing=$$(for each in $(PACKAGES); do \
+		dpkg-query -W -f '$${Status}' $$each 2>/dev/null | grep -q ' installed$$' || printf '%s ' $$each; done); \
+	[ -z "$$missing" ] || { echo "installing $$missing"; \
+		$(SUDO) apt-get update -qq && \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; }
+
+# The library out of ONNX Runtime's wheel on PyPI, put in place only when it is whole.
+$(LIBRARY): | packages
+	@echo "fetching ONNX Runtime $(ONNXRUNTIME) into $(DATA)"
+	@mkdir -p $(DATA) && new=$$(mktemp -d $(DATA)/new.XXXXXX) && trap 'rm -rf "$$new"' EXIT && \
+	python3 -m pip download --quiet --no-deps --only-binary=:all: --implementation cp --python-version 3.12 \
+		--abi cp312 --platform manylinux_2_28_$$(uname -m) --platform manylinux_2_27_$$(uname -m) \
+		--dest "$$new" onnxruntime==$(ONNXRUNTIME) && \
+	python3 -m zipfile -e "$$new"/onnxruntime-*.whl "$$new" && \
+	mv "$$new"/onnxruntime/capi/libonnxruntime.so.* $@
+
+lint:
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+
+# Committed values from PyTorch's autograd, made anew. Needs the packages in the script's head.
+reference:
+	python3 tests/reference/flowers_vgg.py
+
+# make train-vgg TRAIN=… VAL=… TEST=…   folders of class folders
+train-vgg:
+	python3 models/training/flowers_vgg.py $(TRAIN) --val $(VAL) --test $(TEST) --out models

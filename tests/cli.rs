@@ -1,0 +1,409 @@
+//! The program as a user meets it: real films, a real runtime, a real window.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
+
+use serde_json::Value;
+use support::{command, data_file, stderr, stdout, tool, whycam};
+
+/// An empty folder of the test's own, removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = env::temp_dir().join(format!("whycam-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A film of two seconds with a moving picture and a tone.
+fn film(folder: &Folder, name: &str, extra: &[&str]) -> String {
+    let path = folder.file(name);
+    let mut arguments = vec!["-v", "error", "-y", "-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=2"];
+    arguments.extend(["-f", "lavfi", "-i", "sine=frequency=440:duration=2", "-pix_fmt", "yuv420p", "-shortest"]);
+    arguments.extend(extra);
+    arguments.push(&path);
+    tool("ffmpeg", &arguments);
+    path
+}
+
+fn picture(folder: &Folder, name: &str, width: u32, height: u32) -> String {
+    let path = folder.file(name);
+    let shades = |x, y| image::Rgb([(x * 7 % 256) as u8, (y * 5 % 256) as u8, ((x + y) % 256) as u8]);
+    image::RgbImage::from_fn(width, height, shades).save(&path).unwrap();
+    path
+}
+
+/// The times of all frames of a film, in seconds, as ffprobe reads them.
+fn frame_times(path: &str) -> Vec<f64> {
+    let entries = "frame=best_effort_timestamp_time";
+    let text = tool("ffprobe", &["-v", "error", "-select_streams", "v:0", "-show_entries", entries, "-of", "csv=p=0", path]);
+    text.lines().filter_map(|line| line.trim_end_matches(',').parse().ok()).collect()
+}
+
+fn streams(path: &str) -> Value {
+    let text = tool("ffprobe", &["-v", "error", "-count_packets", "-show_streams", "-of", "json", path]);
+    serde_json::from_str(&text).unwrap()
+}
+
+fn stream(path: &str, kind: &str) -> Value {
+    let all = streams(path);
+    let found = all["streams"].as_array().unwrap().iter().find(|s| s["codec_type"] == kind);
+    found.unwrap_or_else(|| panic!("{path} has no {kind}")).clone()
+}
+
+fn assert_same_times(input: &str, output: &str) {
+    let (before, after) = (frame_times(input), frame_times(output));
+    assert_eq!(before.len(), after.len(), "frame count");
+    for (index, (a, b)) in before.iter().zip(&after).enumerate() {
+        assert!(((a - before[0]) - (b - after[0])).abs() < 1e-5, "frame {index}: {a} became {b}");
+    }
+}
+
+fn json_lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
+}
+
+fn assert_ok(output: &std::process::Output) {
+    assert!(output.status.success(), "{}", stderr(output));
+}
+
+/// One clear line, no backtrace, the given status.
+fn assert_fails(arguments: &[&str], status: i32, words: &[&str]) {
+    let output = whycam(arguments);
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(status), "{arguments:?}: {text}");
+    let line = text.lines().find(|line| words.iter().all(|word| line.contains(word)));
+    assert!(line.is_some(), "{arguments:?} says none of {words:?}: {text}");
+    assert!(!text.contains("panicked") && !text.contains("stack backtrace"), "{text}");
+}
+
+#[test]
+fn a_film_keeps_its_frames_times_size_and_sound() {
+    let folder = Folder::new("film");
+    for name in ["in.mp4", "in.mkv"] {
+        let input = film(&folder, name, &[]);
+        let output = folder.file(&format!("out-{name}"));
+        assert_ok(&whycam(&["explain", &input, "-o", &output]));
+        assert_same_times(&input, &output);
+        let (before, after) = (stream(&input, "video"), stream(&output, "video"));
+        for key in ["width", "height", "avg_frame_rate"] {
+            assert_eq!(before[key], after[key], "{name}: {key}");
+        }
+        let (before, after) = (stream(&input, "audio"), stream(&output, "audio"));
+        for key in ["codec_name", "sample_rate", "nb_read_packets"] {
+            assert_eq!(before[key], after[key], "{name}: {key}");
+        }
+    }
+}
+
+#[test]
+fn a_real_clip_keeps_its_frames_times_and_sound() {
+    let Some(clip) = data_file("clips/flower.mp4") else { return };
+    let folder = Folder::new("clip");
+    let (clip, output) = (clip.display().to_string(), folder.file("out.mp4"));
+    assert_ok(&whycam(&["explain", &clip, "-o", &output]));
+    assert_eq!(frame_times(&output).len(), 150);
+    assert_same_times(&clip, &output);
+    assert_eq!(stream(&clip, "audio")["nb_read_packets"], stream(&output, "audio")["nb_read_packets"]);
+}
+
+#[test]
+fn a_film_of_variable_frame_rate_keeps_its_own_times() {
+    let folder = Folder::new("vfr");
+    let input = film(&folder, "vfr.mp4", &["-vf", "select='not(mod(n,3))+lt(n,20)'", "-fps_mode", "vfr"]);
+    let times = frame_times(&input);
+    assert!(times[1] - times[0] < 0.05 && times[times.len() - 1] - times[times.len() - 2] > 0.1, "{times:?}");
+    let output = folder.file("out.mp4");
+    assert_ok(&whycam(&["explain", &input, "-o", &output]));
+    assert_same_times(&input, &output);
+}
+
+#[test]
+fn a_rotated_film_is_explained_and_shown_upright() {
+    let folder = Folder::new("rotated");
+    let plain = film(&folder, "plain.mp4", &[]);
+    let input = folder.file("rotated.mp4");
+    tool("ffmpeg", &["-v", "error", "-y", "-i", &plain, "-c", "copy", "-metadata:s:v", "rotate=90", &input]);
+    let output = folder.file("out.mp4");
+    let lines = whycam(&["explain", &input, "-o", &output, "--json", "-", "--alpha", "0"]);
+    assert_ok(&lines);
+    let first = &json_lines(&stdout(&lines))[0];
+    assert_eq!((first["width"].as_u64(), first["height"].as_u64()), (Some(240), Some(320)));
+    // FFmpeg turns both upright; a caption aside they must look the same.
+    let first_frame = |path: &str, name: &str| {
+        let png = folder.file(name);
+        tool("ffmpeg", &["-v", "error", "-y", "-i", path, "-frames:v", "1", &png]);
+        image::open(&png).unwrap().to_rgb8()
+    };
+    let (before, after) = (first_frame(&input, "before.png"), first_frame(&output, "after.png"));
+    assert_eq!(before.dimensions(), after.dimensions());
+    let rows = 3 * 240 * 280;
+    let difference: u64 =
+        before.as_raw()[..rows].iter().zip(&after.as_raw()[..rows]).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+    assert!(difference / (rows as u64) < 8, "mean difference {}", difference / rows as u64);
+}
+
+#[test]
+fn json_lines_and_maps_are_as_the_contract_says() {
+    let folder = Folder::new("json");
+    let input = film(&folder, "in.mp4", &["-frames:v", "5"]);
+    let maps = folder.file("maps");
+    let output = whycam(&["explain", &input, "--json", "-", "--maps", &maps]);
+    assert_ok(&output);
+    let lines = json_lines(&stdout(&output));
+    assert_eq!(lines.len(), 5);
+    for (index, line) in lines.iter().enumerate() {
+        assert_eq!(line["frame"], index);
+        assert_eq!(line["pts_us"], index * 40_000);
+        assert_eq!(line["input"], input);
+        assert_eq!((&line["width"], &line["height"]), (&320.into(), &240.into()));
+        assert_eq!(line["map_file"], format!("{index:06}.npy"));
+        assert_eq!((line["model"].as_str(), line["method"].as_str()), (Some("flowers-vgg"), Some("grad-cam")));
+        let top = line["top"].as_array().unwrap();
+        let sum: f64 = top.iter().map(|class| class["probability"].as_f64().unwrap()).sum();
+        assert!((sum - 1.0).abs() < 1e-4, "the five classes sum to {sum}");
+        assert_eq!((&top[0]["class_index"], &top[0]["label"]), (&line["class_index"], &line["label"]));
+        assert!(line["logit"].is_f64() && line["layer"].is_string());
+        let map: ndarray::Array2<f32> = ndarray_npy::read_npy(Path::new(&maps).join(format!("{index:06}.npy"))).unwrap();
+        assert_eq!([map.nrows(), map.ncols()].map(Value::from), [line["map"]["height"].clone(), line["map"]["width"].clone()]);
+        let max = f64::from(map.iter().copied().fold(0.0, f32::max));
+        assert!((max - line["map"]["max"].as_f64().unwrap()).abs() < 1e-6);
+        assert_eq!(line["map"]["evidence"], max > 0.0);
+    }
+    assert!(!Path::new(&folder.file("in.whycam.mp4")).exists(), "pictures were not asked for");
+}
+
+#[test]
+fn a_picture_gets_its_explanation_beside_it_and_nothing_is_overwritten() {
+    let folder = Folder::new("picture");
+    let input = picture(&folder, "tall.jpg", 120, 301);
+    assert_ok(&whycam(&["explain", &input]));
+    let result = folder.file("tall.whycam.png");
+    assert_eq!(image::image_dimensions(&result).unwrap(), (120, 301));
+    assert_fails(&["explain", &input], 1, &["tall.whycam.png", "--force"]);
+    assert_ok(&whycam(&["explain", &input, "--force"]));
+    let named = folder.file("named.png");
+    assert_ok(&whycam(&["explain", &input, "-o", &named]));
+    assert!(Path::new(&named).exists());
+}
+
+#[test]
+fn a_folder_goes_on_past_a_broken_picture_and_says_so() {
+    let folder = Folder::new("folder");
+    fs::create_dir(folder.0.join("in")).unwrap();
+    for name in ["a.png", "c.png"] {
+        picture(&folder, &format!("in/{name}"), 64, 48);
+    }
+    fs::write(folder.0.join("in/b.png"), "no picture").unwrap();
+    let output = whycam(&["explain", &folder.file("in"), "-o", &folder.file("out/"), "--json", "-"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("b.png"), "{}", stderr(&output));
+    assert_eq!(json_lines(&stdout(&output)).len(), 2);
+    for name in ["out/a.whycam.png", "out/c.whycam.png"] {
+        assert!(Path::new(&folder.file(name)).exists(), "{name}");
+    }
+}
+
+#[test]
+fn a_gif_keeps_its_pictures_and_their_delays() {
+    use image::AnimationDecoder;
+    use image::codecs::gif::{GifDecoder, GifEncoder};
+    let folder = Folder::new("gif");
+    let input = folder.file("in.gif");
+    let mut encoder = GifEncoder::new(fs::File::create(&input).unwrap());
+    let delays = [100, 300, 50];
+    for (shade, delay) in [40, 120, 200].into_iter().zip(delays) {
+        let picture = image::RgbaImage::from_pixel(80, 60, image::Rgba([shade, 90, 30, 255]));
+        let delay = image::Delay::from_numer_denom_ms(delay, 1);
+        encoder.encode_frame(image::Frame::from_parts(picture, 0, 0, delay)).unwrap();
+    }
+    drop(encoder);
+    assert_ok(&whycam(&["explain", &input]));
+    let result = fs::File::open(folder.file("in.whycam.gif")).unwrap();
+    let decoder = GifDecoder::new(std::io::BufReader::new(result)).unwrap();
+    let kept: Vec<u32> = decoder.into_frames().map(|f| f.unwrap().delay().numer_denom_ms().0).collect();
+    // The last picture's delay has no next one to tell it, so it is the one before it.
+    assert_eq!(kept, [100, 300, 300]);
+}
+
+#[test]
+fn ctrl_c_in_the_middle_leaves_a_film_that_plays() {
+    let folder = Folder::new("interrupt");
+    let input = folder.file("long.mp4");
+    let source = "testsrc2=size=640x480:rate=25:duration=120";
+    tool("ffmpeg", &["-v", "error", "-f", "lavfi", "-i", source, "-preset", "ultrafast", &input]);
+    let output = folder.file("out.mp4");
+    let mut child = command(&["explain", &input, "-o", &output]).stderr(Stdio::piped()).spawn().unwrap();
+    let part = |f: &Path| fs::read_dir(f).unwrap().filter_map(Result::ok).any(|e| e.file_name().to_string_lossy().contains(".part."));
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !part(&folder.0) && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(20));
+    }
+    thread::sleep(Duration::from_millis(1500));
+    tool("kill", &["-INT", &child.id().to_string()]);
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(130));
+    let frames = frame_times(&output).len();
+    assert!((1..3000).contains(&frames), "{frames} frames");
+    assert!(!part(&folder.0), "the unfinished file is left behind");
+}
+
+#[test]
+fn the_demo_writes_exactly_the_frames_asked_for() {
+    let folder = Folder::new("demo");
+    let output = folder.file("demo.mp4");
+    let run = whycam(&["demo", "--headless", "--frames", "40", "--record", &output, "--json", "-"]);
+    assert_ok(&run);
+    assert_eq!(json_lines(&stdout(&run)).len(), 40);
+    assert_eq!(frame_times(&output).len(), 40);
+    assert!(stderr(&run).contains("explained 40"), "{}", stderr(&run));
+}
+
+#[test]
+fn without_a_display_the_demo_names_the_film_that_it_writes() {
+    let folder = Folder::new("nodisplay");
+    let run = command(&["demo", "--frames", "5"]).current_dir(&folder.0).output().unwrap();
+    assert_ok(&run);
+    assert!(stderr(&run).contains("whycam-demo.mp4"), "{}", stderr(&run));
+    assert_eq!(frame_times(&folder.file("whycam-demo.mp4")).len(), 5);
+}
+
+#[test]
+fn the_window_shows_the_explained_picture() {
+    let folder = Folder::new("window");
+    let display = format!(":{}", 200 + std::process::id() % 300);
+    let mut server = std::process::Command::new("Xvfb")
+        .args([&display, "-screen", "0", "800x600x24", "-nolisten", "tcp"])
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("Xvfb starts (`make setup` installs it)");
+    thread::sleep(Duration::from_secs(1));
+    let mut demo = command(&["demo", "--seconds", "20"]).env("DISPLAY", &display).stderr(Stdio::null()).spawn().unwrap();
+    let shot = folder.file("shot.png");
+    let mut colours = 0;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while colours < 1000 && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(500));
+        tool("ffmpeg", &["-v", "error", "-y", "-f", "x11grab", "-video_size", "800x600", "-i", &display, "-frames:v", "1", &shot]);
+        let picture = image::open(&shot).unwrap().to_rgb8();
+        let distinct: std::collections::HashSet<[u8; 3]> = picture.pixels().map(|p| p.0).collect();
+        colours = distinct.len();
+    }
+    let running = demo.try_wait().unwrap().is_none();
+    let _ = demo.kill();
+    let _ = demo.wait();
+    let _ = server.kill();
+    let _ = server.wait();
+    assert!(running && colours >= 1000, "the screen has {colours} colours");
+}
+
+#[test]
+fn both_runtimes_give_the_same_numbers() {
+    let folder = Folder::new("runtimes");
+    let input = film(&folder, "in.mp4", &["-frames:v", "2"]);
+    for layer in ["-1", "/3/MaxPool", "/0/0.1/Conv"] {
+        let run = |name: &str, library: Option<&str>| {
+            let maps = folder.file(&format!("{name}{}", layer.replace('/', "_")));
+            let mut run = command(&["-v", "explain", &input, "--layer", layer, "--maps", &maps, "--json", "-"]);
+            if let Some(library) = library {
+                run.env("ORT_DYLIB_PATH", library);
+            }
+            let output = run.output().unwrap();
+            assert_ok(&output);
+            let map: ndarray::Array2<f32> = ndarray_npy::read_npy(Path::new(&maps).join("000001.npy")).unwrap();
+            (stderr(&output), json_lines(&stdout(&output))[1].clone(), map)
+        };
+        let (fast_says, fast, fast_map) = run("onnxruntime", None);
+        assert!(fast_says.contains("runtime ONNX Runtime"), "run `make setup`: {fast_says}");
+        let (slow_says, slow, slow_map) = run("tract", Some("/nowhere/libonnxruntime.so"));
+        assert!(slow_says.contains("runtime tract") && slow_says.contains("slower"), "{slow_says}");
+        assert_eq!(fast["class_index"], slow["class_index"]);
+        assert!((fast["logit"].as_f64().unwrap() - slow["logit"].as_f64().unwrap()).abs() < 1e-4);
+        let largest = fast_map.iter().copied().fold(1e-12, f32::max);
+        let apart = fast_map.iter().zip(&slow_map).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(apart < 1e-3 * largest, "layer {layer}: maps differ by {apart}, the largest value is {largest}");
+    }
+}
+
+#[test]
+fn errors_name_the_thing_and_the_mend() {
+    let folder = Folder::new("errors");
+    fs::write(folder.0.join("text.mp4"), "Not a film, but a text of several words.\n".repeat(50)).unwrap();
+    fs::write(folder.0.join("text.onnx"), "Not a model.").unwrap();
+    fs::create_dir(folder.0.join("empty")).unwrap();
+    let picture = picture(&folder, "a.png", 64, 48);
+    let (text, model, empty) = (folder.file("text.mp4"), folder.file("text.onnx"), folder.file("empty"));
+    let odd = folder.file("a.xyz");
+    let nowhere = folder.file("no/such/a.png");
+
+    assert_fails(&["explain", "/nowhere/a.mp4"], 1, &["/nowhere/a.mp4", "no such file"]);
+    assert_fails(&["explain", &text], 1, &["text.mp4", "not a film"]);
+    assert_fails(&["explain", &empty], 1, &["empty", "no pictures"]);
+    assert_fails(&["explain", &picture, "--model", &model], 1, &["text.onnx", "not an ONNX model"]);
+    assert_fails(&["explain", &picture, "--model", "roses"], 1, &["roses", "flowers-vgg"]);
+    assert_fails(&["explain", &picture, "-o", &odd], 1, &["a.xyz", ".png"]);
+    assert_fails(&["explain", &picture, "-o", &nowhere], 1, &["no/such", "no folder"]);
+    assert_fails(&["explain", &picture, "--class", "oak"], 2, &["oak", "tulips"]);
+    assert_fails(&["explain", &picture, "--layer", "nothing"], 2, &["nothing", "inspect"]);
+    assert_fails(&["explain", &picture, "--layer", "Conv"], 2, &["Conv", "part of"]);
+    assert_fails(&["explain", &picture, "--colormap", "grey"], 2, &["grey", "jet"]);
+    assert_fails(&["explain", &picture, "--method", "cam"], 2, &["cam", "grad-cam"]);
+    assert_fails(&["explain", &picture, "--alpha", "7"], 2, &["0 to 1"]);
+    assert_fails(&["explain"], 2, &["<INPUT>"]);
+    assert_fails(&["explain", &picture, "--json", "/dev/full"], 1, &["/dev/full", "disk is full"]);
+}
+
+#[test]
+fn a_model_with_three_inputs_is_refused_by_their_names() {
+    use whycam::onnx::proto::{Graph, Node, ValueInfo};
+    use whycam::onnx::{DataType, OnnxModel};
+    let folder = Folder::new("inputs");
+    let picture = picture(&folder, "a.png", 64, 48);
+    let names = ["left", "right", "depth"];
+    let graph = Graph {
+        node: vec![Node::new("Sum", "sum", &names, &["y"])],
+        input: names.iter().map(|name| ValueInfo::tensor(name, DataType::Float, &[1, 3, 8, 8])).collect(),
+        output: vec![ValueInfo::tensor("y", DataType::Float, &[1, 3, 8, 8])],
+        ..Graph::default()
+    };
+    let path = folder.file("three.onnx");
+    fs::write(&path, OnnxModel::from_graph("three", graph).to_bytes()).unwrap();
+    assert_fails(&["explain", &picture, "--model", &path], 1, &["three.onnx", "3 inputs", "left, right, depth"]);
+}
+
+#[test]
+fn without_a_camera_the_demo_is_offered() {
+    if Path::new("/dev/video0").exists() {
+        eprintln!("SKIPPED: this machine has a camera");
+        return;
+    }
+    assert_fails(&[], 1, &["no camera", "whycam demo"]);
+    assert_fails(&["live", "--headless"], 1, &["no camera", "whycam demo"]);
+}
+
+#[test]
+fn a_reader_that_leaves_ends_the_run_without_an_error() {
+    let folder = Folder::new("pipe");
+    let input = film(&folder, "in.mp4", &[]);
+    let mut child = command(&["explain", &input, "--json", "-"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+}

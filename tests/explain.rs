@@ -1,0 +1,139 @@
+//! Explanations against values from PyTorch's autograd, and their place on the picture.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use image::{Rgb, RgbImage};
+use ndarray::{Array1, Array2};
+use whycam::onnx::proto::{Attribute, Graph, Node, Tensor, ValueInfo};
+use whycam::onnx::{DataType, OnnxModel};
+use whycam::overlay::{Colormap, Overlay, Style};
+use whycam::{Explainer, ExplainerOptions};
+
+fn reference(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/flowers_vgg").join(name)
+}
+
+/// The picture that `tests/reference/flowers_vgg.py` makes too.
+fn reference_picture() -> RgbImage {
+    RgbImage::from_fn(224, 224, |x, y| Rgb([0, 1, 2].map(|c| ((x * 3 + y * 5 + c * 40 + x * y / 50) % 256) as u8)))
+}
+
+#[test]
+fn maps_of_every_depth_are_those_of_autograd() {
+    let logits: Array1<f32> = ndarray_npy::read_npy(reference("logits.npy")).unwrap();
+    let layers = fs::read_to_string(reference("layers.txt")).unwrap();
+    assert!(layers.lines().count() >= 6);
+    for (number, layer) in layers.lines().enumerate() {
+        for class in 0..logits.len() {
+            let options = ExplainerOptions {
+                model: Some("flowers-vgg".into()),
+                layer: Some(layer.into()),
+                class: Some(class.to_string()),
+                ..ExplainerOptions::default()
+            };
+            let explanation = Explainer::new(&options).unwrap().explain(&reference_picture()).unwrap();
+            assert!((explanation.logit - logits[class]).abs() < 1e-3, "{} for {}", explanation.logit, logits[class]);
+            let expected: Array2<f32> = ndarray_npy::read_npy(reference(&format!("map_{number}_{class}.npy"))).unwrap();
+            let map = pooled(&explanation.map.values, expected.dim());
+            let dot: f32 = map.iter().zip(&expected).map(|(a, b)| a * b).sum();
+            let norm = |m: &Array2<f32>| m.iter().map(|v| v * v).sum::<f32>().sqrt();
+            let largest = expected.iter().copied().fold(0.0, f32::max);
+            let apart = map.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            if largest == 0.0 {
+                assert!(!explanation.map.evidence, "{layer}, class {class}: autograd's map is empty");
+                continue;
+            }
+            let cosine = dot / (norm(&map) * norm(&expected));
+            assert!(cosine > 0.9999, "{layer}, class {class}: cosine {cosine}");
+            assert!(apart < 2e-3 * largest, "{layer}, class {class}: {apart} apart, largest {largest}");
+        }
+    }
+}
+
+/// Means over blocks, to the size that the reference keeps of a large map.
+fn pooled(map: &Array2<f32>, to: (usize, usize)) -> Array2<f32> {
+    let (block_h, block_w) = (map.nrows() / to.0, map.ncols() / to.1);
+    let blocks = map.exact_chunks((block_h, block_w));
+    let means: Vec<f32> = blocks.into_iter().map(|block| block.mean().unwrap()).collect();
+    Array2::from_shape_vec(to, means).unwrap()
+}
+
+/// A net that sees brightness: the mean of each 4x4 block, averaged into one logit.
+fn write_brightness_net(folder: &Path, fit: &str) -> String {
+    let weights = vec![1.0 / 48.0; 48];
+    let graph = Graph {
+        node: vec![
+            Node::new("Conv", "see", &["image", "w"], &["seen"]).with(Attribute::from_ints("strides", &[4, 4])),
+            Node::new("Relu", "relu", &["seen"], &["active"]),
+            Node::new("GlobalAveragePool", "pool", &["active"], &["pooled"]),
+            Node::new("Flatten", "flat", &["pooled"], &["flat"]),
+            Node::new("Gemm", "classify", &["flat", "v"], &["logits"]),
+        ],
+        initializer: vec![Tensor::from_f32s("w", &[1, 3, 4, 4], &weights), Tensor::from_f32s("v", &[1, 2], &[1.0, -1.0])],
+        input: vec![ValueInfo::tensor("image", DataType::Float, &[1, 3, 64, 64])],
+        output: vec![ValueInfo::tensor("logits", DataType::Float, &[1, 2])],
+        ..Graph::default()
+    };
+    let path = folder.join(format!("{fit}.onnx"));
+    fs::write(&path, OnnxModel::from_graph("brightness", graph).to_bytes()).unwrap();
+    let manifest = format!(
+        "name = \"brightness\"\nlabels = [\"bright\", \"dark\"]\n[input]\nwidth = 64\nheight = 64\nfit = \"{fit}\"\nscale = 0.00392\n"
+    );
+    fs::write(path.with_extension("toml"), manifest).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn a_bright_spot_gets_its_heat_where_it_is() {
+    let folder = env::temp_dir().join(format!("whycam-marker-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    for fit in ["stretch", "crop", "letterbox"] {
+        let options = ExplainerOptions { model: Some(write_brightness_net(&folder, fit)), ..ExplainerOptions::default() };
+        let mut explainer = Explainer::new(&options).unwrap();
+        let style = Style { colormap: Colormap::named("inferno").unwrap(), alpha: 1.0 };
+        let mut overlay = Overlay::new(style).unwrap();
+        for (width, height) in [(640u32, 480u32), (270, 480), (1200, 300), (240, 240), (333, 1001)] {
+            let side = width.min(height);
+            // Within the middle square, which a crop sees too, and above the caption.
+            for (across, down) in [(0.2, 0.2), (0.8, 0.25), (0.5, 0.5), (0.7, 0.75)] {
+                let x = (width - side) / 2 + (f64::from(side) * across) as u32;
+                let y = (height - side) / 2 + (f64::from(side) * down) as u32;
+                let radius = (side / 16).max(2);
+                let mut frame = RgbImage::from_fn(width, height, |px, py| {
+                    let near = px.abs_diff(x) <= radius && py.abs_diff(y) <= radius;
+                    Rgb(if near { [255; 3] } else { [0; 3] })
+                });
+                let explanation = explainer.explain(&frame).unwrap();
+                let facts = explainer.facts().clone();
+                overlay.draw(&mut frame, &explanation, &facts).unwrap();
+                let (heat_x, heat_y) = centre_of_heat(&frame);
+                let cell_x = explanation.region.width / 16.0;
+                let cell_y = explanation.region.height / 16.0;
+                let place = format!("{fit} {width}x{height}: spot at {x},{y}, heat at {heat_x:.0},{heat_y:.0}");
+                assert!((heat_x - f64::from(x)).abs() <= cell_x * 0.75, "{place}");
+                assert!((heat_y - f64::from(y)).abs() <= cell_y * 0.75, "{place}");
+            }
+        }
+    }
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+/// The centre of the pixels that are at least half as bright as the brightest, the caption's
+/// lowest tenth left out.
+fn centre_of_heat(frame: &RgbImage) -> (f64, f64) {
+    let brightness = |p: &Rgb<u8>| p.0.iter().map(|&c| u32::from(c)).sum::<u32>();
+    let rows = frame.height() * 88 / 100;
+    let hottest = frame.enumerate_pixels().filter(|(_, y, _)| *y < rows).map(|(_, _, p)| brightness(p)).max().unwrap();
+    let (mut sum_x, mut sum_y, mut count) = (0.0, 0.0, 0.0);
+    for (x, y, pixel) in frame.enumerate_pixels() {
+        if y < rows && brightness(pixel) * 2 >= hottest {
+            sum_x += f64::from(x) + 0.5;
+            sum_y += f64::from(y) + 0.5;
+            count += 1.0;
+        }
+    }
+    (sum_x / count, sum_y / count)
+}
