@@ -66,11 +66,6 @@ impl<T> Sender<T> {
 }
 
 impl<T> Receiver<T> {
-    /// Waits for an item; `None` at the end.
-    pub fn receive(&self) -> Option<T> {
-        self.channel.recv().ok()
-    }
-
     pub fn receive_within(&self, patience: Duration) -> Received<T> {
         match self.channel.recv_timeout(patience) {
             Ok(item) => Received::Item(item),
@@ -90,20 +85,29 @@ impl<T> Drop for Receiver<T> {
 mod tests {
     use super::*;
 
+    /// All that comes within a moment.
+    fn taken(receiver: &Receiver<i32>) -> Vec<i32> {
+        std::iter::from_fn(|| match receiver.receive_within(Duration::from_millis(200)) {
+            Received::Item(item) => Some(item),
+            Received::Nothing | Received::End => None,
+        })
+        .collect()
+    }
+
     #[test]
     fn the_newest_frame_wins() {
         let (sender, receiver) = link(Policy::Newest, 8);
         for item in 0..10 {
             assert!(sender.send(item));
         }
-        assert_eq!(receiver.receive(), Some(9));
+        assert_eq!(taken(&receiver), [9]);
     }
 
     #[test]
     fn a_blocking_link_keeps_every_frame_in_order() {
         let (sender, receiver) = link(Policy::Block, 2);
         let producer = std::thread::spawn(move || (0..50).all(|item| sender.send(item)));
-        let taken: Vec<i32> = std::iter::from_fn(|| receiver.receive()).collect();
+        let taken = taken(&receiver);
         assert!(producer.join().is_ok_and(|sent| sent));
         assert_eq!(taken, (0..50).collect::<Vec<i32>>());
     }

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! The order of stopping: the sinks' side asks for the stop (a limit is reached, a window closed,
-//! an error, Ctrl-C), the capture thread ends at its next frame, the inference thread when the
-//! link from it is empty, and the sinks are finished last.
+//! an error, Ctrl-C), the inference thread ends after its frame, the capture thread at its next one
+//! (a stalled camera's is left behind), and the sinks are finished last.
 
 mod link;
 mod stop;
@@ -95,12 +95,18 @@ pub fn run(
     let capture = spawn("capture", move || capture(open, &frames_in, &counter, &stops));
     let stops = [stop.clone(), ended.clone()];
     let inference = spawn("inference", move || {
-        while let Some(item) = frames_out.receive() {
+        // A stalled camera ends the link never, so the stop is looked for too.
+        while !stops.iter().any(Stop::is_requested) {
+            let item = match frames_out.receive_within(IDLE) {
+                link::Received::Item(item) => item,
+                link::Received::Nothing => continue,
+                link::Received::End => break,
+            };
             let explained = item.and_then(|(frame, total)| {
                 let explanation = explainer.explain(&frame.picture)?;
                 Ok((frame, explanation, total))
             });
-            if !explained_in.send(explained) || stops.iter().any(Stop::is_requested) {
+            if !explained_in.send(explained) {
                 break;
             }
         }
@@ -140,10 +146,7 @@ pub fn run(
     }
     ended.request();
     drop(explained_out);
-    // The inference thread has an end only once the capture thread has: a stalled camera holds both.
-    let joined = join_within("capture", capture, PATIENCE).and_then(|ended| {
-        if ended { join_within("inference", inference, PATIENCE) } else { Ok(false) }
-    });
+    let joined = join_within("inference", inference, None).and_then(|()| join_within("capture", capture, Some(PATIENCE)));
     error = error.or(joined.err());
     let ending = if whole { Ending::Whole } else { Ending::Cut };
     for sink in sinks {
@@ -193,16 +196,16 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Option<JoinHandle<
     thread::Builder::new().name(name.to_owned()).spawn(work).ok()
 }
 
-/// Waits for a thread's end; one that does not end in time is left to itself, and gives false.
-fn join_within(name: &str, handle: Option<JoinHandle<()>>, patience: Duration) -> Result<bool> {
+/// Waits for a thread's end; one that does not end in time is left to itself.
+fn join_within(name: &str, handle: Option<JoinHandle<()>>, patience: Option<Duration>) -> Result<()> {
     let broken = |problem: &str| Error::Runtime { runtime: format!("thread {name}"), problem: problem.into() };
     let handle = handle.ok_or_else(|| broken("the system gives no further thread"))?;
-    let deadline = Instant::now() + patience;
+    let deadline = patience.map(|patience| Instant::now() + patience);
     while !handle.is_finished() {
-        if Instant::now() > deadline {
-            return Ok(false);
+        if deadline.is_some_and(|deadline| Instant::now() > deadline) {
+            return Ok(());
         }
         thread::sleep(Duration::from_millis(2));
     }
-    handle.join().map(|()| true).map_err(|_| broken("it broke off; please report this"))
+    handle.join().map_err(|_| broken("it broke off; please report this"))
 }

@@ -68,13 +68,26 @@ impl CameraSource {
     /// The camera is absent, busy, or gives no format that can be decoded.
     pub fn open(index: u32) -> Result<Self> {
         let failed = |e: NokhwaError| camera_error(index, &e);
-        let any = RequestedFormat::new::<RgbFormat>(RequestedFormatType::None);
-        let mut camera = Camera::new(CameraIndex::Index(index), any).map_err(failed)?;
+        #[cfg(target_os = "linux")]
+        make_readable(index);
+        // A format that the camera surely has, to open it and see which others it has.
+        let fastest = RequestedFormat::new::<RgbFormat>(RequestedFormatType::AbsoluteHighestFrameRate);
+        let mut camera = Camera::new(CameraIndex::Index(index), fastest).map_err(failed)?;
         let formats = camera.compatible_camera_formats().map_err(failed)?;
-        let decodable = formats.into_iter().filter(|f| decode_cost(f.format()).is_some());
-        if let Some(best) = decodable.max_by_key(suitability) {
-            let exact = RequestedFormat::new::<RgbFormat>(RequestedFormatType::Exact(best));
-            camera.set_camera_requset(exact).map_err(failed)?;
+        let mut formats: Vec<CameraFormat> =
+            formats.into_iter().filter(|f| decode_cost(f.format()).is_some()).collect();
+        formats.sort_by_key(|format| std::cmp::Reverse(suitability(format)));
+        // The list holds rates that the camera lacks (nokhwa reads 2/25 s as 25 a second), and the
+        // camera refuses those.
+        let exact = |format: CameraFormat| RequestedFormat::new::<RgbFormat>(RequestedFormatType::Exact(format));
+        let mut refused = None;
+        let accepted = formats.into_iter().any(|format| {
+            let set = camera.set_camera_requset(exact(format));
+            refused = set.err();
+            refused.is_none()
+        });
+        if let Some(error) = refused.filter(|_| !accepted) {
+            return Err(failed(error));
         }
         camera.open_stream().map_err(failed)?;
         let format = camera.camera_format();
@@ -90,6 +103,40 @@ impl CameraSource {
     }
 }
 
+/// Puts a camera that another program left at a fractional rate or in a format that nokhwa does not
+/// know into one that it does: nokhwa fails to open it otherwise, whatever is asked of it. What
+/// does not succeed here is left for nokhwa to report.
+#[cfg(target_os = "linux")]
+fn make_readable(index: u32) {
+    use v4l::frameinterval::FrameIntervalEnum;
+    use v4l::video::Capture;
+    use v4l::video::capture::Parameters;
+    use v4l::{Device, FourCC};
+
+    let known = [b"YUYV", b"MJPG", b"NV12", b"RGB3", b"BGR3"].map(FourCC::new);
+    let Ok(device) = Device::new(index as usize) else { return };
+    let Ok(mut format) = Capture::format(&device) else { return };
+    if !known.contains(&format.fourcc) {
+        let offered = Capture::enum_formats(&device).unwrap_or_default();
+        let Some(readable) = known.into_iter().find(|k| offered.iter().any(|o| o.fourcc == *k)) else { return };
+        format.fourcc = readable;
+        let Ok(set) = Capture::set_format(&device, &format) else { return };
+        format = set;
+    }
+    let whole = Capture::params(&device).is_ok_and(|p| p.interval.numerator == 1);
+    if whole {
+        return;
+    }
+    let intervals = device.enum_frameintervals(format.fourcc, format.width, format.height).unwrap_or_default();
+    let rates = intervals.iter().filter_map(|offered| match &offered.interval {
+        FrameIntervalEnum::Discrete(interval) if interval.numerator == 1 => Some(interval.denominator),
+        _ => None,
+    });
+    if let Some(rate) = rates.max() {
+        let _ = Capture::set_params(&device, &Parameters::with_fps(rate));
+    }
+}
+
 /// How much work a pixel format is to decode, or `None` for one that nokhwa cannot.
 fn decode_cost(format: FrameFormat) -> Option<u32> {
     match format {
@@ -102,8 +149,8 @@ fn decode_cost(format: FrameFormat) -> Option<u32> {
 }
 
 /// Larger is better: a fluid rate first, then a size that is neither coarse nor heavy, then the
-/// rate itself, then cheap decoding.
-fn suitability(format: &CameraFormat) -> (bool, u32, u32, u32) {
+/// rate itself, then few pixels, then cheap decoding.
+fn suitability(format: &CameraFormat) -> (bool, u32, u32, i64, u32) {
     let rate = format.frame_rate();
     let pixels = format.width() * format.height();
     let size = match pixels {
@@ -112,7 +159,7 @@ fn suitability(format: &CameraFormat) -> (bool, u32, u32, u32) {
         921_601..=2_100_000 => 1,
         _ => 0,
     };
-    (rate >= 24, size, rate.min(60), 3 - decode_cost(format.format()).unwrap_or(3))
+    (rate >= 24, size, rate.min(60), -i64::from(pixels), 3 - decode_cost(format.format()).unwrap_or(3))
 }
 
 fn camera_error(index: u32, error: &NokhwaError) -> Error {
