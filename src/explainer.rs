@@ -154,9 +154,12 @@ fn open(options: &ExplainerOptions) -> Result<(OnnxModel, Manifest)> {
 fn bare_manifest(model: &OnnxModel, path: &Path, preset: &str) -> Result<Manifest> {
     const USUAL_SIDE: i64 = 224;
     let input = image_input(model)?;
-    let dims = model.graph().true_inputs().next().and_then(|i| i.dims()).filter(|d| d.len() == 4);
+    let dims =
+        model.graph().true_inputs().next().and_then(super::onnx::proto::ValueInfo::dims).filter(|d| d.len() == 4);
     let dims = dims.ok_or_else(|| {
-        model.error(format!("its input {input} is no picture ([N,3,h,w] or [N,h,w,3]); whycam explains image classifiers"))
+        model.error(format!(
+            "its input {input} is no picture ([N,3,h,w] or [N,h,w,3]); whycam explains image classifiers"
+        ))
     })?;
     let layout = if dims[3] == Some(3) && dims[1] != Some(3) { Layout::ChannelsLast } else { Layout::ChannelsFirst };
     let (height, width) = match layout {
@@ -178,7 +181,7 @@ fn bare_manifest(model: &OnnxModel, path: &Path, preset: &str) -> Result<Manifes
 
 /// The name of the model's only input.
 fn image_input(model: &OnnxModel) -> Result<&str> {
-    let inputs: Vec<&str> = model.graph().true_inputs().map(|i| i.name()).collect();
+    let inputs: Vec<&str> = model.graph().true_inputs().map(super::onnx::proto::ValueInfo::name).collect();
     match inputs.as_slice() {
         [only] => Ok(only),
         [] => Err(model.error("it has no input")),
@@ -239,8 +242,7 @@ impl Explainer {
     pub fn explain(&mut self, picture: &RgbImage) -> Result<Explanation> {
         let (tensor, region) = self.preprocessor.run(picture)?;
         let class = Array1::from_elem(1, self.class.map_or(-1, |c| c as i64)).into_dyn();
-        let inputs =
-            vec![(self.input.as_str(), Input::Float(tensor)), (CLASS_INDEX, Input::Int64(class.view()))];
+        let inputs = vec![(self.input.as_str(), Input::Float(tensor)), (CLASS_INDEX, Input::Int64(class.view()))];
         let outputs = self.session.run(inputs)?;
         let model = &self.facts.model;
         let shape = |e: ndarray::ShapeError| Error::model(model, format!("an output has the wrong shape: {e}"));

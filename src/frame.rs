@@ -39,7 +39,10 @@ impl Time {
 pub enum MediumKind {
     Still,
     Animation,
-    Film { frame_rate: (i32, i32), sample_aspect: (i32, i32) },
+    Film {
+        frame_rate: (i32, i32),
+        sample_aspect: (i32, i32),
+    },
     /// A camera, a stream or the drawn flowers: something without an end.
     Live,
 }

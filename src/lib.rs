@@ -15,9 +15,9 @@
 //! ```
 
 pub mod cam;
-mod frame;
 mod error;
 mod explainer;
+mod frame;
 pub mod grad;
 pub mod manifest;
 pub mod models;
@@ -30,5 +30,5 @@ pub mod sink;
 pub mod source;
 
 pub use error::{Error, Result};
-pub use frame::{Frame, Medium, MediumKind, Time, TimeBase};
 pub use explainer::{Analysis, Explainer, ExplainerOptions, Explanation, Facts, Ranked, analyse};
+pub use frame::{Frame, Medium, MediumKind, Time, TimeBase};

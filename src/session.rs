@@ -8,7 +8,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use ndarray::{ArrayViewD, CowArray, IxDyn};
+use ndarray::ArrayViewD;
 use ort::environment::Environment;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{SessionInputValue, SessionOutputs};
@@ -65,11 +65,11 @@ fn find_runtime() -> Result<Runtime, String> {
             Err(e) => problem = e.to_string(),
         }
     }
-    embedded_runtime(problem)
+    embedded_runtime(&problem)
 }
 
 #[cfg(feature = "tract")]
-fn embedded_runtime(problem: String) -> Result<Runtime, String> {
+fn embedded_runtime(problem: &str) -> Result<Runtime, String> {
     ort::set_api(ort_tract::api());
     let environment = ort::init().with_telemetry(false).build().map_err(|e| e.to_string())?;
     let slower = format!(
@@ -80,7 +80,7 @@ fn embedded_runtime(problem: String) -> Result<Runtime, String> {
 }
 
 #[cfg(not(feature = "tract"))]
-fn embedded_runtime(problem: String) -> Result<Runtime, String> {
+fn embedded_runtime(problem: &str) -> Result<Runtime, String> {
     Err(format!("{problem}; run `make setup` or set ORT_DYLIB_PATH to {LIBRARY}"))
 }
 
@@ -106,7 +106,7 @@ pub struct Session {
     model: String,
 }
 
-/// What a run takes: a name and an array of float32 or int64.
+/// What a run takes: an array in standard layout, of float32 or int64.
 pub enum Input<'a> {
     Float(ArrayViewD<'a, f32>),
     Int64(ArrayViewD<'a, i64>),
@@ -135,7 +135,7 @@ impl Session {
         let mut builder = ort::session::Session::builder(&runtime.environment).map_err(|e| refused(&e))?;
         builder = builder.with_optimization_level(level).map_err(|e| refused(&e))?;
         if runtime.onnx_runtime {
-            builder = builder.with_log_level(ort::logging::LogLevel::Error).map_err(|e| refused(&e))?;
+            builder = builder.with_log_level(ort::logging::LogLevel::Fatal).map_err(|e| refused(&e))?;
             if threads > 0 {
                 builder = builder.with_intra_threads(threads).map_err(|e| refused(&e))?;
             }
@@ -147,30 +147,17 @@ impl Session {
     /// Runs the model once.
     ///
     /// # Errors
-    /// An input has the wrong name, type or shape, or the runtime fails.
+    /// An input has the wrong name, type, shape or layout, or the runtime fails.
     pub fn run(&mut self, inputs: Vec<(&str, Input)>) -> Result<Outputs<'_>> {
         let model = self.model.clone();
         let failed = |e: ort::Error| Error::model(&model, format!("the run failed: {}", first_line(&e)));
-        // An array view of the runtime's is of one piece; another is copied to be.
-        let floats: Vec<(&str, CowArray<f32, IxDyn>)>;
-        let ints: Vec<(&str, CowArray<i64, IxDyn>)>;
-        {
-            let mut float_inputs = Vec::new();
-            let mut int_inputs = Vec::new();
-            for (name, input) in inputs {
-                match input {
-                    Input::Float(array) => float_inputs.push((name, array.as_standard_layout().into_owned().into())),
-                    Input::Int64(array) => int_inputs.push((name, array.as_standard_layout().into_owned().into())),
-                }
-            }
-            (floats, ints) = (float_inputs, int_inputs);
-        }
-        let mut values: Vec<(&str, SessionInputValue)> = Vec::new();
-        for (name, array) in &floats {
-            values.push((name, TensorRef::from_array_view(array.view()).map_err(failed)?.into()));
-        }
-        for (name, array) in &ints {
-            values.push((name, TensorRef::from_array_view(array.view()).map_err(failed)?.into()));
+        let mut values: Vec<(&str, SessionInputValue)> = Vec::with_capacity(inputs.len());
+        for (name, input) in inputs {
+            let value = match input {
+                Input::Float(array) => TensorRef::from_array_view(array).map(SessionInputValue::from),
+                Input::Int64(array) => TensorRef::from_array_view(array).map(SessionInputValue::from),
+            };
+            values.push((name, value.map_err(failed)?));
         }
         Ok(Outputs { inner: self.inner.run(values).map_err(failed)? })
     }
@@ -206,7 +193,8 @@ impl Outputs<'_> {
 pub fn probe_shapes(model: &OnnxModel, input: &str, input_shape: &[usize]) -> Result<Shapes> {
     let mut probe = model.clone();
     let graph = probe.graph_mut();
-    let made: Vec<String> = graph.node.iter().flat_map(|n| n.output.iter()).filter(|o| !o.is_empty()).cloned().collect();
+    let made: Vec<String> =
+        graph.node.iter().flat_map(|n| n.output.iter()).filter(|o| !o.is_empty()).cloned().collect();
     for tensor in &made {
         if !graph.output.iter().any(|o| o.name() == tensor) {
             graph.output.push(ValueInfo::untyped(tensor));

@@ -1,4 +1,5 @@
 //! The program as a user meets it: real films, a real runtime, a real window.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 
@@ -53,7 +54,8 @@ fn picture(folder: &Folder, name: &str, width: u32, height: u32) -> String {
 /// The times of all frames of a film, in seconds, as ffprobe reads them.
 fn frame_times(path: &str) -> Vec<f64> {
     let entries = "frame=best_effort_timestamp_time";
-    let text = tool("ffprobe", &["-v", "error", "-select_streams", "v:0", "-show_entries", entries, "-of", "csv=p=0", path]);
+    let text =
+        tool("ffprobe", &["-v", "error", "-select_streams", "v:0", "-show_entries", entries, "-of", "csv=p=0", path]);
     text.lines().filter_map(|line| line.trim_end_matches(',').parse().ok()).collect()
 }
 
@@ -181,8 +183,12 @@ fn json_lines_and_maps_are_as_the_contract_says() {
         assert!((sum - 1.0).abs() < 1e-4, "the five classes sum to {sum}");
         assert_eq!((&top[0]["class_index"], &top[0]["label"]), (&line["class_index"], &line["label"]));
         assert!(line["logit"].is_f64() && line["layer"].is_string());
-        let map: ndarray::Array2<f32> = ndarray_npy::read_npy(Path::new(&maps).join(format!("{index:06}.npy"))).unwrap();
-        assert_eq!([map.nrows(), map.ncols()].map(Value::from), [line["map"]["height"].clone(), line["map"]["width"].clone()]);
+        let map: ndarray::Array2<f32> =
+            ndarray_npy::read_npy(Path::new(&maps).join(format!("{index:06}.npy"))).unwrap();
+        assert_eq!(
+            [map.nrows(), map.ncols()].map(Value::from),
+            [line["map"]["height"].clone(), line["map"]["width"].clone()]
+        );
         let max = f64::from(map.iter().copied().fold(0.0, f32::max));
         assert!((max - line["map"]["max"].as_f64().unwrap()).abs() < 1e-6);
         assert_eq!(line["map"]["evidence"], max > 0.0);
@@ -251,8 +257,10 @@ fn ctrl_c_in_the_middle_leaves_a_film_that_plays() {
     tool("ffmpeg", &["-v", "error", "-f", "lavfi", "-i", source, "-preset", "ultrafast", &input]);
     let output = folder.file("out.mp4");
     let mut child = command(&["explain", &input, "-o", &output]).stderr(Stdio::piped()).spawn().unwrap();
-    let part = |f: &Path| fs::read_dir(f).unwrap().filter_map(Result::ok).any(|e| e.file_name().to_string_lossy().contains(".part."));
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let part = |f: &Path| {
+        fs::read_dir(f).unwrap().filter_map(Result::ok).any(|e| e.file_name().to_string_lossy().contains(".part."))
+    };
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !part(&folder.0) && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(20));
     }
@@ -295,13 +303,17 @@ fn the_window_shows_the_explained_picture() {
         .spawn()
         .expect("Xvfb starts (`make setup` installs it)");
     thread::sleep(Duration::from_secs(1));
-    let mut demo = command(&["demo", "--seconds", "20"]).env("DISPLAY", &display).stderr(Stdio::null()).spawn().unwrap();
+    let mut demo =
+        command(&["demo", "--seconds", "20"]).env("DISPLAY", &display).stderr(Stdio::null()).spawn().unwrap();
     let shot = folder.file("shot.png");
     let mut colours = 0;
     let deadline = Instant::now() + Duration::from_secs(20);
     while colours < 1000 && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(500));
-        tool("ffmpeg", &["-v", "error", "-y", "-f", "x11grab", "-video_size", "800x600", "-i", &display, "-frames:v", "1", &shot]);
+        tool(
+            "ffmpeg",
+            &["-v", "error", "-y", "-f", "x11grab", "-video_size", "800x600", "-i", &display, "-frames:v", "1", &shot],
+        );
         let picture = image::open(&shot).unwrap().to_rgb8();
         let distinct: std::collections::HashSet<[u8; 3]> = picture.pixels().map(|p| p.0).collect();
         colours = distinct.len();
@@ -402,7 +414,8 @@ fn without_a_camera_the_demo_is_offered() {
 fn a_reader_that_leaves_ends_the_run_without_an_error() {
     let folder = Folder::new("pipe");
     let input = film(&folder, "in.mp4", &[]);
-    let mut child = command(&["explain", &input, "--json", "-"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        command(&["explain", &input, "--json", "-"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));

@@ -1,4 +1,5 @@
 //! Explanations against values from PyTorch's autograd, and their place on the picture.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 
@@ -72,7 +73,10 @@ fn write_brightness_net(folder: &Path, fit: &str) -> String {
             Node::new("Flatten", "flat", &["pooled"], &["flat"]),
             Node::new("Gemm", "classify", &["flat", "v"], &["logits"]),
         ],
-        initializer: vec![Tensor::from_f32s("w", &[1, 3, 4, 4], &weights), Tensor::from_f32s("v", &[1, 2], &[1.0, -1.0])],
+        initializer: vec![
+            Tensor::from_f32s("w", &[1, 3, 4, 4], &weights),
+            Tensor::from_f32s("v", &[1, 2], &[1.0, -1.0]),
+        ],
         input: vec![ValueInfo::tensor("image", DataType::Float, &[1, 3, 64, 64])],
         output: vec![ValueInfo::tensor("logits", DataType::Float, &[1, 2])],
         ..Graph::default()
@@ -91,7 +95,8 @@ fn a_bright_spot_gets_its_heat_where_it_is() {
     let folder = env::temp_dir().join(format!("whycam-marker-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
     for fit in ["stretch", "crop", "letterbox"] {
-        let options = ExplainerOptions { model: Some(write_brightness_net(&folder, fit)), ..ExplainerOptions::default() };
+        let options =
+            ExplainerOptions { model: Some(write_brightness_net(&folder, fit)), ..ExplainerOptions::default() };
         let mut explainer = Explainer::new(&options).unwrap();
         let style = Style { colormap: Colormap::named("inferno").unwrap(), alpha: 1.0 };
         let mut overlay = Overlay::new(style).unwrap();

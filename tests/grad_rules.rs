@@ -1,5 +1,6 @@
 //! Every gradient rule against central finite differences, by random projection: for a random
 //! cotangent r and direction v, r·(f(x+εv) - f(x-εv)) / 2ε must be v·vjp(r).
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 

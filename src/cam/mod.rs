@@ -22,7 +22,7 @@ pub fn find(name: &str) -> Result<(&'static str, Method)> {
     })
 }
 
-/// A map `[h,w]` after ReLU, before upscaling, not normalised.
+/// A map `[h,w]` after rectification, before upscaling, not normalised.
 #[derive(Clone, Debug)]
 pub struct CamMap {
     pub values: Array2<f32>,

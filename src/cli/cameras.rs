@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::Status;
+use super::{Status, print};
 
 #[cfg(feature = "camera")]
 pub fn run() -> Result<Status> {
@@ -11,10 +11,8 @@ pub fn run() -> Result<Status> {
         eprintln!("whycam: no camera was found; plug one in, or try `whycam demo`");
         return Ok(Status::Failed);
     }
-    for camera in cameras {
-        println!("{}  {}", camera.index, camera.name);
-    }
-    Ok(Status::Done)
+    let lines: Vec<String> = cameras.iter().map(|c| format!("{}  {}\n", c.index, c.name)).collect();
+    print(&lines.concat())
 }
 
 #[cfg(not(feature = "camera"))]

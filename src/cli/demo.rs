@@ -41,14 +41,16 @@ impl Demo {
         }
         let mut sinks = self.view.files()?;
         sinks.extend(window);
+        // In a window some frames may be dropped, so that the source must have more of them.
+        let frames = if shown { None } else { self.view.frames };
         let policy = if shown { Policy::Newest } else { Policy::Block };
         Run {
             common,
-            open: Box::new(move || Ok(Box::new(PatternSource::new(WIDTH, HEIGHT, shown)?))),
+            open: Box::new(move || Ok(Box::new(PatternSource::new(WIDTH, HEIGHT, shown, frames)?))),
             sinks,
             options: self.view.limits(policy),
             pictures: shown || self.view.record.is_some(),
-            progress: false,
+            progress: !shown,
         }
         .run()
     }

@@ -6,7 +6,7 @@ use serde_json::json;
 use whycam::grad::{RULES, list_candidates};
 use whycam::{Analysis, ExplainerOptions, analyse};
 
-use super::{Common, Status};
+use super::{Common, Status, print};
 
 /// Show a model's input, classes and layers that can be explained
 #[derive(Args)]
@@ -24,8 +24,7 @@ impl Inspect {
         common.tell_runtime()?;
         let model = self.name.or_else(|| common.model.clone());
         let analysis = analyse(&ExplainerOptions { model, ..common.explainer_options() })?;
-        if self.json { print_json(&analysis) } else { print_table(&analysis) }
-        Ok(Status::Done)
+        print(&if self.json { as_json(&analysis) } else { as_table(&analysis) })
     }
 }
 
@@ -37,7 +36,7 @@ fn ops(analysis: &Analysis) -> Vec<(String, bool)> {
     ops.into_iter().map(|op| (op.clone(), RULES.iter().any(|(known, _)| *known == op))).collect()
 }
 
-fn print_json(analysis: &Analysis) {
+fn as_json(analysis: &Analysis) -> String {
     let candidates = list_candidates(&analysis.model, &analysis.shapes, &analysis.head);
     let candidates: Vec<_> = candidates
         .iter()
@@ -60,24 +59,27 @@ fn print_json(analysis: &Analysis) {
         "ops_with_rule": names(with),
         "ops_without_rule": names(without),
     });
-    println!("{object}");
+    format!("{object}\n")
 }
 
-fn print_table(analysis: &Analysis) {
-    let manifest = &analysis.manifest;
-    println!("model    {}  {}", manifest.name, manifest.description);
-    println!("input    {} {:?}", analysis.input, analysis.shapes[&analysis.input]);
-    println!("logits   {} ({} classes)", analysis.head.logits, analysis.head.classes);
+fn as_table(analysis: &Analysis) -> String {
+    let Analysis { manifest, head, target, shapes, input, .. } = analysis;
+    let mut lines = vec![
+        format!("model    {}  {}", manifest.name, manifest.description),
+        format!("input    {input} {:?}", shapes[input]),
+        format!("logits   {} ({} classes)", head.logits, head.classes),
+    ];
     if !manifest.labels.is_empty() {
-        println!("labels   {}", manifest.labels.join(", "));
+        lines.push(format!("labels   {}", manifest.labels.join(", ")));
     }
-    println!("\nlayers that can be explained, first to last; * is the default: {}", analysis.target.reason);
-    for candidate in list_candidates(&analysis.model, &analysis.shapes, &analysis.head) {
-        let mark = if candidate.tensor == analysis.target.layer.tensor { '*' } else { ' ' };
-        println!("{mark} {:<20} {:<20} {:?}", candidate.op, candidate.tensor, &candidate.shape[1..]);
+    lines.push(format!("\nlayers that can be explained, first to last; * is the default: {}", target.reason));
+    for candidate in list_candidates(&analysis.model, shapes, head) {
+        let mark = if candidate.tensor == target.layer.tensor { '*' } else { ' ' };
+        lines.push(format!("{mark} {:<20} {:<40} {:?}", candidate.op, candidate.tensor, &candidate.shape[1..]));
     }
     let without: Vec<String> = ops(analysis).into_iter().filter(|(_, rule)| !rule).map(|(op, _)| op).collect();
     if !without.is_empty() {
-        println!("\nops without a gradient rule: {}", without.join(", "));
+        lines.push(format!("\nops without a gradient rule: {}", without.join(", ")));
     }
+    lines.join("\n") + "\n"
 }

@@ -10,9 +10,10 @@ mod models;
 mod prepare;
 mod run;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 pub use common::Common;
@@ -93,5 +94,13 @@ impl Arguments {
             Some(Command::Cameras) => cameras::run(),
             Some(Command::Models) => models::run(),
         }
+    }
+}
+
+/// Writes to standard output; a reader that has gone, as `head` does, is no error.
+fn print(text: &str) -> Result<Status> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(e).context("cannot write to standard output"),
+        _ => Ok(Status::Done),
     }
 }

@@ -3,13 +3,14 @@
 use anyhow::Result;
 use whycam::models::EMBEDDED;
 
-use super::Status;
+use super::{Status, print};
 
 pub fn run() -> Result<Status> {
+    let mut lines = Vec::new();
     for model in EMBEDDED {
         let manifest = model.manifest()?;
         let accuracy = manifest.accuracy.map_or(String::new(), |a| format!("  accuracy {:.2}", a.test));
-        println!("{}  {}{accuracy}", manifest.name, manifest.description);
+        lines.push(format!("{}  {}{accuracy}\n", manifest.name, manifest.description));
     }
-    Ok(Status::Done)
+    print(&lines.concat())
 }

@@ -30,12 +30,10 @@ impl Run<'_> {
         let stop = stop_on_ctrl_c()?;
         let bar = if self.progress && !self.common.quiet { progress_bar() } else { ProgressBar::hidden() };
         let report = |progress: &pipeline::Progress| {
-            if let Some(total) = progress.total.filter(|total| *total > 1) {
+            if let Some(total) = progress.total {
                 bar.set_length(total.max(progress.explained));
-                bar.set_position(progress.explained);
-            } else {
-                bar.set_position(progress.explained);
             }
+            bar.set_position(progress.explained);
         };
         let outcome = pipeline::run(self.open, explainer, overlay, &mut self.sinks, &self.options, &stop, report);
         bar.finish_and_clear();

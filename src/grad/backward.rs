@@ -171,11 +171,7 @@ impl<'m> Vjp<'_, 'm> {
     }
 
     pub fn error(&self, problem: impl ToString) -> Error {
-        Error::Rule {
-            op: self.node.op().to_owned(),
-            node: self.node.label().to_owned(),
-            problem: problem.to_string(),
-        }
+        Error::Rule { op: self.node.op().to_owned(), node: self.node.label().to_owned(), problem: problem.to_string() }
     }
 
     /// An error for a form that the rule leaves out, with the way round it.

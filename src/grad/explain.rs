@@ -36,12 +36,7 @@ pub fn explain(model: &mut OnnxModel, shapes: &Shapes, head: &Head, target: &Tar
     graph.node.extend([
         argmax,
         Node::new("Less", "whycam.unchosen", &[CLASS_INDEX, "whycam.zero"], &["whycam.unchosen"]),
-        Node::new(
-            "Where",
-            "whycam.class",
-            &["whycam.unchosen", "whycam.predicted", CLASS_INDEX],
-            &["whycam.class"],
-        ),
+        Node::new("Where", "whycam.class", &["whycam.unchosen", "whycam.predicted", CLASS_INDEX], &["whycam.class"]),
         Node::new("OneHot", seed, &["whycam.class", "whycam.classes", "whycam.off_on"], &[seed]),
     ]);
     graph.initializer.extend([

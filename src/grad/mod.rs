@@ -56,11 +56,8 @@ pub fn differentiate(
         if inputs.is_empty() {
             continue;
         }
-        let grads: Vec<Option<String>> = node
-            .output
-            .iter()
-            .map(|o| contributions.remove(o.as_str()).map(|parts| backward.sum(parts)))
-            .collect();
+        let grads: Vec<Option<String>> =
+            node.output.iter().map(|o| contributions.remove(o.as_str()).map(|parts| backward.sum(parts))).collect();
         if grads.iter().all(Option::is_none) {
             continue;
         }

@@ -60,6 +60,7 @@ pub const NOT_DIFFERENTIABLE: &[&str] = &[
     "Xor",
 ];
 
+#[allow(clippy::unnecessary_wraps)]
 fn zero(_: &mut Vjp) -> Result<Option<String>> {
     Ok(None)
 }

@@ -3,8 +3,8 @@
 use prost::bytes::Bytes;
 
 use super::proto::{
-    Attribute, AttributeType, Dimension, DimensionValue, Graph, Node, Tensor, TensorShape, TensorType, Type,
-    TypeValue, ValueInfo,
+    Attribute, AttributeType, Dimension, DimensionValue, Graph, Node, Tensor, TensorShape, TensorType, Type, TypeValue,
+    ValueInfo,
 };
 
 /// `TensorProto.DataType`, as far as this crate makes or reads tensors itself.

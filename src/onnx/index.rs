@@ -64,7 +64,7 @@ impl<'g> GraphIndex<'g> {
                 found.extend(node.output.iter().filter(|o| !o.is_empty()).map(String::as_str));
             }
         }
-        found.extend(self.graph.input.iter().map(|i| i.name()).filter(|name| *name == tensor));
+        found.extend(self.graph.input.iter().map(super::proto::ValueInfo::name).filter(|name| *name == tensor));
         found
     }
 }

@@ -50,12 +50,8 @@ impl OnnxModel {
     /// A model around a graph in the [`WORKING_OPSET`].
     pub fn from_graph(name: &str, graph: Graph) -> Self {
         let opset = super::proto::OperatorSetId { domain: None, version: Some(WORKING_OPSET) };
-        let proto = Model {
-            ir_version: Some(WORKING_IR),
-            opset_import: vec![opset],
-            graph: Some(graph),
-            ..Model::default()
-        };
+        let proto =
+            Model { ir_version: Some(WORKING_IR), opset_import: vec![opset], graph: Some(graph), ..Model::default() };
         Self { name: name.to_owned(), proto }
     }
 
@@ -111,7 +107,7 @@ impl OnnxModel {
     /// The version of the standard operator set.
     pub fn opset(&self) -> i64 {
         let standard = |domain: &str| matches!(domain, "" | "ai.onnx");
-        self.proto.opset_import.iter().find(|o| standard(o.domain())).map_or(0, |o| o.version())
+        self.proto.opset_import.iter().find(|o| standard(o.domain())).map_or(0, super::proto::OperatorSetId::version)
     }
 
     fn set_opset(&mut self, version: i64) {
@@ -125,14 +121,12 @@ impl OnnxModel {
 
     /// A value of the model's own metadata.
     pub fn metadata(&self, key: &str) -> Option<&str> {
-        self.proto.metadata_props.iter().find(|p| p.key() == key).map(|p| p.value())
+        self.proto.metadata_props.iter().find(|p| p.key() == key).map(super::proto::StringStringEntry::value)
     }
 
     pub fn set_metadata(&mut self, key: &str, value: impl Into<String>) {
         self.proto.metadata_props.retain(|p| p.key() != key);
-        self.proto
-            .metadata_props
-            .push(StringStringEntry { key: Some(key.to_owned()), value: Some(value.into()) });
+        self.proto.metadata_props.push(StringStringEntry { key: Some(key.to_owned()), value: Some(value.into()) });
     }
 
     /// An error that names this model.
@@ -143,10 +137,13 @@ impl OnnxModel {
 
 /// Brings a tensor's value in from the file that it names.
 fn load_external(tensor: &mut Tensor, folder: Option<&Path>) -> Result<(), String> {
-    let entry = |key: &str| tensor.external_data.iter().find(|e| e.key() == key).map(|e| e.value());
+    let entry =
+        |key: &str| tensor.external_data.iter().find(|e| e.key() == key).map(super::proto::StringStringEntry::value);
     let number = |key: &str| match entry(key) {
         None => Ok(None),
-        Some(text) => text.parse::<usize>().map(Some).map_err(|_| format!("the {key} '{text}' of its weights is no number")),
+        Some(text) => {
+            text.parse::<usize>().map(Some).map_err(|_| format!("the {key} '{text}' of its weights is no number"))
+        }
     };
     let location = entry("location").ok_or("it names no file for its weights")?;
     let folder = folder.ok_or_else(|| format!("its weights lie in another file ({location}); embed them"))?;

@@ -40,7 +40,7 @@ impl Caption {
         for y in top..height {
             for x in 0..plate_width.min(width) {
                 let pixel = picture.get_pixel_mut(x, y);
-                pixel.0 = pixel.0.map(|channel| (u32::from(channel) * Self::PLATE >> 8) as u8);
+                pixel.0 = pixel.0.map(|channel| ((u32::from(channel) * Self::PLATE) >> 8) as u8);
             }
         }
         let baseline = top as f32 + margin / 2.0 + font.ascent();

@@ -4,8 +4,11 @@ use colorgrad::{BlendMode, Color, Gradient, GradientBuilder, LinearGradient};
 
 use crate::error::{Error, Result};
 
+/// Heat 0..=1 to a colour.
+pub type Scale = fn(f32) -> Color;
+
 /// Every colour map, by the name that `--colormap` takes. The first is the default.
-pub const COLORMAPS: &[(&str, fn(f32) -> Color)] = &[
+pub const COLORMAPS: &[(&str, Scale)] = &[
     ("jet", jet),
     ("turbo", |t| colorgrad::preset::turbo().at(t)),
     ("viridis", |t| colorgrad::preset::viridis().at(t)),

@@ -61,8 +61,11 @@ impl Overlay {
         let failed = |e: &dyn std::fmt::Display| {
             Error::input("picture", format!("cannot lay the map over {width}x{height}: {e}"))
         };
+        let (h, w) = map.values.dim();
+        let bytes: Vec<u8> = map.values.iter().flat_map(|v| v.to_ne_bytes()).collect();
+        let map_picture = ImageRef::new(w as u32, h as u32, &bytes, PixelType::F32).map_err(|e| failed(&e))?;
         let (heat, [left, top, right, bottom]) =
-            upscale(&mut self.resizer, map, region, width, height).map_err(|e| failed(&e))?;
+            upscale(&mut self.resizer, &map_picture, region, width, height).map_err(|e| failed(&e))?;
         let heat = heat.buffer().as_chunks().0;
         let highest = 255.0 / map.max;
         let alpha = (self.style.alpha * 256.0) as u32;
@@ -86,28 +89,19 @@ impl Overlay {
 /// values and the part's left, top, right and bottom in pixels.
 fn upscale(
     resizer: &mut Resizer,
-    map: &CamMap,
+    map: &ImageRef,
     region: &Region,
     width: u32,
     height: u32,
 ) -> Result<(Image<'static>, [u32; 4]), ResizeError> {
-    let (h, w) = map.values.dim();
-    let bytes: Vec<u8> = map.values.iter().flat_map(|v| v.to_ne_bytes()).collect();
+    let (w, h) = (f64::from(map.width()), f64::from(map.height()));
     let [x, y, share_width, share_height] = region.filled(width, height);
     let left = region.x.max(0.0).round() as u32;
     let top = region.y.max(0.0).round() as u32;
     let right = ((region.x + region.width).round() as u32).clamp(left + 1, width);
     let bottom = ((region.y + region.height).round() as u32).clamp(top + 1, height);
     let mut heat = Image::new(right - left, bottom - top, PixelType::F32);
-    let Ok(source) = ImageRef::new(w as u32, h as u32, &bytes, PixelType::F32) else {
-        return Ok((heat, [left, top, right, bottom]));
-    };
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).crop(
-        x * w as f64,
-        y * h as f64,
-        share_width * w as f64,
-        share_height * h as f64,
-    );
-    resizer.resize(&source, &mut heat, &options)?;
+    let bilinear = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    resizer.resize(map, &mut heat, &bilinear.crop(x * w, y * h, share_width * w, share_height * h))?;
     Ok((heat, [left, top, right, bottom]))
 }

@@ -38,10 +38,7 @@ pub fn link<T>(policy: Policy, capacity: usize) -> (Sender<T>, Receiver<T>) {
     let (sender, receiver) = crossbeam_channel::bounded(capacity);
     let closed = Arc::new(AtomicBool::new(false));
     let oldest = (policy == Policy::Newest).then(|| receiver.clone());
-    (
-        Sender { channel: sender, oldest, closed: Arc::clone(&closed) },
-        Receiver { channel: receiver, closed },
-    )
+    (Sender { channel: sender, oldest, closed: Arc::clone(&closed) }, Receiver { channel: receiver, closed })
 }
 
 impl<T> Sender<T> {

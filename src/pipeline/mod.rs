@@ -115,8 +115,11 @@ pub fn run(
     let mut error = None;
     let mut explained = 0;
     let mut whole = false;
-    let finish_early = |number: u64| options.frames.is_some_and(|limit| number >= limit);
-    while !finish_early(explained) && !options.duration.is_some_and(|limit| started.elapsed() >= limit) {
+    let within = |explained: u64| {
+        options.frames.is_none_or(|limit| explained < limit)
+            && options.duration.is_none_or(|limit| started.elapsed() < limit)
+    };
+    while within(explained) {
         let step = match explained_out.receive_within(IDLE) {
             link::Received::Item(Ok((mut frame, explanation, total))) => {
                 let drawn = overlay.as_mut().map_or(Ok(()), |o| o.draw(&mut frame.picture, &explanation, &facts));
@@ -146,7 +149,8 @@ pub fn run(
     }
     ended.request();
     drop(explained_out);
-    let joined = join_within("inference", inference, None).and_then(|()| join_within("capture", capture, Some(PATIENCE)));
+    let joined =
+        join_within("inference", inference, None).and_then(|()| join_within("capture", capture, Some(PATIENCE)));
     error = error.or(joined.err());
     let ending = if whole { Ending::Whole } else { Ending::Cut };
     for sink in sinks {

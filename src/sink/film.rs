@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use ffmpeg_the_third as ffmpeg;
 use ffmpeg::util::frame::Video;
+use ffmpeg_the_third as ffmpeg;
 
 use super::{Ending, PartFile};
 use crate::error::{Error, Result};
@@ -238,22 +238,12 @@ impl Sound {
     }
 
     /// Copies what sounds before the moment `until_s`, in seconds from the first frame.
-    fn copy_until(
-        &mut self,
-        until_s: f64,
-        output: &mut ffmpeg::format::context::Output,
-    ) -> Result<(), ffmpeg::Error> {
+    fn copy_until(&mut self, until_s: f64, output: &mut ffmpeg::format::context::Output) -> Result<(), ffmpeg::Error> {
         loop {
-            let mut packet = match self.waiting.take() {
-                Some(packet) => packet,
-                None => {
-                    let mut packet = ffmpeg::Packet::empty();
-                    if packet.read(&mut self.input).is_err() {
-                        return Ok(());
-                    }
-                    packet
-                }
-            };
+            let mut packet = self.waiting.take().unwrap_or_else(ffmpeg::Packet::empty);
+            if packet.size() == 0 && packet.read(&mut self.input).is_err() {
+                return Ok(());
+            }
             let Some(Some(to)) = self.streams.get(packet.stream()).copied() else { continue };
             let from_base = self.input.stream(packet.stream()).ok_or(ffmpeg::Error::StreamNotFound)?.time_base();
             let at_s = packet.pts().or(packet.dts()).unwrap_or(0) as f64 * f64::from(from_base) - self.start_s;
@@ -281,10 +271,7 @@ fn wants_more(error: ffmpeg::Error) -> bool {
 
 /// Adds a stream that takes another's packets as they are.
 #[allow(unsafe_code)]
-fn add_copy(
-    output: &mut ffmpeg::format::context::Output,
-    from: &ffmpeg::Stream,
-) -> Result<usize, ffmpeg::Error> {
+fn add_copy(output: &mut ffmpeg::format::context::Output, from: &ffmpeg::Stream) -> Result<usize, ffmpeg::Error> {
     let codec: Option<ffmpeg::Codec> = None;
     let mut stream = output.add_stream(codec)?;
     stream.set_parameters(from.parameters());

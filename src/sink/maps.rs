@@ -1,4 +1,4 @@
-//! Raw maps as NumPy files: float32 `[h,w]`, after ReLU, neither upscaled nor normalised.
+//! Raw maps as NumPy files: float32 `[h,w]`, after `ReLU`, neither upscaled nor normalised.
 
 use std::path::{Path, PathBuf};
 

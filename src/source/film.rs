@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ffmpeg_the_third as ffmpeg;
 use ffmpeg::codec::packet::side_data;
 use ffmpeg::codec::threading;
 use ffmpeg::util::frame::Video;
+use ffmpeg_the_third as ffmpeg;
 use image::RgbImage;
 
 use super::{Source, is_address};
@@ -55,10 +55,8 @@ impl FilmSource {
         if upright.contains("transpose") {
             (width, height) = (height, width);
         }
-        let base = TimeBase {
-            numerator: stream.time_base().numerator(),
-            denominator: stream.time_base().denominator(),
-        };
+        let base =
+            TimeBase { numerator: stream.time_base().numerator(), denominator: stream.time_base().denominator() };
         let rate = stream.avg_frame_rate();
         let aspect = decoder.aspect_ratio();
         let live = is_address(input) && context.duration() <= 0;
@@ -127,9 +125,8 @@ impl FilmSource {
     }
 
     fn convert(&mut self, decoded: &Video) -> Result<RgbImage, ffmpeg::Error> {
-        let fits = |c: &Converter| {
-            (c.width, c.height, c.format) == (decoded.width(), decoded.height(), decoded.format())
-        };
+        let fits =
+            |c: &Converter| (c.width, c.height, c.format) == (decoded.width(), decoded.height(), decoded.format());
         if !self.converter.as_ref().is_some_and(fits) {
             self.converter = Some(Converter::new(decoded, self.upright, &self.medium)?);
         }

@@ -22,15 +22,16 @@ pub struct PatternSource {
     /// When the first frame was given, for a source that keeps to the clock.
     started: Option<Instant>,
     paced: bool,
+    frames: Option<u64>,
 }
 
 impl PatternSource {
     /// Pictures of the given size, 30 a second; `paced` keeps to the clock, else they come as fast
-    /// as they are asked for.
+    /// as they are asked for. They end after `frames`, or never.
     ///
     /// # Errors
     /// The size is zero or too large.
-    pub fn new(width: u32, height: u32, paced: bool) -> Result<Self> {
+    pub fn new(width: u32, height: u32, paced: bool, frames: Option<u64>) -> Result<Self> {
         let canvas = Pixmap::new(width, height);
         let canvas = canvas.ok_or_else(|| Error::input("drawn flowers", format!("cannot draw {width}x{height}")))?;
         let medium = Medium {
@@ -41,7 +42,7 @@ impl PatternSource {
             height,
             time_base: TimeBase { numerator: 1, denominator: FRAMES_A_SECOND },
         };
-        Ok(Self { medium: Arc::new(medium), canvas, index: 0, started: None, paced })
+        Ok(Self { medium: Arc::new(medium), canvas, index: 0, started: None, paced, frames })
     }
 
     fn wait_for_turn(&mut self) {
@@ -53,6 +54,9 @@ impl PatternSource {
 
 impl Source for PatternSource {
     fn next_frame(&mut self) -> Result<Option<Frame>> {
+        if self.frames.is_some_and(|frames| self.index >= frames) {
+            return Ok(None);
+        }
         if self.paced {
             self.wait_for_turn();
         }
@@ -68,7 +72,7 @@ impl Source for PatternSource {
     }
 
     fn frame_count(&self) -> Option<u64> {
-        None
+        self.frames
     }
 }
 
@@ -114,12 +118,12 @@ fn meadow(canvas: &mut Pixmap, width: f32, height: f32) {
 fn stem(canvas: &mut Pixmap, root: (f32, f32), head: (f32, f32), unit: f32) {
     let mut path = PathBuilder::new();
     path.move_to(root.0, root.1);
-    path.quad_to(root.0, (root.1 + head.1) / 2.0, head.0, head.1);
+    path.quad_to(root.0, f32::midpoint(root.1, head.1), head.0, head.1);
     if let Some(path) = path.finish() {
         let stroke = Stroke { width: unit * 0.035, ..Stroke::default() };
         canvas.stroke_path(&path, &paint([70, 130, 52]), &stroke, Transform::identity(), None);
     }
-    let leaf_at = ((root.0 + head.0) / 2.0, (root.1 + head.1) / 2.0 + unit * 0.12);
+    let leaf_at = (f32::midpoint(root.0, head.0), f32::midpoint(root.1, head.1) + unit * 0.12);
     for side in [-1.0, 1.0] {
         petal(canvas, leaf_at, side * 0.19 * TAU, unit * 0.26, unit * 0.05, [84, 148, 60], Transform::identity());
     }
@@ -136,9 +140,7 @@ fn petal(
     turn: Transform,
 ) {
     let (sin, cos) = angle.sin_cos();
-    let at = |along: f32, across: f32| {
-        (centre.0 + along * sin + across * cos, centre.1 - along * cos + across * sin)
-    };
+    let at = |along: f32, across: f32| (centre.0 + along * sin + across * cos, centre.1 - along * cos + across * sin);
     let mut path = PathBuilder::new();
     path.move_to(centre.0, centre.1);
     let (left, right, tip) = (at(length * 0.65, -breadth * 1.4), at(length * 0.65, breadth * 1.4), at(length, 0.0));
@@ -170,7 +172,15 @@ fn seeds(canvas: &mut Pixmap, centre: (f32, f32), radius: f32, rgb: [u8; 3], tur
     }
 }
 
-fn ring(canvas: &mut Pixmap, centre: (f32, f32), count: u8, shape: (f32, f32), rgb: [u8; 3], offset: f32, turn: Transform) {
+fn ring(
+    canvas: &mut Pixmap,
+    centre: (f32, f32),
+    count: u8,
+    shape: (f32, f32),
+    rgb: [u8; 3],
+    offset: f32,
+    turn: Transform,
+) {
     for each in 0..count {
         let angle = (f32::from(each) + offset) / f32::from(count) * TAU;
         petal(canvas, centre, angle, shape.0, shape.1, rgb, turn);

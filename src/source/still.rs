@@ -18,9 +18,8 @@ impl StillSource {
     /// The file is no picture, or a damaged one.
     pub fn open(path: &Path) -> Result<Self> {
         let unreadable = |e: image::ImageError| Error::input(path, format!("not a picture that whycam can read: {e}"));
-        let reader = ImageReader::open(path)
-            .and_then(ImageReader::with_guessed_format)
-            .map_err(|e| Error::reading(path, &e))?;
+        let reader =
+            ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|e| Error::reading(path, &e))?;
         let mut decoder = reader.into_decoder().map_err(unreadable)?;
         let orientation = decoder.orientation().map_err(unreadable)?;
         let mut picture = DynamicImage::from_decoder(decoder).map_err(unreadable)?;

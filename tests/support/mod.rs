@@ -67,7 +67,7 @@ impl Random {
     pub fn apart(&mut self, count: usize) -> Vec<f32> {
         let mut values: Vec<f32> = (0..count).map(|i| (i as f32 - count as f32 / 2.0) * 0.1 + 0.05).collect();
         for i in (1..count).rev() {
-            let other = ((self.next() + 1.0) / 2.0 * (i + 1) as f32) as usize;
+            let other = (f32::midpoint(self.next(), 1.0) * (i + 1) as f32) as usize;
             values.swap(i, other.min(i));
         }
         values

@@ -63,9 +63,8 @@ pub fn conv(vjp: &mut Vjp) -> Result<Option<String>> {
     let window = Window::of(vjp.node, kernel, x, y);
     let output_padding: Vec<i64> = (0..x.len())
         .map(|axis| {
-            let reach = (y[axis] as i64 - 1) * window.strides[axis]
-                + (window.kernel[axis] - 1) * window.dilations[axis]
-                + 1;
+            let reach =
+                (y[axis] as i64 - 1) * window.strides[axis] + (window.kernel[axis] - 1) * window.dilations[axis] + 1;
             x[axis] as i64 - (reach - window.pads_begin[axis] - window.pads_end[axis])
         })
         .collect();
