@@ -121,11 +121,18 @@ pub fn analyse(options: &ExplainerOptions) -> Result<Analysis> {
 }
 
 impl Analysis {
-    /// Appends the backward pass and the outputs of the map to the model.
+    /// Appends the backward pass and the outputs of the map to the model, and writes what a user of
+    /// the file must know into its metadata: `whycam.layer`, `whycam.logits`, `whycam.grid`, and as
+    /// JSON `whycam.labels` and `whycam.preprocessing`.
     ///
     /// # Errors
     /// An op between logits and target layer has no gradient rule.
     pub fn explain(&mut self) -> Result<Explained> {
+        let json = |e: serde_json::Error| Error::model(&self.manifest.name, e);
+        let labels = serde_json::to_string(&self.manifest.labels).map_err(json)?;
+        let preprocessing = serde_json::to_string(&self.manifest.input).map_err(json)?;
+        self.model.set_metadata("whycam.labels", labels);
+        self.model.set_metadata("whycam.preprocessing", preprocessing);
         grad::explain(&mut self.model, &self.shapes, &self.head, &self.target)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
@@ -28,7 +28,7 @@ pub struct Manifest {
 }
 
 /// How a picture becomes the model's input: `(pixel * scale - mean) / std`, pixels in 0..=255.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct InputSpec {
     pub width: usize,
     pub height: usize,
@@ -55,7 +55,7 @@ pub struct Accuracy {
     pub test: f32,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Layout {
     #[default]
     #[serde(rename = "NCHW")]
@@ -64,7 +64,7 @@ pub enum Layout {
     ChannelsLast,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Colour {
     #[default]
     #[serde(rename = "RGB")]
@@ -74,7 +74,7 @@ pub enum Colour {
 }
 
 /// How a frame of another aspect ratio meets the model's input.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fit {
     /// The whole frame, its aspect ratio given up.

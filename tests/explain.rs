@@ -54,6 +54,43 @@ fn maps_of_every_depth_are_those_of_autograd() {
     }
 }
 
+#[test]
+fn a_prepared_model_explains_a_batch_each_picture_for_its_own_class() {
+    use whycam::session::{Input, Session};
+    let options = ExplainerOptions { layer: Some("/3/MaxPool".into()), ..ExplainerOptions::default() };
+    let mut analysis = whycam::analyse(&options).unwrap();
+    let outputs = analysis.explain().unwrap();
+    whycam::grad::append_cam(&mut analysis.model, &analysis.target);
+    let mut session = Session::new(&analysis.model, 0).unwrap();
+    let pictures = ndarray::Array4::from_shape_fn((2, 3, 224, 224), |(n, c, y, x)| {
+        ((x * 3 + y * 5 + c * 40 + n * 77) % 256) as f32 / 255.0
+    });
+    let mut run = |pictures: ndarray::ArrayView4<f32>, classes: &[i64]| {
+        let classes = Array1::from_vec(classes.to_vec()).into_dyn();
+        let inputs = vec![
+            (analysis.input.as_str(), Input::Float(pictures.into_dyn())),
+            (whycam::grad::CLASS_INDEX, Input::Int64(classes.view())),
+        ];
+        let run = session.run(inputs).unwrap();
+        let owned = |name: &str| run.floats(name).unwrap().to_owned();
+        (owned(outputs.logits), owned(outputs.gradients), owned("cam"))
+    };
+    let (logits, gradients, cam) = run(pictures.view(), &[-1, 3]);
+    let predicted = (0..5).max_by(|&a, &b| logits[[0, a]].total_cmp(&logits[[0, b]])).unwrap();
+    assert_eq!((gradients.shape(), cam.shape()), (&[2, 128, 56, 56][..], &[2, 56, 56][..]));
+    for (number, class) in [(0, predicted as i64), (1, 3)] {
+        let picture = pictures.slice(ndarray::s![number..=number, .., .., ..]);
+        let (_, alone, cam_alone) = run(picture, &[class]);
+        let largest = alone.iter().copied().fold(0.0, |a: f32, b| a.max(b.abs()));
+        let together = gradients.index_axis(ndarray::Axis(0), number);
+        let apart = together.iter().zip(&alone).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(largest > 0.0 && apart < 1e-4 * largest, "picture {number}: {apart} apart of {largest}");
+        let cam_apart = cam.index_axis(ndarray::Axis(0), number);
+        let cam_apart = cam_apart.iter().zip(&cam_alone).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(cam_apart <= 1e-4 * cam_alone.iter().copied().fold(0.0, f32::max));
+    }
+}
+
 /// Means over blocks, to the size that the reference keeps of a large map.
 fn pooled(map: &Array2<f32>, to: (usize, usize)) -> Array2<f32> {
     let (block_h, block_w) = (map.nrows() / to.0, map.ncols() / to.1);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use whycam::grad::append_cam;
 use whycam::{Error, ExplainerOptions, analyse};
 
 use super::{Common, Status};
@@ -17,6 +18,9 @@ pub struct Prepare {
     name: String,
     #[arg(short, long, value_name = "OUT.onnx")]
     output: PathBuf,
+    /// Give the Grad-CAM map too, as the output `cam`
+    #[arg(long)]
+    cam: bool,
     /// Overwrite what is there
     #[arg(long)]
     force: bool,
@@ -31,6 +35,9 @@ impl Prepare {
         let options = ExplainerOptions { model: Some(self.name), ..common.explainer_options() };
         let mut analysis = analyse(&options)?;
         analysis.explain()?;
+        if self.cam {
+            append_cam(&mut analysis.model, &analysis.target);
+        }
         std::fs::write(&self.output, analysis.model.to_bytes()).map_err(|e| Error::writing(&self.output, &e))?;
         if !common.quiet {
             eprintln!("whycam: {} explains {}", self.output.display(), analysis.target.layer.tensor);

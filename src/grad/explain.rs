@@ -67,6 +67,26 @@ pub fn explain(model: &mut OnnxModel, shapes: &Shapes, head: &Head, target: &Tar
     Ok(NAMES)
 }
 
+/// Appends Grad-CAM itself to a model that [`explain`] has been through: the output `cam`, float32
+/// `[N,h,w]`, `ReLU(Σ_k mean(∂y/∂A^k) A^k)` (Selvaraju et al. 2017).
+pub fn append_cam(model: &mut OnnxModel, target: &Target) {
+    let graph = model.graph_mut();
+    let keep = |op: &str, name: &str, inputs: &[&str], keepdims: i64| {
+        Node::new(op, name, inputs, &[name]).with(Attribute::from_int("keepdims", keepdims))
+    };
+    graph.node.extend([
+        keep("ReduceMean", "whycam.weights", &[NAMES.gradients, "whycam.spatial"], 1),
+        Node::new("Mul", "whycam.weighted", &[NAMES.activations, "whycam.weights"], &["whycam.weighted"]),
+        keep("ReduceSum", "whycam.summed", &["whycam.weighted", "whycam.channels"], 0),
+        Node::new("Relu", "whycam.cam", &["whycam.summed"], &["cam"]),
+    ]);
+    graph
+        .initializer
+        .extend([Tensor::from_i64s("whycam.spatial", &[2], &[2, 3]), Tensor::from_i64s("whycam.channels", &[1], &[1])]);
+    let (h, w) = (target.layer.shape[2] as i64, target.layer.shape[3] as i64);
+    graph.output.push(ValueInfo::tensor("cam", DataType::Float, &[-1, h, w]));
+}
+
 /// `[N,…]` with a free batch.
 fn dims(source: &str, name: &str, shapes: &Shapes, target: &Target) -> Vec<i64> {
     let shape = if name == NAMES.gradients { Some(&target.layer.shape) } else { shapes.get(source) };

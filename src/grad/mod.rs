@@ -15,7 +15,7 @@ mod target;
 use std::collections::HashMap;
 
 pub use backward::{Backward, Patch, Vjp};
-pub use explain::{CLASS_INDEX, Explained, explain, reserve_names};
+pub use explain::{CLASS_INDEX, Explained, append_cam, explain, reserve_names};
 pub use rules::{NOT_DIFFERENTIABLE, RULES, Rule};
 pub use target::{Candidate, Head, Probability, Target, find_head, find_target, list_candidates};
 
