@@ -11,9 +11,6 @@ use super::live::{View, window};
 use super::run::Run;
 use super::{Common, Status};
 
-/// Explain drawn flowers that sway and change kind: no camera, no files.
-///
-/// In a window where there is a display, else into a film that it names.
 #[derive(Args)]
 pub struct Demo {
     #[command(flatten)]

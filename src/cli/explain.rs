@@ -12,10 +12,6 @@ use whycam::source::{Failures, SequenceSource, list_inputs};
 use super::run::Run;
 use super::{Common, Status};
 
-/// Explain pictures, folders, GIFs, films and streams
-///
-/// Results lie beside each input as NAME.whycam.EXT, or where -o says. With --json or --maps and
-/// without -o, no pictures are written.
 #[derive(Args)]
 pub struct Explain {
     /// Pictures, folders of them, GIFs, films, or addresses of streams

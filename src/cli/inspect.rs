@@ -8,7 +8,6 @@ use whycam::{Analysis, ExplainerOptions, analyse};
 
 use super::{Common, Status, print};
 
-/// Show a model's input, classes and layers that can be explained
 #[derive(Args)]
 pub struct Inspect {
     /// A built-in model or an ONNX file

@@ -11,7 +11,6 @@ use whycam::sink::{JsonSink, Place, ResultsSink, Sink};
 use super::run::Run;
 use super::{Common, Status};
 
-/// Explain what a camera sees, in a window. Esc or Q ends it.
 #[derive(Args, Default)]
 pub struct Live {
     /// The camera: its number, its device path or a part of its name

@@ -34,14 +34,25 @@ pub struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Explain what a camera sees, in a window
+    ///
+    /// Esc or Q ends it, and so does Ctrl-C.
     Live(live::Live),
     /// Explain drawn flowers: no camera, no files
+    ///
+    /// In a window where there is a display, else into a film that it names.
     Demo(demo::Demo),
     /// Explain pictures, folders, GIFs, films and streams
+    ///
+    /// Results lie beside each input as NAME.whycam.EXT, or where -o says. With --json or --maps
+    /// and without -o, no pictures are written. A film keeps its frames, their times, its size and
+    /// its sound.
     Explain(explain::Explain),
     /// Show a model's input, classes and layers that can be explained
     Inspect(inspect::Inspect),
     /// Write a model that explains itself in any ONNX runtime
+    ///
+    /// Beside its own outputs it gives `logits`, `activations` and `gradients`, for the class that
+    /// the input `class_index` names (-1: the predicted one).
     Prepare(prepare::Prepare),
     /// List the cameras
     Cameras,

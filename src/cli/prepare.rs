@@ -9,8 +9,6 @@ use whycam::{Error, ExplainerOptions, analyse};
 
 use super::{Common, Status};
 
-/// Write a model that explains itself in any ONNX runtime: beside its own outputs it gives
-/// `logits`, `activations` and `gradients`, for the class that the input `class_index` names
 #[derive(Args)]
 pub struct Prepare {
     /// A built-in model or an ONNX file
