@@ -383,6 +383,15 @@ fn errors_name_the_thing_and_the_mend() {
 }
 
 #[test]
+fn a_film_format_that_cannot_hold_the_sound_is_refused_with_another() {
+    let folder = Folder::new("sound");
+    let input = film(&folder, "in.mp4", &[]);
+    assert_fails(&["explain", &input, "-o", &folder.file("out.webm")], 1, &["out.webm", "sound", ".mkv"]);
+    assert!(!Path::new(&folder.file("out.webm")).exists());
+    assert_fails(&["explain", &input, "-o", &folder.file("out.png")], 1, &["out.png", "mp4"]);
+}
+
+#[test]
 fn a_model_with_three_inputs_is_refused_by_their_names() {
     use whycam::onnx::proto::{Graph, Node, ValueInfo};
     use whycam::onnx::{DataType, OnnxModel};

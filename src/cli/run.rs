@@ -37,7 +37,8 @@ impl Run<'_> {
         };
         let outcome = pipeline::run(self.open, explainer, overlay, &mut self.sinks, &self.options, &stop, report);
         bar.finish_and_clear();
-        if !self.common.quiet {
+        let began = outcome.error.is_none() || outcome.counts.explained > 0;
+        if began && !self.common.quiet {
             eprintln!("whycam: {}", summary(&outcome));
         }
         if let Some(error) = outcome.error {

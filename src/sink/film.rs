@@ -46,7 +46,15 @@ impl Film {
             return Err(Error::output(path, format!("its name ends in no film format ({})", FORMATS.join(", "))));
         }
         let file = PartFile::new(path, overwrite)?;
-        Self::start(path, file, medium).map_err(|e| failed(path, e))
+        let mut film = Self::start(path, file, medium).map_err(|e| failed(path, e))?;
+        let silent = film.sound.is_none();
+        film.output.write_header().map_err(|e| match e {
+            ffmpeg::Error::Other { errno } if is_invalid(errno) && !silent => {
+                Error::output(path, format!("a .{extension} cannot hold the sound of the input; name a .mkv or .mp4"))
+            }
+            other => failed(path, other),
+        })?;
+        Ok(film)
     }
 
     fn start(path: &Path, file: PartFile, medium: &Medium) -> Result<Self, ffmpeg::Error> {
@@ -70,7 +78,6 @@ impl Film {
             (Some(input), MediumKind::Film { .. }) => Sound::open(input, &mut output)?,
             _ => None,
         };
-        output.write_header()?;
         let converter = converter(medium.width, medium.height, encoder.format())?;
         Ok(Self {
             path: path.to_owned(),
@@ -261,6 +268,10 @@ impl Sound {
             packet.write_interleaved(output)?;
         }
     }
+}
+
+fn is_invalid(errno: i32) -> bool {
+    std::io::Error::from_raw_os_error(errno).kind() == std::io::ErrorKind::InvalidInput
 }
 
 /// Whether the encoder only waits for further frames.

@@ -40,7 +40,8 @@ impl FilmSource {
     /// The input is absent, no film, or has no pictures.
     pub fn open(input: &str) -> Result<Self> {
         ffmpeg::log::set_level(ffmpeg::log::Level::Fatal);
-        let unreadable = |e: ffmpeg::Error| Error::input(input, format!("not a film that FFmpeg can read: {e}"));
+        let what = if is_address(input) { "no stream" } else { "not a film" };
+        let unreadable = |e: ffmpeg::Error| Error::input(input, format!("{what} that FFmpeg can read: {e}"));
         let context = ffmpeg::format::input(input).map_err(unreadable)?;
         let stream = context.streams().best(ffmpeg::media::Type::Video);
         let stream = stream.ok_or_else(|| Error::input(input, "it has no pictures; whycam explains what is seen"))?;
