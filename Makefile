@@ -14,7 +14,7 @@ NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 .PHONY: demo test setup packages lint reference train-vgg
 
 demo: setup
-	cargo run --release --quiet -- demo
+	cargo run --release -- demo
 
 test: setup
 ifeq ($(NEXTEST),yes)
