@@ -9,7 +9,7 @@ use std::{env, fs};
 use image::{Rgb, RgbImage};
 use ndarray::{Array1, Array2};
 use whycam::onnx::proto::{Attribute, Graph, Node, Tensor, ValueInfo};
-use whycam::onnx::{DataType, OnnxModel};
+use whycam::onnx::{DataType, OnnxModel, WORKING_OPSET};
 use whycam::overlay::{Colormap, Overlay, Style};
 use whycam::{Explainer, ExplainerOptions};
 
@@ -119,7 +119,7 @@ fn write_brightness_net(folder: &Path, fit: &str) -> String {
         ..Graph::default()
     };
     let path = folder.join(format!("{fit}.onnx"));
-    fs::write(&path, OnnxModel::from_graph("brightness", graph).to_bytes()).unwrap();
+    fs::write(&path, OnnxModel::from_graph("brightness", WORKING_OPSET, graph).to_bytes()).unwrap();
     let manifest = format!(
         "name = \"brightness\"\nlabels = [\"bright\", \"dark\"]\n[input]\nwidth = 64\nheight = 64\nfit = \"{fit}\"\nscale = 0.00392\n"
     );

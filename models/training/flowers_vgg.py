@@ -190,7 +190,6 @@ MANIFEST = '''# The tutorial's separable VGG. Written by models/training/flowers
 name = "flowers-vgg"
 description = "Separable VGG for five kinds of flowers, trained from scratch"
 labels = [{labels}]
-logits = "logits"
 sha256 = "{sha256}"
 licence = "MIT OR Apache-2.0"
 
@@ -214,8 +213,8 @@ The tutorial trained with mean squared error on the softmax, Adam at a constant 
 rotation by 30 degrees and a horizontal flip. Cross-entropy on the logits with label smoothing 0.1
 keeps a gradient where the softmax is confidently wrong; AdamW with a one-cycle rate and {epochs} epochs
 let it converge; zoom, shift, stretch and light augmentation and an exponential mean of the weights
-(0.998 a step) serve photos that were not trained on. Layers, sizes, dropout and batch of {batch} are the
-tutorial's; the softmax stands outside the file, which ends in logits."""
+(0.998 a step) serve photos that were not trained on. Layers, sizes, dropout, softmax and batch of {batch}
+are the tutorial's."""
 
 [accuracy]
 val = {val:.4f}
@@ -225,14 +224,15 @@ note = "val ({val_count} photos) was watched while the recipe was chosen; test (
 
 
 def export(net, path):
-    net.eval().to(memory_format=torch.contiguous_format)
+    """Write the net with the tutorial's softmax behind it."""
+    classifier = nn.Sequential(*net, nn.Softmax(1)).eval().to(memory_format=torch.contiguous_format)
     torch.onnx.export(
-        net,
+        classifier,
         (torch.zeros(1, 3, SIDE, SIDE),),
         path,
         input_names=["image"],
-        output_names=["logits"],
-        dynamic_axes={"image": {0: "N"}, "logits": {0: "N"}},
+        output_names=["probabilities"],
+        dynamic_axes={"image": {0: "N"}, "probabilities": {0: "N"}},
         opset_version=18,
         dynamo=False,
     )

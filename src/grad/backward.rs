@@ -65,6 +65,20 @@ impl<'m> Backward<'m> {
         name
     }
 
+    /// An int64 scalar.
+    pub fn int64(&mut self, value: i64) -> String {
+        let name = self.fresh_name("int64");
+        self.patch.initializers.push(Tensor::from_i64s(&name, &[], &[value]));
+        name
+    }
+
+    /// A float32 constant.
+    pub fn floats(&mut self, dims: &[i64], values: &[f32]) -> String {
+        let name = self.fresh_name("floats");
+        self.patch.initializers.push(Tensor::from_f32s(&name, dims, values));
+        name
+    }
+
     /// A float32 scalar.
     pub fn scalar(&mut self, value: f32) -> String {
         let name = self.fresh_name("scalar");

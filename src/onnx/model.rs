@@ -47,11 +47,15 @@ impl OnnxModel {
         Self::parse(name, bytes.into(), None)
     }
 
-    /// A model around a graph in the [`WORKING_OPSET`].
-    pub fn from_graph(name: &str, graph: Graph) -> Self {
-        let opset = super::proto::OperatorSetId { domain: None, version: Some(WORKING_OPSET) };
-        let proto =
-            Model { ir_version: Some(WORKING_IR), opset_import: vec![opset], graph: Some(graph), ..Model::default() };
+    /// A model around a graph of a version of the standard operator set.
+    pub fn from_graph(name: &str, opset: i64, graph: Graph) -> Self {
+        let import = super::proto::OperatorSetId { domain: None, version: Some(opset) };
+        let proto = Model {
+            ir_version: Some(WORKING_IR.max(opset - 11)),
+            opset_import: vec![import],
+            graph: Some(graph),
+            ..Model::default()
+        };
         Self { name: name.to_owned(), proto }
     }
 

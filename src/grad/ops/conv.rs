@@ -43,7 +43,42 @@ impl Window {
         Self { kernel, strides, dilations, pads_begin, pads_end }
     }
 
-    pub fn pads(&self) -> Vec<i64> {
+    /// The convolution of `grad` with the node's own weights.
+    fn forward(&self, vjp: &mut Vjp, grad: &str) -> Result<String> {
+        let group = vjp.node.int("group").unwrap_or(1);
+        let attributes = vec![
+            Attribute::from_ints("strides", &self.strides),
+            Attribute::from_ints("dilations", &self.dilations),
+            Attribute::from_ints("pads", &self.pads()),
+            Attribute::from_int("group", group),
+        ];
+        Ok(vjp.emit("Conv", &[grad, vjp.input_name(1)?], attributes))
+    }
+
+    /// The transposed convolution of `grad`, of `y`'s size, back to `x`'s size.
+    pub fn transposed(&self, vjp: &mut Vjp, grad: &str, weights: &str, group: i64, x: &[usize], y: &[usize]) -> String {
+        // How far the windows reach beyond what the pads at the end allow for: negative where the
+        // last places of x lie in no window, positive where ceil_mode let a window hang over.
+        let over: Vec<i64> = (0..x.len())
+            .map(|axis| {
+                let reach =
+                    (y[axis] as i64 - 1) * self.strides[axis] + (self.kernel[axis] - 1) * self.dilations[axis] + 1;
+                reach - self.pads_begin[axis] - self.pads_end[axis] - x[axis] as i64
+            })
+            .collect();
+        let pads_end: Vec<i64> = self.pads_end.iter().zip(&over).map(|(pad, over)| pad + over.max(&0)).collect();
+        let output_padding: Vec<i64> = over.iter().map(|over| (-over).max(0)).collect();
+        let attributes = vec![
+            Attribute::from_ints("strides", &self.strides),
+            Attribute::from_ints("dilations", &self.dilations),
+            Attribute::from_ints("pads", &[self.pads_begin.as_slice(), &pads_end].concat()),
+            Attribute::from_ints("output_padding", &output_padding),
+            Attribute::from_int("group", group),
+        ];
+        vjp.emit("ConvTranspose", &[grad, weights], attributes)
+    }
+
+    fn pads(&self) -> Vec<i64> {
         [self.pads_begin.as_slice(), self.pads_end.as_slice()].concat()
     }
 }
@@ -61,20 +96,40 @@ pub fn conv(vjp: &mut Vjp) -> Result<Option<String>> {
     let (x, y) = (&vjp.input_shape(0)?[2..], &vjp.output_shape()?[2..]);
     let kernel = vjp.input_shape(1)?[2..].iter().map(|&k| k as i64).collect();
     let window = Window::of(vjp.node, kernel, x, y);
-    let output_padding: Vec<i64> = (0..x.len())
-        .map(|axis| {
-            let reach =
-                (y[axis] as i64 - 1) * window.strides[axis] + (window.kernel[axis] - 1) * window.dilations[axis] + 1;
-            x[axis] as i64 - (reach - window.pads_begin[axis] - window.pads_end[axis])
-        })
-        .collect();
-    let attributes = vec![
-        Attribute::from_ints("strides", &window.strides),
-        Attribute::from_ints("dilations", &window.dilations),
-        Attribute::from_ints("pads", &window.pads()),
-        Attribute::from_ints("output_padding", &output_padding),
-        Attribute::from_int("group", vjp.node.int("group").unwrap_or(1)),
-    ];
+    let group = vjp.node.int("group").unwrap_or(1);
     let weights = vjp.input_name(1)?;
-    Ok(Some(vjp.emit("ConvTranspose", &[&grad, weights], attributes)))
+    Ok(Some(window.transposed(vjp, &grad, weights, group, x, y)))
+}
+
+/// `y = wᵀ * x + b`, `dx = w * dy`: the convolution that it transposes.
+///
+/// <https://onnx.ai/onnx/operators/onnx__ConvTranspose.html>, opset 1 on. `x` `[N,C,…]`, `w`
+/// `[C,M/group,…]`.
+pub fn conv_transpose(vjp: &mut Vjp) -> Result<Option<String>> {
+    if vjp.input != 0 {
+        return Err(vjp.unsupported("its weights"));
+    }
+    let automatic = vjp.node.string("auto_pad").is_some_and(|pad| pad.starts_with("SAME"));
+    if automatic || vjp.node.ints("output_shape").is_some() {
+        return Err(vjp.unsupported("auto_pad and output_shape"));
+    }
+    let grad = vjp.grad()?;
+    let (x, y) = (&vjp.input_shape(0)?[2..], &vjp.output_shape()?[2..]);
+    let kernel = vjp.input_shape(1)?[2..].iter().map(|&k| k as i64).collect();
+    let mut window = Window::of(vjp.node, kernel, x, y);
+    for axis in 0..x.len() {
+        // What output_padding added at the end takes no part in the sum.
+        let reach =
+            (x[axis] as i64 - 1) * window.strides[axis] + (window.kernel[axis] - 1) * window.dilations[axis] + 1;
+        window.pads_end[axis] = reach - window.pads_begin[axis] - y[axis] as i64;
+    }
+    if window.pads_end.iter().any(|&pad| pad < 0) {
+        let cut: Vec<i64> = window.pads_end.iter().map(|&pad| pad.min(0)).collect();
+        let pads = [vec![0; 2 + x.len() + 2], cut].concat();
+        let pads = vjp.backward.int64s(&pads);
+        let cut_grad = vjp.emit("Pad", &[&grad, &pads], vec![]);
+        window.pads_end.iter_mut().for_each(|pad| *pad = (*pad).max(0));
+        return Ok(Some(window.forward(vjp, &cut_grad)?));
+    }
+    Ok(Some(window.forward(vjp, &grad)?))
 }

@@ -7,4 +7,5 @@ pub mod conv;
 pub mod linear;
 pub mod norm;
 pub mod pool;
+pub mod reduce;
 pub mod shape;

@@ -1,9 +1,9 @@
-//! Pooling.
+//! Pooling over windows.
 
 use super::conv::Window;
+use super::shape::scatter;
 use crate::error::Result;
 use crate::grad::Vjp;
-use crate::onnx::proto::Attribute;
 
 /// `y = max over a window of x`, `dx[argmax] += dy`.
 ///
@@ -15,81 +15,64 @@ pub fn max_pool(vjp: &mut Vjp) -> Result<Option<String>> {
         return Err(vjp.unsupported("column-major indices"));
     }
     let indices = vjp.backward.extra_output(vjp.place, 1);
-    let flat = vjp.backward.int64s(&[-1]);
-    let indices = vjp.emit("Reshape", &[&indices, &flat], vec![]);
-    let grad = vjp.emit("Reshape", &[&grad, &flat], vec![]);
-    let size = vjp.emit("Size", &[vjp.wanted()], vec![]);
-    let size = vjp.emit("Reshape", &[&size, &flat], vec![]);
-    let zero = vjp.backward.scalar(0.0);
-    let zeros = vjp.emit("Expand", &[&zero, &size], vec![]);
-    let attributes = vec![Attribute::from_int("axis", 0), Attribute::from_string("reduction", "add")];
-    let scattered = vjp.emit("ScatterElements", &[&zeros, &indices, &grad], attributes);
-    Ok(Some(vjp.backward.reshape_like(&scattered, vjp.wanted())))
+    Ok(Some(scatter(vjp, &indices, &grad)))
 }
 
 /// `y = mean over a window of x`: each `x` of a window takes an equal share of `dy`, spread by a
 /// transposed depthwise convolution with ones.
 ///
-/// <https://onnx.ai/onnx/operators/onnx__AveragePool.html>, opset 7 on.
+/// <https://onnx.ai/onnx/operators/onnx__AveragePool.html>, opset 7 on. Pads count for the mean with
+/// `count_include_pad`, what `ceil_mode` adds beyond them never.
 pub fn average_pool(vjp: &mut Vjp) -> Result<Option<String>> {
     let grad = vjp.grad()?;
     let (x, y) = (vjp.input_shape(0)?, vjp.output_shape()?);
     let channels = x[1] as i64;
     let Some(kernel) = vjp.node.ints("kernel_shape") else { return Err(vjp.error("it lacks kernel_shape")) };
     let window = Window::of(vjp.node, kernel.to_vec(), &x[2..], &y[2..]);
-    if window.dilations.iter().any(|&d| d != 1) || vjp.node.int("ceil_mode").unwrap_or(0) != 0 {
-        return Err(vjp.unsupported("dilations and ceil_mode"));
-    }
-    let padded = window.pads().iter().any(|&p| p != 0);
-    if padded && vjp.node.int("count_include_pad").unwrap_or(0) == 0 {
-        return Err(vjp.unsupported("pads that do not count"));
-    }
-    let output_padding: Vec<i64> = (0..window.kernel.len())
-        .map(|axis| {
-            let reach = (y[axis + 2] as i64 - 1) * window.strides[axis] + window.kernel[axis];
-            x[axis + 2] as i64 - (reach - window.pads_begin[axis] - window.pads_end[axis])
-        })
-        .collect();
-    let share = 1.0 / window.kernel.iter().product::<i64>() as f32;
-    let share = vjp.backward.scalar(share);
+    // How many numbers each mean is over. It is the same for every picture and channel.
+    let include_pads = vjp.node.int("count_include_pad").unwrap_or(0) != 0;
+    let counts = counts(&window, &x[2..], &y[2..], include_pads);
+    let mut count_shape = vec![1, 1];
+    count_shape.extend(y[2..].iter().map(|&d| d as i64));
+    let counts = vjp.backward.floats(&count_shape, &counts);
+    let share = vjp.emit("Div", &[&grad, &counts], vec![]);
+
+    let one = vjp.backward.scalar(1.0);
     let shape = [&[channels, 1], window.kernel.as_slice()].concat();
     let shape = vjp.backward.int64s(&shape);
-    let weights = vjp.emit("Expand", &[&share, &shape], vec![]);
-    let attributes = vec![
-        Attribute::from_ints("kernel_shape", &window.kernel),
-        Attribute::from_ints("strides", &window.strides),
-        Attribute::from_ints("pads", &window.pads()),
-        Attribute::from_ints("output_padding", &output_padding),
-        Attribute::from_int("group", channels),
-    ];
-    Ok(Some(vjp.emit("ConvTranspose", &[&grad, &weights], attributes)))
+    let ones = vjp.emit("Expand", &[&one, &shape], vec![]);
+    Ok(Some(window.transposed(vjp, &share, &ones, channels, &x[2..], &y[2..])))
 }
 
-/// `y = mean of x over its spatial axes`, `dx = dy / (h w)` at every place.
-///
-/// <https://onnx.ai/onnx/operators/onnx__GlobalAveragePool.html>, opset 1 on.
-pub fn global_average_pool(vjp: &mut Vjp) -> Result<Option<String>> {
-    let grad = vjp.grad()?;
-    spread_mean(vjp, &grad)
-}
-
-/// `y = mean of x over some axes`, `dx = dy / count` at every place.
-///
-/// <https://onnx.ai/onnx/operators/onnx__ReduceMean.html>, opset 18 form.
-pub fn reduce_mean(vjp: &mut Vjp) -> Result<Option<String>> {
-    let mut grad = vjp.grad()?;
-    if vjp.node.int("keepdims").unwrap_or(1) == 0
-        && let Ok(axes) = vjp.input_name(1)
-    {
-        grad = vjp.emit("Unsqueeze", &[&grad, axes], vec![]);
+/// For each place of `y`, how many numbers of `x` (and of its pads) its window holds.
+fn counts(window: &Window, x: &[usize], y: &[usize], include_pads: bool) -> Vec<f32> {
+    let along = |axis: usize, at: i64| {
+        let start = at * window.strides[axis] - window.pads_begin[axis];
+        let length = x[axis] as i64;
+        let (low, high) =
+            if include_pads { (-window.pads_begin[axis], length + window.pads_end[axis]) } else { (0, length) };
+        let places = (0..window.kernel[axis]).map(|k| start + k * window.dilations[axis]);
+        places.filter(|place| (low..high).contains(place)).count() as f32
+    };
+    let mut counts = vec![1.0];
+    for (axis, &length) in y.iter().enumerate() {
+        let row: Vec<f32> = (0..length as i64).map(|at| along(axis, at)).collect();
+        counts = counts.iter().flat_map(|outer| row.iter().map(move |inner| outer * inner)).collect();
     }
-    spread_mean(vjp, &grad)
+    counts
 }
 
-fn spread_mean(vjp: &mut Vjp, grad: &str) -> Result<Option<String>> {
-    let count = |shape: &[usize]| shape.iter().product::<usize>() as f32;
-    let share = vjp.backward.scalar(count(vjp.output_shape()?) / count(vjp.input_shape(0)?));
-    let share = vjp.emit("Mul", &[grad, &share], vec![]);
-    let shape = vjp.emit("Shape", &[vjp.wanted()], vec![]);
-    Ok(Some(vjp.emit("Expand", &[&share, &shape], vec![])))
+/// `y = (Σ |x|^p)^(1/p)` over all places, `dx = dy sign(x) (|x| / y)^(p-1)`.
+///
+/// <https://onnx.ai/onnx/operators/onnx__GlobalLpPool.html>, opset 2 on.
+pub fn global_lp_pool(vjp: &mut Vjp) -> Result<Option<String>> {
+    let grad = vjp.grad()?;
+    let x = vjp.wanted();
+    let power = vjp.backward.scalar(vjp.node.int("p").unwrap_or(2) as f32 - 1.0);
+    let size = vjp.emit("Abs", &[x], vec![]);
+    let ratio = vjp.emit("Div", &[&size, vjp.output_name()], vec![]);
+    let share = vjp.emit("Pow", &[&ratio, &power], vec![]);
+    let sign = vjp.emit("Sign", &[x], vec![]);
+    let share = vjp.emit("Mul", &[&share, &sign], vec![]);
+    Ok(Some(vjp.emit("Mul", &[&share, &grad], vec![])))
 }

@@ -9,6 +9,9 @@ use crate::onnx::proto::Attribute;
 /// <https://onnx.ai/onnx/operators/onnx__Identity.html>, opset 1 on;
 /// <https://onnx.ai/onnx/operators/onnx__Dropout.html>, opset 7 on, inference form.
 pub fn identity(vjp: &mut Vjp) -> Result<Option<String>> {
+    if vjp.input != 0 {
+        return Ok(None);
+    }
     vjp.grad().map(Some)
 }
 
@@ -19,6 +22,9 @@ pub fn identity(vjp: &mut Vjp) -> Result<Option<String>> {
 /// <https://onnx.ai/onnx/operators/onnx__Squeeze.html> and
 /// <https://onnx.ai/onnx/operators/onnx__Unsqueeze.html>, opset 13 on.
 pub fn reshape(vjp: &mut Vjp) -> Result<Option<String>> {
+    if vjp.input != 0 {
+        return Ok(None);
+    }
     let grad = vjp.grad()?;
     Ok(Some(vjp.backward.reshape_like(&grad, vjp.wanted())))
 }
@@ -37,4 +43,119 @@ pub fn transpose(vjp: &mut Vjp) -> Result<Option<String>> {
         undone[place] = to as i64;
     }
     Ok(Some(vjp.emit("Transpose", &[&grad], vec![Attribute::from_ints("perm", &undone)])))
+}
+
+/// `y = some numbers of x, by their places`, `dx = dy put back at those places, summed`: the op
+/// itself, run on the places of x instead of its numbers, says where each number of y came from.
+///
+/// <https://onnx.ai/onnx/operators/onnx__Slice.html>, opset 10 on;
+/// <https://onnx.ai/onnx/operators/onnx__Gather.html>, opset 1 on;
+/// <https://onnx.ai/onnx/operators/onnx__GatherElements.html>, opset 11 on;
+/// <https://onnx.ai/onnx/operators/onnx__GatherND.html>, opset 11 on.
+pub fn selection(vjp: &mut Vjp) -> Result<Option<String>> {
+    if vjp.input != 0 {
+        return Ok(None);
+    }
+    let grad = vjp.grad()?;
+    let (zero, one) = (vjp.backward.int64(0), vjp.backward.int64(1));
+    let size = vjp.emit("Size", &[vjp.wanted()], vec![]);
+    let places = vjp.emit("Range", &[&zero, &size, &one], vec![]);
+    let places = vjp.backward.reshape_like(&places, vjp.wanted());
+    let mut inputs = vec![places.as_str()];
+    inputs.extend(vjp.node.input[1..].iter().map(String::as_str));
+    let came_from = vjp.emit(vjp.node.op(), &inputs, vjp.node.attribute.clone());
+    Ok(Some(scatter(vjp, &came_from, &grad)))
+}
+
+/// Zeros in the shape of the wanted input, with `grad` added at the flat places `indices`.
+pub fn scatter(vjp: &mut Vjp, indices: &str, grad: &str) -> String {
+    let flat = vjp.backward.int64s(&[-1]);
+    let indices = vjp.emit("Reshape", &[indices, &flat], vec![]);
+    let grad = vjp.emit("Reshape", &[grad, &flat], vec![]);
+    let size = vjp.emit("Size", &[vjp.wanted()], vec![]);
+    let size = vjp.emit("Reshape", &[&size, &flat], vec![]);
+    let zero = vjp.backward.scalar(0.0);
+    let zeros = vjp.emit("Expand", &[&zero, &size], vec![]);
+    let attributes = vec![Attribute::from_int("axis", 0), Attribute::from_string("reduction", "add")];
+    let scattered = vjp.emit("ScatterElements", &[&zeros, &indices, &grad], attributes);
+    vjp.backward.reshape_like(&scattered, vjp.wanted())
+}
+
+/// `y = the inputs, one behind the other along an axis`, `dx = its part of dy`.
+///
+/// <https://onnx.ai/onnx/operators/onnx__Concat.html>, opset 4 on.
+pub fn concat(vjp: &mut Vjp) -> Result<Option<String>> {
+    let grad = vjp.grad()?;
+    let rank = vjp.output_shape()?.len() as i64;
+    let axis = vjp.node.int("axis").unwrap_or(1).rem_euclid(rank.max(1));
+    let length = |input: usize| vjp.input_shape(input).map(|shape| shape[axis as usize] as i64);
+    let start = (0..vjp.input).map(length).sum::<Result<i64>>()?;
+    let end = start + length(vjp.input)?;
+    let [start, end, axes] = [start, end, axis].map(|v| vjp.backward.int64s(&[v]));
+    Ok(Some(vjp.emit("Slice", &[&grad, &start, &end, &axes], vec![])))
+}
+
+/// `y₁, y₂, … = the parts of x along an axis`, `dx = dy₁, dy₂, … one behind the other`, zero for a
+/// part that is not used.
+///
+/// <https://onnx.ai/onnx/operators/onnx__Split.html>, opset 13 on.
+#[allow(clippy::unnecessary_wraps)]
+pub fn split(vjp: &mut Vjp) -> Result<Option<String>> {
+    if vjp.input != 0 {
+        return Ok(None);
+    }
+    let mut parts = Vec::new();
+    for (output, grad) in vjp.node.output.iter().zip(vjp.grads) {
+        parts.push(grad.clone().unwrap_or_else(|| {
+            let shape = vjp.emit("Shape", &[output], vec![]);
+            let zero = vjp.backward.scalar(0.0);
+            vjp.emit("Expand", &[&zero, &shape], vec![])
+        }));
+    }
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let axis = Attribute::from_int("axis", vjp.node.int("axis").unwrap_or(0));
+    Ok(Some(vjp.emit("Concat", &parts, vec![axis])))
+}
+
+/// `y = x with a margin`, `dx = dy without it`: negative pads cut.
+///
+/// <https://onnx.ai/onnx/operators/onnx__Pad.html>, opset 11 on, mode `constant`.
+pub fn pad(vjp: &mut Vjp) -> Result<Option<String>> {
+    if vjp.input != 0 {
+        return Ok(None);
+    }
+    if vjp.node.string("mode").is_some_and(|mode| mode != "constant") {
+        return Err(vjp.unsupported("padding with the picture's own edge"));
+    }
+    let grad = vjp.grad()?;
+    let pads = vjp.emit("Neg", &[vjp.input_name(1)?], vec![]);
+    Ok(Some(match vjp.input_name(3) {
+        Ok(axes) => vjp.emit("Pad", &[&grad, &pads, "", axes], vec![]),
+        Err(_) => vjp.emit("Pad", &[&grad, &pads], vec![]),
+    }))
+}
+
+/// `y = channels moved into blocks of places`, `dx = dy moved back`.
+///
+/// <https://onnx.ai/onnx/operators/onnx__DepthToSpace.html>, opset 11 on. `x` `[N,C,h,w]`.
+pub fn depth_to_space(vjp: &mut Vjp) -> Result<Option<String>> {
+    let grad = vjp.grad()?;
+    let x = vjp.input_shape(0)?;
+    let [_, c, h, w] = *x else { return Err(vjp.unsupported("tensors that are not [N,C,h,w]")) };
+    let block = vjp.node.int("blocksize").unwrap_or(1);
+    let (c, h, w) = (c as i64, h as i64, w as i64);
+    let apart = vjp.backward.int64s(&[-1, c / (block * block), h, block, w, block]);
+    let order: &[i64] = if vjp.node.string("mode") == Some("CRD") { &[0, 1, 3, 5, 2, 4] } else { &[0, 3, 5, 1, 2, 4] };
+    let split = vjp.emit("Reshape", &[&grad, &apart], vec![]);
+    let moved = vjp.emit("Transpose", &[&split], vec![Attribute::from_ints("perm", order)]);
+    Ok(Some(vjp.backward.reshape_like(&moved, vjp.wanted())))
+}
+
+/// `y = blocks of places moved into channels`, `dx = dy moved back`.
+///
+/// <https://onnx.ai/onnx/operators/onnx__SpaceToDepth.html>, opset 1 on. `x` `[N,C,h,w]`.
+pub fn space_to_depth(vjp: &mut Vjp) -> Result<Option<String>> {
+    let grad = vjp.grad()?;
+    let block = vjp.node.int("blocksize").unwrap_or(1);
+    Ok(Some(vjp.emit("DepthToSpace", &[&grad], vec![Attribute::from_int("blocksize", block)])))
 }
