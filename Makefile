@@ -14,7 +14,7 @@ NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 .PHONY: demo test setup packages lint reference train-vgg
 
 demo: setup
-	cargo run --release -- demo
+	cargo run --release -- demo --method hires-cam
 
 test: setup
 ifeq ($(NEXTEST),yes)

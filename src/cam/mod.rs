@@ -1,6 +1,8 @@
 //! Class activation maps: one method a file, from one run's activations and gradients.
 
 mod grad_cam;
+mod hires_cam;
+mod layer_cam;
 
 use ndarray::{Array2, ArrayView3};
 
@@ -11,7 +13,8 @@ use crate::error::{Error, Result};
 pub type Method = fn(ArrayView3<f32>, ArrayView3<f32>) -> Array2<f32>;
 
 /// Every method, by the name that `--method` takes. The first is the default.
-pub const METHODS: &[(&str, Method)] = &[("grad-cam", grad_cam::grad_cam)];
+pub const METHODS: &[(&str, Method)] =
+    &[("grad-cam", grad_cam::grad_cam), ("hires-cam", hires_cam::hires_cam), ("layer-cam", layer_cam::layer_cam)];
 
 /// # Errors
 /// There is no method of that name.

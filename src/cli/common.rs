@@ -12,7 +12,7 @@ pub struct Common {
     /// A built-in model (see `whycam models`) or an ONNX file
     #[arg(long, global = true, value_name = "NAME|FILE")]
     pub model: Option<String>,
-    /// How the map is made: grad-cam
+    /// How the map is made: grad-cam (the default), hires-cam or layer-cam
     #[arg(long, global = true, value_name = "NAME")]
     pub method: Option<String>,
     /// The layer that is explained: a tensor or node, a unique part of its name, or -1, -2 … from the last

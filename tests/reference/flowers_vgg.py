@@ -5,8 +5,9 @@
     python tests/reference/flowers_vgg.py
 
 The weights are read out of the ONNX file into the PyTorch network of models/training; everything
-after that is PyTorch's own. Writes tests/reference/flowers_vgg/: logits.npy, layers.txt, and
-map_LAYER_CLASS.npy, large maps pooled to 14x14 by their mean.
+after that is PyTorch's own. Writes tests/reference/flowers_vgg/: logits.npy, layers.txt,
+map_LAYER_CLASS.npy (Grad-CAM, large maps pooled to 14x14 by their mean), and for the first layer
+hires-cam_CLASS.npy and layer-cam_CLASS.npy.
 """
 
 import sys
@@ -77,6 +78,11 @@ def main():
             if map_.shape[-1] > LARGEST:
                 map_ = torch.nn.functional.avg_pool2d(map_, map_.shape[-1] // LARGEST)
             np.save(OUT / f"map_{number}_{index}.npy", map_[0].detach().numpy())
+            if number == 0:
+                hires = (gradient * kept[name]).sum(1).relu()
+                layer = (gradient.relu() * kept[name]).sum(1).relu()
+                np.save(OUT / f"hires-cam_{index}.npy", hires[0].detach().numpy())
+                np.save(OUT / f"layer-cam_{index}.npy", layer[0].detach().numpy())
     print(f"{OUT}: {len(LAYERS)} layers, logits {logits.detach().numpy()}")
 
 

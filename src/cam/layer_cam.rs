@@ -1,0 +1,16 @@
+//! LayerCAM. Jiang et al., *LayerCAM: Exploring Hierarchical Class Activation Maps for Localization*,
+//! IEEE TIP 2021, <https://doi.org/10.1109/TIP.2021.3089943>, equations 6 and 7.
+
+use ndarray::{Array2, ArrayView3};
+
+/// `L = ReLU(Σ_k ReLU(∂y/∂A^k) ⊙ A^k)`: only gradients that speak for the class count, each for its own
+/// place, which keeps maps of early layers clean. `[C,h,w]` to `[h,w]`.
+pub fn layer_cam(activations: ArrayView3<f32>, gradients: ArrayView3<f32>) -> Array2<f32> {
+    let (_, h, w) = activations.dim();
+    let mut map = Array2::zeros((h, w));
+    for (activation, gradient) in activations.outer_iter().zip(gradients.outer_iter()) {
+        map.zip_mut_with(&(&activation * &gradient.mapv(|g| g.max(0.0))), |sum: &mut f32, v| *sum += v);
+    }
+    map.mapv_inplace(|v: f32| v.max(0.0));
+    map
+}
