@@ -144,11 +144,14 @@ def train(net, photos, labels, validation, options):
     first = 0
     if options.resume and options.checkpoint.exists():
         saved = torch.load(options.checkpoint, weights_only=True)
+        if saved["epochs"] != options.epochs:
+            raise SystemExit(f"{options.checkpoint} is of a run of {saved['epochs']} epochs: give --epochs {saved['epochs']}")
         net.load_state_dict(saved["net"])
         average.load_state_dict(saved["average"])
         optimizer.load_state_dict(saved["optimizer"])
         schedule.load_state_dict(saved["schedule"])
         generator.set_state(saved["generator"])
+        torch.set_rng_state(saved["dropout"])
         first = saved["epoch"]
     for epoch in range(first, options.epochs):
         began, total = time.monotonic(), 0.0
@@ -179,6 +182,8 @@ def train(net, photos, labels, validation, options):
                 "optimizer": optimizer.state_dict(),
                 "schedule": schedule.state_dict(),
                 "generator": generator.get_state(),
+                "dropout": torch.get_rng_state(),
+                "epochs": options.epochs,
                 "epoch": epoch + 1,
             },
             options.checkpoint,
