@@ -80,7 +80,7 @@ pub fn list_candidates(model: &OnnxModel, shapes: &Shapes, head: &Head) -> Vec<C
     let dependents = index.dependents(input.name());
     let candidate = |node: &Node| {
         let tensor = node.output.first().filter(|t| dependents.contains(t.as_str()))?;
-        let shape = shapes.get(tensor).filter(|s| s.len() == 4 && s[2] * s[3] > 1)?;
+        let shape = shapes.get(tensor).filter(|s| is_spatial(s))?;
         Some(Candidate {
             tensor: tensor.clone(),
             node: node.label().to_owned(),
@@ -90,6 +90,11 @@ pub fn list_candidates(model: &OnnxModel, shapes: &Shapes, head: &Head) -> Vec<C
     };
     let nodes = model.graph().node.iter().enumerate();
     nodes.filter(|(place, _)| ancestors.contains(place)).filter_map(|(_, node)| candidate(node)).collect()
+}
+
+/// Whether a shape is `[N,C,h,w]` with more than one place; `[N,1,1,C]` is a pooled vector.
+fn is_spatial(shape: &[usize]) -> bool {
+    matches!(*shape, [_, c, h, w] if h * w > 1 && (c > 1 || h > 1))
 }
 
 /// Chooses the target layer: the one asked for, or the last activation before trailing pooling.
@@ -109,6 +114,12 @@ pub fn find_target(model: &OnnxModel, shapes: &Shapes, head: &Head, layer: Optio
         return Ok(Target { layer: candidates.swap_remove(at), reason: "asked for by --layer".into() });
     }
     let index = GraphIndex::new(model.graph());
+    if let Some(node) = find_attention(model, &index, head) {
+        return Err(model.error(format!(
+            "it uses attention (node {}), for which whycam knows no default layer yet; name one of the form [N,C,h,w] with --layer",
+            node.label()
+        )));
+    }
     let spatial = |tensor: &str| candidates.iter().position(|c| c.tensor == tensor);
     let mut at = candidates.len() - 1;
     let mut reason = "the last spatial layer before the logits";
@@ -125,6 +136,16 @@ pub fn find_target(model: &OnnxModel, shapes: &Shapes, head: &Head, layer: Optio
         at = earlier;
     }
     Ok(Target { layer: candidates.swap_remove(at), reason: reason.into() })
+}
+
+/// A product of two tensors that both depend on the picture: queries and keys. What follows it is
+/// tokens, whose shapes only look like pictures.
+fn find_attention<'m>(model: &'m OnnxModel, index: &GraphIndex<'m>, head: &Head) -> Option<&'m Node> {
+    let ancestors = index.ancestors(&head.logits);
+    let dependents = index.dependents(model.graph().true_inputs().next()?.name());
+    let nodes = model.graph().node.iter().enumerate();
+    let products = nodes.filter(|(place, node)| node.op() == "MatMul" && ancestors.contains(place));
+    products.map(|(_, node)| node).find(|node| node.input.iter().all(|i| dependents.contains(i.as_str())))
 }
 
 fn named(candidates: &[Candidate], name: &str) -> Result<usize> {
