@@ -112,6 +112,55 @@ fn a_prepared_model_explains_a_batch_each_picture_for_its_own_class() {
     }
 }
 
+/// The default layer of a net of these nodes, from `image` `[1,3,8,8]` to `logits`.
+fn default_layer(folder: &Path, nodes: Vec<Node>, initializer: Vec<Tensor>) -> Result<String, whycam::Error> {
+    let graph = Graph {
+        node: nodes,
+        initializer,
+        input: vec![ValueInfo::tensor("image", DataType::Float, &[1, 3, 8, 8])],
+        output: vec![ValueInfo::tensor("logits", DataType::Float, &[1, 2])],
+        ..Graph::default()
+    };
+    let path = folder.join("net.onnx");
+    fs::write(&path, OnnxModel::from_graph("net", WORKING_OPSET, graph).to_bytes()).unwrap();
+    let options = ExplainerOptions { model: Some(path.display().to_string()), ..ExplainerOptions::default() };
+    whycam::analyse(&options).map(|analysis| analysis.target.layer.tensor)
+}
+
+#[test]
+fn the_default_layer_is_the_last_activation_before_trailing_pooling() {
+    let folder = env::temp_dir().join(format!("whycam-layer-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let ints = |name: &str, values: &[i64]| Attribute::from_ints(name, values);
+    let weights =
+        |name: &str, dims: &[i64]| Tensor::from_f32s(name, dims, &vec![0.1; dims.iter().product::<i64>() as usize]);
+    let conv = || Node::new("Conv", "conv", &["image", "w"], &["seen"]);
+    let relu = || Node::new("Relu", "relu", &["seen"], &["active"]);
+    let flat = |from: &str| Node::new("Flatten", "flat", &[from], &["flat"]);
+    let gemm = || Node::new("Gemm", "gemm", &["flat", "v"], &["logits"]);
+
+    let pool = Node::new("MaxPool", "pool", &["active"], &["pooled"])
+        .with(ints("kernel_shape", &[2, 2]))
+        .with(ints("strides", &[2, 2]));
+    let vgg = vec![conv(), relu(), pool, flat("pooled"), gemm()];
+    let vgg = default_layer(&folder, vgg, vec![weights("w", &[4, 3, 1, 1]), weights("v", &[64, 2])]);
+    assert_eq!(vgg.unwrap(), "active");
+
+    // As ConvNeXt ends: the pooled vector goes through [N,1,1,C], which is no picture.
+    let pool = Node::new("GlobalAveragePool", "pool", &["active"], &["pooled"]);
+    let turn = Node::new("Transpose", "turn", &["pooled"], &["vector"]).with(ints("perm", &[0, 2, 3, 1]));
+    let convnext = vec![conv(), relu(), pool, turn, flat("vector"), gemm()];
+    let convnext = default_layer(&folder, convnext, vec![weights("w", &[4, 3, 1, 1]), weights("v", &[4, 2])]);
+    assert_eq!(convnext.unwrap(), "active");
+
+    let scores = Node::new("MatMul", "attention", &["active", "seen"], &["mixed"]);
+    let attention = vec![conv(), relu(), scores, flat("mixed"), gemm()];
+    let attention = default_layer(&folder, attention, vec![weights("w", &[4, 3, 1, 1]), weights("v", &[256, 2])]);
+    let message = attention.unwrap_err().to_string();
+    assert!(message.contains("attention") && message.contains("--layer"), "{message}");
+    fs::remove_dir_all(&folder).unwrap();
+}
+
 /// Means over blocks, to the size that the reference keeps of a large map.
 fn pooled(map: &Array2<f32>, to: (usize, usize)) -> Array2<f32> {
     let (block_h, block_w) = (map.nrows() / to.0, map.ncols() / to.1);

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
-use whycam::grad::{RULES, list_candidates};
+use whycam::grad::{is_known, list_candidates};
 use whycam::{Analysis, ExplainerOptions, analyse};
 
 use super::{Common, Status, print};
@@ -32,7 +32,7 @@ fn ops(analysis: &Analysis) -> Vec<(String, bool)> {
     let mut ops: Vec<String> = analysis.model.graph().node.iter().map(|n| n.op().to_owned()).collect();
     ops.sort();
     ops.dedup();
-    ops.into_iter().map(|op| (op.clone(), RULES.iter().any(|(known, _)| *known == op))).collect()
+    ops.into_iter().map(|op| (op.clone(), is_known(&op))).collect()
 }
 
 fn as_json(analysis: &Analysis) -> String {

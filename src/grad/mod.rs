@@ -16,7 +16,7 @@ use std::collections::HashMap;
 
 pub use backward::{Backward, Patch, Vjp};
 pub use explain::{CLASS_INDEX, Explained, append_cam, explain, reserve_names};
-pub use rules::{NOT_DIFFERENTIABLE, RULES, Rule};
+pub use rules::{NOT_DIFFERENTIABLE, RULES, Rule, is_known};
 pub use target::{Candidate, Head, Probability, Target, find_head, find_target, list_candidates};
 
 use crate::error::Result;

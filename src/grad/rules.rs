@@ -120,6 +120,11 @@ fn zero(_: &mut Vjp) -> Result<Option<String>> {
     Ok(None)
 }
 
+/// Whether a gradient can pass an op of the standard set, or is known to end there.
+pub fn is_known(op: &str) -> bool {
+    RULES.iter().any(|(known, _)| *known == op) || NOT_DIFFERENTIABLE.contains(&op)
+}
+
 /// The rule for a node.
 ///
 /// # Errors
