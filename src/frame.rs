@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use image::RgbImage;
 
+use crate::turn::Turn;
+
 /// A moment as whole ticks of a time base, so that a film keeps its exact times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Time {
@@ -41,7 +43,10 @@ pub enum MediumKind {
     Animation,
     Film {
         frame_rate: (i32, i32),
+        /// Of the pictures as they are stored.
         sample_aspect: (i32, i32),
+        /// What was done to the stored pictures so that they stand upright.
+        turn: Option<Turn>,
     },
     /// A camera, a stream or the drawn flowers: something without an end.
     Live,

@@ -28,7 +28,9 @@ pub mod preprocess;
 pub mod session;
 pub mod sink;
 pub mod source;
+mod turn;
 
 pub use error::{Error, Result};
 pub use explainer::{Analysis, Explainer, ExplainerOptions, Explanation, Facts, Ranked, analyse};
 pub use frame::{Frame, Medium, MediumKind, Time, TimeBase};
+pub use turn::Turn;

@@ -140,14 +140,30 @@ fn a_film_of_variable_frame_rate_keeps_its_own_times() {
 #[test]
 fn a_rotated_film_is_explained_and_shown_upright() {
     let folder = Folder::new("rotated");
-    let plain = film(&folder, "plain.mp4", &[]);
-    let input = folder.file("rotated.mp4");
-    tool("ffmpeg", &["-v", "error", "-y", "-i", &plain, "-c", "copy", "-metadata:s:v", "rotate=90", &input]);
-    let output = folder.file("out.mp4");
+    let plain = film(&folder, "plain.mp4", &["-frames:v", "10"]);
+    for rotate in ["90", "270"] {
+        rotated_film(&folder, &plain, rotate);
+    }
+}
+
+fn rotated_film(folder: &Folder, plain: &str, rotate: &str) {
+    let input = folder.file(&format!("rotated-{rotate}.mp4"));
+    let metadata = format!("rotate={rotate}");
+    tool("ffmpeg", &["-v", "error", "-y", "-i", plain, "-c", "copy", "-metadata:s:v", &metadata, &input]);
+    let output = folder.file(&format!("out-{rotate}.mp4"));
     let lines = whycam(&["explain", &input, "-o", &output, "--json", "-", "--alpha", "0"]);
     assert_ok(&lines);
     let first = &json_lines(&stdout(&lines))[0];
     assert_eq!((first["width"].as_u64(), first["height"].as_u64()), (Some(240), Some(320)));
+    for key in ["width", "height", "sample_aspect_ratio"] {
+        assert_eq!(stream(&input, "video")[key], stream(&output, "video")[key], "{key}");
+    }
+    let rotation = |path: &str| stream(path, "video")["side_data_list"][0]["rotation"].clone();
+    assert!(rotation(&input).as_i64().is_some_and(|degrees| degrees.abs() == 90), "{}", rotation(&input));
+    assert_eq!(rotation(&input), rotation(&output));
+    let matroska = folder.file(&format!("out-{rotate}.mkv"));
+    assert_ok(&whycam(&["explain", &input, "-o", &matroska]));
+    assert_eq!(stream(&matroska, "video")["width"], 240, "a format without rotation is written upright");
     // FFmpeg turns both upright; a caption aside they must look the same.
     let first_frame = |path: &str, name: &str| {
         let png = folder.file(name);

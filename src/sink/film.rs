@@ -9,6 +9,7 @@ use ffmpeg_the_third as ffmpeg;
 use super::{Ending, PartFile};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Medium, MediumKind};
+use crate::turn::{FORMATS as FORMATS_WITH_TURN, Turn};
 
 /// Formats that a film can be written in, by the ending of its name.
 const FORMATS: &[&str] = &["avi", "m4v", "mkv", "mov", "mp4", "ts", "webm"];
@@ -25,6 +26,36 @@ pub struct Film {
     /// How long a frame lasts, as far as the frames so far tell.
     frame_ticks: i64,
     sound: Option<Sound>,
+}
+
+/// How pictures are stored in the file.
+struct Storage {
+    width: u32,
+    height: u32,
+    sample_aspect: ffmpeg::Rational,
+    /// Filters that turn an upright picture into a stored one.
+    turn_back: &'static str,
+    /// What the file says of it.
+    turn: Option<Turn>,
+}
+
+impl Storage {
+    /// As in the input, where the format can say how its pictures are to be turned, else upright.
+    fn of(medium: &Medium, extension: &str) -> Self {
+        let (mut width, mut height) = (medium.width, medium.height);
+        let MediumKind::Film { sample_aspect: (n, d), turn, .. } = medium.kind else {
+            return Self { width, height, sample_aspect: ffmpeg::Rational::new(0, 1), turn_back: "", turn: None };
+        };
+        let mut sample_aspect = ffmpeg::Rational::new(n, d.max(1));
+        let kept = turn.filter(|_| FORMATS_WITH_TURN.contains(&extension));
+        let swaps = turn.is_some_and(|turn| turn.swaps());
+        if swaps && kept.is_some() {
+            (width, height) = (height, width);
+        } else if swaps && n > 0 {
+            sample_aspect = sample_aspect.invert();
+        }
+        Self { width, height, sample_aspect, turn_back: kept.map_or("", |turn| turn.filters().1), turn: kept }
+    }
 }
 
 /// The sound of the input, copied as it is.
@@ -46,7 +77,8 @@ impl Film {
             return Err(Error::output(path, format!("its name ends in no film format ({})", FORMATS.join(", "))));
         }
         let file = PartFile::new(path, overwrite)?;
-        let mut film = Self::start(path, file, medium).map_err(|e| failed(path, e))?;
+        let mut film =
+            Self::start(path, file, medium, &Storage::of(medium, &extension)).map_err(|e| failed(path, e))?;
         let silent = film.sound.is_none();
         film.output.write_header().map_err(|e| match e {
             ffmpeg::Error::Other { errno } if is_invalid(errno) && !silent => {
@@ -57,28 +89,32 @@ impl Film {
         Ok(film)
     }
 
-    fn start(path: &Path, file: PartFile, medium: &Medium) -> Result<Self, ffmpeg::Error> {
+    fn start(path: &Path, file: PartFile, medium: &Medium, storage: &Storage) -> Result<Self, ffmpeg::Error> {
         ffmpeg::log::set_level(ffmpeg::log::Level::Fatal);
         let mut output = ffmpeg::format::output(&file.part)?;
         let time_base = ffmpeg::Rational::new(medium.time_base.numerator, medium.time_base.denominator);
-        let (encoder, frame_ticks) = open_encoder(path, medium, &output, time_base)?;
+        let (encoder, frame_ticks) = open_encoder(path, medium, storage, &output, time_base)?;
         {
             let codec: Option<ffmpeg::Codec> = None;
             let mut stream = output.add_stream(codec)?;
             stream.copy_parameters_from_context(&encoder);
             stream.set_time_base(time_base);
-            if let MediumKind::Film { frame_rate: (n, d), sample_aspect } = medium.kind {
-                if n > 0 && d > 0 {
-                    stream.set_avg_frame_rate(ffmpeg::Rational::new(n, d));
-                }
-                stream.set_sample_aspect_ratio(ffmpeg::Rational::new(sample_aspect.0, sample_aspect.1.max(1)));
+            stream.set_sample_aspect_ratio(storage.sample_aspect);
+            if let MediumKind::Film { frame_rate: (n, d), .. } = medium.kind
+                && n > 0
+                && d > 0
+            {
+                stream.set_avg_frame_rate(ffmpeg::Rational::new(n, d));
+            }
+            if let Some(turn) = storage.turn {
+                say_turn(&mut stream, turn);
             }
         }
         let sound = match (&medium.path, medium.kind) {
             (Some(input), MediumKind::Film { .. }) => Sound::open(input, &mut output)?,
             _ => None,
         };
-        let converter = converter(medium.width, medium.height, encoder.format())?;
+        let converter = converter(medium, storage.turn_back, encoder.format())?;
         Ok(Self {
             path: path.to_owned(),
             file,
@@ -176,6 +212,7 @@ impl Film {
 fn open_encoder(
     path: &Path,
     medium: &Medium,
+    storage: &Storage,
     output: &ffmpeg::format::context::Output,
     time_base: ffmpeg::Rational,
 ) -> Result<(ffmpeg::encoder::video::Encoder, i64), ffmpeg::Error> {
@@ -185,8 +222,9 @@ fn open_encoder(
     let codec = wanted.iter().find_map(|name| ffmpeg::encoder::find_by_name(name));
     let codec = codec.ok_or(ffmpeg::Error::EncoderNotFound)?;
     let mut video = ffmpeg::codec::Context::new_with_codec(codec).encoder().video()?;
-    video.set_width(medium.width);
-    video.set_height(medium.height);
+    video.set_width(storage.width);
+    video.set_height(storage.height);
+    video.set_aspect_ratio(storage.sample_aspect);
     // 4:2:0 has no odd sizes.
     let odd = medium.width % 2 == 1 || medium.height % 2 == 1;
     video.set_format(if odd && codec.name() != "mpeg4" { Pixel::YUV444P } else { Pixel::YUV420P });
@@ -194,13 +232,13 @@ fn open_encoder(
     video.set_colorspace(ffmpeg::color::Space::BT709);
     video.set_color_range(ffmpeg::color::Range::MPEG);
     let mut frame_ticks = 1;
-    if let MediumKind::Film { frame_rate: (n, d), sample_aspect } = medium.kind {
-        if n > 0 && d > 0 {
-            video.set_frame_rate(Some(ffmpeg::Rational::new(n, d)));
-            let ticks = f64::from(d) / f64::from(n) / f64::from(time_base);
-            frame_ticks = (ticks.round() as i64).max(1);
-        }
-        video.set_aspect_ratio(ffmpeg::Rational::new(sample_aspect.0, sample_aspect.1.max(1)));
+    if let MediumKind::Film { frame_rate: (n, d), .. } = medium.kind
+        && n > 0
+        && d > 0
+    {
+        video.set_frame_rate(Some(ffmpeg::Rational::new(n, d)));
+        let ticks = f64::from(d) / f64::from(n) / f64::from(time_base);
+        frame_ticks = (ticks.round() as i64).max(1);
     }
     if output.format().flags().contains(ffmpeg::format::Flags::GLOBAL_HEADER) {
         video.set_flags(ffmpeg::codec::Flags::GLOBAL_HEADER);
@@ -213,15 +251,19 @@ fn open_encoder(
     Ok((video.open_with(options)?, frame_ticks))
 }
 
-/// RGB to what the encoder takes, BT.709 in the limited range of film.
-fn converter(width: u32, height: u32, to: ffmpeg::format::Pixel) -> Result<ffmpeg::filter::Graph, ffmpeg::Error> {
+/// Upright RGB to what the encoder takes, BT.709 in the limited range of film.
+fn converter(
+    medium: &Medium,
+    turn_back: &str,
+    to: ffmpeg::format::Pixel,
+) -> Result<ffmpeg::filter::Graph, ffmpeg::Error> {
     let find = |name| ffmpeg::filter::find(name).ok_or(ffmpeg::Error::FilterNotFound);
     let pixel = to.descriptor().map_or("yuv420p", ffmpeg::format::pixel::Descriptor::name);
     let mut graph = ffmpeg::filter::Graph::new();
-    let arguments = format!("video_size={width}x{height}:pix_fmt=rgb24:time_base=1/1");
+    let arguments = format!("video_size={}x{}:pix_fmt=rgb24:time_base=1/1", medium.width, medium.height);
     graph.add(&find("buffer")?, "in", &arguments)?;
     graph.add(&find("buffersink")?, "out", "")?;
-    let chain = format!("scale=out_color_matrix=bt709:out_range=tv,format={pixel}");
+    let chain = format!("{turn_back}scale=out_color_matrix=bt709:out_range=tv,format={pixel}");
     graph.output("in", 0)?.input("out", 0)?.parse(&chain)?;
     graph.validate()?;
     Ok(graph)
@@ -278,6 +320,21 @@ fn is_invalid(errno: i32) -> bool {
 fn wants_more(error: ffmpeg::Error) -> bool {
     let ffmpeg::Error::Other { errno } = error else { return false };
     std::io::Error::from_raw_os_error(errno).kind() == std::io::ErrorKind::WouldBlock
+}
+
+/// Writes a display matrix into a stream's side data.
+#[allow(unsafe_code)]
+fn say_turn(stream: &mut ffmpeg::format::stream::StreamMut, turn: Turn) {
+    let bytes: Vec<u8> = turn.matrix.iter().flat_map(|number| number.to_ne_bytes()).collect();
+    let kind = ffmpeg::ffi::AVPacketSideDataType::DISPLAYMATRIX;
+    // SAFETY: the stream's pointer is valid while it is borrowed; the call gives null or as many
+    // bytes as were asked for. The safe interface writes no side data of streams.
+    unsafe {
+        let place = ffmpeg::ffi::av_stream_new_side_data(stream.as_mut_ptr(), kind, bytes.len());
+        if !place.is_null() {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), place, bytes.len());
+        }
+    }
 }
 
 /// Adds a stream that takes another's packets as they are.

@@ -12,6 +12,7 @@ use image::RgbImage;
 use super::{Source, is_address};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Medium, MediumKind, Time, TimeBase};
+use crate::turn::Turn;
 
 pub struct FilmSource {
     input: ffmpeg::format::context::Input,
@@ -48,12 +49,13 @@ impl FilmSource {
         let mut codec = ffmpeg::codec::Context::from_parameters(stream.parameters()).map_err(unreadable)?;
         codec.set_threading(threading::Config::kind(threading::Type::Frame));
         let decoder = codec.decoder().video().map_err(unreadable)?;
-        let upright = upright_filter(&stream);
+        let turn = turn_of(&stream);
+        let upright = turn.map_or("", |turn| turn.filters().0);
         let (mut width, mut height) = (decoder.width(), decoder.height());
         if width == 0 || height == 0 {
             return Err(Error::input(input, "its pictures have no size; the file is damaged"));
         }
-        if upright.contains("transpose") {
+        if turn.is_some_and(|turn| turn.swaps()) {
             (width, height) = (height, width);
         }
         let base =
@@ -67,6 +69,7 @@ impl FilmSource {
             MediumKind::Film {
                 frame_rate: (rate.numerator(), rate.denominator()),
                 sample_aspect: (aspect.numerator(), aspect.denominator()),
+                turn,
             }
         };
         let frames = u64::try_from(stream.frames()).ok().filter(|n| *n > 0).or_else(|| {
@@ -189,22 +192,8 @@ impl Converter {
     }
 }
 
-/// The filters that turn a stream's pictures upright, after its display matrix (nine 16.16 and
-/// 2.30 fixed-point numbers, ISO/IEC 14496-12, 8.3.2).
-fn upright_filter(stream: &ffmpeg::Stream) -> &'static str {
-    let data = stream.side_data().find(|d| d.kind() == side_data::Type::DisplayMatrix);
-    let Some(data) = data else { return "" };
-    let matrix: Vec<f64> = data.data().as_chunks().0.iter().map(|b| f64::from(i32::from_ne_bytes(*b))).collect();
-    let [a, b, _, c, d, ..] = matrix[..] else { return "" };
-    let degrees = b.atan2(a).to_degrees().round() as i32;
-    match degrees.rem_euclid(360) {
-        90 if c > 0.0 => "transpose=cclock_flip,",
-        90 => "transpose=clock,",
-        180 if d > 0.0 => "hflip,",
-        180 => "hflip,vflip,",
-        270 if c < 0.0 => "transpose=clock_flip,",
-        270 => "transpose=cclock,",
-        0 if d < 0.0 => "vflip,",
-        _ => "",
-    }
+/// The stream's display matrix.
+fn turn_of(stream: &ffmpeg::Stream) -> Option<Turn> {
+    let data = stream.side_data().find(|d| d.kind() == side_data::Type::DisplayMatrix)?;
+    Turn::from_bytes(data.data())
 }
