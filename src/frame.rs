@@ -45,6 +45,8 @@ pub enum MediumKind {
         frame_rate: (i32, i32),
         /// Of the pictures as they are stored.
         sample_aspect: (i32, i32),
+        /// Where the film begins on its own clock; frames' times count from there.
+        start: Time,
         /// What was done to the stored pictures so that they stand upright.
         turn: Option<Turn>,
     },

@@ -22,7 +22,7 @@ pub struct FilmSource {
     upright: &'static str,
     medium: Arc<Medium>,
     frames: Option<u64>,
-    first_ticks: Option<i64>,
+    start_ticks: i64,
     last_ticks: i64,
     index: u64,
     drained: bool,
@@ -60,6 +60,7 @@ impl FilmSource {
         }
         let base =
             TimeBase { numerator: stream.time_base().numerator(), denominator: stream.time_base().denominator() };
+        let start = Time { ticks: start_ticks(&context, base), base };
         let rate = stream.avg_frame_rate();
         let aspect = decoder.aspect_ratio();
         let live = is_address(input) && context.duration() <= 0;
@@ -69,6 +70,7 @@ impl FilmSource {
             MediumKind::Film {
                 frame_rate: (rate.numerator(), rate.denominator()),
                 sample_aspect: (aspect.numerator(), aspect.denominator()),
+                start,
                 turn,
             }
         };
@@ -92,7 +94,7 @@ impl FilmSource {
             upright,
             medium: Arc::new(medium),
             frames,
-            first_ticks: None,
+            start_ticks: start.ticks,
             last_ticks: 0,
             index: 0,
             drained: false,
@@ -155,10 +157,9 @@ impl Source for FilmSource {
             return Ok(None);
         };
         let ticks = decoded.timestamp().unwrap_or(self.last_ticks + 1);
-        let first = *self.first_ticks.get_or_insert(ticks);
         self.last_ticks = ticks;
         let picture = self.convert(&decoded).map_err(|e| self.error(e))?;
-        let time = Time { ticks: ticks - first, base: self.medium.time_base };
+        let time = Time { ticks: ticks - self.start_ticks, base: self.medium.time_base };
         let frame = Frame { medium: Arc::clone(&self.medium), index: self.index, time, picture };
         self.index += 1;
         Ok(Some(frame))
@@ -190,6 +191,14 @@ impl Converter {
         self.graph.get("out").ok_or(ffmpeg::Error::Bug)?.sink().frame(&mut rgb)?;
         Ok(rgb)
     }
+}
+
+/// When the first of a film's streams begins, in ticks of `base`.
+fn start_ticks(context: &ffmpeg::format::context::Input, base: TimeBase) -> i64 {
+    let started = context.streams().filter(|s| s.start_time() != ffmpeg::ffi::AV_NOPTS_VALUE);
+    let seconds = started.map(|s| s.start_time() as f64 * f64::from(s.time_base())).reduce(f64::min);
+    let tick = f64::from(base.numerator) / f64::from(base.denominator);
+    (seconds.unwrap_or(0.0) / tick).round() as i64
 }
 
 /// The stream's display matrix.

@@ -1,15 +1,19 @@
 //! Frames to a film file, by FFmpeg: with their exact times, and with the sound of the film that
 //! they come from.
 
+mod sound;
+mod storage;
+
 use std::path::{Path, PathBuf};
 
 use ffmpeg::util::frame::Video;
 use ffmpeg_the_third as ffmpeg;
 
+use self::sound::Sound;
+use self::storage::{Storage, say_turn};
 use super::{Ending, PartFile};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Medium, MediumKind};
-use crate::turn::{FORMATS as FORMATS_WITH_TURN, Turn};
 
 /// Formats that a film can be written in, by the ending of its name.
 const FORMATS: &[&str] = &["avi", "m4v", "mkv", "mov", "mp4", "ts", "webm"];
@@ -26,46 +30,6 @@ pub struct Film {
     /// How long a frame lasts, as far as the frames so far tell.
     frame_ticks: i64,
     sound: Option<Sound>,
-}
-
-/// How pictures are stored in the file.
-struct Storage {
-    width: u32,
-    height: u32,
-    sample_aspect: ffmpeg::Rational,
-    /// Filters that turn an upright picture into a stored one.
-    turn_back: &'static str,
-    /// What the file says of it.
-    turn: Option<Turn>,
-}
-
-impl Storage {
-    /// As in the input, where the format can say how its pictures are to be turned, else upright.
-    fn of(medium: &Medium, extension: &str) -> Self {
-        let (mut width, mut height) = (medium.width, medium.height);
-        let MediumKind::Film { sample_aspect: (n, d), turn, .. } = medium.kind else {
-            return Self { width, height, sample_aspect: ffmpeg::Rational::new(0, 1), turn_back: "", turn: None };
-        };
-        let mut sample_aspect = ffmpeg::Rational::new(n, d.max(1));
-        let kept = turn.filter(|_| FORMATS_WITH_TURN.contains(&extension));
-        let swaps = turn.is_some_and(|turn| turn.swaps());
-        if swaps && kept.is_some() {
-            (width, height) = (height, width);
-        } else if swaps && n > 0 {
-            sample_aspect = sample_aspect.invert();
-        }
-        Self { width, height, sample_aspect, turn_back: kept.map_or("", |turn| turn.filters().1), turn: kept }
-    }
-}
-
-/// The sound of the input, copied as it is.
-struct Sound {
-    input: ffmpeg::format::context::Input,
-    /// For each of the input's streams, the output's stream that takes it.
-    streams: Vec<Option<usize>>,
-    waiting: Option<ffmpeg::Packet>,
-    /// What frames' times count from, in seconds of the input.
-    start_s: f64,
 }
 
 impl Film {
@@ -111,7 +75,7 @@ impl Film {
             }
         }
         let sound = match (&medium.path, medium.kind) {
-            (Some(input), MediumKind::Film { .. }) => Sound::open(input, &mut output)?,
+            (Some(input), MediumKind::Film { start, .. }) => Sound::open(input, start, &mut output)?,
             _ => None,
         };
         let converter = converter(medium, storage.turn_back, encoder.format())?;
@@ -269,49 +233,6 @@ fn converter(
     Ok(graph)
 }
 
-impl Sound {
-    fn open(path: &Path, output: &mut ffmpeg::format::context::Output) -> Result<Option<Self>, ffmpeg::Error> {
-        let input = ffmpeg::format::input(path)?;
-        let start_s = input
-            .streams()
-            .best(ffmpeg::media::Type::Video)
-            .filter(|s| s.start_time() != ffmpeg::ffi::AV_NOPTS_VALUE)
-            .map_or(0.0, |s| s.start_time() as f64 * f64::from(s.time_base()));
-        let mut streams = Vec::new();
-        for stream in input.streams() {
-            let sound = stream.parameters().medium() == ffmpeg::media::Type::Audio;
-            streams.push(if sound { Some(add_copy(output, &stream)?) } else { None });
-        }
-        let any = streams.iter().any(Option::is_some);
-        Ok(any.then_some(Self { input, streams, waiting: None, start_s }))
-    }
-
-    /// Copies what sounds before the moment `until_s`, in seconds from the first frame.
-    fn copy_until(&mut self, until_s: f64, output: &mut ffmpeg::format::context::Output) -> Result<(), ffmpeg::Error> {
-        loop {
-            let mut packet = self.waiting.take().unwrap_or_else(ffmpeg::Packet::empty);
-            if packet.size() == 0 && packet.read(&mut self.input).is_err() {
-                return Ok(());
-            }
-            let Some(Some(to)) = self.streams.get(packet.stream()).copied() else { continue };
-            let from_base = self.input.stream(packet.stream()).ok_or(ffmpeg::Error::StreamNotFound)?.time_base();
-            let at_s = packet.pts().or(packet.dts()).unwrap_or(0) as f64 * f64::from(from_base) - self.start_s;
-            if at_s >= until_s {
-                self.waiting = Some(packet);
-                return Ok(());
-            }
-            let shift = (self.start_s / f64::from(from_base)).round() as i64;
-            packet.set_pts(packet.pts().map(|t| t - shift));
-            packet.set_dts(packet.dts().map(|t| t - shift));
-            let to_base = output.stream(to).ok_or(ffmpeg::Error::StreamNotFound)?.time_base();
-            packet.rescale_ts(from_base, to_base);
-            packet.set_stream(to);
-            packet.set_position(-1);
-            packet.write_interleaved(output)?;
-        }
-    }
-}
-
 fn is_invalid(errno: i32) -> bool {
     std::io::Error::from_raw_os_error(errno).kind() == std::io::ErrorKind::InvalidInput
 }
@@ -320,36 +241,6 @@ fn is_invalid(errno: i32) -> bool {
 fn wants_more(error: ffmpeg::Error) -> bool {
     let ffmpeg::Error::Other { errno } = error else { return false };
     std::io::Error::from_raw_os_error(errno).kind() == std::io::ErrorKind::WouldBlock
-}
-
-/// Writes a display matrix into a stream's side data.
-#[allow(unsafe_code)]
-fn say_turn(stream: &mut ffmpeg::format::stream::StreamMut, turn: Turn) {
-    let bytes: Vec<u8> = turn.matrix.iter().flat_map(|number| number.to_ne_bytes()).collect();
-    let kind = ffmpeg::ffi::AVPacketSideDataType::DISPLAYMATRIX;
-    // SAFETY: the stream's pointer is valid while it is borrowed; the call gives null or as many
-    // bytes as were asked for. The safe interface writes no side data of streams.
-    unsafe {
-        let place = ffmpeg::ffi::av_stream_new_side_data(stream.as_mut_ptr(), kind, bytes.len());
-        if !place.is_null() {
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), place, bytes.len());
-        }
-    }
-}
-
-/// Adds a stream that takes another's packets as they are.
-#[allow(unsafe_code)]
-fn add_copy(output: &mut ffmpeg::format::context::Output, from: &ffmpeg::Stream) -> Result<usize, ffmpeg::Error> {
-    let codec: Option<ffmpeg::Codec> = None;
-    let mut stream = output.add_stream(codec)?;
-    stream.set_parameters(from.parameters());
-    stream.set_time_base(from.time_base());
-    // SAFETY: the pointer is that of the parameters just borrowed. The input's tag may be unknown
-    // to the output's format, which finds its own for 0; the safe interface lacks this field.
-    unsafe {
-        (*stream.parameters_mut().as_mut_ptr()).codec_tag = 0;
-    }
-    Ok(stream.index())
 }
 
 fn failed(path: &Path, error: ffmpeg::Error) -> Error {
