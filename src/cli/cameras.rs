@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Status, print};
+use super::Status;
 
 #[cfg(feature = "camera")]
 pub fn run() -> Result<Status> {
@@ -12,7 +12,7 @@ pub fn run() -> Result<Status> {
         return Ok(Status::Failed);
     }
     let lines: Vec<String> = cameras.iter().map(|c| format!("{}  {}\n", c.index, c.name)).collect();
-    print(&lines.concat())
+    super::print(&lines.concat())
 }
 
 #[cfg(not(feature = "camera"))]

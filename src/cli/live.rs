@@ -8,7 +8,6 @@ use clap::Args;
 use whycam::pipeline::{Options, Policy};
 use whycam::sink::{JsonSink, Place, ResultsSink, Sink};
 
-use super::run::Run;
 use super::{Common, Status};
 
 #[derive(Args, Default)]
@@ -80,6 +79,7 @@ pub fn window(_: u32, _: u32) -> whycam::Result<Box<dyn Sink>> {
 impl Live {
     #[cfg(feature = "camera")]
     pub fn run(self, common: &Common) -> Result<Status> {
+        use super::run::Run;
         use whycam::source::camera::{CameraSource, find_camera};
 
         let camera = find_camera(self.camera.as_deref())?;

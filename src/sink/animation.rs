@@ -7,7 +7,7 @@ use std::path::Path;
 use image::codecs::gif::{GifEncoder, Repeat};
 use image::{Delay, DynamicImage, ImageError, RgbImage};
 
-use super::PartFile;
+use super::{Ending, PartFile};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 
@@ -45,9 +45,11 @@ impl Animation {
         Ok(())
     }
 
+    /// Completes the file, which plays also when it was cut.
+    ///
     /// # Errors
     /// The file cannot be written.
-    pub fn finish(mut self) -> Result<()> {
+    pub fn finish(mut self, _: Ending) -> Result<()> {
         if let Some((picture, _)) = self.waiting.take() {
             self.encode(picture)?;
         }

@@ -92,7 +92,7 @@ impl ResultsSink {
         let Some(Current { file, .. }) = self.current.take() else { return Ok(()) };
         match file {
             File::Picture => {}
-            File::Animation(animation) => animation.finish()?,
+            File::Animation(animation) => animation.finish(ending)?,
             #[cfg(feature = "video")]
             File::Film(film) => film.finish(ending)?,
         }
