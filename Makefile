@@ -17,6 +17,10 @@ demo: setup
 	cargo run --release -- demo --method hires-cam
 
 test: setup
+	@[ -d "$${WHYCAM_TEST_DATA:-../shared/data}" ] || \
+		echo "SKIPPED: tests on real clips; set WHYCAM_TEST_DATA to a folder that has them"
+	@[ -e "$${WHYCAM_CAMERA_MACHINE:-../shared/camera-vm/run}" ] && command -v qemu-system-x86_64 >/dev/null || \
+		echo "SKIPPED: the test on a real camera; set WHYCAM_CAMERA_MACHINE and install qemu-system-x86"
 ifeq ($(NEXTEST),yes)
 	cargo nextest run
 else

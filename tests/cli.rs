@@ -236,16 +236,16 @@ fn a_picture_gets_its_explanation_beside_it_and_nothing_is_overwritten() {
 #[test]
 fn a_folder_goes_on_past_a_broken_picture_and_says_so() {
     let folder = Folder::new("folder");
-    fs::create_dir(folder.0.join("in")).unwrap();
-    for name in ["a.png", "c.png"] {
+    fs::create_dir_all(folder.0.join("in/deep")).unwrap();
+    for name in ["a.png", "c.png", "deep/a.png"] {
         picture(&folder, &format!("in/{name}"), 64, 48);
     }
     fs::write(folder.0.join("in/b.png"), "no picture").unwrap();
     let output = whycam(&["explain", &folder.file("in"), "-o", &folder.file("out/"), "--json", "-"]);
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(stderr(&output).contains("b.png"), "{}", stderr(&output));
-    assert_eq!(json_lines(&stdout(&output)).len(), 2);
-    for name in ["out/a.whycam.png", "out/c.whycam.png"] {
+    assert_eq!(json_lines(&stdout(&output)).len(), 3);
+    for name in ["out/a.whycam.png", "out/c.whycam.png", "out/deep/a.whycam.png"] {
         assert!(Path::new(&folder.file(name)).exists(), "{name}");
     }
 }
@@ -402,6 +402,7 @@ fn errors_name_the_thing_and_the_mend() {
     assert_fails(&["explain", &picture, "--colormap", "grey"], 2, &["grey", "jet"]);
     assert_fails(&["explain", &picture, "--method", "cam"], 2, &["cam", "grad-cam"]);
     assert_fails(&["explain", &picture, "--alpha", "7"], 2, &["0 to 1"]);
+    assert_fails(&["explain", &picture, &picture, "-o", &odd], 2, &["a.xyz", "one input", "folder"]);
     assert_fails(&["explain"], 2, &["<INPUT>"]);
     assert_fails(&["explain", &picture, "--json", "/dev/full"], 1, &["/dev/full", "disk is full"]);
 }

@@ -1,16 +1,16 @@
 //! `whycam explain`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 use whycam::pipeline::{Options, Policy};
 use whycam::sink::{JsonSink, MapsSink, Place, ResultsSink, Sink};
 use whycam::source::{Failures, SequenceSource, list_inputs};
 
 use super::run::Run;
-use super::{Common, Status};
+use super::{Common, Status, UsageError};
 
 #[derive(Args)]
 pub struct Explain {
@@ -33,10 +33,10 @@ pub struct Explain {
 
 impl Explain {
     pub fn run(self, common: &Common) -> Result<Status> {
-        let folders = self.inputs.iter().any(|input| Path::new(input).is_dir());
+        let roots: Vec<PathBuf> = self.inputs.iter().map(PathBuf::from).filter(|input| input.is_dir()).collect();
         let inputs = list_inputs(&self.inputs)?;
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
-        let place = self.place(folders || inputs.len() > 1)?;
+        let place = self.place(roots, inputs.len())?;
         let pictures = place.is_some();
         if let Some(place) = place {
             sinks.push(Box::new(ResultsSink::new(place, self.force)?));
@@ -65,20 +65,19 @@ impl Explain {
         Ok(if failures.is_empty() || status == Status::Interrupted { status } else { Status::Failed })
     }
 
-    /// Where pictures go, or `None` if none are asked for.
-    fn place(&self, several: bool) -> Result<Option<Place>> {
+    /// Where pictures go, or `None` if none are asked for. `roots` are the inputs that are folders.
+    fn place(&self, roots: Vec<PathBuf>, inputs: usize) -> Result<Option<Place>> {
         let Some(output) = &self.output else {
             return Ok((self.json.is_none() && self.maps.is_none()).then_some(Place::Beside));
         };
-        if output.is_dir() || output.as_os_str().to_string_lossy().ends_with('/') {
-            return Ok(Some(Place::Folder(output.clone())));
-        }
-        if !several {
+        let folder = output.is_dir() || output.as_os_str().to_string_lossy().ends_with('/');
+        if !folder && roots.is_empty() && inputs == 1 {
             return Ok(Some(Place::File(output.clone())));
         }
-        if output.extension().is_some() {
-            bail!("-o {} takes one input; for several, name a folder (with a / at its end)", output.display());
+        if !folder && output.extension().is_some() {
+            let mend = "takes one input; for several, name a folder (with a / at its end)";
+            return Err(UsageError(format!("-o {} {mend}", output.display())).into());
         }
-        Ok(Some(Place::Folder(output.clone())))
+        Ok(Some(Place::Folder { folder: output.clone(), roots }))
     }
 }

@@ -65,17 +65,20 @@ enum Command {
 pub enum Status {
     Done,
     Failed,
-    /// A name on the command line that nothing answers to.
+    /// The command line is wrong.
     Usage,
     Interrupted,
 }
 
+/// Arguments that do not go together.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(String);
+
 impl Status {
     pub fn of(error: &anyhow::Error) -> Self {
-        match error.downcast_ref::<whycam::Error>() {
-            Some(whycam::Error::Unknown { .. }) => Self::Usage,
-            _ => Self::Failed,
-        }
+        let unknown = matches!(error.downcast_ref(), Some(whycam::Error::Unknown { .. }));
+        if unknown || error.is::<UsageError>() { Self::Usage } else { Self::Failed }
     }
 }
 

@@ -53,10 +53,15 @@ pub fn explain(model: &mut OnnxModel, shapes: &Shapes, head: &Head, target: &Tar
     ];
     let graph = model.graph_mut();
     for (name, source) in sources {
+        let taken = graph.output.iter().any(|o| o.name() == name);
+        if taken && name != source {
+            let problem = format!("its output '{name}' is not what whycam gives under that name; rename it");
+            return Err(model.error(problem));
+        }
         if name != source {
             graph.node.push(Node::new("Identity", format!("whycam.{name}"), &[source], &[name]));
         }
-        if !graph.output.iter().any(|o| o.name() == name) {
+        if !taken {
             graph.output.push(ValueInfo::tensor(name, DataType::Float, &dims(source, name, shapes, target)));
         }
     }

@@ -16,8 +16,8 @@ use crate::frame::{Frame, Medium, MediumKind};
 pub enum Place {
     /// `NAME.whycam.EXT` beside each input.
     Beside,
-    /// `NAME.whycam.EXT` in a folder.
-    Folder(PathBuf),
+    /// `NAME.whycam.EXT` in a folder; below it the folders that lie between one of `roots` and the input.
+    Folder { folder: PathBuf, roots: Vec<PathBuf> },
     /// One file, for one input.
     File(PathBuf),
 }
@@ -46,7 +46,7 @@ impl ResultsSink {
     /// # Errors
     /// The folder cannot be made.
     pub fn new(place: Place, overwrite: bool) -> Result<Self> {
-        if let Place::Folder(folder) = &place {
+        if let Place::Folder { folder, .. } = &place {
             std::fs::create_dir_all(folder).map_err(|e| Error::writing(folder, &e))?;
         }
         Ok(Self { place, overwrite, current: None })
@@ -68,10 +68,11 @@ impl ResultsSink {
             }
         };
         let name = format!("{}.whycam.{extension}", input.file_stem().unwrap_or_default().to_string_lossy());
-        Ok(match &self.place {
-            Place::Folder(folder) => folder.join(name),
-            _ => input.with_file_name(name),
-        })
+        let Place::Folder { folder, roots } = &self.place else { return Ok(input.with_file_name(name)) };
+        let between = roots.iter().find_map(|root| input.strip_prefix(root).ok()?.parent());
+        let folder = folder.join(between.unwrap_or(Path::new("")));
+        std::fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, &e))?;
+        Ok(folder.join(name))
     }
 
     fn open(&self, frame: &Frame) -> Result<Current> {
