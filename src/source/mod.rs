@@ -44,19 +44,12 @@ pub fn open(input: &str) -> Result<Box<dyn Source>> {
     let reader = image::ImageReader::open(path)
         .and_then(image::ImageReader::with_guessed_format)
         .map_err(|e| Error::reading(path, &e))?;
-    // The format is guessed from the content where that is telling, else from the name.
-    match reader.format().filter(|_| looks_like_picture(path)) {
+    // By the content where that is telling, else by the name.
+    match reader.format() {
         Some(image::ImageFormat::Gif) => Ok(Box::new(gif::GifSource::open(path)?)),
         Some(_) => Ok(Box::new(still::StillSource::open(path)?)),
         None => open_film(input),
     }
-}
-
-fn looks_like_picture(path: &Path) -> bool {
-    use std::io::Read;
-    let mut start = [0; 32];
-    let read = std::fs::File::open(path).and_then(|mut file| file.read(&mut start)).unwrap_or(0);
-    image::guess_format(&start[..read]).is_ok() || image::ImageFormat::from_path(path).is_ok()
 }
 
 /// Whether the input is a network address rather than a file.
