@@ -50,9 +50,10 @@ lint:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 
-# Committed values from PyTorch's autograd, made anew. Needs the packages in the script's head.
+# Committed values from PyTorch's autograd, made anew. Needs tests/reference/requirements.txt.
 reference:
 	python3 tests/reference/flowers_vgg.py
+	python3 tests/reference/models.py
 
 # make train-vgg TRAIN=… VAL=… TEST=…   folders of class folders
 train-vgg:
