@@ -288,7 +288,7 @@ fn ctrl_c_in_the_middle_leaves_a_film_that_plays() {
         thread::sleep(Duration::from_millis(20));
     }
     thread::sleep(Duration::from_millis(1500));
-    tool("kill", &["-INT", &child.id().to_string()]);
+    tool("sh", &["-c", &format!("kill -INT {}", child.id())]);
     let status = child.wait().unwrap();
     assert_eq!(status.code(), Some(130));
     let frames = frame_times(&output).len();

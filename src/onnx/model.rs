@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 /// The operator set that nodes made by this crate are written in. Older models are brought up
 /// to it on reading; newer ones keep theirs, in which these nodes mean the same.
 pub const WORKING_OPSET: i64 = 18;
-const OLDEST_OPSET: i64 = 13;
+const OLDEST_OPSET: i64 = 7;
 /// The IR version that goes with [`WORKING_OPSET`].
 const WORKING_IR: i64 = 8;
 
@@ -70,6 +70,9 @@ impl OnnxModel {
                 load_external(tensor, folder).map_err(|problem| Error::model(name, problem))?;
             }
         }
+        // Old files list weights among the inputs, where a runtime must expect other values for them.
+        let Graph { input, initializer, .. } = graph;
+        input.retain(|input| !initializer.iter().any(|weights| weights.name() == input.name()));
         let mut model = Self { name: name.to_owned(), proto };
         let opset = model.opset();
         if opset < OLDEST_OPSET {
@@ -77,7 +80,7 @@ impl OnnxModel {
             return Err(model.error(format!("its operator set is {opset}, before {OLDEST_OPSET}; {mend}")));
         }
         if opset < WORKING_OPSET {
-            upgrade::to_working_opset(model.graph_mut());
+            upgrade::to_working_opset(model.graph_mut(), opset);
             model.set_opset(WORKING_OPSET);
         }
         Ok(model)

@@ -1,31 +1,83 @@
-//! Brings a graph of operator set 13 to 17 to 18, so that every other part sees one form of an op.
+//! Brings a graph of operator set 7 to 17 to 18, so that every other part sees one form of an op.
 //!
-//! Between the two only reductions changed in a way that old nodes feel: their axes moved from an
-//! attribute to an input (<https://onnx.ai/onnx/operators/onnx__ReduceMean.html>).
+//! What changed between them, after <https://onnx.ai/onnx/operators/>: attributes became inputs, and
+//! a few attributes went. Softmax and LogSoftmax before 13 flattened all axes from theirs on; that is
+//! the same as the later form for `[N,K]`, `[N,K,1,1]` and for the last axis, which is all that
+//! classifiers have them for.
 
-use super::proto::{Graph, Tensor};
+use super::proto::{Attribute, Graph, Node, Tensor};
 
-const REDUCTIONS_CHANGED_IN_18: &[&str] = &[
-    "ReduceL1",
-    "ReduceL2",
-    "ReduceLogSum",
-    "ReduceLogSumExp",
-    "ReduceMax",
-    "ReduceMean",
-    "ReduceMin",
-    "ReduceProd",
-    "ReduceSumSquare",
+/// An attribute that became an input.
+struct Moved {
+    op: &'static str,
+    attribute: &'static str,
+    input: usize,
+    /// The operator set that has it as an input.
+    since: i64,
+}
+
+const fn moved(op: &'static str, attribute: &'static str, input: usize, since: i64) -> Moved {
+    Moved { op, attribute, input, since }
+}
+
+const MOVED: &[Moved] = &[
+    moved("Slice", "starts", 1, 10),
+    moved("Slice", "ends", 2, 10),
+    moved("Slice", "axes", 3, 10),
+    moved("Clip", "min", 1, 11),
+    moved("Clip", "max", 2, 11),
+    moved("Pad", "pads", 1, 11),
+    moved("Pad", "value", 2, 11),
+    moved("ReduceSum", "axes", 1, 13),
+    moved("Split", "split", 1, 13),
+    moved("Squeeze", "axes", 1, 13),
+    moved("Unsqueeze", "axes", 1, 13),
+    moved("ReduceL1", "axes", 1, 18),
+    moved("ReduceL2", "axes", 1, 18),
+    moved("ReduceLogSum", "axes", 1, 18),
+    moved("ReduceLogSumExp", "axes", 1, 18),
+    moved("ReduceMax", "axes", 1, 18),
+    moved("ReduceMean", "axes", 1, 18),
+    moved("ReduceMin", "axes", 1, 18),
+    moved("ReduceProd", "axes", 1, 18),
+    moved("ReduceSumSquare", "axes", 1, 18),
 ];
 
-pub fn to_working_opset(graph: &mut Graph) {
-    for (place, node) in graph.node.iter_mut().enumerate() {
-        if !REDUCTIONS_CHANGED_IN_18.contains(&node.op()) {
-            continue;
+/// Attributes that went, and which say nothing for inference.
+const GONE: &[(&str, &str, i64)] = &[("BatchNormalization", "spatial", 9), ("Dropout", "ratio", 12)];
+
+pub fn to_working_opset(graph: &mut Graph, from: i64) {
+    let mut constants = Vec::new();
+    for (place, node) in graph.node.iter_mut().enumerate().filter(|(_, node)| node.is_standard()) {
+        let op = node.op().to_owned();
+        for Moved { attribute, input, .. } in MOVED.iter().filter(|m| m.op == op && from < m.since) {
+            let Some(value) = take(node, attribute) else { continue };
+            let name = format!("whycam.upgrade.{place}.{attribute}");
+            constants.push(match value.f {
+                Some(number) => Tensor::from_f32s(&name, &[], &[number]),
+                None => Tensor::from_i64s(&name, &[value.ints.len() as i64], &value.ints),
+            });
+            node.input.resize(node.input.len().max(input + 1), String::new());
+            node.input[*input] = name;
         }
-        let Some(at) = node.attribute.iter().position(|a| a.name() == "axes") else { continue };
-        let axes = node.attribute.remove(at).ints;
-        let name = format!("whycam.upgrade.{place}.axes");
-        graph.initializer.push(Tensor::from_i64s(&name, &[axes.len() as i64], &axes));
-        node.input.push(name);
+        for (op, attribute, since) in GONE {
+            if node.op() == *op && from < *since {
+                take(node, attribute);
+            }
+        }
+        let softmax = matches!(node.op(), "Softmax" | "LogSoftmax");
+        if softmax && from < 13 && node.attribute("axis").is_none() {
+            node.attribute.push(Attribute::from_int("axis", 1));
+        }
+        let split = node.op() == "Split" && from < 18 && node.input.len() == 1;
+        if split && node.attribute("num_outputs").is_none() {
+            node.attribute.push(Attribute::from_int("num_outputs", node.output.len() as i64));
+        }
     }
+    graph.initializer.extend(constants);
+}
+
+fn take(node: &mut Node, attribute: &str) -> Option<Attribute> {
+    let at = node.attribute.iter().position(|a| a.name() == attribute)?;
+    Some(node.attribute.remove(at))
 }
