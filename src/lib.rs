@@ -17,6 +17,8 @@
 pub mod cam;
 mod error;
 mod explainer;
+#[cfg(feature = "video")]
+mod filter;
 mod frame;
 pub mod grad;
 pub mod manifest;

@@ -161,11 +161,6 @@ impl Session {
         }
         Ok(Outputs { inner: self.inner.run(values).map_err(failed)? })
     }
-
-    /// The names of the outputs.
-    pub fn output_names(&self) -> Vec<String> {
-        self.inner.outputs().iter().map(|o| o.name().to_owned()).collect()
-    }
 }
 
 impl Outputs<'_> {

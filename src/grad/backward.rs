@@ -197,13 +197,18 @@ impl<'m> Vjp<'_, 'm> {
     /// was broadcast (<https://github.com/onnx/onnx/blob/main/docs/Broadcasting.md>).
     pub fn unbroadcast(&mut self, gradient: String) -> Result<String> {
         let output = self.output_shape()?;
+        self.unbroadcast_from(gradient, output)
+    }
+
+    /// As [`Vjp::unbroadcast`], for a gradient of the shape `full`.
+    pub fn unbroadcast_from(&mut self, gradient: String, full: &[usize]) -> Result<String> {
         let input = self.input_shape(self.input)?;
-        if input == output {
+        if input == full {
             return Ok(gradient);
         }
-        let lead = output.len() - input.len();
-        let axes: Vec<i64> = (0..output.len())
-            .filter(|&axis| axis < lead || (input[axis - lead] == 1 && output[axis] != 1))
+        let lead = full.len() - input.len();
+        let axes: Vec<i64> = (0..full.len())
+            .filter(|&axis| axis < lead || (input[axis - lead] == 1 && full[axis] != 1))
             .map(|axis| axis as i64)
             .collect();
         let axes = self.backward.int64s(&axes);

@@ -126,11 +126,7 @@ impl OnnxModel {
         self.proto.ir_version = Some(self.proto.ir_version().max(WORKING_IR));
     }
 
-    /// A value of the model's own metadata.
-    pub fn metadata(&self, key: &str) -> Option<&str> {
-        self.proto.metadata_props.iter().find(|p| p.key() == key).map(super::proto::StringStringEntry::value)
-    }
-
+    /// Writes a value of the model's own metadata.
     pub fn set_metadata(&mut self, key: &str, value: impl Into<String>) {
         self.proto.metadata_props.retain(|p| p.key() != key);
         self.proto.metadata_props.push(StringStringEntry { key: Some(key.to_owned()), value: Some(value.into()) });

@@ -11,6 +11,7 @@ use image::RgbImage;
 
 use super::{Source, is_address};
 use crate::error::{Error, Result};
+use crate::filter::Filter;
 use crate::frame::{Frame, Medium, MediumKind, Time, TimeBase};
 use crate::turn::Turn;
 
@@ -30,7 +31,7 @@ pub struct FilmSource {
 
 /// Turns decoded frames of one size and format into upright RGB of the film's size.
 struct Converter {
-    graph: ffmpeg::filter::Graph,
+    filter: Filter,
     width: u32,
     height: u32,
     format: ffmpeg::format::Pixel,
@@ -137,7 +138,7 @@ impl FilmSource {
             self.converter = Some(Converter::new(decoded, self.upright, &self.medium)?);
         }
         let Some(converter) = &mut self.converter else { return Err(ffmpeg::Error::Bug) };
-        let rgb = converter.run(decoded)?;
+        let rgb = converter.filter.run(decoded)?;
         let (width, height) = (self.medium.width, self.medium.height);
         let row = 3 * width as usize;
         let mut pixels = Vec::with_capacity(row * height as usize);
@@ -172,24 +173,9 @@ impl Source for FilmSource {
 
 impl Converter {
     fn new(like: &Video, upright: &str, medium: &Medium) -> Result<Self, ffmpeg::Error> {
-        let find = |name| ffmpeg::filter::find(name).ok_or(ffmpeg::Error::FilterNotFound);
-        let pixel = like.format().descriptor().map_or("yuv420p", ffmpeg::format::pixel::Descriptor::name);
-        let mut graph = ffmpeg::filter::Graph::new();
-        let arguments = format!("video_size={}x{}:pix_fmt={pixel}:time_base=1/1", like.width(), like.height());
-        graph.add(&find("buffer")?, "in", &arguments)?;
-        graph.add(&find("buffersink")?, "out", "")?;
-        let (width, height) = (medium.width, medium.height);
-        let chain = format!("{upright}scale={width}:{height}:flags=bicubic,format=rgb24");
-        graph.output("in", 0)?.input("out", 0)?.parse(&chain)?;
-        graph.validate()?;
-        Ok(Self { graph, width: like.width(), height: like.height(), format: like.format() })
-    }
-
-    fn run(&mut self, frame: &Video) -> Result<Video, ffmpeg::Error> {
-        let mut rgb = Video::empty();
-        self.graph.get("in").ok_or(ffmpeg::Error::Bug)?.source().add(frame)?;
-        self.graph.get("out").ok_or(ffmpeg::Error::Bug)?.sink().frame(&mut rgb)?;
-        Ok(rgb)
+        let chain = format!("{upright}scale={}:{}:flags=bicubic,format=rgb24", medium.width, medium.height);
+        let filter = Filter::new(like.format(), like.width(), like.height(), &chain)?;
+        Ok(Self { filter, width: like.width(), height: like.height(), format: like.format() })
     }
 }
 

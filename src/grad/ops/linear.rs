@@ -52,17 +52,7 @@ pub fn matmul(vjp: &mut Vjp) -> Result<Option<String>> {
         vjp.emit("MatMul", &[&transposed, &grad], vec![])
     };
     // The product has the batch axes of `y`; those along which the wanted input was broadcast go.
-    let wanted = vjp.input_shape(vjp.input)?;
-    let batch = &vjp.output_shape()?[..vjp.output_shape()?.len() - 2];
-    let lead = batch.len() + 2 - wanted.len();
-    let axes: Vec<i64> = (0..batch.len())
-        .filter(|&axis| axis < lead || (wanted[axis - lead] == 1 && batch[axis] != 1))
-        .map(|axis| axis as i64)
-        .collect();
-    if axes.is_empty() {
-        return Ok(Some(product));
-    }
-    let axes = vjp.backward.int64s(&axes);
-    let summed = vjp.emit("ReduceSum", &[&product, &axes], vec![Attribute::from_int("keepdims", 1)]);
-    Ok(Some(vjp.backward.reshape_like(&summed, vjp.wanted())))
+    let (y, wanted) = (vjp.output_shape()?, vjp.input_shape(vjp.input)?);
+    let full = [&y[..y.len() - 2], &wanted[wanted.len() - 2..]].concat();
+    vjp.unbroadcast_from(product, &full).map(Some)
 }

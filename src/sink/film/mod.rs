@@ -13,6 +13,7 @@ use self::sound::Sound;
 use self::storage::{Storage, say_turn};
 use super::{Ending, PartFile};
 use crate::error::{Error, Result};
+use crate::filter::{Filter, pixel_name};
 use crate::frame::{Frame, Medium, MediumKind};
 
 /// Formats that a film can be written in, by the ending of its name.
@@ -23,7 +24,8 @@ pub struct Film {
     file: PartFile,
     output: ffmpeg::format::context::Output,
     encoder: ffmpeg::encoder::video::Encoder,
-    converter: ffmpeg::filter::Graph,
+    /// Upright RGB to what the encoder takes.
+    converter: Filter,
     /// Of the frames, and of the encoder.
     time_base: ffmpeg::Rational,
     last_ticks: i64,
@@ -78,7 +80,10 @@ impl Film {
             (Some(input), MediumKind::Film { start, .. }) => Sound::open(input, start, &mut output)?,
             _ => None,
         };
-        let converter = converter(medium, storage.turn_back, encoder.format())?;
+        // BT.709 in the limited range of film.
+        let pixel = pixel_name(encoder.format());
+        let chain = format!("{}scale=out_color_matrix=bt709:out_range=tv,format={pixel}", storage.turn_back);
+        let converter = Filter::new(ffmpeg::format::Pixel::RGB24, medium.width, medium.height, &chain)?;
         Ok(Self {
             path: path.to_owned(),
             file,
@@ -113,9 +118,7 @@ impl Film {
         }
         self.last_ticks = ticks;
         rgb.set_pts(Some(ticks));
-        let mut converted = Video::empty();
-        self.converter.get("in").ok_or(ffmpeg::Error::Bug)?.source().add(&rgb)?;
-        self.converter.get("out").ok_or(ffmpeg::Error::Bug)?.sink().frame(&mut converted)?;
+        let mut converted = self.converter.run(&rgb)?;
         converted.set_pts(Some(ticks));
         converted.set_kind(ffmpeg::picture::Type::None);
         self.encoder.send_frame(&converted)?;
@@ -213,24 +216,6 @@ fn open_encoder(
         ffmpeg::dict! { "preset" => "veryfast", "crf" => "20" }
     };
     Ok((video.open_with(options)?, frame_ticks))
-}
-
-/// Upright RGB to what the encoder takes, BT.709 in the limited range of film.
-fn converter(
-    medium: &Medium,
-    turn_back: &str,
-    to: ffmpeg::format::Pixel,
-) -> Result<ffmpeg::filter::Graph, ffmpeg::Error> {
-    let find = |name| ffmpeg::filter::find(name).ok_or(ffmpeg::Error::FilterNotFound);
-    let pixel = to.descriptor().map_or("yuv420p", ffmpeg::format::pixel::Descriptor::name);
-    let mut graph = ffmpeg::filter::Graph::new();
-    let arguments = format!("video_size={}x{}:pix_fmt=rgb24:time_base=1/1", medium.width, medium.height);
-    graph.add(&find("buffer")?, "in", &arguments)?;
-    graph.add(&find("buffersink")?, "out", "")?;
-    let chain = format!("{turn_back}scale=out_color_matrix=bt709:out_range=tv,format={pixel}");
-    graph.output("in", 0)?.input("out", 0)?.parse(&chain)?;
-    graph.validate()?;
-    Ok(graph)
 }
 
 fn is_invalid(errno: i32) -> bool {
