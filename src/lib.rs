@@ -14,6 +14,7 @@
 //! # Ok::<(), whycam::Error>(())
 //! ```
 
+mod analysis;
 pub mod cam;
 mod error;
 mod explainer;
@@ -32,7 +33,8 @@ pub mod sink;
 pub mod source;
 mod turn;
 
+pub use analysis::{Analysis, ExplainerOptions, Guess, Prepared, analyse, prepare};
 pub use error::{Error, Result};
-pub use explainer::{Analysis, Explainer, ExplainerOptions, Explanation, Facts, Ranked, analyse};
+pub use explainer::{Explainer, Explanation, Facts, Ranked};
 pub use frame::{Frame, Medium, MediumKind, Time, TimeBase};
 pub use turn::Turn;

@@ -18,6 +18,9 @@ pub struct Manifest {
     /// The target layer, where the default is not the one wanted.
     #[serde(default)]
     pub layer: Option<String>,
+    /// The output with the class scores, where it is not the first of that form.
+    #[serde(default)]
+    pub output: Option<String>,
     #[serde(default)]
     pub licence: String,
     #[serde(default)]
@@ -32,6 +35,9 @@ pub struct Manifest {
 pub struct InputSpec {
     pub width: usize,
     pub height: usize,
+    /// 3, or 1 for a model of grey pictures.
+    #[serde(default = "three")]
+    pub channels: usize,
     #[serde(default)]
     pub layout: Layout,
     #[serde(default)]
@@ -86,6 +92,10 @@ pub enum Fit {
     Letterbox,
 }
 
+fn three() -> usize {
+    3
+}
+
 fn zeros() -> [f32; 3] {
     [0.0; 3]
 }
@@ -107,6 +117,37 @@ pub const PRESETS: &[(&str, &str)] = &[
 ];
 
 impl InputSpec {
+    /// Of one picture: `[1,C,h,w]` or `[1,h,w,C]`.
+    pub fn shape(&self) -> Vec<usize> {
+        match self.layout {
+            Layout::ChannelsFirst => vec![1, self.channels, self.height, self.width],
+            Layout::ChannelsLast => vec![1, self.height, self.width, self.channels],
+        }
+    }
+
+    /// Reads what `whycam prepare` writes into a model.
+    ///
+    /// # Errors
+    /// The text says something else, or a number in it is out of range.
+    pub fn from_json(text: &str) -> Result<Self, String> {
+        let spec: Self = serde_json::from_str(text).map_err(|e| format!("its preprocessing is unreadable: {e}"))?;
+        spec.check()?;
+        Ok(spec)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if !(1..=4096).contains(&self.width) || !(1..=4096).contains(&self.height) {
+            return Err(format!("input size {}x{} is not within 1 to 4096", self.width, self.height));
+        }
+        if !matches!(self.channels, 1 | 3) {
+            return Err(format!("{} channels are neither 1 nor 3", self.channels));
+        }
+        if self.std.contains(&0.0) || !(self.crop > 0.0 && self.crop <= 1.0) {
+            return Err("std must not hold 0, and crop must lie above 0 and up to 1".into());
+        }
+        Ok(())
+    }
+
     /// A named way of preprocessing.
     ///
     /// # Errors
@@ -115,6 +156,7 @@ impl InputSpec {
         let stretched = |scale: f32, mean: f32| Self {
             width,
             height,
+            channels: 3,
             layout,
             colour: Colour::Rgb,
             fit: Fit::Stretch,
@@ -157,13 +199,7 @@ impl Manifest {
     /// The text is no manifest, or a number in it is out of range.
     pub fn parse(text: &str) -> Result<Self, String> {
         let manifest: Self = toml::from_str(text).map_err(|e| format!("not a manifest: {}", e.message()))?;
-        let input = &manifest.input;
-        if !(1..=4096).contains(&input.width) || !(1..=4096).contains(&input.height) {
-            return Err(format!("input size {}x{} is not within 1 to 4096", input.width, input.height));
-        }
-        if input.std.contains(&0.0) || !(input.crop > 0.0 && input.crop <= 1.0) {
-            return Err("std must not hold 0, and crop must lie above 0 and up to 1".into());
-        }
+        manifest.input.check()?;
         Ok(manifest)
     }
 }

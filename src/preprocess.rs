@@ -2,7 +2,7 @@
 
 use fast_image_resize::images::Image;
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
-use image::RgbImage;
+use image::{Pixel, RgbImage};
 use ndarray::{Array4, ArrayViewD};
 
 use crate::error::{Error, Result};
@@ -58,8 +58,8 @@ impl Preprocessor {
     pub fn new(spec: InputSpec) -> Self {
         let (w, h) = (spec.width, spec.height);
         let tensor = match spec.layout {
-            Layout::ChannelsFirst => Array4::zeros((1, 3, h, w)),
-            Layout::ChannelsLast => Array4::zeros((1, h, w, 3)),
+            Layout::ChannelsFirst => Array4::zeros((1, spec.channels, h, w)),
+            Layout::ChannelsLast => Array4::zeros((1, h, w, spec.channels)),
         };
         Self { spec, resizer: Resizer::new(), resized: RgbImage::new(w as u32, h as u32), tensor }
     }
@@ -68,7 +68,7 @@ impl Preprocessor {
         &self.spec
     }
 
-    /// The input for a picture, `[1,3,h,w]` or `[1,h,w,3]`, resized bilinearly (antialiased), and
+    /// The input for a picture, `[1,C,h,w]` or `[1,h,w,C]`, resized bilinearly (antialiased), and
     /// the part of the picture that it covers.
     ///
     /// # Errors
@@ -79,11 +79,15 @@ impl Preprocessor {
         self.resize(picture, &region).map_err(|e| {
             Error::input("picture", format!("cannot resize {width}x{height} to the model's input: {e}"))
         })?;
-        let InputSpec { scale, mean, std, colour, layout, .. } = self.spec;
+        let InputSpec { channels, scale, mean, std, colour, layout, .. } = self.spec;
         for (x, y, pixel) in self.resized.enumerate_pixels() {
-            for channel in 0..3 {
-                let from = if colour == Colour::Rgb { channel } else { 2 - channel };
-                let value = (f32::from(pixel.0[from]) * scale - mean[channel]) / std[channel];
+            for channel in 0..channels {
+                let level = match (channels, colour) {
+                    (1, _) => pixel.to_luma().0[0],
+                    (_, Colour::Rgb) => pixel.0[channel],
+                    (_, Colour::Bgr) => pixel.0[2 - channel],
+                };
+                let value = (f32::from(level) * scale - mean[channel]) / std[channel];
                 let place = match layout {
                     Layout::ChannelsFirst => [0, channel, y as usize, x as usize],
                     Layout::ChannelsLast => [0, y as usize, x as usize, channel],

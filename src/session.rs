@@ -4,20 +4,21 @@
 //! data folder (`$XDG_DATA_HOME/whycam`), and in the system's library path. Where there is none,
 //! the embedded tract runs.
 
+use std::collections::HashSet;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use ndarray::ArrayViewD;
+use ndarray::{ArrayD, ArrayViewD};
 use ort::environment::Environment;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{SessionInputValue, SessionOutputs};
-use ort::value::TensorRef;
+use ort::value::{TensorElementType, TensorRef, ValueType};
 
 use crate::error::{Error, Result};
-use crate::grad::Shapes;
-use crate::onnx::OnnxModel;
+use crate::grad::{TensorInfo, Tensors};
 use crate::onnx::proto::ValueInfo;
+use crate::onnx::{DataType, GraphIndex, OnnxModel};
 
 const LIBRARY: &str = if cfg!(target_os = "macos") {
     "libonnxruntime.dylib"
@@ -174,38 +175,121 @@ impl Outputs<'_> {
         value.try_extract_array::<f32>().map_err(|e| missing(e.to_string()))
     }
 
-    fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        let shape = self.inner.get(name)?.shape().iter().map(|&d| usize::try_from(d)).collect::<Result<_, _>>();
-        shape.ok()
+    fn info(&self, name: &str) -> Option<TensorInfo> {
+        /// More numbers than any list of axes, sizes or pads has.
+        const FEW: usize = 64;
+        let value = self.inner.get(name)?;
+        let ValueType::Tensor { ty, shape, .. } = value.dtype() else { return None };
+        let shape = shape.iter().map(|&d| usize::try_from(d)).collect::<Result<Vec<_>, _>>().ok()?;
+        let few = shape.iter().product::<usize>() <= FEW;
+        let integers = match ty {
+            TensorElementType::Int64 if few => value.try_extract_array::<i64>().ok()?.iter().copied().collect(),
+            TensorElementType::Int32 if few => {
+                value.try_extract_array::<i32>().ok()?.iter().map(|&v| v.into()).collect()
+            }
+            TensorElementType::Bool if few => {
+                value.try_extract_array::<bool>().ok()?.iter().map(|&v| v.into()).collect()
+            }
+            _ => Vec::new(),
+        };
+        Some(TensorInfo { shape, kind: data_type(*ty), integers: Some(integers).filter(|i| !i.is_empty()) })
     }
 }
 
-/// Finds the shape of every tensor of `model` by running it once on zeros of `input_shape`, with
-/// all tensors as outputs.
+fn data_type(kind: TensorElementType) -> Option<DataType> {
+    Some(match kind {
+        TensorElementType::Float32 => DataType::Float,
+        TensorElementType::Uint8 => DataType::Uint8,
+        TensorElementType::Int8 => DataType::Int8,
+        TensorElementType::Uint16 => DataType::Uint16,
+        TensorElementType::Int16 => DataType::Int16,
+        TensorElementType::Int32 => DataType::Int32,
+        TensorElementType::Int64 => DataType::Int64,
+        TensorElementType::Bool => DataType::Bool,
+        TensorElementType::Float16 => DataType::Float16,
+        TensorElementType::Float64 => DataType::Double,
+        TensorElementType::Bfloat16 => DataType::Bfloat16,
+        _ => return None,
+    })
+}
+
+/// Finds out shape and type of every tensor of `model` by running it once on zeros of the given
+/// input shapes, with all tensors as outputs. `If` nodes whose condition follows from the shapes
+/// alone are replaced by the branch that is taken.
 ///
 /// # Errors
 /// The runtime does not take the model.
-pub fn probe_shapes(model: &OnnxModel, input: &str, input_shape: &[usize]) -> Result<Shapes> {
-    let mut probe = model.clone();
-    let graph = probe.graph_mut();
+pub fn probe(model: &mut OnnxModel, inputs: &[(&str, Vec<usize>)]) -> Result<Tensors> {
+    while let Some((place, condition)) = decided_branch(model, inputs)? {
+        model.inline_branch(place, condition)?;
+    }
     let made: Vec<String> =
-        graph.node.iter().flat_map(|n| n.output.iter()).filter(|o| !o.is_empty()).cloned().collect();
-    for tensor in &made {
-        if !graph.output.iter().any(|o| o.name() == tensor) {
-            graph.output.push(ValueInfo::untyped(tensor));
+        model.graph().node.iter().flat_map(|n| n.output.iter()).filter(|o| !o.is_empty()).cloned().collect();
+    let mut tensors = run_on_zeros(model, inputs, &made)?;
+    for tensor in &model.graph().initializer {
+        let shape = tensor.dims.iter().map(|&d| usize::try_from(d).unwrap_or(0)).collect();
+        let kind = DataType::from_number(tensor.data_type());
+        tensors.insert(tensor.name().to_owned(), TensorInfo { shape, kind, integers: tensor.to_i64s() });
+    }
+    for info in &model.graph().input {
+        if let Some((name, shape)) = inputs.iter().find(|(name, _)| *name == info.name()) {
+            tensors.insert((*name).to_owned(), TensorInfo { shape: shape.clone(), kind: info.kind(), integers: None });
         }
     }
-    let mut shapes: Shapes = graph
-        .initializer
-        .iter()
-        .map(|t| (t.name().to_owned(), t.dims.iter().map(|&d| usize::try_from(d).unwrap_or(0)).collect()))
-        .collect();
+    Ok(tensors)
+}
+
+/// The first `If` node whose condition does not depend on the numbers of any input, and which way it goes.
+fn decided_branch(model: &OnnxModel, inputs: &[(&str, Vec<usize>)]) -> Result<Option<(usize, bool)>> {
+    let index = GraphIndex::new(model.graph());
+    let decided = |condition: &str| inputs.iter().all(|(input, _)| !index.depends_on_values(condition, input));
+    let branches = model.graph().node.iter().enumerate().filter(|(_, node)| node.is_standard() && node.op() == "If");
+    for (place, node) in branches {
+        let Some(condition) = node.input.first().filter(|condition| decided(condition)) else { continue };
+        let constant = index.constant(condition).and_then(crate::onnx::proto::Tensor::to_i64s);
+        let value = match constant {
+            Some(value) => Some(value),
+            None => {
+                run_on_zeros(model, inputs, std::slice::from_ref(condition))?.remove(condition).and_then(|t| t.integers)
+            }
+        };
+        if let Some(value) = value.and_then(|values| values.first().copied()) {
+            return Ok(Some((place, value != 0)));
+        }
+    }
+    Ok(None)
+}
+
+fn run_on_zeros(model: &OnnxModel, inputs: &[(&str, Vec<usize>)], wanted: &[String]) -> Result<Tensors> {
+    let mut probe = model.clone();
+    let mut filled: Vec<(&str, Zeros)> = Vec::new();
+    for (name, shape) in inputs {
+        let kind = model.graph().input.iter().find(|i| i.name() == *name).and_then(ValueInfo::kind);
+        filled.push((
+            name,
+            if kind == Some(DataType::Int64) {
+                Zeros::Int64(ArrayD::zeros(shape.as_slice()))
+            } else {
+                probe.take_float32(name);
+                Zeros::Float(ArrayD::zeros(shape.as_slice()))
+            },
+        ));
+    }
+    let outputs = &mut probe.graph_mut().output;
+    let known: HashSet<String> = outputs.iter().map(|o| o.name().to_owned()).collect();
+    outputs.extend(wanted.iter().filter(|tensor| !known.contains(*tensor)).map(|tensor| ValueInfo::untyped(tensor)));
     let mut session = Session::load(&probe, 0, GraphOptimizationLevel::Disable)?;
-    let zeros = ndarray::ArrayD::<f32>::zeros(input_shape);
-    let outputs = session.run(vec![(input, Input::Float(zeros.view()))])?;
-    shapes.extend(made.into_iter().filter_map(|name| Some((name.clone(), outputs.shape(&name)?))));
-    shapes.insert(input.to_owned(), input_shape.to_vec());
-    Ok(shapes)
+    let views = filled.iter().map(|(name, zeros)| match zeros {
+        Zeros::Float(array) => (*name, Input::Float(array.view())),
+        Zeros::Int64(array) => (*name, Input::Int64(array.view())),
+    });
+    let outputs = session.run(views.collect())?;
+    Ok(wanted.iter().filter_map(|name| Some((name.clone(), outputs.info(name)?))).collect())
+}
+
+enum Zeros {
+    Float(ArrayD<f32>),
+    Int64(ArrayD<i64>),
 }
 
 fn first_line(error: &dyn std::fmt::Display) -> String {

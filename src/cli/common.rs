@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use whycam::overlay::{Colormap, Overlay, Style};
-use whycam::{Explainer, ExplainerOptions, session};
+use whycam::{Explainer, ExplainerOptions, Guess, session};
 
 #[derive(Args, Clone)]
 pub struct Common {
@@ -33,6 +33,9 @@ pub struct Common {
     /// Preprocessing for an ONNX file without a manifest: imagenet, unit, symmetric or raw
     #[arg(long, global = true, value_name = "NAME")]
     pub preset: Option<String>,
+    /// The model's output that has the class scores, where it has several
+    #[arg(long = "output", global = true, value_name = "NAME")]
+    pub head: Option<String>,
     /// Processor threads for inference; 0 takes as many as there are cores
     #[arg(long, global = true, value_name = "N", default_value_t = 0)]
     pub threads: usize,
@@ -63,6 +66,7 @@ impl Common {
             class: self.class.clone(),
             labels: self.labels.clone(),
             preset: self.preset.clone(),
+            output: self.head.clone(),
             threads: self.threads,
         }
     }
@@ -71,11 +75,19 @@ impl Common {
     pub fn explainer(&self) -> Result<Explainer> {
         self.tell_runtime()?;
         let explainer = Explainer::new(&self.explainer_options())?;
+        self.tell_guess(explainer.facts().guess);
         if self.verbose {
             let facts = explainer.facts();
             eprintln!("whycam: model {}, layer {}, method {}", facts.model, facts.layer, facts.method);
         }
         Ok(explainer)
+    }
+
+    /// Says how pictures are preprocessed where nobody said how they should be.
+    pub fn tell_guess(&self, guess: Option<Guess>) {
+        if let Some(Guess { preset, reason }) = guess.filter(|_| !self.quiet) {
+            eprintln!("whycam: pictures are preprocessed as '{preset}' ({reason}); --preset chooses");
+        }
     }
 
     pub fn tell_runtime(&self) -> Result<()> {

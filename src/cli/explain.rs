@@ -18,7 +18,7 @@ pub struct Explain {
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<String>,
     /// The explained picture or film; for several inputs, a folder
-    #[arg(short, long, value_name = "OUT")]
+    #[arg(short, value_name = "OUT")]
     output: Option<PathBuf>,
     /// One JSON object a frame, to a file or - for standard output
     #[arg(long, value_name = "FILE|-")]

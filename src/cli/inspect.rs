@@ -2,9 +2,11 @@
 
 use anyhow::Result;
 use clap::Args;
-use serde_json::json;
-use whycam::grad::{is_known, list_candidates};
-use whycam::{Analysis, ExplainerOptions, analyse};
+use serde_json::{Value, json};
+use whycam::grad::{Candidate, list_candidates};
+use whycam::manifest::{InputSpec, Layout};
+use whycam::onnx::GraphIndex;
+use whycam::{Analysis, ExplainerOptions, Guess, analyse};
 
 use super::{Common, Status, print};
 
@@ -23,62 +25,151 @@ impl Inspect {
         common.tell_runtime()?;
         let model = self.name.or_else(|| common.model.clone());
         let analysis = analyse(&ExplainerOptions { model, ..common.explainer_options() })?;
-        print(&if self.json { as_json(&analysis) } else { as_table(&analysis) })
+        let report = Report::of(&analysis);
+        print(&if self.json { format!("{}\n", report.as_json()) } else { report.as_table() })
     }
 }
 
-/// The model's ops, each once, with whether it has a rule.
-fn ops(analysis: &Analysis) -> Vec<(String, bool)> {
-    let mut ops: Vec<String> = analysis.model.graph().node.iter().map(|n| n.op().to_owned()).collect();
-    ops.sort();
-    ops.dedup();
-    ops.into_iter().map(|op| (op.clone(), is_known(&op))).collect()
+/// What is told of a model.
+struct Report<'a> {
+    analysis: &'a Analysis,
+    candidates: Vec<Candidate>,
+    /// Ops of the model that have a gradient rule, each once.
+    known: Vec<&'a str>,
+    unknown: Vec<UnknownOp<'a>>,
 }
 
-fn as_json(analysis: &Analysis) -> String {
-    let candidates = list_candidates(&analysis.model, &analysis.shapes, &analysis.head);
-    let candidates: Vec<_> = candidates
-        .iter()
-        .map(|c| {
-            let default = c.tensor == analysis.target.layer.tensor;
-            json!({ "tensor": c.tensor, "node": c.node, "op": c.op, "shape": c.shape, "default": default })
+/// A node that no gradient can pass.
+struct UnknownOp<'a> {
+    op: &'a str,
+    node: &'a str,
+    /// Whether it lies between the logits and the default layer.
+    in_the_way: bool,
+}
+
+impl<'a> Report<'a> {
+    fn of(analysis: &'a Analysis) -> Self {
+        let Analysis { model, manifest, head, target, tensors, rules, .. } = analysis;
+        let channels_last = manifest.input.layout == Layout::ChannelsLast;
+        let index = GraphIndex::new(model.graph());
+        let ancestors = index.ancestors(&head.logits);
+        let behind = index.dependents(&target.layer.tensor);
+        let (mut known, mut unknown) = (Vec::new(), Vec::new());
+        for (place, node) in model.graph().node.iter().enumerate() {
+            if rules.know(node) {
+                known.push(node.op());
+                continue;
+            }
+            let follows = node.input.iter().any(|i| behind.contains(i.as_str()));
+            unknown.push(UnknownOp {
+                op: node.op(),
+                node: node.label(),
+                in_the_way: follows && ancestors.contains(&place),
+            });
+        }
+        known.sort_unstable();
+        known.dedup();
+        Self { analysis, candidates: list_candidates(model, tensors, head, channels_last), known, unknown }
+    }
+
+    fn is_default(&self, candidate: &Candidate) -> bool {
+        candidate.tensor == self.analysis.target.layer.tensor
+    }
+
+    fn as_json(&self) -> Value {
+        let Analysis { manifest, guess, input, head, target, tensors, .. } = self.analysis;
+        let candidate = |c: &Candidate| {
+            json!({
+                "tensor": c.tensor,
+                "node": c.node,
+                "op": c.op,
+                "shape": c.shape,
+                "channels": c.view.channels,
+                "grid": [c.view.height, c.view.width],
+                "prefix_tokens": c.view.prefix.unwrap_or(0),
+                "depth": c.depth,
+                "stride": c.view.stride,
+                "default": self.is_default(c),
+            })
+        };
+        let mut without: Vec<&str> = self.unknown.iter().map(|u| u.op).collect();
+        without.sort_unstable();
+        without.dedup();
+        json!({
+            "model": manifest.name,
+            "inputs": [{ "name": input, "shape": tensors[input].shape, "layout": manifest.input.layout }],
+            "preprocessing": manifest.input,
+            "preprocessing_guessed": guess.map(|g| json!({ "preset": g.preset, "reason": g.reason })),
+            "logits": head.logits,
+            "classes": head.classes,
+            "probability": head.probability.name(),
+            "labels": manifest.labels,
+            "layer": target.layer.tensor,
+            "reason": target.reason,
+            "candidates": self.candidates.iter().map(candidate).collect::<Vec<_>>(),
+            "ops_with_rule": self.known,
+            "ops_without_rule": without,
+            "nodes_without_rule": self.unknown.iter()
+                .map(|u| json!({ "op": u.op, "node": u.node, "in_the_way": u.in_the_way }))
+                .collect::<Vec<_>>(),
         })
-        .collect();
-    let (with, without): (Vec<_>, Vec<_>) = ops(analysis).into_iter().partition(|(_, rule)| *rule);
-    let names = |ops: Vec<(String, bool)>| ops.into_iter().map(|(op, _)| op).collect::<Vec<_>>();
-    let object = json!({
-        "model": analysis.manifest.name,
-        "inputs": [{ "name": analysis.input, "shape": analysis.shapes[&analysis.input] }],
-        "logits": analysis.head.logits,
-        "classes": analysis.head.classes,
-        "labels": analysis.manifest.labels,
-        "layer": analysis.target.layer.tensor,
-        "reason": analysis.target.reason,
-        "candidates": candidates,
-        "ops_with_rule": names(with),
-        "ops_without_rule": names(without),
-    });
-    format!("{object}\n")
+    }
+
+    fn as_table(&self) -> String {
+        let Analysis { manifest, guess, input, head, target, tensors, .. } = self.analysis;
+        let mut lines = vec![
+            format!("model    {}  {}", manifest.name, manifest.description).trim_end().to_owned(),
+            format!("input    {input} {:?}", tensors[input].shape),
+            format!("pixels   {}", pixels(&manifest.input, *guess)),
+            format!("logits   {} ({} classes, {})", head.logits, head.classes, head.probability.name()),
+        ];
+        if !manifest.labels.is_empty() {
+            lines.push(format!("labels   {}", manifest.labels.join(", ")));
+        }
+        lines.push(format!("layer    {}: {}", target.layer.tensor, target.reason));
+        let width = |text: fn(&Candidate) -> usize| self.candidates.iter().map(text).max().unwrap_or(0).clamp(5, 60);
+        let (op_width, tensor_width) = (width(|c| c.op.len()), width(|c| c.tensor.len()));
+        lines.push("\nlayers that can be explained, first to last; * marks the one that is by default".into());
+        lines.push(format!(
+            "  {:<op_width$}  {:<tensor_width$}  {:>10}  {:>8}  {:>7}  {:>5}  shape",
+            "op", "tensor", "map", "channels", "stride", "depth"
+        ));
+        for candidate in &self.candidates {
+            let mark = if self.is_default(candidate) { '*' } else { ' ' };
+            let Candidate { op, tensor, shape, view, depth, .. } = candidate;
+            let map = format!("{}x{}", view.height, view.width);
+            let stride = stride(view.stride);
+            let channels = view.channels;
+            lines.push(format!(
+                "{mark} {op:<op_width$}  {tensor:<tensor_width$}  {map:>10}  {channels:>8}  {stride:>7}  {depth:>5}  {shape:?}"
+            ));
+        }
+        if !self.unknown.is_empty() {
+            lines
+                .push("\nnodes without a gradient rule; ! marks those between the logits and the default layer".into());
+        }
+        for UnknownOp { op, node, in_the_way } in &self.unknown {
+            lines.push(format!("{} {op}  {node}", if *in_the_way { '!' } else { ' ' }));
+        }
+        lines.join("\n") + "\n"
+    }
 }
 
-fn as_table(analysis: &Analysis) -> String {
-    let Analysis { manifest, head, target, shapes, input, .. } = analysis;
-    let mut lines = vec![
-        format!("model    {}  {}", manifest.name, manifest.description),
-        format!("input    {input} {:?}", shapes[input]),
-        format!("logits   {} ({} classes)", head.logits, head.classes),
-    ];
-    if !manifest.labels.is_empty() {
-        lines.push(format!("labels   {}", manifest.labels.join(", ")));
+/// Pixels of the input between neighbouring places of the map.
+fn stride([y, x]: [f64; 2]) -> String {
+    let number = |v: f64| format!("{v:.2}").trim_end_matches('0').trim_end_matches('.').to_owned();
+    if (y - x).abs() < 1e-9 { number(y) } else { format!("{}x{}", number(y), number(x)) }
+}
+
+fn pixels(spec: &InputSpec, guess: Option<Guess>) -> String {
+    let InputSpec { scale, mean, std, fit, crop, .. } = spec;
+    let layout = if spec.layout == Layout::ChannelsLast { "channels last" } else { "channels first" };
+    let colour = if spec.channels == 1 { "grey".into() } else { format!("{:?}", spec.colour).to_uppercase() };
+    let fit = format!("{fit:?}").to_lowercase();
+    let numbers = |values: &[f32; 3]| values.map(|v| format!("{v}")).join(" ");
+    let how = format!("{colour}, {layout}, {fit} {crop}, (pixel * {scale} - [{}]) / [{}]", numbers(mean), numbers(std));
+    match guess {
+        Some(Guess { preset, reason }) => format!("{how}: guessed ({preset}: {reason}); --preset chooses"),
+        None => how,
     }
-    lines.push(format!("\nlayers that can be explained, first to last; * is the default: {}", target.reason));
-    for candidate in list_candidates(&analysis.model, shapes, head) {
-        let mark = if candidate.tensor == target.layer.tensor { '*' } else { ' ' };
-        lines.push(format!("{mark} {:<20} {:<40} {:?}", candidate.op, candidate.tensor, &candidate.shape[1..]));
-    }
-    let without: Vec<String> = ops(analysis).into_iter().filter(|(_, rule)| !rule).map(|(op, _)| op).collect();
-    if !without.is_empty() {
-        lines.push(format!("\nops without a gradient rule: {}", without.join(", ")));
-    }
-    lines.join("\n") + "\n"
 }

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use whycam::grad::append_cam;
 use whycam::{Error, ExplainerOptions, analyse};
 
 use super::{Common, Status};
@@ -14,7 +13,7 @@ pub struct Prepare {
     /// A built-in model or an ONNX file
     #[arg(value_name = "MODEL")]
     name: String,
-    #[arg(short, long, value_name = "OUT.onnx")]
+    #[arg(short, value_name = "OUT.onnx")]
     output: PathBuf,
     /// Give the Grad-CAM map too, as the output `cam`
     #[arg(long)]
@@ -31,14 +30,14 @@ impl Prepare {
             return Err(Error::output(&self.output, "it exists already; --force overwrites it").into());
         }
         let options = ExplainerOptions { model: Some(self.name), ..common.explainer_options() };
-        let mut analysis = analyse(&options)?;
-        analysis.explain()?;
+        let mut prepared = analyse(&options)?.prepare()?;
         if self.cam {
-            append_cam(&mut analysis.model, &analysis.target);
+            prepared.append_cam();
         }
-        std::fs::write(&self.output, analysis.model.to_bytes()).map_err(|e| Error::writing(&self.output, &e))?;
+        std::fs::write(&self.output, prepared.model.to_bytes()).map_err(|e| Error::writing(&self.output, &e))?;
+        common.tell_guess(prepared.guess);
         if !common.quiet {
-            eprintln!("whycam: {} explains {}", self.output.display(), analysis.target.layer.tensor);
+            eprintln!("whycam: {} explains {}", self.output.display(), prepared.layer);
         }
         Ok(Status::Done)
     }

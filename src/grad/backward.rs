@@ -1,16 +1,30 @@
 //! What a rule sees and what it writes to.
 
-use super::Shapes;
+use std::collections::{HashMap, HashSet};
+
+use super::Tensors;
 use crate::error::{Error, Result};
-use crate::onnx::OnnxModel;
 use crate::onnx::proto::{Attribute, Node, Tensor};
+use crate::onnx::{DataType, OnnxModel};
 
 /// The backward pass while it is being written.
+///
+/// It is float32 throughout: forward tensors of another float type are cast where they are first used.
 pub struct Backward<'m> {
     model: &'m OnnxModel,
-    shapes: &'m Shapes,
+    tensors: &'m Tensors,
     patch: Patch,
     made: usize,
+    /// Sums that the backward pass makes itself, by the forward tensor that they equal.
+    exchanged: HashMap<&'m str, String>,
+    casts: HashMap<String, String>,
+    one_hot: Option<OneHot>,
+}
+
+/// A gradient `[N,K]` that is 1 for one class of each picture and 0 for the others.
+struct OneHot {
+    tensor: String,
+    class: String,
 }
 
 /// Nodes and constants to be added to a model.
@@ -33,15 +47,98 @@ impl Patch {
         graph.node.extend(self.nodes);
         graph.initializer.extend(self.initializers);
     }
+
+    /// Leaves out what no tensor of `wanted` depends on.
+    fn keep_only(&mut self, wanted: &[&str]) {
+        let mut used: HashSet<String> = wanted.iter().map(ToString::to_string).collect();
+        let mut kept: Vec<Node> = Vec::with_capacity(self.nodes.len());
+        for node in self.nodes.drain(..).rev().collect::<Vec<_>>() {
+            if node.output.iter().any(|o| used.contains(o)) {
+                used.extend(node.input.iter().cloned());
+                kept.push(node);
+            }
+        }
+        kept.reverse();
+        self.nodes = kept;
+        self.initializers.retain(|t| used.contains(t.name()));
+        self.extra_outputs.retain(|(_, _, name)| used.contains(name));
+    }
 }
 
 impl<'m> Backward<'m> {
-    pub fn new(model: &'m OnnxModel, shapes: &'m Shapes) -> Self {
-        Self { model, shapes, patch: Patch::default(), made: 0 }
+    pub fn new(model: &'m OnnxModel, tensors: &'m Tensors) -> Self {
+        Self {
+            model,
+            tensors,
+            patch: Patch::default(),
+            made: 0,
+            exchanged: HashMap::new(),
+            casts: HashMap::new(),
+            one_hot: None,
+        }
+        .with_exchanged_sums()
     }
 
-    pub fn into_patch(self) -> Patch {
+    /// What `wanted` needs of what was written.
+    pub fn into_patch(mut self, wanted: &[&str]) -> Patch {
+        self.patch.keep_only(wanted);
         self.patch
+    }
+
+    /// The gradient `[N,K]` of the logits of the classes `class` `[N]`.
+    pub fn one_hot(&mut self, class: &str, classes: usize) -> String {
+        let [depth, off_on] = [self.int64(classes as i64), self.floats(&[2], &[0.0, 1.0])];
+        let tensor = self.emit("OneHot", &[class, &depth, &off_on], vec![]);
+        self.one_hot = Some(OneHot { tensor: tensor.clone(), class: class.to_owned() });
+        tensor
+    }
+
+    /// The classes that a gradient made by [`Backward::one_hot`] stands for. A product with it is
+    /// those rows of the other factor.
+    pub fn class_of(&self, gradient: &str) -> Option<String> {
+        self.one_hot.as_ref().filter(|o| o.tensor == gradient).map(|o| o.class.clone())
+    }
+
+    /// A runtime may fuse a sum with the norm behind it where nothing else reads the sum. So that it
+    /// still does, and the model's outputs stay what they were bit for bit, the backward pass reads
+    /// the same sum with its terms exchanged.
+    fn with_exchanged_sums(mut self) -> Self {
+        let graph = self.model.graph();
+        let mut readers: HashMap<&str, Vec<&Node>> = HashMap::new();
+        for node in &graph.node {
+            for input in node.input.iter().map(String::as_str).chain(node.captured()) {
+                readers.entry(input).or_default().push(node);
+            }
+        }
+        for node in graph.node.iter().filter(|n| n.op() == "Add" && n.input.len() == 2) {
+            let [sum] = node.output.as_slice() else { continue };
+            let normalised =
+                matches!(readers.get(sum.as_str()).map(Vec::as_slice), Some([n]) if n.op() == "LayerNormalization");
+            if normalised && !graph.output.iter().any(|o| o.name() == sum) {
+                let exchanged = self.fresh_name("sum");
+                let inputs = [node.input[1].as_str(), &node.input[0]];
+                self.patch.nodes.push(Node::new("Add", exchanged.as_str(), &inputs, &[&exchanged]));
+                self.exchanged.insert(sum, exchanged);
+            }
+        }
+        self
+    }
+
+    /// What stands for a forward tensor in the backward pass.
+    fn reading(&mut self, tensor: &str) -> String {
+        if let Some(cast) = self.casts.get(tensor) {
+            return cast.clone();
+        }
+        let read = self.exchanged.get(tensor).map_or(tensor, String::as_str).to_owned();
+        let kind = self.tensors.get(tensor).and_then(|t| t.kind);
+        if !kind.is_some_and(|kind| kind.is_float() && kind != DataType::Float) {
+            return read;
+        }
+        let cast = self.fresh_name("float32");
+        let node = Node::new("Cast", cast.clone(), &[&read], &[&cast]);
+        self.patch.nodes.push(node.with(Attribute::from_int("to", DataType::Float as i64)));
+        self.casts.insert(tensor.to_owned(), cast.clone());
+        cast
     }
 
     fn fresh_name(&mut self, what: &str) -> String {
@@ -52,10 +149,28 @@ impl<'m> Backward<'m> {
     /// Adds a node of one output and returns that output's name.
     pub fn emit(&mut self, op: &str, inputs: &[&str], attributes: Vec<Attribute>) -> String {
         let output = self.fresh_name(op);
-        let mut node = Node::new(op, output.clone(), inputs, &[&output]);
+        self.emit_as(&output, op, inputs, attributes);
+        output
+    }
+
+    /// As [`Backward::emit`], with a name of one's own for the output.
+    pub fn emit_as(&mut self, output: &str, op: &str, inputs: &[&str], attributes: Vec<Attribute>) {
+        let of_any_type = matches!(op, "Shape" | "Size");
+        let inputs: Vec<String> =
+            inputs.iter().map(|i| if of_any_type { (*i).to_owned() } else { self.reading(i) }).collect();
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        let mut node = Node::new(op, output, &inputs, &[output]);
         node.attribute = attributes;
         self.patch.nodes.push(node);
-        output
+    }
+
+    /// Gives a tensor of the backward pass another name.
+    pub fn rename(&mut self, from: &str, to: &str) {
+        for name in self.patch.nodes.iter_mut().flat_map(|n| n.input.iter_mut().chain(&mut n.output)) {
+            if name == from {
+                to.clone_into(name);
+            }
+        }
     }
 
     /// A one-dimensional int64 constant.
@@ -108,9 +223,9 @@ impl<'m> Backward<'m> {
     /// # Errors
     /// The shape could not be found out.
     pub fn shape(&self, tensor: &str) -> Result<&'m [usize]> {
-        self.shapes
+        self.tensors
             .get(tensor)
-            .map(Vec::as_slice)
+            .map(|t| t.shape.as_slice())
             .ok_or_else(|| self.model.error(format!("the shape of {tensor} could not be found out")))
     }
 
@@ -178,6 +293,11 @@ impl<'m> Vjp<'_, 'm> {
 
     pub fn output_shape(&self) -> Result<&'m [usize]> {
         self.backward.shape(self.output_name())
+    }
+
+    /// The type of a tensor's numbers, where it is known.
+    pub fn kind(&self, tensor: &str) -> Option<DataType> {
+        self.backward.tensors.get(tensor)?.kind
     }
 
     pub fn emit(&mut self, op: &str, inputs: &[&str], attributes: Vec<Attribute>) -> String {

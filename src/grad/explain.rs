@@ -1,6 +1,6 @@
 //! Turns a classifier into one that explains itself.
 
-use super::{Head, Shapes, Target, differentiate};
+use super::{Backward, Head, Rules, Target, Tensors, View, write_backward};
 use crate::error::Result;
 use crate::onnx::proto::{Attribute, Node, Tensor, ValueInfo};
 use crate::onnx::{DataType, OnnxModel};
@@ -8,7 +8,7 @@ use crate::onnx::{DataType, OnnxModel};
 /// The added input: int64 `[N]`, the class to explain, or -1 for the predicted one.
 pub const CLASS_INDEX: &str = "class_index";
 
-/// Names of the outputs that a self-explaining model has beside its own.
+/// Names of the outputs that a self-explaining model has beside its own, all float32.
 #[derive(Clone, Debug)]
 pub struct Explained {
     /// `[N,K]`.
@@ -19,62 +19,98 @@ pub struct Explained {
     pub gradients: &'static str,
 }
 
-const NAMES: Explained = Explained { logits: "logits", activations: "activations", gradients: "gradients" };
+impl Explained {
+    pub const NAMES: Self = Self { logits: "logits", activations: "activations", gradients: "gradients" };
+}
+
+const NAMES: Explained = Explained::NAMES;
 
 /// Appends the backward pass from the chosen class's logit to the target layer, and the outputs
 /// that the map is made of.
 ///
 /// # Errors
-/// An op on the way has no gradient rule.
-pub fn explain(model: &mut OnnxModel, shapes: &Shapes, head: &Head, target: &Target) -> Result<Explained> {
-    let seed = "whycam.seed";
-    let (patch, gradient) = differentiate(model, shapes, &head.logits, seed, &target.layer.tensor)?;
-    let graph = model.graph_mut();
-    let argmax = Node::new("ArgMax", "whycam.predicted", &[&head.logits], &["whycam.predicted"])
-        .with(Attribute::from_int("axis", 1))
-        .with(Attribute::from_int("keepdims", 0));
-    graph.node.extend([
-        argmax,
-        Node::new("Less", "whycam.unchosen", &[CLASS_INDEX, "whycam.zero"], &["whycam.unchosen"]),
-        Node::new("Where", "whycam.class", &["whycam.unchosen", "whycam.predicted", CLASS_INDEX], &["whycam.class"]),
-        Node::new("OneHot", seed, &["whycam.class", "whycam.classes", "whycam.off_on"], &[seed]),
-    ]);
-    graph.initializer.extend([
-        Tensor::from_i64s("whycam.zero", &[], &[0]),
-        Tensor::from_i64s("whycam.classes", &[], &[head.classes as i64]),
-        Tensor::from_f32s("whycam.off_on", &[2], &[0.0, 1.0]),
-    ]);
-    graph.input.push(ValueInfo::tensor(CLASS_INDEX, DataType::Int64, &[-1]));
-    patch.apply(model);
-    let sources = [
-        (NAMES.logits, head.logits.as_str()),
-        (NAMES.activations, target.layer.tensor.as_str()),
-        (NAMES.gradients, gradient.as_str()),
-    ];
-    let graph = model.graph_mut();
-    for (name, source) in sources {
-        let taken = graph.output.iter().any(|o| o.name() == name);
-        if taken && name != source {
-            let problem = format!("its output '{name}' is not what whycam gives under that name; rename it");
-            return Err(model.error(problem));
-        }
-        if name != source {
-            graph.node.push(Node::new("Identity", format!("whycam.{name}"), &[source], &[name]));
-        }
-        if !taken {
-            graph.output.push(ValueInfo::tensor(name, DataType::Float, &dims(source, name, shapes, target)));
-        }
+/// An op on the way has no gradient rule, or the model has an output of a name that is needed.
+pub fn explain(model: &mut OnnxModel, tensors: &Tensors, rules: &Rules, head: &Head, target: &Target) -> Result<()> {
+    let layer = &target.layer;
+    // A model whose logits are an output of that name, in that form, has it already.
+    let plain =
+        |tensor: &str| tensors.get(tensor).is_some_and(|t| t.shape.len() == 2 && t.kind == Some(DataType::Float));
+    let has_logits = head.logits == NAMES.logits && plain(&head.logits);
+    let added = [NAMES.logits, NAMES.activations, NAMES.gradients];
+    let added = if has_logits { &added[1..] } else { &added[..] };
+    if let Some(taken) = model.graph().output.iter().find(|o| added.contains(&o.name())) {
+        let problem = format!("its output '{}' is not what whycam gives under that name; rename it", taken.name());
+        return Err(model.error(problem));
     }
-    model.set_metadata("whycam.layer", &target.layer.tensor);
-    model.set_metadata("whycam.logits", &head.logits);
-    let (h, w) = (target.layer.shape[2], target.layer.shape[3]);
-    model.set_metadata("whycam.grid", format!("{h}x{w}"));
-    Ok(NAMES)
+    let mut backward = Backward::new(model, tensors);
+    if !has_logits {
+        write_logits(&mut backward, head)?;
+    }
+    let class = write_class(&mut backward);
+    let mut seed = backward.one_hot(&class, head.classes);
+    if backward.shape(&head.logits)?.len() != 2 {
+        seed = backward.reshape_like(&seed, &head.logits);
+    }
+    let gradient = write_backward(&mut backward, model, rules, &head.logits, &seed, &layer.tensor)?;
+    write_view(&mut backward, &layer.view, &layer.tensor, NAMES.activations);
+    if layer.view.is_plain() {
+        backward.rename(&gradient, NAMES.gradients);
+    } else {
+        write_view(&mut backward, &layer.view, &gradient, NAMES.gradients);
+    }
+    backward.into_patch(added).apply(model);
+
+    let View { channels, height, width, .. } = layer.view;
+    let grid = [-1, channels as i64, height as i64, width as i64];
+    let graph = model.graph_mut();
+    graph.input.push(ValueInfo::tensor(CLASS_INDEX, DataType::Int64, &[-1]));
+    graph.output.extend(added.iter().map(|name| {
+        let dims = if *name == NAMES.logits { &[-1, head.classes as i64][..] } else { &grid };
+        ValueInfo::tensor(name, DataType::Float, dims)
+    }));
+    Ok(())
+}
+
+fn write_logits(backward: &mut Backward, head: &Head) -> Result<()> {
+    if backward.shape(&head.logits)?.len() == 2 {
+        backward.emit_as(NAMES.logits, "Identity", &[&head.logits], vec![]);
+    } else {
+        let shape = backward.int64s(&[-1, head.classes as i64]);
+        backward.emit_as(NAMES.logits, "Reshape", &[&head.logits, &shape], vec![]);
+    }
+    Ok(())
+}
+
+/// The class of each picture that is explained: the one asked for, or the predicted one.
+fn write_class(backward: &mut Backward) -> String {
+    let attributes = vec![Attribute::from_int("axis", 1), Attribute::from_int("keepdims", 0)];
+    let predicted = backward.emit("ArgMax", &[NAMES.logits], attributes);
+    let zero = backward.int64(0);
+    let unasked = backward.emit("Less", &[CLASS_INDEX, &zero], vec![]);
+    backward.emit("Where", &[&unasked, &predicted, CLASS_INDEX], vec![])
+}
+
+/// `tensor`, which holds a map in the form `view`, as `[N,C,h,w]`.
+fn write_view(backward: &mut Backward, view: &View, tensor: &str, name: &str) {
+    let mut tensor = tensor.to_owned();
+    if let Some(prefix) = view.prefix.filter(|prefix| *prefix > 0) {
+        let [start, end, axis] = [prefix as i64, i64::MAX, view.order[2] as i64].map(|v| backward.int64s(&[v]));
+        tensor = backward.emit("Slice", &[&tensor, &start, &end, &axis], vec![]);
+    }
+    if !view.order.is_sorted() {
+        let order: Vec<i64> = view.order.iter().map(|&axis| axis as i64).collect();
+        tensor = backward.emit("Transpose", &[&tensor], vec![Attribute::from_ints("perm", &order)]);
+    }
+    if view.prefix.is_some() {
+        let shape = backward.int64s(&[0, 0, view.height as i64, view.width as i64]);
+        tensor = backward.emit("Reshape", &[&tensor, &shape], vec![]);
+    }
+    backward.emit_as(name, "Identity", &[&tensor], vec![]);
 }
 
 /// Appends Grad-CAM itself to a model that [`explain`] has been through: the output `cam`, float32
 /// `[N,h,w]`, `ReLU(Σ_k mean(∂y/∂A^k) A^k)` (Selvaraju et al. 2017).
-pub fn append_cam(model: &mut OnnxModel, target: &Target) {
+pub fn append_cam(model: &mut OnnxModel, grid: [usize; 2]) {
     let graph = model.graph_mut();
     let keep = |op: &str, name: &str, inputs: &[&str], keepdims: i64| {
         Node::new(op, name, inputs, &[name]).with(Attribute::from_int("keepdims", keepdims))
@@ -88,18 +124,8 @@ pub fn append_cam(model: &mut OnnxModel, target: &Target) {
     graph
         .initializer
         .extend([Tensor::from_i64s("whycam.spatial", &[2], &[2, 3]), Tensor::from_i64s("whycam.channels", &[1], &[1])]);
-    let (h, w) = (target.layer.shape[2] as i64, target.layer.shape[3] as i64);
-    graph.output.push(ValueInfo::tensor("cam", DataType::Float, &[-1, h, w]));
-}
-
-/// `[N,…]` with a free batch.
-fn dims(source: &str, name: &str, shapes: &Shapes, target: &Target) -> Vec<i64> {
-    let shape = if name == NAMES.gradients { Some(&target.layer.shape) } else { shapes.get(source) };
-    let mut dims: Vec<i64> = shape.into_iter().flatten().map(|&d| d as i64).collect();
-    if let Some(batch) = dims.first_mut() {
-        *batch = -1;
-    }
-    dims
+    let dims = [-1, grid[0] as i64, grid[1] as i64];
+    graph.output.push(ValueInfo::tensor("cam", DataType::Float, &dims));
 }
 
 /// Renames inner tensors of the model that bear a name which [`explain`] gives to its own.
@@ -107,7 +133,7 @@ fn dims(source: &str, name: &str, shapes: &Shapes, target: &Target) -> Vec<i64> 
 pub fn reserve_names(model: &mut OnnxModel) {
     let graph = model.graph_mut();
     let outputs: Vec<String> = graph.output.iter().map(|o| o.name().to_owned()).collect();
-    for taken in [NAMES.activations, NAMES.gradients, CLASS_INDEX] {
+    for taken in [NAMES.logits, NAMES.activations, NAMES.gradients, "cam", CLASS_INDEX] {
         if outputs.iter().any(|o| o == taken) {
             continue;
         }

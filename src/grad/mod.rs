@@ -6,43 +6,75 @@
 //! chapter 3; the terms are HIPS/autograd's). What the rules emit is a [`Patch`], which
 //! [`Patch::apply`] adds to the model. The forward nodes stay as they are.
 
+mod axes;
 mod backward;
 mod explain;
+mod head;
 mod ops;
 mod rules;
 mod target;
+mod written_out;
 
 use std::collections::HashMap;
 
+pub use axes::View;
 pub use backward::{Backward, Patch, Vjp};
 pub use explain::{CLASS_INDEX, Explained, append_cam, explain, reserve_names};
-pub use rules::{NOT_DIFFERENTIABLE, RULES, Rule, is_known};
-pub use target::{Candidate, Head, Probability, Target, find_head, find_target, list_candidates};
+pub use head::{Head, Probability, find_head};
+pub use rules::{NOT_DIFFERENTIABLE, RULES, Rule, Rules};
+pub use target::{Candidate, Target, find_target, list_candidates};
+use written_out::WrittenOut;
 
-use crate::error::Result;
-use crate::onnx::{GraphIndex, OnnxModel};
+use crate::error::{Error, Result};
+use crate::onnx::{DataType, GraphIndex, OnnxModel};
 
-/// The shape of every tensor of a model for one input size, by tensor name.
-pub type Shapes = HashMap<String, Vec<usize>>;
+/// What is known of a tensor for one input size.
+#[derive(Clone, Debug)]
+pub struct TensorInfo {
+    pub shape: Vec<usize>,
+    /// The type of its numbers; `None` for one that no classifier has.
+    pub kind: Option<DataType>,
+    /// The numbers of a short integer tensor. Those of a tensor that depends on the picture are not
+    /// to be relied on.
+    pub integers: Option<Vec<i64>>,
+}
+
+/// What is known of every tensor of a model, by tensor name.
+pub type Tensors = HashMap<String, TensorInfo>;
 
 /// Appends to `model` the nodes that compute the gradient of `output` with respect to `target`.
 ///
-/// `seed` names a tensor of `output`'s shape: the gradient that comes in from above. Returns the
-/// patch and the name of the gradient, which has `target`'s shape.
+/// `seed` names a float32 tensor of `output`'s shape: the gradient that comes in from above. Returns
+/// the patch and the name of the gradient, float32 of `target`'s shape.
 ///
 /// # Errors
-/// `output` does not depend on `target`, or an op between them has no rule.
+/// `output` does not depend on `target`, or an op between them has no rule in `rules`.
 pub fn differentiate(
     model: &OnnxModel,
-    shapes: &Shapes,
+    tensors: &Tensors,
+    rules: &Rules,
     output: &str,
     seed: &str,
     target: &str,
 ) -> Result<(Patch, String)> {
+    let mut backward = Backward::new(model, tensors);
+    let gradient = write_backward(&mut backward, model, rules, output, seed, target)?;
+    Ok((backward.into_patch(&[&gradient]), gradient))
+}
+
+fn write_backward<'m>(
+    backward: &mut Backward<'m>,
+    model: &'m OnnxModel,
+    rules: &Rules,
+    output: &str,
+    seed: &str,
+    target: &str,
+) -> Result<String> {
     let index = GraphIndex::new(model.graph());
     let dependents = index.dependents(target);
     let ancestors = index.ancestors(output);
-    let mut backward = Backward::new(model, shapes);
+    let written_out = WrittenOut::find(&index, target);
+    let depends = |tensor: &str| tensor == target || dependents.contains(tensor);
     let mut contributions: HashMap<&str, Vec<String>> = HashMap::new();
     contributions.entry(output).or_default().push(seed.to_owned());
 
@@ -50,10 +82,9 @@ pub fn differentiate(
         if !ancestors.contains(&place) || node.output.iter().any(|o| o == target) {
             continue;
         }
-        let inputs: Vec<usize> = (0..node.input.len())
-            .filter(|&i| node.input[i] == target || dependents.contains(node.input[i].as_str()))
-            .collect();
-        if inputs.is_empty() {
+        let inputs: Vec<usize> = (0..node.input.len()).filter(|&i| depends(&node.input[i])).collect();
+        let hidden = node.captured().into_iter().any(depends);
+        if inputs.is_empty() && !hidden {
             continue;
         }
         let grads: Vec<Option<String>> =
@@ -61,9 +92,17 @@ pub fn differentiate(
         if grads.iter().all(Option::is_none) {
             continue;
         }
-        let rule = rules::find(node)?;
+        if let (Some(gelu), [Some(grad)]) = (written_out.ending_at(place), grads.as_slice()) {
+            let slope = ops::activation::gelu_slope(backward, gelu.x);
+            contributions.entry(gelu.x).or_default().push(backward.emit("Mul", &[grad, &slope], vec![]));
+            continue;
+        }
+        if hidden {
+            return Err(Error::NoGradientRule { op: node.op().to_owned(), node: node.label().to_owned() });
+        }
+        let rule = rules.find(node)?;
         for input in inputs {
-            let mut vjp = Vjp { node, place, input, grads: &grads, backward: &mut backward };
+            let mut vjp = Vjp { node, place, input, grads: &grads, backward };
             if let Some(gradient) = rule(&mut vjp)? {
                 contributions.entry(&node.input[input]).or_default().push(gradient);
             }
@@ -72,6 +111,5 @@ pub fn differentiate(
     let Some(parts) = contributions.remove(target) else {
         return Err(model.error(format!("the logits ({output}) do not depend on the layer {target}; choose another")));
     };
-    let gradient = backward.sum(parts);
-    Ok((backward.into_patch(), gradient))
+    Ok(backward.sum(parts))
 }

@@ -1,5 +1,7 @@
 //! Reading and making the parts of a graph without minding protobuf's optional fields.
 
+use std::collections::HashSet;
+
 use prost::bytes::Bytes;
 
 use super::proto::{
@@ -7,13 +9,57 @@ use super::proto::{
     ValueInfo,
 };
 
-/// `TensorProto.DataType`, as far as this crate makes or reads tensors itself.
+/// `TensorProto.DataType`, as far as image classifiers have them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
 pub enum DataType {
     Float = 1,
+    Uint8 = 2,
+    Int8 = 3,
+    Uint16 = 4,
+    Int16 = 5,
+    Int32 = 6,
     Int64 = 7,
     Bool = 9,
+    Float16 = 10,
+    Double = 11,
+    Bfloat16 = 16,
+}
+
+impl DataType {
+    const ALL: &[Self] = &[
+        Self::Float,
+        Self::Uint8,
+        Self::Int8,
+        Self::Uint16,
+        Self::Int16,
+        Self::Int32,
+        Self::Int64,
+        Self::Bool,
+        Self::Float16,
+        Self::Double,
+        Self::Bfloat16,
+    ];
+
+    /// The type with a number of `TensorProto.DataType`.
+    pub fn from_number(number: i32) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| *kind as i32 == number)
+    }
+
+    pub fn is_float(self) -> bool {
+        matches!(self, Self::Float | Self::Float16 | Self::Double | Self::Bfloat16)
+    }
+
+    /// The least and the largest number of an integer type.
+    pub fn integer_range(self) -> Option<(f32, f32)> {
+        match self {
+            Self::Uint8 => Some((0.0, 255.0)),
+            Self::Int8 => Some((-128.0, 127.0)),
+            Self::Uint16 => Some((0.0, 65535.0)),
+            Self::Int16 => Some((-32768.0, 32767.0)),
+            _ => None,
+        }
+    }
 }
 
 impl Node {
@@ -49,6 +95,12 @@ impl Node {
     /// Whether the node is of the operator set `ai.onnx`.
     pub fn is_standard(&self) -> bool {
         matches!(self.domain(), "" | "ai.onnx")
+    }
+
+    /// Tensors from outside that the node's subgraphs use (`If`, `Loop` and `Scan` have such).
+    pub fn captured(&self) -> Vec<&str> {
+        let subgraphs = self.attribute.iter().flat_map(|a| a.g.iter().chain(&a.graphs));
+        subgraphs.flat_map(Graph::captured).collect()
     }
 
     pub fn attribute(&self, name: &str) -> Option<&Attribute> {
@@ -119,14 +171,34 @@ impl Tensor {
         }
     }
 
-    /// The values of an int64 tensor, or `None` for another type.
-    pub fn to_i64s(&self) -> Option<Vec<i64>> {
-        if self.data_type() != DataType::Int64 as i32 {
+    /// The first number of a float32 tensor.
+    pub fn first_f32(&self) -> Option<f32> {
+        if DataType::from_number(self.data_type())? != DataType::Float {
             return None;
         }
-        Some(match &self.raw_data {
-            Some(raw) => raw.as_chunks().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect(),
-            None => self.int64_data.clone(),
+        match &self.raw_data {
+            Some(raw) => raw.first_chunk().map(|bytes| f32::from_le_bytes(*bytes)),
+            None => self.float_data.first().copied(),
+        }
+    }
+
+    /// The values of an integer or boolean tensor as int64, or `None` for another type.
+    pub fn to_i64s(&self) -> Option<Vec<i64>> {
+        let raw = self.raw_data.as_ref();
+        Some(match DataType::from_number(self.data_type())? {
+            DataType::Int64 => match raw {
+                Some(raw) => raw.as_chunks().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect(),
+                None => self.int64_data.clone(),
+            },
+            DataType::Int32 => match raw {
+                Some(raw) => raw.as_chunks().0.iter().map(|bytes| i32::from_le_bytes(*bytes).into()).collect(),
+                None => self.int32_data.iter().map(|&v| v.into()).collect(),
+            },
+            DataType::Bool => match raw {
+                Some(raw) => raw.iter().map(|&byte| byte.into()).collect(),
+                None => self.int32_data.iter().map(|&v| v.into()).collect(),
+            },
+            _ => return None,
         })
     }
 }
@@ -147,6 +219,11 @@ impl ValueInfo {
     /// A tensor whose type the runtime is to find out.
     pub fn untyped(name: &str) -> Self {
         Self { name: Some(name.to_owned()), ..Self::default() }
+    }
+
+    /// The type of its numbers, where the file states one that this crate knows.
+    pub fn kind(&self) -> Option<DataType> {
+        DataType::from_number(self.tensor_type()?.elem_type())
     }
 
     fn tensor_type(&self) -> Option<&TensorType> {
@@ -171,6 +248,12 @@ impl ValueInfo {
         )
     }
 
+    pub fn set_kind(&mut self, kind: DataType) {
+        if let Some(TypeValue::Tensor(tensor)) = self.r#type.as_mut().and_then(|t| t.value.as_mut()) {
+            tensor.elem_type = Some(kind as i32);
+        }
+    }
+
     /// Fixes the dimensions, which the file may leave free.
     pub fn set_dims(&mut self, dims: &[usize]) {
         let Some(TypeValue::Tensor(tensor)) = self.r#type.as_mut().and_then(|t| t.value.as_mut()) else { return };
@@ -180,6 +263,16 @@ impl ValueInfo {
 }
 
 impl Graph {
+    /// Tensors that the graph uses and does not make itself.
+    fn captured(&self) -> Vec<&str> {
+        let mut own: HashSet<&str> = self.input.iter().map(ValueInfo::name).collect();
+        own.extend(self.initializer.iter().map(Tensor::name));
+        own.extend(self.node.iter().flat_map(|n| &n.output).map(String::as_str));
+        let used = self.node.iter().flat_map(|n| n.input.iter().map(String::as_str).chain(n.captured()));
+        let given = self.output.iter().map(ValueInfo::name);
+        used.chain(given).filter(|name| !name.is_empty() && !own.contains(name)).collect()
+    }
+
     /// The inputs that a caller must give: those without an initial value.
     pub fn true_inputs(&self) -> impl Iterator<Item = &ValueInfo> {
         self.input.iter().filter(|input| !self.initializer.iter().any(|i| i.name() == input.name()))

@@ -48,10 +48,28 @@ impl<'g> GraphIndex<'g> {
         let mut open: Vec<usize> = self.producer(tensor).into_iter().collect();
         while let Some(place) = open.pop() {
             if found.insert(place) {
-                open.extend(self.graph.node[place].input.iter().filter_map(|i| self.producer(i)));
+                let node = &self.graph.node[place];
+                let used = node.input.iter().map(String::as_str).chain(node.captured());
+                open.extend(used.filter_map(|i| self.producer(i)));
             }
         }
         found
+    }
+
+    /// Whether the numbers of `tensor` depend on the numbers of `input`, and not on its shape alone.
+    pub fn depends_on_values(&self, tensor: &str, input: &str) -> bool {
+        let mut seen = HashSet::new();
+        let mut open = vec![tensor];
+        while let Some(tensor) = open.pop() {
+            if tensor == input {
+                return true;
+            }
+            let node = self.producer_node(tensor).filter(|n| !matches!(n.op(), "Shape" | "Size"));
+            if let Some(node) = node.filter(|_| seen.insert(tensor)) {
+                open.extend(node.input.iter().map(String::as_str).chain(node.captured()));
+            }
+        }
+        false
     }
 
     /// All tensors that depend on `tensor`, itself included.
@@ -60,11 +78,15 @@ impl<'g> GraphIndex<'g> {
         for (place, node) in self.graph.node.iter().enumerate() {
             if self.producer(tensor) == Some(place) {
                 found.extend(node.output.iter().filter(|o| *o == tensor).map(String::as_str));
-            } else if node.input.iter().any(|i| i == tensor || found.contains(i.as_str())) {
+            } else if uses(node, |i| i == tensor || found.contains(i)) {
                 found.extend(node.output.iter().filter(|o| !o.is_empty()).map(String::as_str));
             }
         }
         found.extend(self.graph.input.iter().map(super::proto::ValueInfo::name).filter(|name| *name == tensor));
         found
     }
+}
+
+fn uses(node: &Node, wanted: impl Fn(&str) -> bool) -> bool {
+    node.input.iter().map(String::as_str).chain(node.captured()).any(wanted)
 }

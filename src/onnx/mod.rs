@@ -2,6 +2,7 @@
 
 mod access;
 mod index;
+mod inline;
 mod model;
 pub mod proto;
 mod upgrade;

@@ -5,8 +5,8 @@ use std::path::{Component, Path};
 use prost::Message;
 use prost::bytes::Bytes;
 
-use super::proto::{Graph, Model, StringStringEntry, Tensor};
-use super::upgrade;
+use super::proto::{Attribute, Graph, Model, Node, StringStringEntry, Tensor};
+use super::{DataType, inline, upgrade};
 use crate::error::{Error, Result};
 
 /// The operator set that nodes made by this crate are written in. Older models are brought up
@@ -73,6 +73,7 @@ impl OnnxModel {
         // Old files list weights among the inputs, where a runtime must expect other values for them.
         let Graph { input, initializer, .. } = graph;
         input.retain(|input| !initializer.iter().any(|weights| weights.name() == input.name()));
+        inline::inline_functions(graph, &std::mem::take(&mut proto.functions)).map_err(|e| Error::model(name, e))?;
         let mut model = Self { name: name.to_owned(), proto };
         let opset = model.opset();
         if opset < OLDEST_OPSET {
@@ -124,6 +125,33 @@ impl OnnxModel {
             }
         }
         self.proto.ir_version = Some(self.proto.ir_version().max(WORKING_IR));
+    }
+
+    /// Puts the nodes of one branch in the place of the `If` node at `place`.
+    ///
+    /// # Errors
+    /// The node lacks the branch.
+    pub fn inline_branch(&mut self, place: usize, condition: bool) -> Result<()> {
+        inline::inline_branch(self.graph_mut(), place, condition).map_err(|problem| self.error(problem))
+    }
+
+    /// Makes the model take float32 for an input of another type, with a cast in front.
+    pub fn take_float32(&mut self, input: &str) {
+        let graph = self.graph_mut();
+        let Some(info) = graph.input.iter_mut().find(|info| info.name() == input) else { return };
+        let Some(kind) = info.kind().filter(|kind| *kind != DataType::Float) else { return };
+        info.set_kind(DataType::Float);
+        let inner = format!("whycam.{input}");
+        for node in &mut graph.node {
+            node.input.iter_mut().filter(|name| *name == input).for_each(|name| name.clone_from(&inner));
+        }
+        let cast = Node::new("Cast", inner.as_str(), &[input], &[&inner]);
+        graph.node.insert(0, cast.with(Attribute::from_int("to", kind as i64)));
+    }
+
+    /// A value of the model's own metadata.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.proto.metadata_props.iter().find(|p| p.key() == key).map(StringStringEntry::value)
     }
 
     /// Writes a value of the model's own metadata.

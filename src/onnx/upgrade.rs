@@ -21,6 +21,7 @@ const fn moved(op: &'static str, attribute: &'static str, input: usize, since: i
 }
 
 const MOVED: &[Moved] = &[
+    moved("Upsample", "scales", 1, 9),
     moved("Slice", "starts", 1, 10),
     moved("Slice", "ends", 2, 10),
     moved("Slice", "axes", 3, 10),
@@ -48,13 +49,20 @@ const GONE: &[(&str, &str, i64)] = &[("BatchNormalization", "spatial", 9), ("Dro
 
 pub fn to_working_opset(graph: &mut Graph, from: i64) {
     let mut constants = Vec::new();
-    for (place, node) in graph.node.iter_mut().enumerate().filter(|(_, node)| node.is_standard()) {
+    for node in graph.node.iter_mut().filter(|node| node.is_standard()) {
+        for subgraph in node.attribute.iter_mut().filter_map(|a| a.g.as_mut()) {
+            to_working_opset(subgraph, from);
+        }
         let op = node.op().to_owned();
+        let made = node.output.first().cloned().unwrap_or_default();
         for Moved { attribute, input, .. } in MOVED.iter().filter(|m| m.op == op && from < m.since) {
             let Some(value) = take(node, attribute) else { continue };
-            let name = format!("whycam.upgrade.{place}.{attribute}");
+            let name = format!("whycam.upgrade.{made}.{attribute}");
             constants.push(match value.f {
                 Some(number) => Tensor::from_f32s(&name, &[], &[number]),
+                None if !value.floats.is_empty() => {
+                    Tensor::from_f32s(&name, &[value.floats.len() as i64], &value.floats)
+                }
                 None => Tensor::from_i64s(&name, &[value.ints.len() as i64], &value.ints),
             });
             node.input.resize(node.input.len().max(input + 1), String::new());
@@ -64,6 +72,9 @@ pub fn to_working_opset(graph: &mut Graph, from: i64) {
             if node.op() == *op && from < *since {
                 take(node, attribute);
             }
+        }
+        if from < 11 {
+            rename_before_11(node);
         }
         let softmax = matches!(node.op(), "Softmax" | "LogSoftmax");
         if softmax && from < 13 && node.attribute("axis").is_none() {
@@ -75,6 +86,20 @@ pub fn to_working_opset(graph: &mut Graph, from: i64) {
         }
     }
     graph.initializer.extend(constants);
+}
+
+/// Upsample became Resize, whose second input is now another one, and Scatter got a longer name.
+fn rename_before_11(node: &mut Node) {
+    match node.op() {
+        "Upsample" | "Resize" => {
+            node.op_type = Some("Resize".into());
+            node.input.insert(1, String::new());
+            node.attribute.push(Attribute::from_string("coordinate_transformation_mode", "asymmetric"));
+            node.attribute.push(Attribute::from_string("nearest_mode", "floor"));
+        }
+        "Scatter" => node.op_type = Some("ScatterElements".into()),
+        _ => {}
+    }
 }
 
 fn take(node: &mut Node, attribute: &str) -> Option<Attribute> {

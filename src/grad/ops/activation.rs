@@ -3,7 +3,7 @@
 use std::f32::consts::{FRAC_1_SQRT_2, PI};
 
 use crate::error::Result;
-use crate::grad::Vjp;
+use crate::grad::{Backward, Vjp};
 
 /// `dx = dy where condition, else dy times slope`.
 fn choose(vjp: &mut Vjp, condition: &str, slope: &str) -> Result<Option<String>> {
@@ -36,8 +36,10 @@ pub fn relu(vjp: &mut Vjp) -> Result<Option<String>> {
 
 /// `y = x where x > 0, else α x`. <https://onnx.ai/onnx/operators/onnx__LeakyRelu.html>, opset 6 on.
 pub fn leaky_relu(vjp: &mut Vjp) -> Result<Option<String>> {
-    let active = above_zero(vjp, vjp.wanted());
-    let slope = vjp.backward.scalar(vjp.node.float("alpha").unwrap_or(0.01));
+    let alpha = vjp.node.float("alpha").unwrap_or(0.01);
+    // The sign of y is that of x, and a runtime may have y alone, fused with what made x.
+    let active = above_zero(vjp, if alpha > 0.0 { vjp.output_name() } else { vjp.wanted() });
+    let slope = vjp.backward.scalar(alpha);
     choose(vjp, &active, &slope)
 }
 
@@ -54,7 +56,7 @@ pub fn prelu(vjp: &mut Vjp) -> Result<Option<String>> {
 /// `y = x where x > 0, else α (exp(x) - 1)`, whose slope there is `y + α`.
 /// <https://onnx.ai/onnx/operators/onnx__Elu.html>, opset 6 on.
 pub fn elu(vjp: &mut Vjp) -> Result<Option<String>> {
-    let active = above_zero(vjp, vjp.wanted());
+    let active = above_zero(vjp, vjp.output_name());
     let alpha = vjp.backward.scalar(vjp.node.float("alpha").unwrap_or(1.0));
     let slope = vjp.emit("Add", &[vjp.output_name(), &alpha], vec![]);
     choose(vjp, &active, &slope)
@@ -65,7 +67,7 @@ pub fn elu(vjp: &mut Vjp) -> Result<Option<String>> {
 pub fn selu(vjp: &mut Vjp) -> Result<Option<String>> {
     let alpha = vjp.node.float("alpha").unwrap_or(1.673_263_2);
     let gamma = vjp.node.float("gamma").unwrap_or(1.050_701);
-    let active = above_zero(vjp, vjp.wanted());
+    let active = above_zero(vjp, vjp.output_name());
     let offset = vjp.backward.scalar(alpha * gamma);
     let gamma = vjp.backward.scalar(gamma);
     let below = vjp.emit("Add", &[vjp.output_name(), &offset], vec![]);
@@ -76,7 +78,7 @@ pub fn selu(vjp: &mut Vjp) -> Result<Option<String>> {
 /// `y = x where x > 0, else α (exp(x/α) - 1)`, whose slope there is `y/α + 1`.
 /// <https://onnx.ai/onnx/operators/onnx__Celu.html>, opset 12 on.
 pub fn celu(vjp: &mut Vjp) -> Result<Option<String>> {
-    let active = above_zero(vjp, vjp.wanted());
+    let active = above_zero(vjp, vjp.output_name());
     let alpha = vjp.backward.scalar(vjp.node.float("alpha").unwrap_or(1.0));
     let one = vjp.backward.scalar(1.0);
     let ratio = vjp.emit("Div", &[vjp.output_name(), &alpha], vec![]);
@@ -96,7 +98,7 @@ pub fn clip(vjp: &mut Vjp) -> Result<Option<String>> {
     let zero = vjp.backward.scalar(0.0);
     for (input, op) in [(1, "Greater"), (2, "Less")] {
         if let Ok(bound) = vjp.input_name(input) {
-            let inside = vjp.emit(op, &[vjp.wanted(), bound], vec![]);
+            let inside = vjp.emit(op, &[vjp.output_name(), bound], vec![]);
             grad = vjp.emit("Where", &[&inside, &grad, &zero], vec![]);
         }
     }
@@ -165,6 +167,42 @@ pub fn mish(vjp: &mut Vjp) -> Result<Option<String>> {
     scale(vjp, &slope)
 }
 
+/// `y = x s`, `s = sigmoid(α x)`, `dx = dy (s + α y (1 - s))`.
+///
+/// <https://onnx.ai/onnx/operators/onnx__Swish.html>, opset 24 on; Ramachandran, Zoph and Le,
+/// *Searching for Activation Functions*, 2017.
+pub fn swish(vjp: &mut Vjp) -> Result<Option<String>> {
+    let alpha = vjp.backward.scalar(vjp.node.float("alpha").unwrap_or(1.0));
+    let one = vjp.backward.scalar(1.0);
+    let scaled = vjp.emit("Mul", &[vjp.wanted(), &alpha], vec![]);
+    let s = vjp.emit("Sigmoid", &[&scaled], vec![]);
+    let rest = vjp.emit("Sub", &[&one, &s], vec![]);
+    let bend = vjp.emit("Mul", &[vjp.output_name(), &rest], vec![]);
+    let bend = vjp.emit("Mul", &[&bend, &alpha], vec![]);
+    let slope = vjp.emit("Add", &[&s, &bend], vec![]);
+    scale(vjp, &slope)
+}
+
+/// `y = x where x > α, else 0`. <https://onnx.ai/onnx/operators/onnx__ThresholdedRelu.html>, opset 10 on.
+pub fn thresholded_relu(vjp: &mut Vjp) -> Result<Option<String>> {
+    let grad = vjp.grad()?;
+    let alpha = vjp.backward.scalar(vjp.node.float("alpha").unwrap_or(1.0));
+    let zero = vjp.backward.scalar(0.0);
+    let active = vjp.emit("Greater", &[vjp.wanted(), &alpha], vec![]);
+    Ok(Some(vjp.emit("Where", &[&active, &grad, &zero], vec![])))
+}
+
+/// `y = x moved towards 0 by a bias where |x| > λ, else 0`.
+/// <https://onnx.ai/onnx/operators/onnx__Shrink.html>, opset 9 on.
+pub fn shrink(vjp: &mut Vjp) -> Result<Option<String>> {
+    let grad = vjp.grad()?;
+    let lambda = vjp.backward.scalar(vjp.node.float("lambd").unwrap_or(0.5));
+    let zero = vjp.backward.scalar(0.0);
+    let size = vjp.emit("Abs", &[vjp.wanted()], vec![]);
+    let active = vjp.emit("Greater", &[&size, &lambda], vec![]);
+    Ok(Some(vjp.emit("Where", &[&active, &grad, &zero], vec![])))
+}
+
 /// `y = ln(1 + exp(x))`, `dx = dy sigmoid(x)`.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__Softplus.html>, opset 1 on.
@@ -200,19 +238,13 @@ pub fn tanh(vjp: &mut Vjp) -> Result<Option<String>> {
 ///
 /// <https://onnx.ai/onnx/operators/onnx__Erf.html>, opset 9 on.
 pub fn erf(vjp: &mut Vjp) -> Result<Option<String>> {
-    let slope = gaussian(vjp, 1.0, 2.0 / PI.sqrt());
-    scale(vjp, &slope)
-}
-
-/// `height exp(-steepness x²)` of the wanted input.
-fn gaussian(vjp: &mut Vjp, steepness: f32, height: f32) -> String {
     let x = vjp.wanted();
-    let steepness = vjp.backward.scalar(-steepness);
-    let height = vjp.backward.scalar(height);
+    let height = vjp.backward.scalar(2.0 / PI.sqrt());
     let squared = vjp.emit("Mul", &[x, x], vec![]);
-    let exponent = vjp.emit("Mul", &[&squared, &steepness], vec![]);
+    let exponent = vjp.emit("Neg", &[&squared], vec![]);
     let bell = vjp.emit("Exp", &[&exponent], vec![]);
-    vjp.emit("Mul", &[&bell, &height], vec![])
+    let slope = vjp.emit("Mul", &[&bell, &height], vec![]);
+    scale(vjp, &slope)
 }
 
 /// `y = x Φ(x)`, `dx = dy (Φ(x) + x φ(x))`; or with `approximate="tanh"`
@@ -222,37 +254,50 @@ fn gaussian(vjp: &mut Vjp, steepness: f32, height: f32) -> String {
 /// Error Linear Units*, 2016.
 pub fn gelu(vjp: &mut Vjp) -> Result<Option<String>> {
     let x = vjp.wanted();
-    let (one, half) = (vjp.backward.scalar(1.0), vjp.backward.scalar(0.5));
     if vjp.node.string("approximate") == Some("tanh") {
-        const CUBIC: f32 = 0.044_715;
-        let [root, cubic, three_cubic] = [(2.0 / PI).sqrt(), CUBIC, 3.0 * CUBIC].map(|v| vjp.backward.scalar(v));
-        let squared = vjp.emit("Mul", &[x, x], vec![]);
-        let inner = vjp.emit("Mul", &[&squared, &cubic], vec![]);
-        let inner = vjp.emit("Add", &[&inner, &one], vec![]);
-        let inner = vjp.emit("Mul", &[&inner, x], vec![]);
-        let inner = vjp.emit("Mul", &[&inner, &root], vec![]);
-        let t = vjp.emit("Tanh", &[&inner], vec![]);
-        let inner_slope = vjp.emit("Mul", &[&squared, &three_cubic], vec![]);
-        let inner_slope = vjp.emit("Add", &[&inner_slope, &one], vec![]);
-        let inner_slope = vjp.emit("Mul", &[&inner_slope, &root], vec![]);
-        let t_squared = vjp.emit("Mul", &[&t, &t], vec![]);
-        let rest = vjp.emit("Sub", &[&one, &t_squared], vec![]);
-        let bend = vjp.emit("Mul", &[&rest, &inner_slope], vec![]);
-        let bend = vjp.emit("Mul", &[&bend, x], vec![]);
-        let slope = vjp.emit("Add", &[&t, &one], vec![]);
-        let slope = vjp.emit("Add", &[&slope, &bend], vec![]);
-        let slope = vjp.emit("Mul", &[&slope, &half], vec![]);
+        let slope = tanh_gelu_slope(vjp, x);
         return scale(vjp, &slope);
     }
-    let root = vjp.backward.scalar(FRAC_1_SQRT_2);
-    let scaled = vjp.emit("Mul", &[x, &root], vec![]);
-    let erf = vjp.emit("Erf", &[&scaled], vec![]);
-    let cdf = vjp.emit("Add", &[&erf, &one], vec![]);
-    let cdf = vjp.emit("Mul", &[&cdf, &half], vec![]);
-    let density = gaussian(vjp, 0.5, 1.0 / (2.0 * PI).sqrt());
-    let density = vjp.emit("Mul", &[&density, x], vec![]);
-    let slope = vjp.emit("Add", &[&cdf, &density], vec![]);
+    let slope = gelu_slope(vjp.backward, x);
     scale(vjp, &slope)
+}
+
+/// `Φ(x) + x φ(x)`.
+pub fn gelu_slope(backward: &mut Backward, x: &str) -> String {
+    let [one, half, root, steepness, height] =
+        [1.0, 0.5, FRAC_1_SQRT_2, -0.5, 1.0 / (2.0 * PI).sqrt()].map(|v| backward.scalar(v));
+    let scaled = backward.emit("Mul", &[x, &root], vec![]);
+    let erf = backward.emit("Erf", &[&scaled], vec![]);
+    let cdf = backward.emit("Add", &[&erf, &one], vec![]);
+    let cdf = backward.emit("Mul", &[&cdf, &half], vec![]);
+    let squared = backward.emit("Mul", &[x, x], vec![]);
+    let exponent = backward.emit("Mul", &[&squared, &steepness], vec![]);
+    let bell = backward.emit("Exp", &[&exponent], vec![]);
+    let density = backward.emit("Mul", &[&bell, &height], vec![]);
+    let density = backward.emit("Mul", &[&density, x], vec![]);
+    backward.emit("Add", &[&cdf, &density], vec![])
+}
+
+fn tanh_gelu_slope(vjp: &mut Vjp, x: &str) -> String {
+    const CUBIC: f32 = 0.044_715;
+    let [root, cubic, three_cubic, one, half] =
+        [(2.0 / PI).sqrt(), CUBIC, 3.0 * CUBIC, 1.0, 0.5].map(|v| vjp.backward.scalar(v));
+    let squared = vjp.emit("Mul", &[x, x], vec![]);
+    let inner = vjp.emit("Mul", &[&squared, &cubic], vec![]);
+    let inner = vjp.emit("Add", &[&inner, &one], vec![]);
+    let inner = vjp.emit("Mul", &[&inner, x], vec![]);
+    let inner = vjp.emit("Mul", &[&inner, &root], vec![]);
+    let t = vjp.emit("Tanh", &[&inner], vec![]);
+    let inner_slope = vjp.emit("Mul", &[&squared, &three_cubic], vec![]);
+    let inner_slope = vjp.emit("Add", &[&inner_slope, &one], vec![]);
+    let inner_slope = vjp.emit("Mul", &[&inner_slope, &root], vec![]);
+    let t_squared = vjp.emit("Mul", &[&t, &t], vec![]);
+    let rest = vjp.emit("Sub", &[&one, &t_squared], vec![]);
+    let bend = vjp.emit("Mul", &[&rest, &inner_slope], vec![]);
+    let bend = vjp.emit("Mul", &[&bend, x], vec![]);
+    let slope = vjp.emit("Add", &[&t, &one], vec![]);
+    let slope = vjp.emit("Add", &[&slope, &bend], vec![]);
+    vjp.emit("Mul", &[&slope, &half], vec![])
 }
 
 /// `y = exp(x) / Σ exp(x)` along an axis, `dx = y (dy - Σ dy y)`.

@@ -3,6 +3,7 @@
 
 use crate::error::Result;
 use crate::grad::Vjp;
+use crate::onnx::DataType;
 use crate::onnx::proto::Attribute;
 
 /// `y = a + b + …`, `da = dy`. <https://onnx.ai/onnx/operators/onnx__Add.html>,
@@ -88,6 +89,21 @@ pub fn sqrt(vjp: &mut Vjp) -> Result<Option<String>> {
     Ok(Some(vjp.emit("Mul", &[&ratio, &half], vec![])))
 }
 
+/// `y = sin x`, `dx = dy cos x`. <https://onnx.ai/onnx/operators/onnx__Sin.html>
+pub fn sin(vjp: &mut Vjp) -> Result<Option<String>> {
+    let grad = vjp.grad()?;
+    let slope = vjp.emit("Cos", &[vjp.wanted()], vec![]);
+    Ok(Some(vjp.emit("Mul", &[&grad, &slope], vec![])))
+}
+
+/// `y = cos x`, `dx = -dy sin x`. <https://onnx.ai/onnx/operators/onnx__Cos.html>
+pub fn cos(vjp: &mut Vjp) -> Result<Option<String>> {
+    let grad = vjp.grad()?;
+    let slope = vjp.emit("Sin", &[vjp.wanted()], vec![]);
+    let product = vjp.emit("Mul", &[&grad, &slope], vec![]);
+    Ok(Some(vjp.emit("Neg", &[&product], vec![])))
+}
+
 /// `y = exp(x)`, `dx = dy y`. <https://onnx.ai/onnx/operators/onnx__Exp.html>
 pub fn exp(vjp: &mut Vjp) -> Result<Option<String>> {
     let grad = vjp.grad()?;
@@ -140,15 +156,22 @@ pub fn choice(vjp: &mut Vjp) -> Result<Option<String>> {
     vjp.unbroadcast(grad).map(Some)
 }
 
-/// `y = x as another type`, `dx = dy as the type of x`.
+/// `y = x as another type`, `dx = dy`, since the backward pass is float32 throughout.
 /// <https://onnx.ai/onnx/operators/onnx__Cast.html>, opset 6 on. Between float types only.
 pub fn cast(vjp: &mut Vjp) -> Result<Option<String>> {
-    const FLOATS: &[i64] = &[1, 10, 11, 16];
-    if !FLOATS.contains(&vjp.node.int("to").unwrap_or(0)) {
+    let to = vjp.node.int("to").and_then(|to| DataType::from_number(i32::try_from(to).ok()?));
+    if !to.is_some_and(DataType::is_float) {
         return Ok(None);
     }
-    let grad = vjp.grad()?;
-    Ok(Some(vjp.emit("CastLike", &[&grad, vjp.wanted()], vec![])))
+    vjp.grad().map(Some)
+}
+
+/// `y = x as the type of another tensor`. <https://onnx.ai/onnx/operators/onnx__CastLike.html>, opset 15 on.
+pub fn cast_like(vjp: &mut Vjp) -> Result<Option<String>> {
+    if vjp.input != 0 || !vjp.kind(vjp.output_name()).is_some_and(DataType::is_float) {
+        return Ok(None);
+    }
+    vjp.grad().map(Some)
 }
 
 /// `y = x expanded to a larger shape`, `dx = dy summed over what was expanded`.

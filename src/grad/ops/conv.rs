@@ -84,21 +84,71 @@ impl Window {
 }
 
 /// `y = w * x + b`, `dx = wᵀ * dy`: the transposed convolution with the same window, given the
-/// output padding that brings it back to the size of `x`.
+/// output padding that brings it back to the size of `x`. `dw` is the convolution of `x` with `dy` as
+/// its kernel, strides and dilations exchanged.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__Conv.html>, opset 1 on; Dumoulin and Visin, *A guide to
 /// convolution arithmetic for deep learning*, 2016. `x` `[N,C,…]`, `w` `[M,C/group,…]`.
 pub fn conv(vjp: &mut Vjp) -> Result<Option<String>> {
-    if vjp.input != 0 {
-        return Err(vjp.unsupported("its weights"));
-    }
     let grad = vjp.grad()?;
     let (x, y) = (&vjp.input_shape(0)?[2..], &vjp.output_shape()?[2..]);
     let kernel = vjp.input_shape(1)?[2..].iter().map(|&k| k as i64).collect();
     let window = Window::of(vjp.node, kernel, x, y);
     let group = vjp.node.int("group").unwrap_or(1);
-    let weights = vjp.input_name(1)?;
-    Ok(Some(window.transposed(vjp, &grad, weights, group, x, y)))
+    match vjp.input {
+        0 => {
+            let weights = vjp.input_name(1)?;
+            Ok(Some(window.transposed(vjp, &grad, weights, group, x, y)))
+        }
+        1 => weights(vjp, &window, &grad, group).map(Some),
+        _ => {
+            let axes: Vec<i64> = (0..2 + x.len() as i64).filter(|axis| *axis != 1).collect();
+            let axes = vjp.backward.int64s(&axes);
+            Ok(Some(vjp.emit("ReduceSum", &[&grad, &axes], vec![Attribute::from_int("keepdims", 0)])))
+        }
+    }
+}
+
+/// The gradient of a convolution's weights `[M,C/group,…]`.
+fn weights(vjp: &mut Vjp, window: &Window, grad: &str, group: i64) -> Result<String> {
+    let (x, y, kernel) = (vjp.input_shape(0)?, vjp.output_shape()?, vjp.input_shape(1)?);
+    let x_name = vjp.input_name(0)?;
+    let spatial = |shape: &[usize]| shape[2..].iter().map(|&d| d as i64).collect::<Vec<_>>();
+    let last: Vec<i64> = (3..3 + window.kernel.len() as i64).collect();
+    let ordered = |first: [i64; 3]| Attribute::from_ints("perm", &[&first[..], &last].concat());
+    let mut moved = |tensor: &str, apart: Vec<i64>, order: [i64; 3], joined: Vec<i64>| {
+        let [apart, joined] = [apart, joined].map(|shape| vjp.backward.int64s(&shape));
+        let tensor = vjp.emit("Reshape", &[tensor, &apart], vec![]);
+        let tensor = vjp.emit("Transpose", &[&tensor], vec![ordered(order)]);
+        vjp.emit("Reshape", &[&tensor, &joined], vec![])
+    };
+    // [N,g·c,…] to [c,g·N,…], and [N,g·m,…] to [g·m,N,…].
+    let (batch, c, m) = (x[0] as i64, kernel[1] as i64, kernel[0] as i64);
+    let input = moved(
+        x_name,
+        [vec![batch, group, c], spatial(x)].concat(),
+        [2, 1, 0],
+        [vec![c, group * batch], spatial(x)].concat(),
+    );
+    let slid = moved(
+        grad,
+        [vec![batch, group, m / group], spatial(y)].concat(),
+        [1, 2, 0],
+        [vec![m, batch], spatial(y)].concat(),
+    );
+    let attributes = vec![
+        Attribute::from_ints("strides", &window.dilations),
+        Attribute::from_ints("dilations", &window.strides),
+        Attribute::from_ints("pads", &window.pads()),
+        Attribute::from_int("group", group),
+    ];
+    let product = vjp.emit("Conv", &[&input, &slid], attributes);
+    // A stride that leaves out the last places makes it longer than the kernel.
+    let axes: Vec<i64> = (2..2 + window.kernel.len() as i64).collect();
+    let [start, end, axes] = [&vec![0; axes.len()], &window.kernel, &axes].map(|v| vjp.backward.int64s(v));
+    let product = vjp.emit("Slice", &[&product, &start, &end, &axes], vec![]);
+    let swapped: Vec<i64> = [1, 0].into_iter().chain(2..2 + window.kernel.len() as i64).collect();
+    Ok(vjp.emit("Transpose", &[&product], vec![Attribute::from_ints("perm", &swapped)]))
 }
 
 /// `y = wᵀ * x + b`, `dx = w * dy`: the convolution that it transposes.
@@ -109,15 +159,23 @@ pub fn conv_transpose(vjp: &mut Vjp) -> Result<Option<String>> {
     if vjp.input != 0 {
         return Err(vjp.unsupported("its weights"));
     }
-    let automatic = vjp.node.string("auto_pad").is_some_and(|pad| pad.starts_with("SAME"));
-    if automatic || vjp.node.ints("output_shape").is_some() {
-        return Err(vjp.unsupported("auto_pad and output_shape"));
-    }
+    let auto_pad = vjp.node.string("auto_pad").unwrap_or("NOTSET");
     let grad = vjp.grad()?;
     let (x, y) = (&vjp.input_shape(0)?[2..], &vjp.output_shape()?[2..]);
     let kernel = vjp.input_shape(1)?[2..].iter().map(|&k| k as i64).collect();
     let mut window = Window::of(vjp.node, kernel, x, y);
+    let chosen = auto_pad.starts_with("SAME") || vjp.node.ints("output_shape").is_some();
     for axis in 0..x.len() {
+        if chosen {
+            // The output's size was asked for, and the pads follow from it.
+            let extra = vjp.node.ints("output_padding").and_then(|p| p.get(axis)).copied().unwrap_or(0);
+            let reach = (x[axis] as i64 - 1) * window.strides[axis]
+                + (window.kernel[axis] - 1) * window.dilations[axis]
+                + 1
+                + extra;
+            let total = (reach - y[axis] as i64).max(0);
+            window.pads_begin[axis] = if auto_pad == "SAME_UPPER" { total / 2 } else { total - total / 2 };
+        }
         // What output_padding added at the end takes no part in the sum.
         let reach =
             (x[axis] as i64 - 1) * window.strides[axis] + (window.kernel[axis] - 1) * window.dilations[axis] + 1;

@@ -3,9 +3,12 @@
 
 pub mod activation;
 pub mod arithmetic;
+pub mod attention;
 pub mod conv;
 pub mod linear;
 pub mod norm;
 pub mod pool;
+pub mod quantize;
 pub mod reduce;
+pub mod resize;
 pub mod shape;

@@ -90,28 +90,90 @@ pub fn instance_normalization(vjp: &mut Vjp) -> Result<Option<String>> {
     Ok(Some(standardised(vjp, vjp.wanted(), &g, &axes, epsilon)))
 }
 
-/// `y = scale x̂ + bias` over the places and channels of each group. `x` `[N,C,…]`, scale `[C]`.
+/// `y = scale x̂ + bias` over the places and channels of each group. `x` `[N,C,…]`, scale `[C]`, or
+/// one number a group before opset 21.
 ///
-/// <https://onnx.ai/onnx/operators/onnx__GroupNormalization.html>, opset 21 on; Wu and He, *Group
+/// <https://onnx.ai/onnx/operators/onnx__GroupNormalization.html>, opset 18 on; Wu and He, *Group
 /// Normalization*, 2018.
 pub fn group_normalization(vjp: &mut Vjp) -> Result<Option<String>> {
     if vjp.input != 0 {
         return Err(vjp.unsupported("its parameters"));
     }
-    let channels = vjp.input_shape(0)?.get(1).copied();
-    if vjp.input_shape(1)?.first().copied() != channels {
-        return Err(vjp.unsupported("one scale a group (opset 18)"));
+    let mut g = vjp.grad()?;
+    let of_channels = vjp.input_shape(1)?.first() == vjp.input_shape(0)?.get(1);
+    if of_channels {
+        let scale = per_channel(vjp, vjp.input_name(1)?)?;
+        g = vjp.emit("Mul", &[&g, &scale], vec![]);
     }
-    let grad = vjp.grad()?;
-    let scale = per_channel(vjp, vjp.input_name(1)?)?;
-    let g = vjp.emit("Mul", &[&grad, &scale], vec![]);
     let groups = vjp.node.int("num_groups").unwrap_or(1);
     let grouped = vjp.backward.int64s(&[0, groups, -1]);
     let x = vjp.emit("Reshape", &[vjp.wanted(), &grouped], vec![]);
-    let g = vjp.emit("Reshape", &[&g, &grouped], vec![]);
+    let mut g = vjp.emit("Reshape", &[&g, &grouped], vec![]);
+    if !of_channels {
+        let shape = vjp.backward.int64s(&[-1, 1]);
+        let scale = vjp.emit("Reshape", &[vjp.input_name(1)?, &shape], vec![]);
+        g = vjp.emit("Mul", &[&g, &scale], vec![]);
+    }
     let epsilon = vjp.node.float("epsilon").unwrap_or(1e-5);
     let dx = standardised(vjp, &x, &g, &[2], epsilon);
     Ok(Some(vjp.backward.reshape_like(&dx, vjp.wanted())))
+}
+
+/// `y = (x - mean) / deviation` over the given axes.
+///
+/// <https://onnx.ai/onnx/operators/onnx__MeanVarianceNormalization.html>, opset 9 on.
+pub fn mean_variance_normalization(vjp: &mut Vjp) -> Result<Option<String>> {
+    let grad = vjp.grad()?;
+    let axes = vjp.node.ints("axes").unwrap_or(&[0, 2, 3]);
+    Ok(Some(standardised(vjp, vjp.wanted(), &grad, axes, 1e-9)))
+}
+
+/// `y = scale x̂`, `x̂ = x / r`, `r = sqrt(mean(x²) + ε)` over the axes from `axis` on:
+/// `dx = (g - x̂ mean(g x̂)) / r`, `g = dy scale`.
+///
+/// <https://onnx.ai/onnx/operators/onnx__RMSNormalization.html>, opset 23 on; Zhang and Sennrich, *Root
+/// Mean Square Layer Normalization*, 2019.
+pub fn rms_normalization(vjp: &mut Vjp) -> Result<Option<String>> {
+    if vjp.input != 0 {
+        return Err(vjp.unsupported("its parameters"));
+    }
+    let grad = vjp.grad()?;
+    let x = vjp.wanted();
+    let rank = vjp.input_shape(0)?.len() as i64;
+    let axis = vjp.node.int("axis").unwrap_or(-1).rem_euclid(rank.max(1));
+    let axes = vjp.backward.int64s(&(axis..rank).collect::<Vec<_>>());
+    let epsilon = vjp.backward.scalar(vjp.node.float("epsilon").unwrap_or(1e-5));
+    let g = vjp.emit("Mul", &[&grad, vjp.input_name(1)?], vec![]);
+    let squared = vjp.emit("Mul", &[x, x], vec![]);
+    let mean = vjp.emit("ReduceMean", &[&squared, &axes], vec![]);
+    let shifted = vjp.emit("Add", &[&mean, &epsilon], vec![]);
+    let root = vjp.emit("Sqrt", &[&shifted], vec![]);
+    let standard = vjp.emit("Div", &[x, &root], vec![]);
+    let product = vjp.emit("Mul", &[&g, &standard], vec![]);
+    let mean = vjp.emit("ReduceMean", &[&product, &axes], vec![]);
+    let along = vjp.emit("Mul", &[&standard, &mean], vec![]);
+    let rest = vjp.emit("Sub", &[&g, &along], vec![]);
+    Ok(Some(vjp.emit("Div", &[&rest, &root], vec![])))
+}
+
+/// `y = x / n`, `n` the p-norm along an axis: `dx = (dy - s Σ dy y) / n`, with `s = y` for p = 2 and
+/// `s = sign(x)` for p = 1.
+///
+/// <https://onnx.ai/onnx/operators/onnx__LpNormalization.html>, opset 1 on.
+pub fn lp_normalization(vjp: &mut Vjp) -> Result<Option<String>> {
+    let grad = vjp.grad()?;
+    let (x, y) = (vjp.wanted(), vjp.output_name());
+    let axes = vjp.backward.int64s(&[vjp.node.int("axis").unwrap_or(-1)]);
+    let product = vjp.emit("Mul", &[&grad, y], vec![]);
+    let sum = vjp.emit("ReduceSum", &[&product, &axes], vec![]);
+    let (norm, direction) = if vjp.node.int("p") == Some(1) {
+        (vjp.emit("ReduceL1", &[x, &axes], vec![]), vjp.emit("Sign", &[x], vec![]))
+    } else {
+        (vjp.emit("ReduceL2", &[x, &axes], vec![]), y.to_owned())
+    };
+    let along = vjp.emit("Mul", &[&direction, &sum], vec![]);
+    let rest = vjp.emit("Sub", &[&grad, &along], vec![]);
+    Ok(Some(vjp.emit("Div", &[&rest, &norm], vec![])))
 }
 
 /// `y = x / s^β`, `s = k + α/n Σ x²` over `n` neighbouring channels:

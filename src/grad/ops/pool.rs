@@ -37,11 +37,39 @@ pub fn average_pool(vjp: &mut Vjp) -> Result<Option<String>> {
     let counts = vjp.backward.floats(&count_shape, &counts);
     let share = vjp.emit("Div", &[&grad, &counts], vec![]);
 
+    Ok(Some(spread(vjp, &window, &share, channels, &x[2..], &y[2..])))
+}
+
+/// Gives each place of `x` the sum of `share` over the windows that hold it.
+fn spread(vjp: &mut Vjp, window: &Window, share: &str, channels: i64, x: &[usize], y: &[usize]) -> String {
     let one = vjp.backward.scalar(1.0);
     let shape = [&[channels, 1], window.kernel.as_slice()].concat();
     let shape = vjp.backward.int64s(&shape);
     let ones = vjp.emit("Expand", &[&one, &shape], vec![]);
-    Ok(Some(window.transposed(vjp, &share, &ones, channels, &x[2..], &y[2..])))
+    window.transposed(vjp, share, &ones, channels, x, y)
+}
+
+/// `y = (Σ |x|^p)^(1/p)` over a window, `dx = sign(x) |x|^(p-1) Σ dy y^(1-p)` over the windows that hold
+/// it. Where a window is all zeros the gradient is 0.
+///
+/// <https://onnx.ai/onnx/operators/onnx__LpPool.html>, opset 2 on.
+pub fn lp_pool(vjp: &mut Vjp) -> Result<Option<String>> {
+    let grad = vjp.grad()?;
+    let (x, y) = (vjp.input_shape(0)?, vjp.output_shape()?);
+    let Some(kernel) = vjp.node.ints("kernel_shape") else { return Err(vjp.error("it lacks kernel_shape")) };
+    let window = Window::of(vjp.node, kernel.to_vec(), &x[2..], &y[2..]);
+    let p = vjp.node.int("p").unwrap_or(2) as f32;
+    let [zero, fall, rise] = [0.0, 1.0 - p, p - 1.0].map(|v| vjp.backward.scalar(v));
+    let power = vjp.emit("Pow", &[vjp.output_name(), &fall], vec![]);
+    let share = vjp.emit("Mul", &[&grad, &power], vec![]);
+    let some = vjp.emit("Greater", &[vjp.output_name(), &zero], vec![]);
+    let share = vjp.emit("Where", &[&some, &share, &zero], vec![]);
+    let spread = spread(vjp, &window, &share, x[1] as i64, &x[2..], &y[2..]);
+    let size = vjp.emit("Abs", &[vjp.wanted()], vec![]);
+    let own = vjp.emit("Pow", &[&size, &rise], vec![]);
+    let sign = vjp.emit("Sign", &[vjp.wanted()], vec![]);
+    let own = vjp.emit("Mul", &[&own, &sign], vec![]);
+    Ok(Some(vjp.emit("Mul", &[&own, &spread], vec![])))
 }
 
 /// For each place of `y`, how many numbers of `x` (and of its pads) its window holds.

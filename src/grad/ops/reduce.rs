@@ -121,3 +121,27 @@ pub fn log_sum_exp(vjp: &mut Vjp) -> Result<Option<String>> {
     let share = vjp.emit("Exp", &[&below], vec![]);
     Ok(Some(vjp.emit("Mul", &[&share, &grad], vec![])))
 }
+
+/// `y = ln Σ x`, `dx = dy exp(-y)` at every place. <https://onnx.ai/onnx/operators/onnx__ReduceLogSum.html>
+pub fn log_sum(vjp: &mut Vjp) -> Result<Option<String>> {
+    if vjp.input != 0 {
+        return Ok(None);
+    }
+    let grad = vjp.grad()?;
+    let sum = vjp.emit("Exp", &[vjp.output_name()], vec![]);
+    let share = vjp.emit("Div", &[&grad, &sum], vec![]);
+    let share = put_axes_back(vjp, &share);
+    Ok(Some(spread(vjp, &share)))
+}
+
+/// `y = Π x`, `dx = dy y / x`; not for an `x` that is 0.
+/// <https://onnx.ai/onnx/operators/onnx__ReduceProd.html>
+pub fn product(vjp: &mut Vjp) -> Result<Option<String>> {
+    if vjp.input != 0 {
+        return Ok(None);
+    }
+    let grad = vjp.grad()?;
+    let whole = vjp.emit("Mul", &[&grad, vjp.output_name()], vec![]);
+    let whole = put_axes_back(vjp, &whole);
+    Ok(Some(vjp.emit("Div", &[&whole, vjp.wanted()], vec![])))
+}

@@ -117,15 +117,16 @@ pub fn split(vjp: &mut Vjp) -> Result<Option<String>> {
     Ok(Some(vjp.emit("Concat", &parts, vec![axis])))
 }
 
-/// `y = x with a margin`, `dx = dy without it`: negative pads cut.
+/// `y = x with a margin`, `dx = dy without it`: negative pads cut. A margin made of `x` itself gives
+/// its gradient back to the places that it was taken from.
 ///
-/// <https://onnx.ai/onnx/operators/onnx__Pad.html>, opset 11 on, mode `constant`.
+/// <https://onnx.ai/onnx/operators/onnx__Pad.html>, opset 11 on.
 pub fn pad(vjp: &mut Vjp) -> Result<Option<String>> {
     if vjp.input != 0 {
         return Ok(None);
     }
     if vjp.node.string("mode").is_some_and(|mode| mode != "constant") {
-        return Err(vjp.unsupported("padding with the picture's own edge"));
+        return selection(vjp);
     }
     let grad = vjp.grad()?;
     let pads = vjp.emit("Neg", &[vjp.input_name(1)?], vec![]);
@@ -158,4 +159,78 @@ pub fn space_to_depth(vjp: &mut Vjp) -> Result<Option<String>> {
     let grad = vjp.grad()?;
     let block = vjp.node.int("blocksize").unwrap_or(1);
     Ok(Some(vjp.emit("DepthToSpace", &[&grad], vec![Attribute::from_int("blocksize", block)])))
+}
+
+/// `y = data with updates at some places`: `d data = dy`, zero at those places unless the updates are
+/// added; `d updates = dy` at those places.
+///
+/// <https://onnx.ai/onnx/operators/onnx__ScatterND.html>, opset 11 on;
+/// <https://onnx.ai/onnx/operators/onnx__ScatterElements.html>, opset 11 on.
+pub fn scatter_updates(vjp: &mut Vjp) -> Result<Option<String>> {
+    let grad = vjp.grad()?;
+    let added = match vjp.node.string("reduction").unwrap_or("none") {
+        "none" => false,
+        "add" => true,
+        _ => return Err(vjp.unsupported("a reduction other than add")),
+    };
+    let indices = vjp.input_name(1)?;
+    let axis: Vec<Attribute> = vjp.node.attribute("axis").cloned().into_iter().collect();
+    match vjp.input {
+        0 if added => Ok(Some(grad)),
+        0 => {
+            let shape = vjp.emit("Shape", &[vjp.input_name(2)?], vec![]);
+            let zero = vjp.backward.scalar(0.0);
+            let zeros = vjp.emit("Expand", &[&zero, &shape], vec![]);
+            Ok(Some(vjp.emit(vjp.node.op(), &[&grad, indices, &zeros], axis)))
+        }
+        2 => {
+            let gather = if vjp.node.op() == "ScatterND" { "GatherND" } else { "GatherElements" };
+            Ok(Some(vjp.emit(gather, &[&grad, indices], axis)))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// `y = the k largest (or least) numbers along an axis`, `dx = dy` at their places.
+///
+/// <https://onnx.ai/onnx/operators/onnx__TopK.html>, opset 10 on.
+pub fn top_k(vjp: &mut Vjp) -> Result<Option<String>> {
+    if vjp.input != 0 {
+        return Ok(None);
+    }
+    let grad = vjp.grad()?;
+    let indices = vjp.backward.extra_output(vjp.place, 1);
+    let shape = vjp.emit("Shape", &[vjp.wanted()], vec![]);
+    let zero = vjp.backward.scalar(0.0);
+    let zeros = vjp.emit("Expand", &[&zero, &shape], vec![]);
+    let axis = Attribute::from_int("axis", vjp.node.int("axis").unwrap_or(-1));
+    Ok(Some(vjp.emit("ScatterElements", &[&zeros, &indices, &grad], vec![axis])))
+}
+
+/// `y = x in one triangle, else 0`, `dx = dy` there.
+///
+/// <https://onnx.ai/onnx/operators/onnx__Trilu.html>, opset 14 on.
+pub fn triangle(vjp: &mut Vjp) -> Result<Option<String>> {
+    if vjp.input != 0 {
+        return Ok(None);
+    }
+    let grad = vjp.grad()?;
+    let mut inputs = vec![grad.as_str()];
+    inputs.extend(vjp.node.input.get(1).map(String::as_str));
+    Ok(Some(vjp.emit("Trilu", &inputs, vjp.node.attribute.clone())))
+}
+
+/// `y = the running sum of x along an axis`, `dx = the running sum of dy from the other end`.
+///
+/// <https://onnx.ai/onnx/operators/onnx__CumSum.html>, opset 11 on.
+pub fn cumulative_sum(vjp: &mut Vjp) -> Result<Option<String>> {
+    if vjp.input != 0 {
+        return Ok(None);
+    }
+    let grad = vjp.grad()?;
+    let attributes = vec![
+        Attribute::from_int("exclusive", vjp.node.int("exclusive").unwrap_or(0)),
+        Attribute::from_int("reverse", 1 - vjp.node.int("reverse").unwrap_or(0)),
+    ];
+    Ok(Some(vjp.emit("CumSum", &[&grad, vjp.input_name(1)?], attributes)))
 }

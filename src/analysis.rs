@@ -1,0 +1,329 @@
+//! From a model's file to one that explains itself: what the file says, what is guessed, what is added.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::grad::{self, Head, Probability, Rules, Target, Tensors};
+use crate::manifest::{InputSpec, Layout, Manifest};
+use crate::models::EMBEDDED;
+use crate::onnx::proto::{Node, ValueInfo};
+use crate::onnx::{GraphIndex, OnnxModel};
+use crate::session;
+
+/// What to explain with. The default is the first embedded model with Grad-CAM.
+#[derive(Clone, Debug, Default)]
+pub struct ExplainerOptions {
+    /// The name of an embedded model or the path of an ONNX file.
+    pub model: Option<String>,
+    pub layer: Option<String>,
+    pub method: Option<String>,
+    /// A label, an index, or `top` for the predicted class.
+    pub class: Option<String>,
+    /// One label a line, in the order of the logits.
+    pub labels: Option<PathBuf>,
+    /// The preprocessing of an ONNX file that has no manifest beside it.
+    pub preset: Option<String>,
+    /// Which of several outputs has the class scores.
+    pub output: Option<String>,
+    /// 0 leaves the choice to the runtime.
+    pub threads: usize,
+}
+
+/// A classifier that has been read and looked through, before the backward pass is added.
+pub struct Analysis {
+    pub model: OnnxModel,
+    pub manifest: Manifest,
+    /// Where preprocessing was guessed: the preset, and why.
+    pub guess: Option<Guess>,
+    pub input: String,
+    pub head: Head,
+    pub target: Target,
+    pub tensors: Tensors,
+    /// The gradient rules that [`Analysis::prepare`] goes by.
+    pub rules: Rules,
+}
+
+/// How an ONNX file that says nothing about it may want its pictures.
+#[derive(Clone, Copy, Debug)]
+pub struct Guess {
+    pub preset: &'static str,
+    pub reason: &'static str,
+}
+
+/// A model that explains itself.
+pub struct Prepared {
+    pub model: OnnxModel,
+    pub manifest: Manifest,
+    pub guess: Option<Guess>,
+    pub input: String,
+    /// The tensor of the target layer.
+    pub layer: String,
+    /// Rows and columns of the map.
+    pub grid: [usize; 2],
+    pub classes: usize,
+    pub probability: Probability,
+}
+
+/// A model file and what is known of it without looking through its graph.
+struct Opened {
+    model: OnnxModel,
+    manifest: Manifest,
+    guess: Option<Guess>,
+}
+
+/// Reads a model and brings it into the form that explains itself, in which it may be already.
+///
+/// # Errors
+/// As [`analyse`]; an op between logits and target layer has no gradient rule.
+pub fn prepare(options: &ExplainerOptions) -> Result<Prepared> {
+    let opened = open(options)?;
+    if opened.model.metadata(LAYER).is_some() {
+        opened.into_prepared(options)
+    } else {
+        opened.analyse(options)?.prepare()
+    }
+}
+
+/// Reads a model and finds its logits and target layer.
+///
+/// # Errors
+/// The model cannot be read, explains itself already, is no image classifier, or lacks the layer
+/// asked for.
+pub fn analyse(options: &ExplainerOptions) -> Result<Analysis> {
+    let opened = open(options)?;
+    if let Some(layer) = opened.model.metadata(LAYER) {
+        let problem = format!("it explains itself already, at {layer}; give the model that it was made from");
+        return Err(opened.model.error(problem));
+    }
+    opened.analyse(options)
+}
+
+const LAYER: &str = "whycam.layer";
+const GRID: &str = "whycam.grid";
+const LABELS: &str = "whycam.labels";
+const PREPROCESSING: &str = "whycam.preprocessing";
+const PROBABILITY: &str = "whycam.probability";
+
+fn open(options: &ExplainerOptions) -> Result<Opened> {
+    let mut opened = open_file(options)?;
+    if let Some(path) = &options.labels {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::reading(path, &e))?;
+        opened.manifest.labels = text.lines().map(str::to_owned).collect();
+    }
+    Ok(opened)
+}
+
+fn open_file(options: &ExplainerOptions) -> Result<Opened> {
+    let embedded = |(model, manifest)| Opened { model, manifest, guess: None };
+    let Some(name) = &options.model else { return EMBEDDED[0].load().map(embedded) };
+    if let Some(known) = EMBEDDED.iter().find(|e| e.name == name) {
+        return known.load().map(embedded);
+    }
+    let path = Path::new(name);
+    if !path.exists() {
+        let known: Vec<&str> = EMBEDDED.iter().map(|e| e.name).collect();
+        let problem = format!("no such file; built in are {}", known.join(", "));
+        return Err(Error::model(name, problem));
+    }
+    let model = OnnxModel::read(path)?;
+    let beside = path.with_extension("toml");
+    if options.preset.is_none() && beside.exists() {
+        return Ok(Opened { model, manifest: Manifest::read(&beside)?, guess: None });
+    }
+    let said = model.metadata(PREPROCESSING).filter(|_| options.preset.is_none());
+    let (input, guess) = match said {
+        Some(text) => (InputSpec::from_json(text).map_err(|problem| model.error(problem))?, None),
+        None => bare_input(&model, options.preset.as_deref())?,
+    };
+    let labels = model.metadata(LABELS).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let manifest = Manifest {
+        name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+        description: String::new(),
+        labels,
+        layer: None,
+        output: None,
+        licence: String::new(),
+        sha256: String::new(),
+        input,
+        accuracy: None,
+    };
+    Ok(Opened { model, manifest, guess })
+}
+
+/// What a bare ONNX file takes: size, layout and channels from its input, the rest from a preset.
+fn bare_input(model: &OnnxModel, preset: Option<&str>) -> Result<(InputSpec, Option<Guess>)> {
+    const USUAL_SIDE: i64 = 224;
+    let input = image_input(model)?;
+    let dims = input.dims().unwrap_or_default();
+    let picture = |channels: Option<i64>| matches!(channels, Some(1 | 3));
+    let (layout, channels, height, width) = match dims.as_slice() {
+        [_, c, h, w] if picture(*c) => (Layout::ChannelsFirst, *c, h, w),
+        [_, h, w, c] if picture(*c) => (Layout::ChannelsLast, *c, h, w),
+        // Nothing is said, so it is what most exporters write.
+        [_, None, h, w] => (Layout::ChannelsFirst, Some(3), h, w),
+        _ => {
+            let shape: Vec<String> = dims.iter().map(|d| d.map_or("?".into(), |d| d.to_string())).collect();
+            let name = input.name();
+            return Err(model.error(format!(
+                "its input {name} [{}] is no picture; whycam explains classifiers of [N,C,h,w] or [N,h,w,C] with 1 or 3 channels",
+                shape.join(",")
+            )));
+        }
+    };
+    let side = |d: &Option<i64>| d.unwrap_or(USUAL_SIDE).clamp(1, 4096) as usize;
+    let channels = channels.map_or(3, |c| c as usize);
+    let guess = guess_preset(model, input, layout, channels);
+    let spec = InputSpec::preset(preset.unwrap_or(guess.preset), side(width), side(height), layout)?;
+    Ok((InputSpec { channels, ..spec }, preset.is_none().then_some(guess)))
+}
+
+fn guess_preset(model: &OnnxModel, input: &ValueInfo, layout: Layout, channels: usize) -> Guess {
+    let guess = |preset, reason| Guess { preset, reason };
+    if input.kind().is_some_and(|kind| !kind.is_float()) {
+        guess("raw", "its input is whole numbers")
+    } else if scales_pixels(model, input.name()) {
+        guess("raw", "it scales the pixels itself")
+    } else if channels == 1 {
+        guess("unit", "it takes one channel")
+    } else if layout == Layout::ChannelsLast {
+        guess("symmetric", "channels last, as most of Keras' models")
+    } else {
+        guess("imagenet", "what most models of torchvision and timm take")
+    }
+}
+
+/// Whether the first thing that a model does is to bring numbers of 0 to 255 to about 1.
+fn scales_pixels(model: &OnnxModel, input: &str) -> bool {
+    let index = GraphIndex::new(model.graph());
+    let takes = |tensor: &str| {
+        let taken = |node: &&Node| node.input.iter().any(|i| i == tensor);
+        model.graph().node.iter().find(taken)
+    };
+    let mut tensor = input;
+    while let Some(node) = takes(tensor) {
+        let factor = node.input.iter().find_map(|i| index.constant(i)?.first_f32());
+        return match (node.op(), factor) {
+            ("Cast" | "Identity" | "Transpose", _) => {
+                tensor = node.output.first().map_or("", String::as_str);
+                continue;
+            }
+            ("Mul", Some(factor)) => factor.abs() < 0.05,
+            ("Div", Some(divisor)) => divisor.abs() > 20.0,
+            ("Sub" | "Add", Some(shift)) => shift.abs() > 10.0,
+            _ => false,
+        };
+    }
+    false
+}
+
+/// The model's only input that is a picture.
+fn image_input(model: &OnnxModel) -> Result<&ValueInfo> {
+    let inputs: Vec<&ValueInfo> = model.graph().true_inputs().filter(|i| i.name() != grad::CLASS_INDEX).collect();
+    match inputs.as_slice() {
+        [only] => Ok(only),
+        [] => Err(model.error("it has no input; whycam explains classifiers of one picture")),
+        several => {
+            let names: Vec<&str> = several.iter().map(|i| i.name()).collect();
+            let count = names.len();
+            Err(model.error(format!(
+                "it has {count} inputs ({}); whycam explains classifiers of one picture, so export it with the others fixed",
+                names.join(", ")
+            )))
+        }
+    }
+}
+
+impl Opened {
+    fn analyse(self, options: &ExplainerOptions) -> Result<Analysis> {
+        let Self { mut model, manifest, guess } = self;
+        let info = image_input(&model)?;
+        let input = info.name().to_owned();
+        let mut shape = manifest.input.shape();
+        let stated = info.dims().unwrap_or_default();
+        let fits = stated.len() == shape.len()
+            && stated[1..].iter().zip(&shape[1..]).all(|(a, b)| a.is_none_or(|a| a == *b as i64));
+        if !fits && !stated.is_empty() {
+            let stated: Vec<String> = stated.iter().map(|d| d.map_or("?".into(), |d| d.to_string())).collect();
+            return Err(model.error(format!("its input is [{}], but its manifest says {shape:?}", stated.join(","))));
+        }
+        shape[0] = stated.first().copied().flatten().map_or(1, |batch| batch as usize);
+        grad::reserve_names(&mut model);
+        let tensors = session::probe(&mut model, &[(&input, shape)])?;
+        let output = options.output.as_deref().or(manifest.output.as_deref());
+        let head = grad::find_head(&model, &tensors, output)?;
+        if !manifest.labels.is_empty() && manifest.labels.len() != head.classes {
+            let labels = manifest.labels.len();
+            return Err(model.error(format!("it has {} classes, but there are {labels} labels", head.classes)));
+        }
+        let layer = options.layer.as_deref().or(manifest.layer.as_deref());
+        let channels_last = manifest.input.layout == Layout::ChannelsLast;
+        let target = grad::find_target(&model, &tensors, &head, channels_last, layer)?;
+        Ok(Analysis { model, manifest, guess, input, head, target, tensors, rules: Rules::default() })
+    }
+
+    /// A model that was written by [`Analysis::prepare`], from what its metadata say.
+    fn into_prepared(self, options: &ExplainerOptions) -> Result<Prepared> {
+        let Self { model, manifest, guess } = self;
+        let layer = model.metadata(LAYER).unwrap_or_default().to_owned();
+        if let Some(other) = options.layer.as_ref().filter(|other| **other != layer) {
+            let problem =
+                format!("it was prepared for the layer {layer}, so it cannot explain {other}; prepare it again");
+            return Err(model.error(problem));
+        }
+        let outputs = |name: &str| model.graph().output.iter().find(|o| o.name() == name);
+        let classes = outputs(grad::Explained::NAMES.logits).and_then(|o| o.dims()?.get(1).copied().flatten());
+        let grid = model.metadata(GRID).and_then(|text| {
+            let (height, width) = text.split_once('x')?;
+            Some([height.parse().ok()?, width.parse().ok()?])
+        });
+        let (Some(classes), Some(grid)) = (classes, grid) else {
+            return Err(model.error("its whycam metadata are damaged; prepare it again"));
+        };
+        let sigmoid = model.metadata(PROBABILITY) == Some(Probability::Sigmoid.name());
+        let probability = if sigmoid { Probability::Sigmoid } else { Probability::Softmax };
+        let input = image_input(&model)?.name().to_owned();
+        Ok(Prepared { model, manifest, guess, input, layer, grid, classes: classes as usize, probability })
+    }
+}
+
+impl Analysis {
+    /// Appends the backward pass and the outputs of the map to the model, and writes what a user of
+    /// the file must know into its metadata: `whycam.layer`, `whycam.logits`, `whycam.grid`,
+    /// `whycam.probability`, and as JSON `whycam.labels` and `whycam.preprocessing`.
+    ///
+    /// # Errors
+    /// An op between logits and target layer has no gradient rule.
+    pub fn prepare(self) -> Result<Prepared> {
+        let Self { mut model, manifest, guess, input, head, target, tensors, rules } = self;
+        let json = |e: serde_json::Error| Error::model(&manifest.name, e);
+        let labels = serde_json::to_string(&manifest.labels).map_err(json)?;
+        let preprocessing = serde_json::to_string(&manifest.input).map_err(json)?;
+        grad::explain(&mut model, &tensors, &rules, &head, &target)?;
+        let [height, width] = [target.layer.view.height, target.layer.view.width];
+        model.set_metadata(LAYER, &target.layer.tensor);
+        model.set_metadata("whycam.logits", &head.logits);
+        model.set_metadata(GRID, format!("{height}x{width}"));
+        model.set_metadata(PROBABILITY, head.probability.name());
+        model.set_metadata(LABELS, labels);
+        model.set_metadata(PREPROCESSING, preprocessing);
+        Ok(Prepared {
+            model,
+            manifest,
+            guess,
+            input,
+            layer: target.layer.tensor,
+            grid: [height, width],
+            classes: head.classes,
+            probability: head.probability,
+        })
+    }
+}
+
+impl Prepared {
+    /// Adds Grad-CAM itself, as the output `cam`, float32 `[N,h,w]`.
+    pub fn append_cam(&mut self) {
+        if !self.model.graph().output.iter().any(|o| o.name() == "cam") {
+            grad::append_cam(&mut self.model, self.grid);
+        }
+    }
+}

@@ -1,0 +1,492 @@
+//! What the axes of a model's tensors run over: the batch, channels, or rows and columns of the
+//! picture.
+//!
+//! Shapes alone cannot tell a map `[N,C,h,w]` from an attention matrix, nor 49 tokens from 49
+//! channels. So the axes are followed from the input through every op. An axis is a number in mixed
+//! radix, and what runs along it are its digits: a reshape that folds rows and columns into tokens,
+//! or cuts them into windows and puts them together again, groups the same digits anew.
+
+use std::collections::HashMap;
+
+use super::Tensors;
+use super::ops::linear::einsum_terms;
+use crate::onnx::OnnxModel;
+use crate::onnx::proto::Node;
+
+/// What a digit counts. Strides are in pixels of the input.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Along {
+    Batch,
+    Rows(f64),
+    Columns(f64),
+    /// Rows and columns of a grid, behind `prefix` entries that stand for no place (class tokens).
+    Tokens {
+        prefix: usize,
+        grid: Grid,
+    },
+    /// Channels, heads, and whatever lost its place.
+    Other,
+}
+
+/// Size and stride of rows, and of columns.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Grid {
+    rows: (usize, f64),
+    columns: (usize, f64),
+}
+
+impl Grid {
+    fn places(&self) -> usize {
+        self.rows.0 * self.columns.0
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Digit {
+    size: usize,
+    along: Along,
+}
+
+/// The digits of an axis, the one that changes slowest first.
+type Axis = Vec<Digit>;
+
+/// How a tensor holds a map.
+#[derive(Clone, Debug, PartialEq)]
+pub struct View {
+    /// The tensor's axes in the order batch, channels, rows, columns, or batch, channels, tokens.
+    pub order: Vec<usize>,
+    /// For tokens, how many stand before those of the picture.
+    pub prefix: Option<usize>,
+    pub channels: usize,
+    pub height: usize,
+    pub width: usize,
+    /// Pixels of the model's input between neighbouring rows and columns.
+    pub stride: [f64; 2],
+}
+
+impl View {
+    /// Whether the tensor is `[N,C,h,w]` as it is.
+    pub fn is_plain(&self) -> bool {
+        self.prefix.is_none() && self.order.is_sorted()
+    }
+}
+
+/// The axes of all tensors that depend on the picture.
+pub struct Axes<'m> {
+    tensors: HashMap<&'m str, Vec<Axis>>,
+    facts: &'m Tensors,
+}
+
+fn other(size: usize) -> Axis {
+    vec![Digit { size, along: Along::Other }]
+}
+
+fn single(axis: &Axis) -> Option<Digit> {
+    let mut digits = axis.iter().filter(|d| d.size > 1 || d.along != Along::Other);
+    let first = *digits.next()?;
+    digits.next().is_none().then_some(first)
+}
+
+fn size(axis: &Axis) -> usize {
+    axis.iter().map(|d| d.size).product()
+}
+
+/// Rows and columns of an axis of tokens, and how many entries stand before them.
+fn grid(axis: &Axis) -> Option<(usize, Grid)> {
+    let digits: Vec<Digit> = axis.iter().copied().filter(|d| d.along != Along::Other || d.size > 1).collect();
+    match digits.as_slice() {
+        [Digit { along: Along::Tokens { prefix, grid }, .. }] => Some((*prefix, *grid)),
+        [Digit { size: h, along: Along::Rows(y) }, Digit { size: w, along: Along::Columns(x) }] => {
+            Some((0, Grid { rows: (*h, *y), columns: (*w, *x) }))
+        }
+        _ => None,
+    }
+}
+
+impl<'m> Axes<'m> {
+    /// Follows the axes of `input`, `[N,C,h,w]` or with `channels_last` `[N,h,w,C]`, through the model.
+    pub fn trace(model: &'m OnnxModel, facts: &'m Tensors, input: &'m str, channels_last: bool) -> Self {
+        let mut axes = Self { tensors: HashMap::new(), facts };
+        if let Some([n, a, b, c]) = facts.get(input).map(|t| t.shape.as_slice()) {
+            let digit = |size: &usize, along| vec![Digit { size: *size, along }];
+            let batch = digit(n, Along::Batch);
+            let start = if channels_last {
+                vec![batch, digit(a, Along::Rows(1.0)), digit(b, Along::Columns(1.0)), other(*c)]
+            } else {
+                vec![batch, other(*a), digit(b, Along::Rows(1.0)), digit(c, Along::Columns(1.0))]
+            };
+            axes.tensors.insert(input, start);
+        }
+        for node in &model.graph().node {
+            for (number, output) in node.output.iter().enumerate() {
+                if let Some(traced) = axes.of_output(node, number) {
+                    axes.tensors.insert(output, traced);
+                }
+            }
+        }
+        axes
+    }
+
+    /// How `tensor` holds a map, or `None` where it holds none, or one of a single place.
+    pub fn view(&self, tensor: &str) -> Option<View> {
+        let axes = self.tensors.get(tensor)?;
+        let find = |wanted: &dyn Fn(&Axis) -> bool| {
+            let mut found = (0..axes.len()).filter(|&a| wanted(&axes[a]));
+            let first = found.next()?;
+            found.next().is_none().then_some(first)
+        };
+        let along = |axis: &Axis| single(axis).map(|d| d.along);
+        let batch = find(&|axis| along(axis) == Some(Along::Batch))?;
+        let channels = find(&|axis| axis.iter().all(|d| d.along == Along::Other))?;
+        let (order, prefix, rows, columns) = match axes.len() {
+            4 => {
+                let rows = find(&|axis| matches!(along(axis), Some(Along::Rows(_))))?;
+                let columns = find(&|axis| matches!(along(axis), Some(Along::Columns(_))))?;
+                let (Some(Along::Rows(y)), Some(Along::Columns(x))) = (along(&axes[rows]), along(&axes[columns]))
+                else {
+                    return None;
+                };
+                (vec![batch, channels, rows, columns], None, (size(&axes[rows]), y), (size(&axes[columns]), x))
+            }
+            3 => {
+                let tokens = find(&|axis| grid(axis).is_some())?;
+                let (prefix, Grid { rows, columns }) = grid(&axes[tokens])?;
+                (vec![batch, channels, tokens], Some(prefix), rows, columns)
+            }
+            _ => return None,
+        };
+        let view = View {
+            order,
+            prefix,
+            channels: size(&axes[channels]),
+            height: rows.0,
+            width: columns.0,
+            stride: [rows.1, columns.1],
+        };
+        (view.height * view.width > 1).then_some(view)
+    }
+
+    /// Whether `node` takes only tokens that stand for no place out of a tensor that has both.
+    pub fn drops_places(&self, node: &Node) -> bool {
+        let Some(axes) = node.input.first().and_then(|i| self.tensors.get(i.as_str())) else { return false };
+        let has = |axes: &Vec<Axis>, wanted: fn(&Along) -> bool| axes.iter().flatten().any(|d| wanted(&d.along));
+        let prefixed = |along: &Along| matches!(along, Along::Tokens { prefix, .. } if *prefix > 0);
+        let placed = |along: &Along| matches!(along, Along::Tokens { .. } | Along::Rows(_) | Along::Columns(_));
+        let left = |output: &String| self.tensors.get(output.as_str()).is_some_and(|axes| has(axes, placed));
+        matches!(node.op(), "Gather" | "Slice" | "Split") && has(axes, prefixed) && !node.output.iter().any(left)
+    }
+
+    /// Whether `node` sums over places with weights that come from the picture, as attention does.
+    pub fn mixes_places(&self, node: &Node) -> bool {
+        let [Some(left), Some(right)] = [0, 1].map(|i| node.input.get(i).and_then(|t| self.tensors.get(t.as_str())))
+        else {
+            return false;
+        };
+        let placed = |axis: &Axis| axis.iter().any(|d| !matches!(d.along, Along::Other | Along::Batch));
+        match node.op() {
+            "MatMul" => {
+                let rows = right.len().checked_sub(2).map(|at| &right[at]);
+                left.last().is_some_and(placed) || rows.is_some_and(placed)
+            }
+            "Einsum" => self.terms(node).is_some_and(|(inputs, output)| {
+                let sides = inputs.iter().zip([left, right]);
+                sides.into_iter().any(|(term, axes)| {
+                    term.chars().zip(axes).any(|(letter, axis)| !output.contains(letter) && placed(axis))
+                })
+            }),
+            "Attention" => true,
+            _ => false,
+        }
+    }
+
+    fn shape(&self, tensor: &str) -> Option<&'m [usize]> {
+        self.facts.get(tensor).map(|t| t.shape.as_slice())
+    }
+
+    fn integers(&self, node: &Node, input: usize) -> Option<&'m [i64]> {
+        node.input.get(input).and_then(|name| self.facts.get(name)?.integers.as_deref())
+    }
+
+    /// The axes of a node's output; `None` where it does not depend on the picture's numbers.
+    fn of_output(&self, node: &'m Node, number: usize) -> Option<Vec<Axis>> {
+        let y = self.shape(&node.output[number])?;
+        let known = |input: &'m String| Some((self.tensors.get(input.as_str())?, self.shape(input)?));
+        let (first, x) = node.input.iter().find_map(known)?;
+        let traced = match node.op() {
+            "Shape" | "Size" => return None,
+            "Conv" | "ConvTranspose" | "MaxPool" | "AveragePool" | "LpPool" | "Resize" | "DepthToSpace"
+            | "SpaceToDepth" | "Pad" => rescaled(first, node, x, y),
+            "MatMul" => self.of_product(node, y),
+            "Gemm" => self.of_gemm(node, y),
+            "Einsum" => self.of_einsum(node, y),
+            "Transpose" => transposed(first, node),
+            "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => regrouped(first, y),
+            "Concat" => self.of_concat(node, y),
+            "Slice" => Some(self.of_slice(node, first, x, y)),
+            "Split" => Some(cut(first, x, y)),
+            "Gather" => gathered(first, node, self.shape(node.input.get(1)?)?.len()),
+            op if op.starts_with("Reduce") => self.of_reduction(node, first, y),
+            _ => None,
+        };
+        let fits = |axes: &Vec<Axis>| axes.len() == y.len() && axes.iter().zip(y).all(|(axis, y)| size(axis) == *y);
+        Some(traced.filter(fits).unwrap_or_else(|| self.broadcast(node, y)))
+    }
+
+    /// Element by element, or an op that is not known here: an axis of the output is what the inputs'
+    /// axes of the same length are.
+    fn broadcast(&self, node: &Node, y: &[usize]) -> Vec<Axis> {
+        let mut axes: Vec<Axis> = y.iter().map(|&d| other(d)).collect();
+        for input in node.input.iter().filter_map(|i| self.tensors.get(i.as_str())) {
+            for (to, from) in axes.iter_mut().rev().zip(input.iter().rev()) {
+                let blank = to.iter().all(|d| d.along == Along::Other);
+                if blank && size(to) == size(from) {
+                    to.clone_from(from);
+                }
+            }
+        }
+        axes
+    }
+
+    fn of_product(&self, node: &Node, y: &[usize]) -> Option<Vec<Axis>> {
+        let [left, right] = [0, 1].map(|i| node.input.get(i).and_then(|t| self.tensors.get(t.as_str())));
+        let ranks = [0, 1].map(|i| node.input.get(i).and_then(|t| self.shape(t)).map_or(0, <[usize]>::len));
+        if ranks[0] < 2 || ranks[1] < 2 {
+            return None;
+        }
+        let mut axes: Vec<Axis> = self.broadcast(node, y);
+        let [row, column] = [y.len() - 2, y.len() - 1];
+        axes[row] = left.map_or_else(|| other(y[row]), |a| a[a.len() - 2].clone());
+        axes[column] = right.map_or_else(|| other(y[column]), |b| b[b.len() - 1].clone());
+        // A batch axis of a matrix that is alike for all is the other's.
+        for (at, axis) in axes.iter_mut().enumerate().take(row) {
+            let sides = [left, right].into_iter().flatten();
+            let from = sides.filter_map(|t| t.get((at + t.len()).checked_sub(y.len())?)).filter(|a| size(a) == y[at]);
+            axis.clone_from(from.max_by_key(|a| a.iter().any(|d| d.along != Along::Other))?);
+        }
+        Some(axes)
+    }
+
+    fn of_gemm(&self, node: &Node, y: &[usize]) -> Option<Vec<Axis>> {
+        let side = |input: usize, transposed: &str, at: usize| {
+            let axes = self.tensors.get(node.input.get(input)?.as_str())?;
+            axes.get(if node.int(transposed).unwrap_or(0) == 0 { at } else { 1 - at }).cloned()
+        };
+        let [rows, columns] = *y else { return None };
+        Some(vec![
+            side(0, "transA", 0).unwrap_or_else(|| other(rows)),
+            side(1, "transB", 1).unwrap_or_else(|| other(columns)),
+        ])
+    }
+
+    fn of_einsum(&self, node: &Node, y: &[usize]) -> Option<Vec<Axis>> {
+        let (inputs, output) = self.terms(node)?;
+        let axis = |letter: char, size: usize| {
+            let places = inputs.iter().zip(&node.input);
+            let found = places.filter_map(|(term, tensor)| {
+                self.tensors.get(tensor.as_str())?.get(term.chars().position(|l| l == letter)?).cloned()
+            });
+            found.max_by_key(|a| a.iter().any(|d| d.along != Along::Other)).unwrap_or_else(|| other(size))
+        };
+        Some(output.chars().zip(y).map(|(letter, &size)| axis(letter, size)).collect())
+    }
+
+    fn terms(&self, node: &Node) -> Option<(Vec<String>, String)> {
+        let ranks = node.input.iter().map(|i| Some(self.shape(i)?.len())).collect::<Option<Vec<_>>>()?;
+        einsum_terms(node, &ranks)
+    }
+
+    fn of_concat(&self, node: &Node, y: &[usize]) -> Option<Vec<Axis>> {
+        let at = normal(node.int("axis")?, y.len())?;
+        let mut axes = vec![None; y.len()];
+        let mut joined: Vec<Axis> = Vec::new();
+        for input in &node.input {
+            let length = *self.shape(input)?.get(at)?;
+            let traced = self.tensors.get(input.as_str());
+            joined.push(traced.map_or_else(|| other(length), |t| t[at].clone()));
+            for (to, from) in axes.iter_mut().zip(traced.into_iter().flatten()) {
+                if to.as_ref().is_none_or(|axis: &Axis| axis.iter().all(|d| d.along == Along::Other)) {
+                    *to = Some(from.clone());
+                }
+            }
+        }
+        let mut axes: Vec<Axis> = axes.into_iter().collect::<Option<_>>()?;
+        axes[at] = join(&joined);
+        Some(axes)
+    }
+
+    fn of_slice(&self, node: &Node, first: &[Axis], x: &[usize], y: &[usize]) -> Vec<Axis> {
+        let mut axes = cut(first, x, y);
+        if let (Some(places), Some(steps)) = (self.integers(node, 3), self.integers(node, 4)) {
+            for (axis, &step) in places.iter().zip(steps).filter_map(|(&a, s)| Some((normal(a, y.len())?, s))) {
+                for digit in &mut axes[axis] {
+                    match &mut digit.along {
+                        Along::Rows(stride) | Along::Columns(stride) => *stride *= step.unsigned_abs() as f64,
+                        _ => {}
+                    }
+                }
+            }
+        }
+        axes
+    }
+
+    fn of_reduction(&self, node: &Node, first: &[Axis], y: &[usize]) -> Option<Vec<Axis>> {
+        if node.int("keepdims").unwrap_or(1) != 0 {
+            return Some(first.iter().zip(y).map(|(a, &d)| if size(a) == d { a.clone() } else { other(d) }).collect());
+        }
+        let gone: Vec<usize> = self.integers(node, 1)?.iter().filter_map(|&a| normal(a, first.len())).collect();
+        Some(first.iter().enumerate().filter(|(at, _)| !gone.contains(at)).map(|(_, a)| a.clone()).collect())
+    }
+}
+
+fn normal(axis: i64, rank: usize) -> Option<usize> {
+    usize::try_from(if axis < 0 { axis + rank as i64 } else { axis }).ok().filter(|a| *a < rank)
+}
+
+/// Each axis at its new length: rows and columns lie further apart, or nearer.
+fn rescaled(first: &[Axis], node: &Node, x: &[usize], y: &[usize]) -> Option<Vec<Axis>> {
+    let window = matches!(node.op(), "Conv" | "ConvTranspose" | "MaxPool" | "AveragePool" | "LpPool");
+    let apart = |axis: usize| match node.op() {
+        "Pad" => 1.0,
+        _ if !window => x[axis] as f64 / y[axis].max(1) as f64,
+        op => {
+            let strides = node.ints("strides").unwrap_or_default();
+            let stride = axis.checked_sub(2).and_then(|a| strides.get(a)).map_or(1.0, |&s| s as f64);
+            if op == "ConvTranspose" { 1.0 / stride } else { stride }
+        }
+    };
+    let axis = |(at, axis): (usize, &Axis)| match single(axis).map(|d| d.along) {
+        Some(Along::Rows(stride)) => vec![Digit { size: y[at], along: Along::Rows(stride * apart(at)) }],
+        Some(Along::Columns(stride)) => vec![Digit { size: y[at], along: Along::Columns(stride * apart(at)) }],
+        _ if x[at] == y[at] && !(at == 1 && node.op().starts_with("Conv")) => axis.clone(),
+        _ => other(y[at]),
+    };
+    (first.len() == x.len() && x.len() == y.len()).then(|| first.iter().enumerate().map(axis).collect())
+}
+
+fn transposed(first: &[Axis], node: &Node) -> Option<Vec<Axis>> {
+    match node.ints("perm") {
+        Some(order) => order.iter().map(|&a| first.get(usize::try_from(a).ok()?).cloned()).collect(),
+        None => Some(first.iter().rev().cloned().collect()),
+    }
+}
+
+/// The same digits in the axes of another shape.
+fn regrouped(first: &[Axis], y: &[usize]) -> Option<Vec<Axis>> {
+    let mut left: Vec<Digit> = first.iter().flatten().rev().copied().collect();
+    let mut axes = Vec::with_capacity(y.len());
+    for &length in y {
+        let mut axis = Axis::new();
+        let mut have = 1;
+        while have < length {
+            let digit = left.pop()?;
+            let need = length / have;
+            if need.is_multiple_of(digit.size) {
+                have *= digit.size;
+                axis.push(digit);
+            } else {
+                let (outer, inner) = split(digit, need)?;
+                have *= outer.size;
+                axis.push(outer);
+                left.push(inner);
+            }
+        }
+        if length == 1
+            && let Some(digit) = left.pop_if(|d| d.size == 1)
+        {
+            axis.push(digit);
+        }
+        axes.push(merged(axis));
+    }
+    left.iter().all(|d| d.size == 1).then_some(axes)
+}
+
+/// A digit as two, the outer one of the given size.
+fn split(digit: Digit, outer: usize) -> Option<(Digit, Digit)> {
+    if outer == 0 || !digit.size.is_multiple_of(outer) {
+        return None;
+    }
+    let inner = digit.size / outer;
+    let wide = match digit.along {
+        Along::Rows(stride) => Along::Rows(stride * inner as f64),
+        Along::Columns(stride) => Along::Columns(stride * inner as f64),
+        Along::Tokens { .. } => return None,
+        along => along,
+    };
+    Some((Digit { size: outer, along: wide }, Digit { size: inner, along: digit.along }))
+}
+
+/// Neighbouring digits that are one number, as one digit.
+fn merged(axis: Axis) -> Axis {
+    let mut digits = Axis::new();
+    for inner in axis {
+        let whole = digits.last().and_then(|outer: &Digit| {
+            let whole = Digit { size: outer.size * inner.size, along: inner.along };
+            let parts = split(whole, outer.size)?;
+            (parts == (*outer, inner)).then_some(whole)
+        });
+        match whole {
+            Some(whole) => {
+                digits.pop();
+                digits.push(whole);
+            }
+            None => digits.push(inner),
+        }
+    }
+    digits
+}
+
+/// A part of each axis. Of tokens, what is left when those in front are taken off; else nothing is known.
+fn cut(first: &[Axis], x: &[usize], y: &[usize]) -> Vec<Axis> {
+    let axis = |(axis, (&x, &y)): (&Axis, (&usize, &usize))| {
+        if x == y {
+            return axis.clone();
+        }
+        let placed = single(axis).map(|d| d.along);
+        match (placed, grid(axis)) {
+            (Some(along @ (Along::Rows(_) | Along::Columns(_))), _) => vec![Digit { size: y, along }],
+            (_, Some((_, grid))) if y == grid.places() => {
+                vec![
+                    Digit { size: grid.rows.0, along: Along::Rows(grid.rows.1) },
+                    Digit { size: grid.columns.0, along: Along::Columns(grid.columns.1) },
+                ]
+            }
+            (_, Some((prefix, grid))) if y > grid.places() && y < prefix + grid.places() => {
+                vec![Digit { size: y, along: Along::Tokens { prefix: y - grid.places(), grid } }]
+            }
+            _ => other(y),
+        }
+    };
+    first.iter().zip(x.iter().zip(y)).map(axis).collect()
+}
+
+fn gathered(first: &[Axis], node: &Node, index_rank: usize) -> Option<Vec<Axis>> {
+    let at = normal(node.int("axis").unwrap_or(0), first.len())?;
+    // More than a single place may be a new order of all: the lengths will say.
+    let kept = match index_rank {
+        0 => vec![],
+        1 => vec![first[at].clone()],
+        _ => return None,
+    };
+    Some([&first[..at], &kept, &first[at + 1..]].concat())
+}
+
+/// Parts put one behind the other: pieces of one axis, or tokens behind others that have no place.
+fn join(parts: &[Axis]) -> Axis {
+    let total = parts.iter().map(size).sum();
+    let digits: Option<Vec<Digit>> = parts.iter().map(single).collect();
+    if let Some(along) =
+        digits.and_then(|d| d.iter().all(|e| e.along == d[0].along).then(|| d.first().map(|d| d.along))?)
+        && matches!(along, Along::Rows(_) | Along::Columns(_))
+    {
+        return vec![Digit { size: total, along }];
+    }
+    let (Some(last), before) = (parts.last(), &parts[..parts.len().saturating_sub(1)]) else { return other(total) };
+    let placeless = before.iter().flatten().all(|d| d.along == Along::Other);
+    match grid(last) {
+        Some((prefix, grid)) if placeless && !before.is_empty() => {
+            let prefix = prefix + before.iter().map(size).sum::<usize>();
+            vec![Digit { size: total, along: Along::Tokens { prefix, grid } }]
+        }
+        _ => other(total),
+    }
+}

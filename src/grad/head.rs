@@ -1,0 +1,100 @@
+//! Finding the logits.
+
+use super::Tensors;
+use crate::error::{Error, Result};
+use crate::onnx::proto::Node;
+use crate::onnx::{DataType, GraphIndex, OnnxModel};
+
+/// Ops that may follow the logits and say nothing about them that the gradient needs. A gradient
+/// taken behind a confident softmax is almost zero, so they are walked past.
+const TRAILING: &[&str] = &["ArgMax", "Cast", "Identity", "LogSoftmax", "Sigmoid", "Softmax", "TopK"];
+const LAYOUT: &[&str] = &["Flatten", "Reshape", "Squeeze", "Unsqueeze"];
+
+/// How logits become probabilities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probability {
+    Softmax,
+    /// Each class on its own, for a model that ends in a sigmoid.
+    Sigmoid,
+}
+
+impl Probability {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Softmax => "softmax",
+            Self::Sigmoid => "sigmoid",
+        }
+    }
+}
+
+/// Where a classifier gives its answer.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// The tensor of logits: `[N,K]`, or of as many axes as there are, all but one of length 1.
+    pub logits: String,
+    pub classes: usize,
+    pub probability: Probability,
+}
+
+/// Finds the logits: the model's output, or what stands before its trailing softmax. Of several
+/// outputs it is the one called `output`, or the first that has the form of class scores.
+///
+/// # Errors
+/// No output is of the form `[N,K]`, or none is called `output`.
+pub fn find_head(model: &OnnxModel, tensors: &Tensors, output: Option<&str>) -> Result<Head> {
+    let outputs: Vec<&str> = model.graph().output.iter().map(crate::onnx::proto::ValueInfo::name).collect();
+    let considered: Vec<&str> = outputs.iter().copied().filter(|o| output.is_none_or(|wanted| *o == wanted)).collect();
+    if let Some(name) = output.filter(|_| considered.is_empty()) {
+        let known = format!("the model has {}", outputs.join(", "));
+        return Err(Error::Unknown { what: "output", name: name.to_owned(), known });
+    }
+    let index = GraphIndex::new(model.graph());
+    let heads: Vec<Head> = considered.iter().filter_map(|output| head_of(&index, tensors, output)).collect();
+    let of_several = heads.iter().find(|head| head.classes > 1);
+    of_several.or(heads.first()).cloned().ok_or_else(|| {
+        let found = considered.iter().map(|o| format!("{o} {:?}", tensors.get(*o).map_or(&[][..], |t| &t.shape)));
+        let found = found.collect::<Vec<_>>().join(", ");
+        model.error(format!("whycam explains classifiers, whose output is [N,classes]; this model gives {found}"))
+    })
+}
+
+fn head_of(index: &GraphIndex, tensors: &Tensors, output: &str) -> Option<Head> {
+    let mut probability = Probability::Softmax;
+    // A change of layout is walked past only where a softmax stands before it.
+    let (mut logits, mut tensor) = (output, output);
+    while let Some(node) = index.producer_node(tensor) {
+        if let Some(before) = written_out_softmax(index, node) {
+            (logits, tensor) = (before, before);
+            continue;
+        }
+        tensor = node.input.first()?;
+        if TRAILING.contains(&node.op()) {
+            logits = tensor;
+            if node.op() == "Sigmoid" {
+                probability = Probability::Sigmoid;
+            }
+        } else if !LAYOUT.contains(&node.op()) {
+            break;
+        }
+    }
+    let info = tensors.get(logits).filter(|t| t.kind.is_none_or(DataType::is_float))?;
+    let long = info.shape.iter().filter(|&&d| d > 1).count();
+    let classes = info.shape.iter().product::<usize>();
+    if long > 1 || classes == 0 {
+        return None;
+    }
+    if classes == 1 {
+        probability = Probability::Sigmoid;
+    }
+    Some(Head { logits: logits.to_owned(), classes, probability })
+}
+
+/// `x` of `exp(x) / Σ exp(x)`, or of `exp(x - max x) / Σ exp(x - max x)`.
+fn written_out_softmax<'g>(index: &GraphIndex<'g>, node: &'g Node) -> Option<&'g str> {
+    let [powers, sum] = node.input.get(..2).filter(|_| node.op() == "Div")? else { return None };
+    let sum = index.producer_node(sum).filter(|n| n.op() == "ReduceSum" && n.input.first() == Some(powers));
+    let x = index.producer_node(powers).filter(|n| sum.is_some() && n.op() == "Exp")?.input.first()?;
+    let shifted = index.producer_node(x).filter(|n| n.op() == "Sub");
+    let by_max = |n: &&Node| n.input.get(1).and_then(|m| index.producer_node(m)).is_some_and(|m| m.op() == "ReduceMax");
+    Some(shifted.filter(by_max).and_then(|n| n.input.first()).unwrap_or(x))
+}

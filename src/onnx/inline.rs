@@ -1,0 +1,108 @@
+//! Puts the nodes of model functions and of decided `If` branches in the place of the nodes that
+//! call them, so that every other part sees one flat graph.
+
+use std::collections::HashMap;
+
+use super::proto::{Attribute, Function, Graph, Node};
+
+/// Replaces calls of the model's own functions
+/// (<https://github.com/onnx/onnx/blob/main/docs/IR.md#functions>) by their nodes.
+///
+/// # Errors
+/// A function calls itself.
+pub fn inline_functions(graph: &mut Graph, functions: &[Function]) -> Result<(), String> {
+    const DEEPEST: usize = 64;
+    let called = |node: &Node| functions.iter().find(|f| f.name() == node.op() && f.domain() == node.domain());
+    for _ in 0..DEEPEST {
+        if !graph.node.iter().any(|node| called(node).is_some()) {
+            return Ok(());
+        }
+        for node in std::mem::take(&mut graph.node) {
+            match called(&node) {
+                Some(function) => graph.node.extend(expand(&node, function)),
+                None => graph.node.push(node),
+            }
+        }
+    }
+    Err(format!("its functions call each other more than {DEEPEST} deep"))
+}
+
+fn expand(call: &Node, function: &Function) -> Vec<Node> {
+    let given = call.input.iter().map(String::as_str).chain(std::iter::repeat(""));
+    let mut names: HashMap<String, String> =
+        function.input.iter().zip(given).map(|(inner, outer)| (inner.clone(), outer.to_owned())).collect();
+    name_inner(&mut names, call, function.node.iter().flat_map(|n| &n.output));
+    let mut nodes = function.node.clone();
+    for node in &mut nodes {
+        rename(node, &names);
+        node.attribute = node.attribute.iter().filter_map(|a| bound(a, call, function)).collect();
+    }
+    let inner: Vec<&str> = function.output.iter().map(|o| names.get(o).unwrap_or(o).as_str()).collect();
+    nodes.extend(results(call, &inner));
+    nodes
+}
+
+/// An attribute of a function's node: its own value, or the call's where it refers to one.
+fn bound(attribute: &Attribute, call: &Node, function: &Function) -> Option<Attribute> {
+    let Some(outer) = attribute.ref_attr_name.as_deref().filter(|name| !name.is_empty()) else {
+        return Some(attribute.clone());
+    };
+    let default = || function.attribute_proto.iter().find(|a| a.name() == outer);
+    let value = call.attribute(outer).or_else(default)?;
+    Some(Attribute { name: attribute.name.clone(), ..value.clone() })
+}
+
+/// Replaces the `If` at `place` by the nodes of one of its branches
+/// (<https://onnx.ai/onnx/operators/onnx__If.html>).
+///
+/// # Errors
+/// The node lacks the branch.
+pub fn inline_branch(graph: &mut Graph, place: usize, condition: bool) -> Result<(), String> {
+    let branch = if condition { "then_branch" } else { "else_branch" };
+    let call = graph.node[place].clone();
+    let body = call.attribute(branch).and_then(|a| a.g.clone());
+    let Some(mut body) = body else { return Err(format!("its node {} lacks {branch}", call.label())) };
+    let mut names = HashMap::new();
+    let made = body.node.iter().flat_map(|n| &n.output).chain(body.initializer.iter().filter_map(|t| t.name.as_ref()));
+    name_inner(&mut names, &call, made);
+    for node in &mut body.node {
+        rename(node, &names);
+    }
+    for name in body.initializer.iter_mut().filter_map(|t| t.name.as_mut()) {
+        replace(name, &names);
+    }
+    let inner: Vec<&str> = body.output.iter().map(|o| names.get(o.name()).map_or(o.name(), String::as_str)).collect();
+    let results = results(&call, &inner);
+    graph.node.splice(place..=place, body.node.into_iter().chain(results));
+    graph.initializer.extend(body.initializer);
+    Ok(())
+}
+
+/// Gives tensors inside a body names that no other tensor of the model has.
+fn name_inner<'n>(names: &mut HashMap<String, String>, call: &Node, made: impl Iterator<Item = &'n String>) {
+    let caller = call.output.first().map_or("", String::as_str);
+    for name in made.filter(|name| !name.is_empty()) {
+        names.entry(name.clone()).or_insert_with(|| format!("{caller}/{name}"));
+    }
+}
+
+fn results<'n>(call: &'n Node, inner: &'n [&str]) -> impl Iterator<Item = Node> + 'n {
+    let pairs = call.output.iter().zip(inner).filter(|(outer, _)| !outer.is_empty());
+    pairs.map(|(outer, inner)| Node::new("Identity", outer.as_str(), &[inner], &[outer]))
+}
+
+fn rename(node: &mut Node, names: &HashMap<String, String>) {
+    for name in node.input.iter_mut().chain(&mut node.output) {
+        replace(name, names);
+    }
+    for graph in node.attribute.iter_mut().flat_map(|a| a.g.iter_mut().chain(&mut a.graphs)) {
+        graph.node.iter_mut().for_each(|inner| rename(inner, names));
+        graph.output.iter_mut().filter_map(|o| o.name.as_mut()).for_each(|name| replace(name, names));
+    }
+}
+
+fn replace(name: &mut String, names: &HashMap<String, String>) {
+    if let Some(new) = names.get(name) {
+        name.clone_from(new);
+    }
+}
