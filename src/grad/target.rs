@@ -227,8 +227,11 @@ impl<'m> Layers<'m> {
             .filter(|&at| attended(&self.candidates[at]) && !moved(&self.candidates[at]))
             .collect();
         let norm = tokens.iter().find(|&&at| self.normalised(&self.candidates[at].tensor).is_some());
-        let sum = || tokens.iter().find(|&&at| self.is_residual(&self.candidates[at].tensor));
-        match (norm, sum()) {
+        let ends_a_block = |at: usize| {
+            self.is_residual(&self.candidates[at].tensor) || ACTIVATIONS.contains(&self.candidates[at].op.as_str())
+        };
+        let block = || tokens.iter().find(|&&at| ends_a_block(at));
+        match (norm, block()) {
             (Some(&at), _) => {
                 Some((at, "the last norm before the last attention, through which alone the logits see the places"))
             }

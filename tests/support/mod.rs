@@ -1,6 +1,8 @@
 //! What several tests need.
 #![allow(dead_code)]
 
+pub mod gradient;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
