@@ -84,18 +84,13 @@ pub fn prepare(options: &ExplainerOptions) -> Result<Prepared> {
     }
 }
 
-/// Reads a model and finds its logits and target layer.
+/// Reads a model and finds its logits and target layer. Of a model that explains itself already, it
+/// is the layer that it was prepared for.
 ///
 /// # Errors
-/// The model cannot be read, explains itself already, is no image classifier, or lacks the layer
-/// asked for.
+/// The model cannot be read, is no image classifier, or lacks the layer asked for.
 pub fn analyse(options: &ExplainerOptions) -> Result<Analysis> {
-    let opened = open(options)?;
-    if let Some(layer) = opened.model.metadata(LAYER) {
-        let problem = format!("it explains itself already, at {layer}; give the model that it was made from");
-        return Err(opened.model.error(problem));
-    }
-    opened.analyse(options)
+    open(options)?.analyse(options)
 }
 
 const LAYER: &str = "whycam.layer";
@@ -247,17 +242,26 @@ impl Opened {
             return Err(model.error(format!("its input is [{}], but its manifest says {shape:?}", stated.join(","))));
         }
         shape[0] = stated.first().copied().flatten().map_or(1, |batch| batch as usize);
-        grad::reserve_names(&mut model);
-        let tensors = session::probe(&mut model, &[(&input, shape)])?;
+        let prepared_for = model.metadata(LAYER).map(str::to_owned);
+        let mut inputs = vec![(input.as_str(), shape.clone())];
+        if prepared_for.is_some() {
+            inputs.push((grad::CLASS_INDEX, vec![shape[0]]));
+        } else {
+            grad::reserve_names(&mut model);
+        }
+        let tensors = session::probe(&mut model, &inputs)?;
         let output = options.output.as_deref().or(manifest.output.as_deref());
         let head = grad::find_head(&model, &tensors, output)?;
         if !manifest.labels.is_empty() && manifest.labels.len() != head.classes {
             let labels = manifest.labels.len();
             return Err(model.error(format!("it has {} classes, but there are {labels} labels", head.classes)));
         }
-        let layer = options.layer.as_deref().or(manifest.layer.as_deref());
+        let layer = options.layer.as_deref().or(prepared_for.as_deref()).or(manifest.layer.as_deref());
         let channels_last = manifest.input.layout == Layout::ChannelsLast;
-        let target = grad::find_target(&model, &tensors, &head, channels_last, layer)?;
+        let mut target = grad::find_target(&model, &tensors, &head, channels_last, layer)?;
+        if options.layer.is_none() && prepared_for.is_some() {
+            target.reason = "the model was prepared for it".into();
+        }
         Ok(Analysis { model, manifest, guess, input, head, target, tensors, rules: Rules::default() })
     }
 
@@ -292,9 +296,13 @@ impl Analysis {
     /// `whycam.probability`, and as JSON `whycam.labels` and `whycam.preprocessing`.
     ///
     /// # Errors
-    /// An op between logits and target layer has no gradient rule.
+    /// The model explains itself already, or an op between logits and target layer has no gradient rule.
     pub fn prepare(self) -> Result<Prepared> {
         let Self { mut model, manifest, guess, input, head, target, tensors, rules } = self;
+        if let Some(layer) = model.metadata(LAYER) {
+            let problem = format!("it explains itself already, at {layer}; give the model that it was made from");
+            return Err(model.error(problem));
+        }
         let json = |e: serde_json::Error| Error::model(&manifest.name, e);
         let labels = serde_json::to_string(&manifest.labels).map_err(json)?;
         let preprocessing = serde_json::to_string(&manifest.input).map_err(json)?;

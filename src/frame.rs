@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use image::RgbImage;
+use ndarray::ArrayD;
 
 use crate::turn::Turn;
 
@@ -76,4 +77,6 @@ pub struct Frame {
     pub index: u64,
     pub time: Time,
     pub picture: RgbImage,
+    /// The model's input as it is, where the medium holds that; `picture` only shows it then.
+    pub tensor: Option<ArrayD<f32>>,
 }

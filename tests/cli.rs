@@ -3,35 +3,13 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
-use std::{env, fs, thread};
+use std::{fs, thread};
 
 use serde_json::Value;
-use support::{command, data_file, stderr, stdout, tool, whycam};
-
-/// An empty folder of the test's own, removed at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = env::temp_dir().join(format!("whycam-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn file(&self, name: &str) -> String {
-        self.0.join(name).display().to_string()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use support::{Folder, command, data_file, picture, stderr, stdout, tool, whycam};
 
 /// A film of two seconds with a moving picture and a tone.
 fn film(folder: &Folder, name: &str, extra: &[&str]) -> String {
@@ -41,13 +19,6 @@ fn film(folder: &Folder, name: &str, extra: &[&str]) -> String {
     arguments.extend(extra);
     arguments.push(&path);
     tool("ffmpeg", &arguments);
-    path
-}
-
-fn picture(folder: &Folder, name: &str, width: u32, height: u32) -> String {
-    let path = folder.file(name);
-    let shades = |x, y| image::Rgb([(x * 7 % 256) as u8, (y * 5 % 256) as u8, ((x + y) % 256) as u8]);
-    image::RgbImage::from_fn(width, height, shades).save(&path).unwrap();
     path
 }
 

@@ -204,7 +204,9 @@ impl Builder {
     fn build(steps: &[Step]) -> Case {
         let first = case("random", "graph", &[2, 4, 6, 6], node("Identity", &["x"]));
         let mut builder = Self { case: Case { nodes: vec![], ..first }, made: vec![("x".into(), [2, 4, 6, 6])] };
-        steps.iter().for_each(|step| builder.add(step));
+        for step in steps {
+            builder.add(step);
+        }
         let axes = builder.int64s(&[2, 3]);
         let made = builder.made.clone();
         let means: Vec<String> = made.iter().map(|(t, _)| builder.emit("ReduceMean", &[t, &axes], vec![])).collect();

@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use whycam::pipeline::{Options, Policy};
 use whycam::sink::{JsonSink, MapsSink, Place, ResultsSink, Sink};
-use whycam::source::{Failures, SequenceSource, list_inputs};
+use whycam::source::{Failures, SequenceSource, is_tensor, list_inputs};
 
 use super::run::Run;
 use super::{Common, Status, UsageError};
@@ -26,6 +26,9 @@ pub struct Explain {
     /// The raw maps as 000000.npy, 000001.npy …
     #[arg(long, value_name = "DIR")]
     maps: Option<PathBuf>,
+    /// INPUTs are .npy files that hold the model's input as it is
+    #[arg(long)]
+    tensor: bool,
     /// Overwrite what is there
     #[arg(long)]
     force: bool,
@@ -35,6 +38,11 @@ impl Explain {
     pub fn run(self, common: &Common) -> Result<Status> {
         let roots: Vec<PathBuf> = self.inputs.iter().map(PathBuf::from).filter(|input| input.is_dir()).collect();
         let inputs = list_inputs(&self.inputs)?;
+        if let Some(odd) = inputs.iter().find(|input| is_tensor(input) != self.tensor) {
+            let mend =
+                if self.tensor { "is no .npy file, which --tensor takes" } else { "holds a tensor; --tensor takes it" };
+            return Err(UsageError(format!("{odd} {mend}")).into());
+        }
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         let place = self.place(roots, inputs.len())?;
         let pictures = place.is_some();

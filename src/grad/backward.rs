@@ -212,9 +212,17 @@ impl<'m> Backward<'m> {
         }
     }
 
-    /// `tensor` in the shape of `like`.
+    /// `tensor` in the shape of `like`, a tensor of the forward graph. In a later run the batch may be
+    /// another, which is the first axis, or for tokens in front the second.
     pub fn reshape_like(&mut self, tensor: &str, like: &str) -> String {
-        let shape = self.emit("Shape", &[like], vec![]);
+        let shape = match self.tensors.get(like) {
+            Some(info) if info.shape.len() == 2 || info.shape.get(1).is_some_and(|&d| d > 1) => {
+                let rest = info.shape[1..].iter().map(|&d| d as i64);
+                let shape: Vec<i64> = std::iter::once(-1).chain(rest).collect();
+                self.int64s(&shape)
+            }
+            _ => self.emit("Shape", &[like], vec![]),
+        };
         self.emit("Reshape", &[tensor, &shape], vec![])
     }
 

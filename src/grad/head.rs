@@ -49,7 +49,9 @@ pub fn find_head(model: &OnnxModel, tensors: &Tensors, output: Option<&str>) -> 
         return Err(Error::Unknown { what: "output", name: name.to_owned(), known });
     }
     let index = GraphIndex::new(model.graph());
-    let heads: Vec<Head> = considered.iter().filter_map(|output| head_of(&index, tensors, output)).collect();
+    let input = model.graph().true_inputs().next().and_then(|input| tensors.get(input.name()));
+    let batch = input.and_then(|t| t.shape.first().copied()).unwrap_or(1);
+    let heads: Vec<Head> = considered.iter().filter_map(|output| head_of(&index, tensors, batch, output)).collect();
     let of_several = heads.iter().find(|head| head.classes > 1);
     of_several.or(heads.first()).cloned().ok_or_else(|| {
         let found = considered.iter().map(|o| format!("{o} {:?}", tensors.get(*o).map_or(&[][..], |t| &t.shape)));
@@ -58,7 +60,7 @@ pub fn find_head(model: &OnnxModel, tensors: &Tensors, output: Option<&str>) -> 
     })
 }
 
-fn head_of(index: &GraphIndex, tensors: &Tensors, output: &str) -> Option<Head> {
+fn head_of(index: &GraphIndex, tensors: &Tensors, batch: usize, output: &str) -> Option<Head> {
     let mut probability = Probability::Softmax;
     // A change of layout is walked past only where a softmax stands before it.
     let (mut logits, mut tensor) = (output, output);
@@ -78,9 +80,9 @@ fn head_of(index: &GraphIndex, tensors: &Tensors, output: &str) -> Option<Head> 
         }
     }
     let info = tensors.get(logits).filter(|t| t.kind.is_none_or(DataType::is_float))?;
-    let long = info.shape.iter().filter(|&&d| d > 1).count();
-    let classes = info.shape.iter().product::<usize>();
-    if long > 1 || classes == 0 {
+    let of_one = if info.shape.first() == Some(&batch) { &info.shape[1..] } else { &info.shape };
+    let classes = of_one.iter().product::<usize>();
+    if classes == 0 || of_one.iter().filter(|&&d| d > 1).count() > 1 {
         return None;
     }
     if classes == 1 {

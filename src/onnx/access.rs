@@ -145,6 +145,10 @@ impl Attribute {
         Self { t: Some(value), ..Self::typed(name, AttributeType::Tensor) }
     }
 
+    pub fn from_graph(name: &str, value: Graph) -> Self {
+        Self { g: Some(value), ..Self::typed(name, AttributeType::Graph) }
+    }
+
     fn typed(name: &str, kind: AttributeType) -> Self {
         Self { name: Some(name.to_owned()), r#type: Some(kind as i32), ..Self::default() }
     }

@@ -149,6 +149,12 @@ impl OnnxModel {
         graph.node.insert(0, cast.with(Attribute::from_int("to", kind as i64)));
     }
 
+    /// Says that the model uses a version of an operator set beside the standard one.
+    pub fn import(&mut self, domain: &str, version: i64) {
+        let import = super::proto::OperatorSetId { domain: Some(domain.to_owned()), version: Some(version) };
+        self.proto.opset_import.push(import);
+    }
+
     /// A value of the model's own metadata.
     pub fn metadata(&self, key: &str) -> Option<&str> {
         self.proto.metadata_props.iter().find(|p| p.key() == key).map(StringStringEntry::value)

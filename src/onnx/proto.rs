@@ -4,7 +4,7 @@
 //! Every field that the format had by then stands here, so that a model which is read and
 //! written again loses nothing.
 
-use prost::Message;
+pub use prost::Message;
 use prost::bytes::Bytes;
 
 #[derive(Clone, PartialEq, Message)]

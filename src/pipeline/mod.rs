@@ -103,7 +103,10 @@ pub fn run(
                 link::Received::End => break,
             };
             let explained = item.and_then(|(frame, total)| {
-                let explanation = explainer.explain(&frame.picture)?;
+                let explanation = match &frame.tensor {
+                    Some(tensor) => explainer.explain_tensor(tensor.view())?,
+                    None => explainer.explain(&frame.picture)?,
+                };
                 Ok((frame, explanation, total))
             });
             if !explained_in.send(explained) {

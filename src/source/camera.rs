@@ -192,7 +192,7 @@ impl Source for CameraSource {
         let ticks = i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX);
         let picture: RgbImage = buffer.decode_image::<RgbFormat>().map_err(failed)?;
         let time = Time { ticks, base: TimeBase::MICROSECONDS };
-        let frame = Frame { medium: Arc::clone(&self.medium), index: self.index, time, picture };
+        let frame = Frame { medium: Arc::clone(&self.medium), index: self.index, time, picture, tensor: None };
         self.index += 1;
         Ok(Some(frame))
     }

@@ -161,7 +161,7 @@ impl Source for FilmSource {
         self.last_ticks = ticks;
         let picture = self.convert(&decoded).map_err(|e| self.error(e))?;
         let time = Time { ticks: ticks - self.start_ticks, base: self.medium.time_base };
-        let frame = Frame { medium: Arc::clone(&self.medium), index: self.index, time, picture };
+        let frame = Frame { medium: Arc::clone(&self.medium), index: self.index, time, picture, tensor: None };
         self.index += 1;
         Ok(Some(frame))
     }

@@ -8,6 +8,7 @@ mod gif;
 mod pattern;
 mod sequence;
 mod still;
+mod tensor;
 
 use std::path::Path;
 
@@ -29,7 +30,7 @@ pub trait Source {
     fn frame_count(&self) -> Option<u64>;
 }
 
-/// Opens a picture, an animation, a film or a stream address by what it holds.
+/// Opens a picture, an animation, a film, a tensor or a stream address by what it holds.
 ///
 /// # Errors
 /// It is absent, or nothing that whycam can read.
@@ -41,6 +42,9 @@ pub fn open(input: &str) -> Result<Box<dyn Source>> {
     if !path.exists() {
         return Err(Error::input(path, "no such file or folder"));
     }
+    if is_tensor(input) {
+        return Ok(Box::new(tensor::TensorSource::open(path)?));
+    }
     let reader = image::ImageReader::open(path)
         .and_then(image::ImageReader::with_guessed_format)
         .map_err(|e| Error::reading(path, &e))?;
@@ -50,6 +54,11 @@ pub fn open(input: &str) -> Result<Box<dyn Source>> {
         Some(_) => Ok(Box::new(still::StillSource::open(path)?)),
         None => open_film(input),
     }
+}
+
+/// Whether the input is a model's input as it is, by its name.
+pub fn is_tensor(input: &str) -> bool {
+    Path::new(input).extension().is_some_and(|e| e.eq_ignore_ascii_case("npy"))
 }
 
 /// Whether the input is a network address rather than a file.

@@ -33,7 +33,7 @@ impl StillSource {
             height: picture.height(),
             time_base: TimeBase::MICROSECONDS,
         };
-        let frame = Frame { medium: Arc::new(medium), index: 0, time: Time::START, picture };
+        let frame = Frame { medium: Arc::new(medium), index: 0, time: Time::START, picture, tensor: None };
         Ok(Self { frame: Some(frame) })
     }
 }

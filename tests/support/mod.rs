@@ -22,6 +22,36 @@ pub fn data_file(name: &str) -> Option<PathBuf> {
     file
 }
 
+/// An empty folder of the test's own, removed at the end.
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    pub fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("whycam-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).expect("a temporary folder");
+        Self(path)
+    }
+
+    pub fn file(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A picture of shades.
+pub fn picture(folder: &Folder, name: &str, width: u32, height: u32) -> String {
+    let path = folder.file(name);
+    let shades = |x, y| image::Rgb([(x * 7 % 256) as u8, (y * 5 % 256) as u8, ((x + y) % 256) as u8]);
+    image::RgbImage::from_fn(width, height, shades).save(&path).expect("a temporary file");
+    path
+}
+
 /// The program under test, with its output kept.
 pub fn whycam(arguments: &[&str]) -> Output {
     command(arguments).output().expect("whycam starts")

@@ -78,13 +78,23 @@ impl Window {
         vjp.emit("ConvTranspose", &[grad, weights], attributes)
     }
 
+    /// The pads of the convolution that undoes this one, where the stride is 1 and they are not negative.
+    fn pads_of_reverse(&self) -> Option<Vec<i64>> {
+        let reach = self.kernel.iter().zip(&self.dilations).map(|(kernel, dilation)| (kernel - 1) * dilation);
+        let reach: Vec<i64> = reach.collect();
+        let left = |pads: &[i64]| reach.iter().zip(pads).map(|(reach, pad)| reach - pad).collect::<Vec<_>>();
+        let pads = [left(&self.pads_begin), left(&self.pads_end)].concat();
+        (self.strides.iter().all(|&stride| stride == 1) && pads.iter().all(|&pad| pad >= 0)).then_some(pads)
+    }
+
     fn pads(&self) -> Vec<i64> {
         [self.pads_begin.as_slice(), self.pads_end.as_slice()].concat()
     }
 }
 
 /// `y = w * x + b`, `dx = wᵀ * dy`: the transposed convolution with the same window, given the
-/// output padding that brings it back to the size of `x`. `dw` is the convolution of `x` with `dy` as
+/// output padding that brings it back to the size of `x`. With a stride of 1 that is a convolution
+/// with the weights turned round, which runtimes are faster at. `dw` is the convolution of `x` with `dy` as
 /// its kernel, strides and dilations exchanged.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__Conv.html>, opset 1 on; Dumoulin and Visin, *A guide to
@@ -97,6 +107,9 @@ pub fn conv(vjp: &mut Vjp) -> Result<Option<String>> {
     let group = vjp.node.int("group").unwrap_or(1);
     match vjp.input {
         0 => {
+            if let Some(pads) = window.pads_of_reverse() {
+                return reversed(vjp, &window, &grad, group, &pads).map(Some);
+            }
             let weights = vjp.input_name(1)?;
             Ok(Some(window.transposed(vjp, &grad, weights, group, x, y)))
         }
@@ -107,6 +120,35 @@ pub fn conv(vjp: &mut Vjp) -> Result<Option<String>> {
             Ok(Some(vjp.emit("ReduceSum", &[&grad, &axes], vec![Attribute::from_int("keepdims", 0)])))
         }
     }
+}
+
+/// The convolution of `grad` with the weights `[M,C/group,…]` turned round in place and in channels.
+fn reversed(vjp: &mut Vjp, window: &Window, grad: &str, group: i64, pads: &[i64]) -> Result<String> {
+    let spatial = window.kernel.as_slice();
+    let shape = vjp.input_shape(1)?;
+    let (m, c) = (shape[0] as i64, shape[1] as i64);
+    let mut weights = vjp.input_name(1)?.to_owned();
+    let long: Vec<i64> = (2..).zip(spatial).filter(|(_, size)| **size > 1).map(|(axis, _)| axis).collect();
+    if !long.is_empty() {
+        let bounds = [vec![-1; long.len()], vec![i64::MIN; long.len()], long.clone(), vec![-1; long.len()]];
+        let [start, end, axes, steps] = bounds.map(|values| vjp.backward.int64s(&values));
+        weights = vjp.emit("Slice", &[&weights, &start, &end, &axes, &steps], vec![]);
+    }
+    let shapes = [
+        [vec![group, m / group, c], spatial.to_vec()].concat(),
+        [vec![group * c, m / group], spatial.to_vec()].concat(),
+    ];
+    let [apart, joined] = shapes.map(|shape| vjp.backward.int64s(&shape));
+    let order: Vec<i64> = [0, 2, 1].into_iter().chain(3..3 + spatial.len() as i64).collect();
+    let weights = vjp.emit("Reshape", &[&weights, &apart], vec![]);
+    let weights = vjp.emit("Transpose", &[&weights], vec![Attribute::from_ints("perm", &order)]);
+    let weights = vjp.emit("Reshape", &[&weights, &joined], vec![]);
+    let attributes = vec![
+        Attribute::from_ints("dilations", &window.dilations),
+        Attribute::from_ints("pads", pads),
+        Attribute::from_int("group", group),
+    ];
+    Ok(vjp.emit("Conv", &[grad, &weights], attributes))
 }
 
 /// The gradient of a convolution's weights `[M,C/group,…]`.

@@ -21,6 +21,9 @@ pub fn gemm(vjp: &mut Vjp) -> Result<Option<String>> {
     let (a, b) = (vjp.input_name(0)?, vjp.input_name(1)?);
     if let Some(class) = vjp.backward.class_of(&grad).filter(|_| vjp.input == 0 && trans_a == 0) {
         let rows = rows_of(vjp, b, trans_b != 0, &class);
+        if (alpha - 1.0).abs() < f32::EPSILON {
+            return Ok(Some(rows));
+        }
         let alpha = vjp.backward.scalar(alpha);
         return Ok(Some(vjp.emit("Mul", &[&rows, &alpha], vec![])));
     }

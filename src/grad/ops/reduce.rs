@@ -16,9 +16,17 @@ fn put_axes_back(vjp: &mut Vjp, tensor: &str) -> String {
     }
 }
 
-fn spread(vjp: &mut Vjp, tensor: &str) -> String {
-    let shape = vjp.emit("Shape", &[vjp.wanted()], vec![]);
-    vjp.emit("Expand", &[tensor, &shape], vec![])
+/// `tensor`, whose reduced axes are 1, in the shape of `x`. What is not reduced has its length
+/// already, so that a later run may have another batch.
+fn spread(vjp: &mut Vjp, tensor: &str) -> Result<String> {
+    let (x, y) = (vjp.input_shape(0)?, vjp.output_shape()?);
+    let shape = if x.len() == y.len() && x.first() == y.first() {
+        let shape: Vec<i64> = x.iter().zip(y).map(|(&x, &y)| if x == y { 1 } else { x as i64 }).collect();
+        vjp.backward.int64s(&shape)
+    } else {
+        vjp.emit("Shape", &[vjp.wanted()], vec![])
+    };
+    Ok(vjp.emit("Expand", &[tensor, &shape], vec![]))
 }
 
 /// `y = Σ x`, `dx = dy` at every place. <https://onnx.ai/onnx/operators/onnx__ReduceSum.html>, opset
@@ -29,7 +37,7 @@ pub fn sum(vjp: &mut Vjp) -> Result<Option<String>> {
     }
     let grad = vjp.grad()?;
     let grad = put_axes_back(vjp, &grad);
-    Ok(Some(spread(vjp, &grad)))
+    spread(vjp, &grad).map(Some)
 }
 
 /// `y = mean of x over some axes`, `dx = dy / count` at every place.
@@ -45,7 +53,7 @@ pub fn mean(vjp: &mut Vjp) -> Result<Option<String>> {
     let share = vjp.backward.scalar(count(vjp.output_shape()?) / count(vjp.input_shape(0)?));
     let share = vjp.emit("Mul", &[&grad, &share], vec![]);
     let share = put_axes_back(vjp, &share);
-    Ok(Some(spread(vjp, &share)))
+    spread(vjp, &share).map(Some)
 }
 
 /// `y = max x` or the least: `dx = dy` at its place, shared out among equals as PyTorch does.
@@ -131,7 +139,7 @@ pub fn log_sum(vjp: &mut Vjp) -> Result<Option<String>> {
     let sum = vjp.emit("Exp", &[vjp.output_name()], vec![]);
     let share = vjp.emit("Div", &[&grad, &sum], vec![]);
     let share = put_axes_back(vjp, &share);
-    Ok(Some(spread(vjp, &share)))
+    spread(vjp, &share).map(Some)
 }
 
 /// `y = Π x`, `dx = dy y / x`; not for an `x` that is 0.

@@ -1,0 +1,77 @@
+//! A model's input as it is, from a `.npy` file of float32.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use image::{Rgb, RgbImage};
+use ndarray::{ArrayD, ArrayView3, Axis, Ix3};
+use ndarray_npy::ReadNpyError;
+
+use super::Source;
+use crate::error::{Error, Result};
+use crate::frame::{Frame, Medium, MediumKind, Time, TimeBase};
+
+pub struct TensorSource {
+    frame: Option<Frame>,
+}
+
+impl TensorSource {
+    /// Reads `[C,h,w]` or `[h,w,C]`, with or without a batch of 1, of 1 or 3 channels.
+    ///
+    /// # Errors
+    /// The file is no such array.
+    pub fn open(path: &Path) -> Result<Self> {
+        let tensor: ArrayD<f32> = ndarray_npy::read_npy(path).map_err(|e| match e {
+            ReadNpyError::Io(e) => Error::reading(path, &e),
+            e => Error::input(path, format!("not a .npy file of float32 that whycam can read: {e}")),
+        })?;
+        let shape = tensor.shape().to_vec();
+        let single = if shape.len() == 4 && shape[0] == 1 { tensor.index_axis(Axis(0), 0) } else { tensor.view() };
+        let picture = single.into_dimensionality::<Ix3>().ok().and_then(|picture| show(picture)).ok_or_else(|| {
+            Error::input(
+                path,
+                format!("its shape {shape:?} is no picture; give [C,h,w] or [h,w,C] with 1 or 3 channels"),
+            )
+        })?;
+        let medium = Medium {
+            name: path.display().to_string(),
+            path: Some(path.to_owned()),
+            kind: MediumKind::Still,
+            width: picture.width(),
+            height: picture.height(),
+            time_base: TimeBase::MICROSECONDS,
+        };
+        let frame = Frame { medium: Arc::new(medium), index: 0, time: Time::START, picture, tensor: Some(tensor) };
+        Ok(Self { frame: Some(frame) })
+    }
+}
+
+/// A picture of a tensor, its least number black and its largest white.
+fn show(tensor: ArrayView3<f32>) -> Option<RgbImage> {
+    let channels_first = match tensor.dim() {
+        (1 | 3, _, _) => tensor,
+        (_, _, 1 | 3) => tensor.permuted_axes([2, 0, 1]),
+        _ => return None,
+    };
+    let (channels, height, width) = channels_first.dim();
+    let finite = channels_first.iter().copied().filter(|v| v.is_finite());
+    let (low, high) = finite.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
+    let range = if high > low { high - low } else { 1.0 };
+    let level = |c: usize, x: u32, y: u32| {
+        ((channels_first[[c.min(channels - 1), y as usize, x as usize]] - low) / range * 255.0) as u8
+    };
+    if height == 0 || width == 0 {
+        return None;
+    }
+    Some(RgbImage::from_fn(width as u32, height as u32, |x, y| Rgb([0, 1, 2].map(|c| level(c, x, y)))))
+}
+
+impl Source for TensorSource {
+    fn next_frame(&mut self) -> Result<Option<Frame>> {
+        Ok(self.frame.take())
+    }
+
+    fn frame_count(&self) -> Option<u64> {
+        Some(1)
+    }
+}
