@@ -58,7 +58,10 @@ pub fn differentiate(
     target: &str,
 ) -> Result<(Patch, String)> {
     let mut backward = Backward::new(model, tensors);
-    let gradient = write_backward(&mut backward, model, rules, output, seed, target)?;
+    let mut gradient = write_backward(&mut backward, model, rules, output, seed, target)?;
+    if gradient == seed {
+        gradient = backward.emit("Identity", &[seed], vec![]);
+    }
     Ok((backward.into_patch(&[&gradient]), gradient))
 }
 

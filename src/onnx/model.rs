@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 use prost::Message;
 use prost::bytes::Bytes;
 
-use super::proto::{Attribute, Graph, Model, Node, StringStringEntry, Tensor};
+use super::proto::{Attribute, Graph, Model, Node, StringStringEntry, Tensor, ValueInfo};
 use super::{DataType, inline, upgrade};
 use crate::error::{Error, Result};
 
@@ -147,6 +147,19 @@ impl OnnxModel {
         }
         let cast = Node::new("Cast", inner.as_str(), &[input], &[&inner]);
         graph.node.insert(0, cast.with(Attribute::from_int("to", kind as i64)));
+    }
+
+    /// Adds an input; a dimension of -1 is a free batch.
+    pub fn add_input(&mut self, name: &str, kind: DataType, dims: &[i64]) {
+        self.graph_mut().input.push(ValueInfo::tensor(name, kind, dims));
+    }
+
+    /// Makes a tensor an output, which it may be already.
+    pub fn add_output(&mut self, name: &str) {
+        let outputs = &mut self.graph_mut().output;
+        if !outputs.iter().any(|output| output.name() == name) {
+            outputs.push(ValueInfo::untyped(name));
+        }
     }
 
     /// Says that the model uses a version of an operator set beside the standard one.
