@@ -50,10 +50,12 @@ lint:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 
-# Committed values from PyTorch's autograd, made anew. Needs tests/reference/requirements.txt.
+# Committed values from autograd, made anew. Needs tests/reference/requirements.txt, and for the last
+# line requirements-keras.txt, which may want a virtual environment of its own: KERAS_PYTHON.
 reference:
 	python3 tests/reference/flowers_vgg.py
 	python3 tests/reference/models.py
+	$(or $(KERAS_PYTHON),python3) tests/reference/keras_models.py
 
 # make train-vgg TRAIN=… VAL=… TEST=…   folders of class folders
 train-vgg:

@@ -347,6 +347,22 @@ fn branches_that_the_shape_decides_and_functions_of_the_model_are_put_in_place()
 }
 
 #[test]
+fn nodes_out_of_order_are_put_in_order_and_a_circle_is_an_error() {
+    let folder = Folder::new("order");
+    let photo = picture(&folder, "photo.png", 16, 16);
+    let plain = Net::new().write(&folder, "plain.onnx");
+    let (_, expected) = explain(&folder, &photo, &plain, &[]);
+    let mut graph = Net::new().graph();
+    graph.node.reverse();
+    let path = folder.file("reversed.onnx");
+    fs::write(&path, OnnxModel::from_graph("net", WORKING_OPSET, graph.clone()).to_bytes()).unwrap();
+    assert_same_shape(&explain(&folder, &photo, &path, &[]).1, &expected, 1e-5, "reversed");
+    graph.node.push(Node::new("Add", "circle", &["image", "round"], &["round"]));
+    fs::write(&path, OnnxModel::from_graph("net", WORKING_OPSET, graph).to_bytes()).unwrap();
+    assert!(failure(&["inspect", &path], 1).contains("circle needs its own output"));
+}
+
+#[test]
 fn a_prepared_model_is_taken_as_it_is() {
     let folder = Folder::new("prepared");
     let photo = picture(&folder, "photo.png", 40, 30);

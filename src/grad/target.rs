@@ -39,6 +39,8 @@ const NORMS: &[&str] = &[
     "RMSNormalization",
 ];
 
+const UNMOVED: &str = "the last layer with rows and columns before the logits";
+
 /// A tensor that a map can be drawn from.
 #[derive(Clone, Debug)]
 pub struct Candidate {
@@ -181,7 +183,7 @@ impl<'m> Layers<'m> {
         let narrow = self.bottlenecks();
         let whole = (0..=last).rev().find(|&at| narrow.contains(self.candidates[at].tensor.as_str()));
         let mut at = whole.filter(|&at| grid(at) == grid(last)).unwrap_or(last);
-        let mut reason = "the last layer with rows and columns before the logits";
+        let mut reason = UNMOVED;
         while let Some(node) = self.index.producer_node(&self.candidates[at].tensor) {
             if let Some(sum) = self.normalised(&self.candidates[at].tensor).filter(|x| self.is_residual(x))
                 && let Some(earlier) = self.candidate(sum)
@@ -203,6 +205,10 @@ impl<'m> Layers<'m> {
                 _ => break,
             }
             at = earlier;
+        }
+        let activated = ACTIVATIONS.contains(&self.candidates[at].op.as_str());
+        if activated && reason == UNMOVED {
+            reason = "the last activation before the logits";
         }
         (at, reason)
     }

@@ -87,6 +87,44 @@ impl<'g> GraphIndex<'g> {
     }
 }
 
+/// Puts nodes in an order in which each stands behind those that it needs, as ONNX asks for and some
+/// converters do not heed. Nodes that are in order stay where they are.
+///
+/// # Errors
+/// Nodes need each other in a circle.
+pub fn sort_nodes(graph: &mut Graph) -> Result<(), String> {
+    let index = GraphIndex::new(graph);
+    let mut order: Vec<usize> = Vec::with_capacity(graph.node.len());
+    let mut done = HashSet::new();
+    let mut under_way = HashSet::new();
+    for place in 0..graph.node.len() {
+        let mut open = vec![place];
+        while let Some(&place) = open.last() {
+            if done.contains(&place) {
+                open.pop();
+                continue;
+            }
+            let node = &graph.node[place];
+            let used = node.input.iter().map(String::as_str).chain(node.captured());
+            let missing: Vec<usize> = used.filter_map(|i| index.producer(i)).filter(|p| !done.contains(p)).collect();
+            if missing.is_empty() {
+                done.insert(place);
+                order.push(place);
+                open.pop();
+            } else if under_way.insert(place) {
+                open.extend(missing.into_iter().rev());
+            } else {
+                return Err(format!("its node {} needs its own output", node.label()));
+            }
+        }
+    }
+    if !order.is_sorted() {
+        let mut nodes: Vec<Option<Node>> = std::mem::take(&mut graph.node).into_iter().map(Some).collect();
+        graph.node = order.into_iter().filter_map(|place| nodes[place].take()).collect();
+    }
+    Ok(())
+}
+
 fn uses(node: &Node, wanted: impl Fn(&str) -> bool) -> bool {
     node.input.iter().map(String::as_str).chain(node.captured()).any(wanted)
 }

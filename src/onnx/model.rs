@@ -5,6 +5,7 @@ use std::path::{Component, Path};
 use prost::Message;
 use prost::bytes::Bytes;
 
+use super::index::sort_nodes;
 use super::proto::{Attribute, Graph, Model, Node, StringStringEntry, Tensor, ValueInfo};
 use super::{DataType, inline, upgrade};
 use crate::error::{Error, Result};
@@ -74,6 +75,7 @@ impl OnnxModel {
         let Graph { input, initializer, .. } = graph;
         input.retain(|input| !initializer.iter().any(|weights| weights.name() == input.name()));
         inline::inline_functions(graph, &std::mem::take(&mut proto.functions)).map_err(|e| Error::model(name, e))?;
+        sort_nodes(graph).map_err(|e| Error::model(name, e))?;
         let mut model = Self { name: name.to_owned(), proto };
         let opset = model.opset();
         if opset < OLDEST_OPSET {
