@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::cam::{self, How, Method};
 use crate::error::{Error, Result};
-use crate::grad::{self, Head, Probability, Rules, Target, Tensors};
+use crate::grad::{self, Ask, Head, Probability, Rules, Score, Tail, Target, Tensors};
 use crate::manifest::{InputSpec, Layout, Manifest};
 use crate::models::EMBEDDED;
-use crate::onnx::proto::{Node, ValueInfo};
-use crate::onnx::{GraphIndex, OnnxModel};
+use crate::onnx::proto::{Attribute, Node, ValueInfo};
+use crate::onnx::{DataType, GraphIndex, OnnxModel};
 use crate::session;
 
 /// What to explain with. The default is the first embedded model with Grad-CAM.
@@ -17,8 +18,11 @@ pub struct ExplainerOptions {
     pub model: Option<String>,
     pub layer: Option<String>,
     pub method: Option<String>,
-    /// A label, an index, or `top` for the predicted class.
+    /// Labels or indices, `top` for the predicted class, `top3` for the three likeliest, or several of
+    /// these with commas between them.
     pub class: Option<String>,
+    /// Two classes with a comma between them: what speaks for the first against the second.
+    pub contrast: Option<String>,
     /// One label a line, in the order of the logits.
     pub labels: Option<PathBuf>,
     /// The preprocessing of an ONNX file that has no manifest beside it.
@@ -62,6 +66,16 @@ pub struct Prepared {
     pub grid: [usize; 2],
     pub classes: usize,
     pub probability: Probability,
+    /// The part behind the layer, where the method asks for it.
+    pub tail: Option<Tail>,
+}
+
+/// What a method wants of a model beside logits and activations.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Needs {
+    pub ask: Ask,
+    pub curvature: bool,
+    pub tail: bool,
 }
 
 /// A model file and what is known of it without looking through its graph.
@@ -71,17 +85,51 @@ struct Opened {
     guess: Option<Guess>,
 }
 
-/// Reads a model and brings it into the form that explains itself, in which it may be already.
+/// Reads a model and brings it into the form that gives what a method needs; one that explains
+/// itself already stays as it is.
 ///
 /// # Errors
-/// As [`analyse`]; an op between logits and target layer has no gradient rule.
+/// As [`analyse`]; an op between logits and target layer has no gradient rule; or a model that explains
+/// itself lacks what the method needs.
 pub fn prepare(options: &ExplainerOptions) -> Result<Prepared> {
+    prepare_for_classes(options, false)
+}
+
+/// As [`prepare`], and with `several` so that `class_index` may hold several classes for one picture.
+pub fn prepare_for_classes(options: &ExplainerOptions, several: bool) -> Result<Prepared> {
     let opened = open(options)?;
+    let method = find_method(options)?;
+    let against = match &options.contrast {
+        Some(pair) => Some(parse_contrast(pair, &opened.manifest.labels)?.1),
+        None => None,
+    };
     if opened.model.metadata(LAYER).is_some() {
-        opened.into_prepared(options)
-    } else {
-        opened.analyse(options)?.prepare()
+        let plain = method.layer == cam::Layer::Target && method.score == cam::Score::Class && against.is_none();
+        if !plain || !matches!(method.how, How::Activations(_) | How::Gradients(_)) {
+            let problem =
+                format!("it explains itself, but not by {}; give the model that it was made from", method.name);
+            return Err(opened.model.error(problem));
+        }
+        return opened.into_prepared(options);
     }
+    let score = match (method.score, against) {
+        (cam::Score::AgainstRivals, None) => Score::AgainstRivals,
+        (cam::Score::Class, None) => Score::Class,
+        (cam::Score::Class, Some(other)) if method.how.needs_gradients() => Score::Against(other),
+        _ => {
+            let known = "those that take the gradient of the class's own score".into();
+            return Err(Error::Unknown { what: "contrast", name: method.name.into(), known });
+        }
+    };
+    opened.analyse(options)?.prepare_for(Needs {
+        ask: Ask { score: method.how.needs_gradients().then_some(score), several },
+        curvature: matches!(method.how, How::Curvature(_)),
+        tail: matches!(method.how, How::Tail(_)),
+    })
+}
+
+fn find_method(options: &ExplainerOptions) -> Result<&'static Method> {
+    cam::find(options.method.as_deref().unwrap_or(cam::METHODS[0].name))
 }
 
 /// Reads a model and finds its logits and target layer. Of a model that explains itself already, it
@@ -258,7 +306,11 @@ impl Opened {
         }
         let layer = options.layer.as_deref().or(prepared_for.as_deref()).or(manifest.layer.as_deref());
         let channels_last = manifest.input.layout == Layout::ChannelsLast;
-        let mut target = grad::find_target(&model, &tensors, &head, channels_last, layer)?;
+        let mut target = if find_method(options)?.layer == cam::Layer::Input && prepared_for.is_none() {
+            grad::input_target(&model, &tensors, channels_last)?
+        } else {
+            grad::find_target(&model, &tensors, &head, channels_last, layer)?
+        };
         if options.layer.is_none() && prepared_for.is_some() {
             target.reason = "the model was prepared for it".into();
         }
@@ -286,7 +338,7 @@ impl Opened {
         let sigmoid = model.metadata(PROBABILITY) == Some(Probability::Sigmoid.name());
         let probability = if sigmoid { Probability::Sigmoid } else { Probability::Softmax };
         let input = image_input(&model)?.name().to_owned();
-        Ok(Prepared { model, manifest, guess, input, layer, grid, classes: classes as usize, probability })
+        Ok(Prepared { model, manifest, guess, input, layer, grid, classes: classes as usize, probability, tail: None })
     }
 }
 
@@ -298,6 +350,14 @@ impl Analysis {
     /// # Errors
     /// The model explains itself already, or an op between logits and target layer has no gradient rule.
     pub fn prepare(self) -> Result<Prepared> {
+        self.prepare_for(Needs { ask: Ask { score: Some(Score::Class), several: false }, ..Needs::default() })
+    }
+
+    /// As [`Analysis::prepare`], for what a method needs.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn prepare_for(self, needs: Needs) -> Result<Prepared> {
         let Self { mut model, manifest, guess, input, head, target, tensors, rules } = self;
         if let Some(layer) = model.metadata(LAYER) {
             let problem = format!("it explains itself already, at {layer}; give the model that it was made from");
@@ -306,7 +366,19 @@ impl Analysis {
         let json = |e: serde_json::Error| Error::model(&manifest.name, e);
         let labels = serde_json::to_string(&manifest.labels).map_err(json)?;
         let preprocessing = serde_json::to_string(&manifest.input).map_err(json)?;
-        grad::explain(&mut model, &tensors, &rules, &head, &target)?;
+        let tail = if needs.tail { Some(grad::cut_tail(&model, &tensors, &head, &target)?) } else { None };
+        let gradient = grad::explain(&mut model, &tensors, &rules, &head, &target, needs.ask)?;
+        for tensor in tail.iter().flat_map(|tail| &tail.beside) {
+            let to_float = Node::new("Cast", grad::taken(tensor), &[tensor], &[&grad::taken(tensor)]);
+            model.graph_mut().node.push(to_float.with(Attribute::from_int("to", DataType::Float as i64)));
+            model.add_output(&grad::taken(tensor));
+        }
+        if let Some(gradient) = gradient.filter(|_| needs.curvature) {
+            let shape = tensors[&input].shape.clone();
+            let inputs = [(input.as_str(), shape.clone()), (grad::CLASS_INDEX, vec![shape[0]])];
+            let tensors = session::probe(&mut model, &inputs)?;
+            grad::explain_curvature(&mut model, &tensors, &rules, &target, &gradient)?;
+        }
         let [height, width] = [target.layer.view.height, target.layer.view.width];
         model.set_metadata(LAYER, &target.layer.tensor);
         model.set_metadata("whycam.logits", &head.logits);
@@ -323,6 +395,7 @@ impl Analysis {
             grid: [height, width],
             classes: head.classes,
             probability: head.probability,
+            tail,
         })
     }
 }
@@ -334,4 +407,36 @@ impl Prepared {
             grad::append_cam(&mut self.model, self.grid);
         }
     }
+}
+
+/// The classes of `A,B`.
+///
+/// # Errors
+/// There are not two, or a class does not exist.
+pub fn parse_contrast(pair: &str, labels: &[String]) -> Result<(usize, usize)> {
+    let unknown =
+        || Error::Unknown { what: "contrast", name: pair.to_owned(), known: "give two classes as A,B".into() };
+    let (first, second) = pair.split_once(',').ok_or_else(unknown)?;
+    Ok((find_class(first, labels, None)?, find_class(second, labels, None)?))
+}
+
+/// A class by its label or its index, which must lie below `classes` where that is known.
+///
+/// # Errors
+/// There is none of that name.
+pub fn find_class(name: &str, labels: &[String], classes: Option<usize>) -> Result<usize> {
+    let name = name.trim();
+    if let Some(at) = labels.iter().position(|label| label.eq_ignore_ascii_case(name)) {
+        return Ok(at);
+    }
+    let count = classes.unwrap_or(if labels.is_empty() { usize::MAX } else { labels.len() });
+    if let Some(index) = name.parse::<usize>().ok().filter(|index| *index < count) {
+        return Ok(index);
+    }
+    let known = match classes {
+        _ if (1..=20).contains(&labels.len()) => format!("there are {}", labels.join(", ")),
+        Some(classes) => format!("give a number from 0 to {}", classes - 1),
+        None => "give a label or a number".into(),
+    };
+    Err(Error::Unknown { what: "class", name: name.to_owned(), known })
 }

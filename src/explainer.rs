@@ -1,14 +1,17 @@
 //! From a picture to its explanation: preprocess, one run, map.
 
 use image::RgbImage;
-use ndarray::{Array1, ArrayView1, ArrayViewD, Axis, CowArray, Ix2, Ix4};
+use ndarray::{Array1, Array2, Array3, Array4, ArrayD, ArrayView1, ArrayViewD, Axis, Ix3};
 
-use crate::analysis::{ExplainerOptions, Guess, Prepared, prepare};
-use crate::cam::{self, CamMap, Method};
+use crate::analysis::{ExplainerOptions, Guess, Prepared, find_class, parse_contrast, prepare_for_classes};
+use crate::cam::{self, Behind, CamMap, ClassScore, How, Method, OneRun, Whole};
 use crate::error::{Error, Result};
-use crate::grad::{CLASS_INDEX, Explained, Probability};
+use crate::grad::{CLASS_INDEX, CURVATURE, Explained, MOST_RANKS, Probability};
+use crate::manifest::Layout;
 use crate::preprocess::{Preprocessor, Region};
-use crate::session::{Input, Outputs, Session};
+use crate::runner::{Runner, TailRunner};
+
+const NAMES: Explained = Explained::NAMES;
 
 /// One class of a ranking.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,32 +32,44 @@ pub struct Explanation {
     /// The five likeliest classes, first to last.
     pub top: Vec<Ranked>,
     pub map: CamMap,
-    /// Where on the picture the map lies.
+    /// The other classes that were asked for.
+    pub others: Vec<ClassMap>,
+    /// Where on the picture the maps lie.
     pub region: Region,
+}
+
+/// Why a picture is what it is for one more class.
+#[derive(Clone, Debug)]
+pub struct ClassMap {
+    pub class_index: usize,
+    /// 0..=1.
+    pub probability: f32,
+    pub logit: f32,
+    pub map: CamMap,
 }
 
 /// Explains one picture after the other.
 pub struct Explainer {
     preprocessor: Preprocessor,
     runner: Runner,
+    tail: Option<TailRunner>,
     question: Question,
-}
-
-/// The model in the runtime.
-struct Runner {
-    session: Session,
-    input: String,
-    /// Of the model's input, with the batch that the model wants.
-    shape: Vec<usize>,
 }
 
 /// What is asked of each picture.
 struct Question {
     probability: Probability,
-    method: Method,
-    class: Option<usize>,
+    method: &'static Method,
+    classes: Classes,
+    /// Whether one run gives the gradients of all classes.
+    at_once: bool,
     facts: Facts,
 }
+
+/// The classes that are asked for, as the model's input `class_index` has them: -1 is the likeliest, -2 the
+/// second.
+#[derive(Clone, Debug, PartialEq)]
+struct Classes(Vec<i64>);
 
 /// What stays the same from picture to picture.
 #[derive(Clone, Debug)]
@@ -75,34 +90,52 @@ impl Facts {
 }
 
 impl Explainer {
-    /// Reads the model, appends the backward pass and loads the whole into the runtime.
+    /// Reads the model, appends what the method needs and loads the whole into the runtime.
     ///
     /// # Errors
-    /// As [`prepare`]; method or class do not exist.
+    /// As [`prepare`](crate::prepare); method or class do not exist.
     pub fn new(options: &ExplainerOptions) -> Result<Self> {
-        let (method_name, method) = cam::find(options.method.as_deref().unwrap_or(cam::METHODS[0].0))?;
-        let Prepared { mut model, manifest, guess, input, layer, classes, probability, .. } = prepare(options)?;
-        let class = match options.class.as_deref() {
-            None | Some("top") => None,
-            Some(name) => Some(find_class(name, &manifest.labels, classes)?),
+        let method = cam::find(options.method.as_deref().unwrap_or(cam::METHODS[0].name))?;
+        let several = options.contrast.is_none() && Classes::are_several(options.class.as_deref().unwrap_or_default());
+        if several && matches!(method.how, How::Gradients(_)) {
+            // Not every graph can be run on one picture for several classes.
+            let mut explainer = Self::build(options, method, true)?;
+            let zeros = ArrayD::zeros(explainer.runner.shape.as_slice());
+            if explainer.explain_tensor(zeros.view()).is_ok() {
+                return Ok(explainer);
+            }
+        }
+        Self::build(options, method, false)
+    }
+
+    fn build(options: &ExplainerOptions, method: &'static Method, at_once: bool) -> Result<Self> {
+        let prepared = prepare_for_classes(options, at_once)?;
+        let labels = &prepared.manifest.labels;
+        let classes = match &options.contrast {
+            Some(pair) => Classes(vec![parse_contrast(pair, labels)?.0 as i64]),
+            None => Classes::parse(options.class.as_deref().unwrap_or("top"), labels, prepared.classes)?,
         };
+        let Prepared { mut model, manifest, guess, input, layer, probability, tail, .. } = prepared;
         // One picture at a time: fixed shapes are what a runtime optimises best.
         let mut shape = manifest.input.shape();
+        let stated = model.graph().input.iter().find(|info| info.name() == input);
+        shape[0] = stated.and_then(|info| info.dims()?.first().copied().flatten()).map_or(1, |batch| batch as usize);
         for info in &mut model.graph_mut().input {
             if info.name() == CLASS_INDEX {
-                info.set_dims(&[shape[0]]);
+                info.set_dims(&[if at_once { classes.0.len() } else { shape[0] }]);
             } else if info.name() == input {
-                shape[0] = info.dims().and_then(|d| d[0]).map_or(1, |batch| batch as usize);
                 info.set_dims(&shape);
             }
         }
         model.take_float32(&input);
+        let channels_last = manifest.input.layout == Layout::ChannelsLast;
         let facts =
-            Facts { model: manifest.name, layer, method: method_name.to_owned(), labels: manifest.labels, guess };
+            Facts { model: manifest.name, layer, method: method.name.to_owned(), labels: manifest.labels, guess };
         Ok(Self {
             preprocessor: Preprocessor::new(manifest.input),
-            runner: Runner { session: Session::new(&model, options.threads)?, input, shape },
-            question: Question { probability, method, class, facts },
+            runner: Runner::new(&model, input, shape, channels_last, options.threads)?,
+            tail: tail.map(|tail| TailRunner::new(tail, options.threads)).transpose()?,
+            question: Question { probability, method, classes, at_once, facts },
         })
     }
 
@@ -114,8 +147,7 @@ impl Explainer {
     /// The runtime fails.
     pub fn explain(&mut self, picture: &RgbImage) -> Result<Explanation> {
         let (tensor, region) = self.preprocessor.run(picture)?;
-        let outputs = self.runner.run(tensor, self.question.class)?;
-        self.question.answer(&outputs, region)
+        self.question.answer(&mut self.runner, self.tail.as_mut(), tensor, region)
     }
 
     /// Explains the model's input as it is: a picture that was preprocessed elsewhere, in the shape
@@ -133,48 +165,159 @@ impl Explainer {
         }
         let spec = self.preprocessor.spec();
         let region = Region { x: 0.0, y: 0.0, width: spec.width as f64, height: spec.height as f64 };
-        let outputs = self.runner.run(tensor.as_standard_layout().view(), self.question.class)?;
-        self.question.answer(&outputs, region)
+        let tensor = tensor.as_standard_layout();
+        self.question.answer(&mut self.runner, self.tail.as_mut(), tensor.view(), region)
     }
 }
 
-impl Runner {
-    /// Runs the model on one picture, which stands for all of a fixed batch.
-    fn run(&mut self, tensor: ArrayViewD<f32>, class: Option<usize>) -> Result<Outputs<'_>> {
-        let class = Array1::from_elem(self.shape[0], class.map_or(-1, |c| c as i64)).into_dyn();
-        let batch = match self.shape[0] {
-            1 => CowArray::from(tensor),
-            _ => tensor.broadcast(self.shape.as_slice()).map_or(CowArray::from(tensor.view()), |t| t.to_owned().into()),
-        };
-        self.session
-            .run(vec![(self.input.as_str(), Input::Float(batch.view())), (CLASS_INDEX, Input::Int64(class.view()))])
+impl Classes {
+    fn are_several(text: &str) -> bool {
+        text.contains(',') || text.strip_prefix("top").is_some_and(|count| !matches!(count, "" | "1"))
+    }
+
+    /// Reads `NAME`, `INDEX`, `top`, `top3`, or several of these with commas between them.
+    fn parse(text: &str, labels: &[String], classes: usize) -> Result<Self> {
+        let mut found = Vec::new();
+        for name in text.split(',').map(str::trim) {
+            let ranks =
+                name.strip_prefix("top").and_then(|count| if count.is_empty() { Some(1) } else { count.parse().ok() });
+            match ranks {
+                Some(ranks) if (1..=classes.min(MOST_RANKS)).contains(&ranks) => {
+                    found.extend((1..=ranks as i64).map(|rank| -rank));
+                }
+                Some(_) => {
+                    let known = format!("top1 to top{} can be asked for", classes.min(MOST_RANKS));
+                    return Err(Error::Unknown { what: "class", name: name.to_owned(), known });
+                }
+                None => found.push(find_class(name, labels, Some(classes))? as i64),
+            }
+        }
+        Ok(Self(found))
     }
 }
 
 impl Question {
-    fn answer(&self, outputs: &Outputs, region: Region) -> Result<Explanation> {
-        const NAMES: Explained = Explained::NAMES;
-        let shape =
-            |e: ndarray::ShapeError| Error::model(&self.facts.model, format!("an output has the wrong shape: {e}"));
-        let logits = outputs.floats(NAMES.logits)?.into_dimensionality::<Ix2>().map_err(shape)?;
-        let activations = outputs.floats(NAMES.activations)?.into_dimensionality::<Ix4>().map_err(shape)?;
-        let gradients = outputs.floats(NAMES.gradients)?.into_dimensionality::<Ix4>().map_err(shape)?;
-
-        let logits = logits.index_axis(Axis(0), 0);
-        let probabilities = to_probabilities(logits, self.probability);
-        let mut ranking: Vec<usize> = (0..probabilities.len()).collect();
-        ranking.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
-        let class_index = self.class.unwrap_or(ranking[0]);
-        let ranked = |&class_index: &usize| Ranked { class_index, probability: probabilities[class_index] };
-        let values = (self.method)(activations.index_axis(Axis(0), 0), gradients.index_axis(Axis(0), 0));
-        Ok(Explanation {
+    /// One picture's explanation, from the model's input for it.
+    fn answer(
+        &self,
+        runner: &mut Runner,
+        tail: Option<&mut TailRunner>,
+        tensor: ArrayViewD<f32>,
+        region: Region,
+    ) -> Result<Explanation> {
+        let asked = if self.at_once { &self.classes.0[..] } else { &self.classes.0[..1] };
+        let outputs = runner.run(tensor.view(), asked)?;
+        let scores = Scores::of(outputs.logits()?, self.probability);
+        let mut tail = tail;
+        let mut maps = Vec::with_capacity(self.classes.0.len());
+        if let (How::Gradients(of), true) = (self.method.how, self.at_once || self.classes.0.len() == 1) {
+            let (activations, gradients) = (outputs.maps(NAMES.activations)?, outputs.maps(NAMES.gradients)?);
+            let activations = activations.index_axis(Axis(0), 0);
+            for (class, gradient) in self.classes.0.iter().zip(gradients.outer_iter()) {
+                maps.push((scores.index_of(*class), of(activations, gradient)));
+            }
+        } else {
+            drop(outputs);
+            for class in &self.classes.0 {
+                let class = scores.index_of(*class);
+                maps.push((class, self.map_of(class, runner, tail.as_deref_mut(), tensor.view())?));
+            }
+        }
+        let mut maps = maps.into_iter().map(|(class_index, values)| ClassMap {
             class_index,
-            probability: probabilities[class_index],
-            logit: logits[class_index],
-            top: ranking.iter().take(5).map(ranked).collect(),
+            probability: scores.probabilities[class_index],
+            logit: scores.logits[class_index],
             map: CamMap::new(values),
-            region,
-        })
+        });
+        let Some(ClassMap { class_index, probability, logit, map }) = maps.next() else {
+            return Err(Error::model(&self.facts.model, "the run gave no gradient"));
+        };
+        let top = scores.ranking.iter().take(5);
+        let top = top.map(|&class_index| Ranked { class_index, probability: scores.probabilities[class_index] });
+        Ok(Explanation { class_index, probability, logit, top: top.collect(), map, others: maps.collect(), region })
+    }
+
+    /// The map of one class, by as many runs as the method takes.
+    fn map_of(
+        &self,
+        class: usize,
+        runner: &mut Runner,
+        tail: Option<&mut TailRunner>,
+        tensor: ArrayViewD<f32>,
+    ) -> Result<Array2<f32>> {
+        let outputs = runner.run(tensor.view(), &[class as i64])?;
+        let all = outputs.maps(NAMES.activations)?;
+        let activations = all.index_axis(Axis(0), 0);
+        match self.method.how {
+            How::Activations(of) => Ok(of(activations)),
+            How::Gradients(of) => Ok(of(activations, outputs.maps(NAMES.gradients)?.index_axis(Axis(0), 0))),
+            How::Curvature(of) => {
+                let gradients = outputs.maps(NAMES.gradients)?;
+                let gradients = gradients.index_axis(Axis(0), 0);
+                match outputs.maps(CURVATURE) {
+                    Ok(product) => Ok(of(activations, gradients, product.index_axis(Axis(0), 0))),
+                    // Behind the layer all is linear.
+                    Err(_) => Ok(of(activations, gradients, Array3::zeros(gradients.dim()).view())),
+                }
+            }
+            How::Tail(of) => {
+                let tail = tail.ok_or_else(|| Error::model(&self.facts.model, "it was prepared without its tail"))?;
+                let beside = tail.beside(&outputs)?;
+                let score = Scores::of(outputs.logits()?, self.probability).of_class(class);
+                let run = &mut |batch: Array4<f32>| {
+                    let rows = tail.run(batch, &beside)?;
+                    Ok(rows.outer_iter().map(|row| Scores::of(row, self.probability).of_class(class)).collect())
+                };
+                of(&mut Behind { activations, score, run })
+            }
+            How::Copies(of) | How::Masks(of) => {
+                let activations = activations.to_owned();
+                drop(outputs);
+                let channels_last = runner.channels_last;
+                let input = tensor.index_axis(Axis(0), 0).into_dimensionality::<Ix3>();
+                let input = input.map_err(|e| Error::model(&self.facts.model, e))?;
+                let input = if channels_last { input.permuted_axes([2, 0, 1]) } else { input };
+                let run = &mut |copy: Array3<f32>| {
+                    let copy = if channels_last { copy.permuted_axes([1, 2, 0]) } else { copy };
+                    let copy = copy.insert_axis(Axis(0)).into_dyn();
+                    let outputs = runner.run(copy.as_standard_layout().view(), &[class as i64])?;
+                    let first = |name| Ok::<_, Error>(outputs.maps(name)?.index_axis(Axis(0), 0).to_owned());
+                    let gradients = if self.method.how.needs_gradients() {
+                        first(NAMES.gradients)?
+                    } else {
+                        Array3::default([0, 0, 0])
+                    };
+                    let score = Scores::of(outputs.logits()?, self.probability).of_class(class);
+                    Ok(OneRun { activations: first(NAMES.activations)?, gradients, score })
+                };
+                of(&mut Whole { input, activations: activations.view(), run })
+            }
+        }
+    }
+}
+
+/// What all classes got in one run.
+struct Scores {
+    logits: Array1<f32>,
+    probabilities: Array1<f32>,
+    /// The classes, likeliest first.
+    ranking: Vec<usize>,
+}
+
+impl Scores {
+    fn of(logits: ArrayView1<f32>, probability: Probability) -> Self {
+        let mut ranking: Vec<usize> = (0..logits.len()).collect();
+        ranking.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
+        Self { logits: logits.to_owned(), probabilities: to_probabilities(logits, probability), ranking }
+    }
+
+    /// The class that an entry of `class_index` stands for.
+    fn index_of(&self, class: i64) -> usize {
+        usize::try_from(class).unwrap_or_else(|_| self.ranking[(-1 - class) as usize])
+    }
+
+    fn of_class(&self, class: usize) -> ClassScore {
+        ClassScore { logit: self.logits[class], probability: self.probabilities[class] }
     }
 }
 
@@ -188,19 +331,4 @@ fn to_probabilities(logits: ArrayView1<f32>, kind: Probability) -> Array1<f32> {
         }
         Probability::Sigmoid => logits.mapv(|v| 1.0 / (1.0 + (-v).exp())),
     }
-}
-
-fn find_class(name: &str, labels: &[String], classes: usize) -> Result<usize> {
-    if let Some(at) = labels.iter().position(|label| label.eq_ignore_ascii_case(name)) {
-        return Ok(at);
-    }
-    if let Some(index) = name.parse::<usize>().ok().filter(|index| *index < classes) {
-        return Ok(index);
-    }
-    let known = if labels.is_empty() || labels.len() > 20 {
-        format!("give a number from 0 to {}", classes - 1)
-    } else {
-        format!("there are {}", labels.join(", "))
-    };
-    Err(Error::Unknown { what: "class", name: name.to_owned(), known })
 }

@@ -28,13 +28,14 @@ pub mod onnx;
 pub mod overlay;
 pub mod pipeline;
 pub mod preprocess;
+mod runner;
 pub mod session;
 pub mod sink;
 pub mod source;
 mod turn;
 
-pub use analysis::{Analysis, ExplainerOptions, Guess, Prepared, analyse, prepare};
+pub use analysis::{Analysis, ExplainerOptions, Guess, Needs, Prepared, analyse, prepare};
 pub use error::{Error, Result};
-pub use explainer::{Explainer, Explanation, Facts, Ranked};
+pub use explainer::{ClassMap, Explainer, Explanation, Facts, Ranked};
 pub use frame::{Frame, Medium, MediumKind, Time, TimeBase};
 pub use turn::Turn;

@@ -1,15 +1,11 @@
 //! Grad-CAM. Selvaraju et al., *Grad-CAM: Visual Explanations from Deep Networks via
 //! Gradient-based Localization*, ICCV 2017, <https://arxiv.org/abs/1610.02391>, equations 1 and 2.
 
-use ndarray::{Array2, ArrayView3, Axis};
+use ndarray::{Array2, ArrayView3};
+
+use super::weighted_sum;
 
 /// `L = ReLU(Σ_k α_k A^k)`, `α_k` the mean of `∂y/∂A^k` over the map. `[C,h,w]` to `[h,w]`.
 pub fn grad_cam(activations: ArrayView3<f32>, gradients: ArrayView3<f32>) -> Array2<f32> {
-    let (_, h, w) = activations.dim();
-    let mut map = Array2::zeros((h, w));
-    for (activation, gradient) in activations.outer_iter().zip(gradients.axis_iter(Axis(0))) {
-        map.scaled_add(gradient.mean().unwrap_or(0.0), &activation);
-    }
-    map.mapv_inplace(|v: f32| v.max(0.0));
-    map
+    weighted_sum(activations, gradients.outer_iter().map(|gradient| gradient.mean().unwrap_or(0.0)))
 }

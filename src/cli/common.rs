@@ -12,15 +12,18 @@ pub struct Common {
     /// A built-in model (see `whycam models`) or an ONNX file
     #[arg(long, global = true, value_name = "NAME|FILE")]
     pub model: Option<String>,
-    /// How the map is made: grad-cam (the default), hires-cam or layer-cam
+    /// How the map is made; `whycam methods` lists the ways (grad-cam is the default)
     #[arg(long, global = true, value_name = "NAME")]
     pub method: Option<String>,
     /// The layer that is explained: a tensor or node, a unique part of its name, or -1, -2 … from the last
     #[arg(long, global = true, value_name = "NAME", allow_hyphen_values = true)]
     pub layer: Option<String>,
-    /// The class that is explained
-    #[arg(long, global = true, value_name = "NAME|INDEX|top")]
+    /// The classes that are explained: names, indices, top, top3, or several with commas between them
+    #[arg(long, global = true, value_name = "NAME|INDEX|top|top3|A,B…")]
     pub class: Option<String>,
+    /// Explain what speaks for class A against class B
+    #[arg(long, global = true, value_name = "A,B", conflicts_with = "class")]
+    pub contrast: Option<String>,
     /// jet, turbo, viridis, inferno, magma, plasma or cividis
     #[arg(long, global = true, value_name = "NAME", default_value = "jet")]
     pub colormap: String,
@@ -64,6 +67,7 @@ impl Common {
             layer: self.layer.clone(),
             method: self.method.clone(),
             class: self.class.clone(),
+            contrast: self.contrast.clone(),
             labels: self.labels.clone(),
             preset: self.preset.clone(),
             output: self.head.clone(),

@@ -19,6 +19,18 @@ pub struct Backward<'m> {
     exchanged: HashMap<&'m str, String>,
     casts: HashMap<String, String>,
     one_hot: Option<OneHot>,
+    /// Whether gradients may have a longer first axis than the forward tensors, of length 1: one entry
+    /// for each class of one picture.
+    pub several: bool,
+}
+
+/// The highest number in a name that an earlier backward pass gave.
+fn highest_number(model: &OnnxModel) -> usize {
+    let graph = model.graph();
+    let made = graph.node.iter().flat_map(|n| n.output.iter().map(String::as_str).chain([n.name()]));
+    let names = made.chain(graph.initializer.iter().map(Tensor::name));
+    let numbers = names.filter_map(|name| name.strip_prefix("whycam.")?.split_once('.')?.0.parse().ok());
+    numbers.max().unwrap_or(0)
 }
 
 /// A gradient `[N,K]` that is 1 for one class of each picture and 0 for the others.
@@ -71,10 +83,11 @@ impl<'m> Backward<'m> {
             model,
             tensors,
             patch: Patch::default(),
-            made: 0,
+            made: highest_number(model),
             exchanged: HashMap::new(),
             casts: HashMap::new(),
             one_hot: None,
+            several: false,
         }
         .with_exchanged_sums()
     }
@@ -83,6 +96,16 @@ impl<'m> Backward<'m> {
     pub fn into_patch(mut self, wanted: &[&str]) -> Patch {
         self.patch.keep_only(wanted);
         self.patch
+    }
+
+    /// All that was written.
+    pub fn into_whole_patch(self) -> Patch {
+        self.patch
+    }
+
+    /// The nodes that were written so far, to be put elsewhere.
+    pub fn take_nodes(&mut self) -> Vec<Node> {
+        std::mem::take(&mut self.patch.nodes)
     }
 
     /// The gradient `[N,K]` of the logits of the classes `class` `[N]`.
@@ -162,6 +185,14 @@ impl<'m> Backward<'m> {
         let mut node = Node::new(op, output, &inputs, &[output]);
         node.attribute = attributes;
         self.patch.nodes.push(node);
+    }
+
+    /// The `count` largest numbers along the last axis, and their places.
+    pub fn top_k(&mut self, tensor: &str, count: &str) -> (String, String) {
+        let [values, places] = ["largest", "places"].map(|what| self.fresh_name(what));
+        let tensor = self.reading(tensor);
+        self.patch.nodes.push(Node::new("TopK", values.as_str(), &[&tensor, count], &[&values, &places]));
+        (values, places)
     }
 
     /// Gives a tensor of the backward pass another name.

@@ -12,6 +12,7 @@ mod explain;
 mod head;
 mod ops;
 mod rules;
+mod tail;
 mod target;
 mod written_out;
 
@@ -19,10 +20,13 @@ use std::collections::HashMap;
 
 pub use axes::View;
 pub use backward::{Backward, Patch, Vjp};
-pub use explain::{CLASS_INDEX, Explained, append_cam, explain, reserve_names};
+pub use explain::{
+    Ask, CLASS_INDEX, CURVATURE, Explained, MOST_RANKS, Score, append_cam, explain, explain_curvature, reserve_names,
+};
 pub use head::{Head, Probability, find_head};
 pub use rules::{NOT_DIFFERENTIABLE, RULES, Rule, Rules};
-pub use target::{Candidate, Target, find_target, list_candidates};
+pub use tail::{TAIL_INPUT, Tail, cut_tail, taken};
+pub use target::{Candidate, Target, find_target, input_target, list_candidates};
 use written_out::WrittenOut;
 
 use crate::error::{Error, Result};
@@ -58,13 +62,15 @@ pub fn differentiate(
     target: &str,
 ) -> Result<(Patch, String)> {
     let mut backward = Backward::new(model, tensors);
-    let mut gradient = write_backward(&mut backward, model, rules, output, seed, target)?;
+    let gradient = write_backward(&mut backward, model, rules, output, seed, target)?;
+    let mut gradient = gradient.ok_or_else(|| independent(model, output, target))?;
     if gradient == seed {
         gradient = backward.emit("Identity", &[seed], vec![]);
     }
     Ok((backward.into_patch(&[&gradient]), gradient))
 }
 
+/// Returns the gradient's name, or `None` where it is zero whatever the input.
 fn write_backward<'m>(
     backward: &mut Backward<'m>,
     model: &'m OnnxModel,
@@ -72,7 +78,7 @@ fn write_backward<'m>(
     output: &str,
     seed: &str,
     target: &str,
-) -> Result<String> {
+) -> Result<Option<String>> {
     let index = GraphIndex::new(model.graph());
     let dependents = index.dependents(target);
     let ancestors = index.ancestors(output);
@@ -111,8 +117,9 @@ fn write_backward<'m>(
             }
         }
     }
-    let Some(parts) = contributions.remove(target) else {
-        return Err(model.error(format!("the logits ({output}) do not depend on the layer {target}; choose another")));
-    };
-    Ok(backward.sum(parts))
+    Ok(contributions.remove(target).map(|parts| backward.sum(parts)))
+}
+
+fn independent(model: &OnnxModel, output: &str, target: &str) -> Error {
+    model.error(format!("{output} does not change with the layer {target}; choose another"))
 }

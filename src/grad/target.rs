@@ -114,6 +114,27 @@ pub fn find_target(
     Ok(Target { layer: layers.candidates[at].clone(), reason: reason.into() })
 }
 
+/// The model's input as the target: for methods that ask which pixels count.
+///
+/// # Errors
+/// The input is no picture of more than one pixel.
+pub fn input_target(model: &OnnxModel, tensors: &Tensors, channels_last: bool) -> Result<Target> {
+    let input = model.graph().true_inputs().next().map_or("", |input| input.name());
+    let view = Axes::trace(model, tensors, input, channels_last).view(input);
+    let (Some(view), Some(info)) = (view, tensors.get(input)) else {
+        return Err(model.error(format!("its input {input} is no picture")));
+    };
+    let layer = Candidate {
+        tensor: input.to_owned(),
+        node: input.to_owned(),
+        op: "input".into(),
+        shape: info.shape.clone(),
+        view,
+        depth: 0,
+    };
+    Ok(Target { layer, reason: "the method asks about pixels".into() })
+}
+
 impl<'m> Layers<'m> {
     fn of(model: &'m OnnxModel, tensors: &'m Tensors, head: &Head, channels_last: bool) -> Option<Self> {
         let input = model.graph().true_inputs().next()?.name();

@@ -60,6 +60,12 @@ impl OnnxModel {
         Self { name: name.to_owned(), proto }
     }
 
+    /// A model of the same operator sets around another graph.
+    pub fn with_graph(&self, graph: Graph) -> Self {
+        let proto = Model { graph: Some(graph), metadata_props: Vec::new(), ..self.proto.clone() };
+        Self { name: self.name.clone(), proto }
+    }
+
     fn parse(name: &str, bytes: Bytes, folder: Option<&Path>) -> Result<Self> {
         let mut proto = Model::decode(bytes)
             .map_err(|e| Error::model(name, format!("not an ONNX model ({e}); export it as ONNX first")))?;

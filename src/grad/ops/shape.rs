@@ -69,6 +69,12 @@ pub fn selection(vjp: &mut Vjp) -> Result<Option<String>> {
 
 /// Zeros in the shape of the wanted input, with `grad` added at the flat places `indices`.
 pub fn scatter(vjp: &mut Vjp, indices: &str, grad: &str) -> String {
+    if vjp.backward.several
+        && let Ok(shape) = vjp.input_shape(vjp.input)
+        && shape.len() > 1
+    {
+        return scatter_several(vjp, indices, grad, &shape[1..]);
+    }
     let flat = vjp.backward.int64s(&[-1]);
     let indices = vjp.emit("Reshape", &[indices, &flat], vec![]);
     let grad = vjp.emit("Reshape", &[grad, &flat], vec![]);
@@ -79,6 +85,27 @@ pub fn scatter(vjp: &mut Vjp, indices: &str, grad: &str) -> String {
     let attributes = vec![Attribute::from_int("axis", 0), Attribute::from_string("reduction", "add")];
     let scattered = vjp.emit("ScatterElements", &[&zeros, &indices, &grad], attributes);
     vjp.backward.reshape_like(&scattered, vjp.wanted())
+}
+
+/// As [`scatter`], for several gradients of one picture, whose places are the same for all.
+fn scatter_several(vjp: &mut Vjp, indices: &str, grad: &str, shape: &[usize]) -> String {
+    let [row, rows] = [[1, -1], [0, -1]].map(|shape| vjp.backward.int64s(&shape));
+    let indices = vjp.emit("Reshape", &[indices, &row], vec![]);
+    // Of one picture the first axis may be folded with others by then, so that only this keeps it.
+    let count = vjp.emit("Shape", &[grad], vec![Attribute::from_int("end", 1)]);
+    let grad = vjp.emit("Reshape", &[grad, &rows], vec![]);
+    let all = vjp.emit("Shape", &[&grad], vec![]);
+    let indices = vjp.emit("Expand", &[&indices, &all], vec![]);
+    let size = vjp.backward.int64s(&[shape.iter().product::<usize>() as i64]);
+    let size = vjp.emit("Concat", &[&count, &size], vec![Attribute::from_int("axis", 0)]);
+    let zero = vjp.backward.scalar(0.0);
+    let zeros = vjp.emit("Expand", &[&zero, &size], vec![]);
+    let attributes = vec![Attribute::from_int("axis", 1), Attribute::from_string("reduction", "add")];
+    let scattered = vjp.emit("ScatterElements", &[&zeros, &indices, &grad], attributes);
+    let mut whole = vec![-1];
+    whole.extend(shape.iter().map(|&d| d as i64));
+    let whole = vjp.backward.int64s(&whole);
+    vjp.emit("Reshape", &[&scattered, &whole], vec![])
 }
 
 /// `y = the inputs, one behind the other along an axis`, `dx = its part of dy`.

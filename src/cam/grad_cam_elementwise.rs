@@ -1,0 +1,14 @@
+//! Grad-CAM, element by element: pytorch-grad-cam's `GradCAMElementWise`, after Pillai and Pirsiavash,
+//! *Explainable Models with Consistent Interpretations*, AAAI 2021.
+
+use ndarray::{Array2, ArrayView3, Zip};
+
+/// `L = Σ_k ReLU(∂y/∂A^k ⊙ A^k)`. `[C,h,w]` to `[h,w]`.
+pub fn grad_cam_elementwise(activations: ArrayView3<f32>, gradients: ArrayView3<f32>) -> Array2<f32> {
+    let (_, h, w) = activations.dim();
+    let mut map = Array2::zeros((h, w));
+    for (activation, gradient) in activations.outer_iter().zip(gradients.outer_iter()) {
+        Zip::from(&mut map).and(activation).and(gradient).for_each(|sum: &mut f32, a, g| *sum += (a * g).max(0.0));
+    }
+    map
+}

@@ -1,0 +1,22 @@
+//! Grad-CAM++. Chattopadhay et al., *Grad-CAM++: Generalized Gradient-based Visual Explanations for
+//! Deep Convolutional Networks*, WACV 2018, <https://arxiv.org/abs/1710.11063>, equations 5 and 19.
+
+use ndarray::{Array2, ArrayView2, ArrayView3};
+
+use super::weighted_sum;
+
+/// `L = ReLU(Σ_k w_k A^k)`, `w_k = Σ α^k ReLU(g^k)`, `α^k = (g^k)² / (2 (g^k)² + (g^k)³ Σ A^k)` with
+/// `g = ∂y/∂A`, where `g` is not 0. The paper differentiates `exp(y)`, which scales the map alone.
+/// `[C,h,w]` to `[h,w]`.
+///
+/// pytorch-grad-cam adds 1e-6 below the fraction, which bends the map where gradients are small.
+pub fn grad_cam_plus_plus(activations: ArrayView3<f32>, gradients: ArrayView3<f32>) -> Array2<f32> {
+    let channels = activations.outer_iter().zip(gradients.outer_iter());
+    weighted_sum(activations, channels.map(|(activation, gradient)| weight(activation, gradient)))
+}
+
+fn weight(activation: ArrayView2<f32>, gradient: ArrayView2<f32>) -> f32 {
+    let sum = activation.sum();
+    let rising = gradient.iter().filter(|g| **g > 0.0);
+    rising.map(|&g| g * g / (2.0 * g * g + g * g * g * sum) * g).sum()
+}
