@@ -16,6 +16,7 @@ use crate::session;
 pub struct ExplainerOptions {
     /// The name of an embedded model or the path of an ONNX file.
     pub model: Option<String>,
+    /// A layer, or several with commas between them, whose maps are fused.
     pub layer: Option<String>,
     pub method: Option<String>,
     /// Labels or indices, `top` for the predicted class, `top3` for the three likeliest, or several of
@@ -29,8 +30,20 @@ pub struct ExplainerOptions {
     pub preset: Option<String>,
     /// Which of several outputs has the class scores.
     pub output: Option<String>,
+    /// How maps of several layers become one.
+    pub fusion: Fusion,
     /// 0 leaves the choice to the runtime.
     pub threads: usize,
+}
+
+/// How maps of several layers become one, each enlarged to the finest grid and divided by its largest
+/// value (Jiang et al., *LayerCAM*, IEEE TIP 2021, section III-C, without its tanh for early layers).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fusion {
+    /// The largest of them at each place.
+    #[default]
+    Max,
+    Mean,
 }
 
 /// A classifier that has been read and looked through, before the backward pass is added.
@@ -42,6 +55,8 @@ pub struct Analysis {
     pub input: String,
     pub head: Head,
     pub target: Target,
+    /// More layers, whose maps are fused with the target's.
+    pub further: Vec<Target>,
     pub tensors: Tensors,
     /// The gradient rules that [`Analysis::prepare`] goes by.
     pub rules: Rules,
@@ -68,6 +83,8 @@ pub struct Prepared {
     pub probability: Probability,
     /// The part behind the layer, where the method asks for it.
     pub tail: Option<Tail>,
+    /// How many layers it gives maps of.
+    pub layers: usize,
 }
 
 /// What a method wants of a model beside logits and activations.
@@ -121,7 +138,15 @@ pub fn prepare_for_classes(options: &ExplainerOptions, several: bool) -> Result<
             return Err(Error::Unknown { what: "contrast", name: method.name.into(), known });
         }
     };
-    opened.analyse(options)?.prepare_for(Needs {
+    let analysis = opened.analyse(options)?;
+    if !analysis.further.is_empty() && !matches!(method.how, How::Gradients(_)) {
+        return Err(Error::Unknown {
+            what: "fusion of layers",
+            name: method.name.into(),
+            known: "the methods of one run have it, such as layer-cam".into(),
+        });
+    }
+    analysis.prepare_for(Needs {
         ask: Ask { score: method.how.needs_gradients().then_some(score), several },
         curvature: matches!(method.how, How::Curvature(_)),
         tail: matches!(method.how, How::Tail(_)),
@@ -309,12 +334,16 @@ impl Opened {
         let mut target = if find_method(options)?.layer == cam::Layer::Input && prepared_for.is_none() {
             grad::input_target(&model, &tensors, channels_last)?
         } else {
-            grad::find_target(&model, &tensors, &head, channels_last, layer)?
+            let first = layer.map(|layers| layers.split(',').next().unwrap_or_default());
+            grad::find_target(&model, &tensors, &head, channels_last, first)?
         };
+        let rest = layer.into_iter().flat_map(|layers| layers.split(',').skip(1));
+        let further = rest.map(|layer| grad::find_target(&model, &tensors, &head, channels_last, Some(layer.trim())));
+        let further = further.collect::<Result<Vec<_>>>()?;
         if options.layer.is_none() && prepared_for.is_some() {
             target.reason = "the model was prepared for it".into();
         }
-        Ok(Analysis { model, manifest, guess, input, head, target, tensors, rules: Rules::default() })
+        Ok(Analysis { model, manifest, guess, input, head, target, further, tensors, rules: Rules::default() })
     }
 
     /// A model that was written by [`Analysis::prepare`], from what its metadata say.
@@ -338,7 +367,18 @@ impl Opened {
         let sigmoid = model.metadata(PROBABILITY) == Some(Probability::Sigmoid.name());
         let probability = if sigmoid { Probability::Sigmoid } else { Probability::Softmax };
         let input = image_input(&model)?.name().to_owned();
-        Ok(Prepared { model, manifest, guess, input, layer, grid, classes: classes as usize, probability, tail: None })
+        Ok(Prepared {
+            model,
+            manifest,
+            guess,
+            input,
+            layer,
+            grid,
+            classes: classes as usize,
+            probability,
+            tail: None,
+            layers: 1,
+        })
     }
 }
 
@@ -350,6 +390,9 @@ impl Analysis {
     /// # Errors
     /// The model explains itself already, or an op between logits and target layer has no gradient rule.
     pub fn prepare(self) -> Result<Prepared> {
+        if !self.further.is_empty() {
+            return Err(self.model.error("a model that explains itself does so at one layer; name one"));
+        }
         self.prepare_for(Needs { ask: Ask { score: Some(Score::Class), several: false }, ..Needs::default() })
     }
 
@@ -358,16 +401,23 @@ impl Analysis {
     /// # Errors
     /// The same.
     pub fn prepare_for(self, needs: Needs) -> Result<Prepared> {
-        let Self { mut model, manifest, guess, input, head, target, tensors, rules } = self;
+        let Self { mut model, manifest, guess, input, head, target, further, tensors, rules } = self;
+        let layers = 1 + further.len();
         if let Some(layer) = model.metadata(LAYER) {
             let problem = format!("it explains itself already, at {layer}; give the model that it was made from");
             return Err(model.error(problem));
+        }
+        if let Some(Score::Against(other)) = needs.ask.score
+            && other >= head.classes
+        {
+            let known = format!("give a number from 0 to {}", head.classes - 1);
+            return Err(Error::Unknown { what: "class", name: other.to_string(), known });
         }
         let json = |e: serde_json::Error| Error::model(&manifest.name, e);
         let labels = serde_json::to_string(&manifest.labels).map_err(json)?;
         let preprocessing = serde_json::to_string(&manifest.input).map_err(json)?;
         let tail = if needs.tail { Some(grad::cut_tail(&model, &tensors, &head, &target)?) } else { None };
-        let gradient = grad::explain(&mut model, &tensors, &rules, &head, &target, needs.ask)?;
+        let gradient = grad::explain(&mut model, &tensors, &rules, &head, &target, &further, needs.ask)?;
         for tensor in tail.iter().flat_map(|tail| &tail.beside) {
             let to_float = Node::new("Cast", grad::taken(tensor), &[tensor], &[&grad::taken(tensor)]);
             model.graph_mut().node.push(to_float.with(Attribute::from_int("to", DataType::Float as i64)));
@@ -391,11 +441,16 @@ impl Analysis {
             manifest,
             guess,
             input,
-            layer: target.layer.tensor,
+            layer: std::iter::once(&target)
+                .chain(&further)
+                .map(|t| t.layer.tensor.as_str())
+                .collect::<Vec<_>>()
+                .join(","),
             grid: [height, width],
             classes: head.classes,
             probability: head.probability,
             tail,
+            layers,
         })
     }
 }

@@ -1,15 +1,15 @@
 //! From a picture to its explanation: preprocess, one run, map.
 
 use image::RgbImage;
-use ndarray::{Array1, Array2, Array3, Array4, ArrayD, ArrayView1, ArrayViewD, Axis, Ix3};
+use ndarray::{Array1, Array2, Array3, Array4, ArrayD, ArrayView1, ArrayView3, ArrayViewD, Axis, Ix3};
 
-use crate::analysis::{ExplainerOptions, Guess, Prepared, find_class, parse_contrast, prepare_for_classes};
+use crate::analysis::{ExplainerOptions, Fusion, Guess, Prepared, find_class, parse_contrast, prepare_for_classes};
 use crate::cam::{self, Behind, CamMap, ClassScore, How, Method, OneRun, Whole};
 use crate::error::{Error, Result};
-use crate::grad::{CLASS_INDEX, CURVATURE, Explained, MOST_RANKS, Probability};
+use crate::grad::{CLASS_INDEX, CURVATURE, Explained, MOST_RANKS, Probability, names_of_layer};
 use crate::manifest::Layout;
 use crate::preprocess::{Preprocessor, Region};
-use crate::runner::{Runner, TailRunner};
+use crate::runner::{Run, Runner, TailRunner};
 
 const NAMES: Explained = Explained::NAMES;
 
@@ -63,6 +63,8 @@ struct Question {
     classes: Classes,
     /// Whether one run gives the gradients of all classes.
     at_once: bool,
+    layers: usize,
+    fusion: Fusion,
     facts: Facts,
 }
 
@@ -78,6 +80,8 @@ pub struct Facts {
     pub layer: String,
     pub method: String,
     pub labels: Vec<String>,
+    /// The class that the others' evidence is set against.
+    pub against: Option<usize>,
     /// How pictures are preprocessed, where that was guessed.
     pub guess: Option<Guess>,
 }
@@ -98,11 +102,12 @@ impl Explainer {
         let method = cam::find(options.method.as_deref().unwrap_or(cam::METHODS[0].name))?;
         let several = options.contrast.is_none() && Classes::are_several(options.class.as_deref().unwrap_or_default());
         if several && matches!(method.how, How::Gradients(_)) {
-            // Not every graph can be run on one picture for several classes.
-            let mut explainer = Self::build(options, method, true)?;
-            let zeros = ArrayD::zeros(explainer.runner.shape.as_slice());
-            if explainer.explain_tensor(zeros.view()).is_ok() {
-                return Ok(explainer);
+            // Not every graph can be run on one picture for several classes. What else is wrong is said below.
+            if let Ok(mut explainer) = Self::build(options, method, true) {
+                let zeros = ArrayD::zeros(explainer.runner.shape.as_slice());
+                if explainer.explain_tensor(zeros.view()).is_ok() {
+                    return Ok(explainer);
+                }
             }
         }
         Self::build(options, method, false)
@@ -111,11 +116,12 @@ impl Explainer {
     fn build(options: &ExplainerOptions, method: &'static Method, at_once: bool) -> Result<Self> {
         let prepared = prepare_for_classes(options, at_once)?;
         let labels = &prepared.manifest.labels;
-        let classes = match &options.contrast {
-            Some(pair) => Classes(vec![parse_contrast(pair, labels)?.0 as i64]),
+        let against = options.contrast.as_ref().map(|pair| parse_contrast(pair, labels)).transpose()?;
+        let classes = match against {
+            Some((class, _)) => Classes(vec![class as i64]),
             None => Classes::parse(options.class.as_deref().unwrap_or("top"), labels, prepared.classes)?,
         };
-        let Prepared { mut model, manifest, guess, input, layer, probability, tail, .. } = prepared;
+        let Prepared { mut model, manifest, guess, input, layer, probability, tail, layers, .. } = prepared;
         // One picture at a time: fixed shapes are what a runtime optimises best.
         let mut shape = manifest.input.shape();
         let stated = model.graph().input.iter().find(|info| info.name() == input);
@@ -128,14 +134,21 @@ impl Explainer {
             }
         }
         model.take_float32(&input);
+        let against = against.map(|(_, other)| other);
         let channels_last = manifest.input.layout == Layout::ChannelsLast;
-        let facts =
-            Facts { model: manifest.name, layer, method: method.name.to_owned(), labels: manifest.labels, guess };
+        let facts = Facts {
+            model: manifest.name,
+            layer,
+            method: method.name.to_owned(),
+            labels: manifest.labels,
+            against,
+            guess,
+        };
         Ok(Self {
             preprocessor: Preprocessor::new(manifest.input),
             runner: Runner::new(&model, input, shape, channels_last, options.threads)?,
             tail: tail.map(|tail| TailRunner::new(tail, options.threads)).transpose()?,
-            question: Question { probability, method, classes, at_once, facts },
+            question: Question { probability, method, classes, at_once, layers, fusion: options.fusion, facts },
         })
     }
 
@@ -211,10 +224,8 @@ impl Question {
         let mut tail = tail;
         let mut maps = Vec::with_capacity(self.classes.0.len());
         if let (How::Gradients(of), true) = (self.method.how, self.at_once || self.classes.0.len() == 1) {
-            let (activations, gradients) = (outputs.maps(NAMES.activations)?, outputs.maps(NAMES.gradients)?);
-            let activations = activations.index_axis(Axis(0), 0);
-            for (class, gradient) in self.classes.0.iter().zip(gradients.outer_iter()) {
-                maps.push((scores.index_of(*class), of(activations, gradient)));
+            for (number, class) in self.classes.0.iter().enumerate() {
+                maps.push((scores.index_of(*class), self.map_of_run(&outputs, of, number)?));
             }
         } else {
             drop(outputs);
@@ -237,6 +248,32 @@ impl Question {
         Ok(Explanation { class_index, probability, logit, top: top.collect(), map, others: maps.collect(), region })
     }
 
+    /// The map of the class with a number in the run, over all layers.
+    fn map_of_run(
+        &self,
+        outputs: &Run,
+        of: fn(ArrayView3<f32>, ArrayView3<f32>) -> Array2<f32>,
+        number: usize,
+    ) -> Result<Array2<f32>> {
+        let map = |activations: &str, gradients: &str| {
+            let (activations, gradients) = (outputs.maps(activations)?, outputs.maps(gradients)?);
+            let gradients = gradients.outer_iter().nth(number);
+            let gradients =
+                gradients.ok_or_else(|| Error::model(&self.facts.model, "the run gave too few gradients"))?;
+            Ok(of(activations.index_axis(Axis(0), 0), gradients))
+        };
+        let first = map(NAMES.activations, NAMES.gradients);
+        if self.layers == 1 {
+            return first;
+        }
+        let further = (1..self.layers).map(|layer| {
+            let [activations, gradients] = names_of_layer(layer);
+            map(&activations, &gradients)
+        });
+        let maps = std::iter::once(first).chain(further).collect::<Result<Vec<_>>>()?;
+        cam::fused(maps, self.fusion == Fusion::Mean)
+    }
+
     /// The map of one class, by as many runs as the method takes.
     fn map_of(
         &self,
@@ -250,7 +287,7 @@ impl Question {
         let activations = all.index_axis(Axis(0), 0);
         match self.method.how {
             How::Activations(of) => Ok(of(activations)),
-            How::Gradients(of) => Ok(of(activations, outputs.maps(NAMES.gradients)?.index_axis(Axis(0), 0))),
+            How::Gradients(of) => self.map_of_run(&outputs, of, 0),
             How::Curvature(of) => {
                 let gradients = outputs.maps(NAMES.gradients)?;
                 let gradients = gradients.index_axis(Axis(0), 0);

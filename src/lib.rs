@@ -34,7 +34,7 @@ pub mod sink;
 pub mod source;
 mod turn;
 
-pub use analysis::{Analysis, ExplainerOptions, Guess, Needs, Prepared, analyse, prepare};
+pub use analysis::{Analysis, ExplainerOptions, Fusion, Guess, Needs, Prepared, analyse, prepare};
 pub use error::{Error, Result};
 pub use explainer::{ClassMap, Explainer, Explanation, Facts, Ranked};
 pub use frame::{Frame, Medium, MediumKind, Time, TimeBase};

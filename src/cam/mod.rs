@@ -6,6 +6,7 @@
 mod ablation_cam;
 mod eigen_cam;
 mod eigen_grad_cam;
+mod enlarge;
 mod grad_cam;
 mod grad_cam_elementwise;
 mod grad_cam_plus_plus;
@@ -19,6 +20,7 @@ mod shapley_cam;
 mod smooth_grad_cam_plus_plus;
 mod x_grad_cam;
 
+pub use enlarge::{enlarged, fused};
 use ndarray::{Array2, Array3, Array4, ArrayView3, Axis};
 
 use crate::error::{Error, Result};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use whycam::overlay::{Colormap, Overlay, Style};
-use whycam::{Explainer, ExplainerOptions, Guess, session};
+use whycam::{Explainer, ExplainerOptions, Fusion, Guess, session};
 
 #[derive(Args, Clone)]
 pub struct Common {
@@ -15,9 +15,13 @@ pub struct Common {
     /// How the map is made; `whycam methods` lists the ways (grad-cam is the default)
     #[arg(long, global = true, value_name = "NAME")]
     pub method: Option<String>,
-    /// The layer that is explained: a tensor or node, a unique part of its name, or -1, -2 … from the last
+    /// The layer that is explained: a tensor or node, a unique part of its name, or -1, -2 … from the last;
+    /// with commas between them several, whose maps are fused
     #[arg(long, global = true, value_name = "NAME", allow_hyphen_values = true)]
     pub layer: Option<String>,
+    /// How the maps of several layers become one
+    #[arg(long, global = true, value_name = "max|mean", default_value = "max", value_parser = ["max", "mean"])]
+    pub fuse: String,
     /// The classes that are explained: names, indices, top, top3, or several with commas between them
     #[arg(long, global = true, value_name = "NAME|INDEX|top|top3|A,B…")]
     pub class: Option<String>,
@@ -53,7 +57,7 @@ pub struct Common {
     pub verbose: bool,
 }
 
-fn share(text: &str) -> Result<f32, String> {
+pub fn share(text: &str) -> Result<f32, String> {
     match text.parse::<f32>() {
         Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
         _ => Err("give a number from 0 to 1".into()),
@@ -68,6 +72,7 @@ impl Common {
             method: self.method.clone(),
             class: self.class.clone(),
             contrast: self.contrast.clone(),
+            fusion: if self.fuse == "mean" { Fusion::Mean } else { Fusion::Max },
             labels: self.labels.clone(),
             preset: self.preset.clone(),
             output: self.head.clone(),

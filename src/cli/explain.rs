@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use anyhow::Result;
 use clap::Args;
 use whycam::pipeline::{Options, Policy};
-use whycam::sink::{JsonSink, MapsSink, Place, ResultsSink, Sink};
+use whycam::sink::{JsonSink, MapFormat, MapsSink, Place, ResultsSink, Sink};
 use whycam::source::{Failures, SequenceSource, is_tensor, list_inputs};
 
 use super::run::Run;
@@ -26,6 +26,13 @@ pub struct Explain {
     /// The raw maps as 000000.npy, 000001.npy …
     #[arg(long, value_name = "DIR")]
     maps: Option<PathBuf>,
+    /// The maps as NumPy files, as grey pictures of 16 bits (white is a map's largest value), or as one
+    /// NumPy archive maps.npz
+    #[arg(long, value_name = "npy|png|npz", default_value = "npy", value_parser = ["npy", "png", "npz"], requires = "maps")]
+    maps_as: String,
+    /// In the JSON, boxes around what is at least this share of the map's largest value
+    #[arg(long, value_name = "0..1", value_parser = super::common::share, requires = "json")]
+    boxes: Option<f32>,
     /// INPUTs are .npy files that hold the model's input as it is
     #[arg(long)]
     tensor: bool,
@@ -49,11 +56,17 @@ impl Explain {
         if let Some(place) = place {
             sinks.push(Box::new(ResultsSink::new(place, self.force)?));
         }
+        let format = match self.maps_as.as_str() {
+            "png" => MapFormat::Png,
+            "npz" => MapFormat::Npz,
+            _ => MapFormat::Npy,
+        };
         if let Some(folder) = &self.maps {
-            sinks.push(Box::new(MapsSink::new(folder, self.force)?));
+            sinks.push(Box::new(MapsSink::new(folder, format, self.force)?));
         }
         if let Some(path) = &self.json {
-            sinks.push(Box::new(JsonSink::new(path, self.maps.is_some(), self.force)?));
+            let files = self.maps.as_ref().map(|_| format);
+            sinks.push(Box::new(JsonSink::new(path, files, self.boxes, self.force)?));
         }
         let failures = Failures::default();
         let noted = Arc::clone(&failures);

@@ -55,7 +55,7 @@ impl View {
             sinks.push(Box::new(ResultsSink::new(Place::File(path.clone()), self.force)?));
         }
         if let Some(path) = &self.json {
-            sinks.push(Box::new(JsonSink::new(path, false, self.force)?));
+            sinks.push(Box::new(JsonSink::new(path, None, None, self.force)?));
         }
         Ok(sinks)
     }

@@ -6,6 +6,7 @@ mod demo;
 mod explain;
 mod inspect;
 mod live;
+mod methods;
 mod models;
 mod prepare;
 mod run;
@@ -58,6 +59,8 @@ enum Command {
     Cameras,
     /// List the built-in models
     Models,
+    /// List the ways to make a map, with what each costs and is good for
+    Methods,
 }
 
 /// What the program ends with.
@@ -107,6 +110,7 @@ impl Arguments {
             Some(Command::Prepare(prepare)) => prepare.run(common),
             Some(Command::Cameras) => cameras::run(),
             Some(Command::Models) => models::run(),
+            Some(Command::Methods) => methods::run(),
         }
     }
 }

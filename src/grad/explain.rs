@@ -46,8 +46,13 @@ pub struct Ask {
     pub several: bool,
 }
 
+/// Names of the activations and gradients of a further layer, counted from 1.
+pub fn names_of_layer(number: usize) -> [String; 2] {
+    [NAMES.activations, NAMES.gradients].map(|name| format!("whycam.{name}.{number}"))
+}
+
 /// Appends the backward pass from the chosen class's score to the target layer, and the outputs
-/// that the map is made of.
+/// that the map is made of; those of `further` layers beside, under [`names_of_layer`].
 ///
 /// Returns the gradient's tensor, in the form of the target layer.
 ///
@@ -59,6 +64,7 @@ pub fn explain(
     rules: &Rules,
     head: &Head,
     target: &Target,
+    further: &[Target],
     ask: Ask,
 ) -> Result<Option<String>> {
     let score = ask.score;
@@ -78,6 +84,7 @@ pub fn explain(
         write_logits(&mut backward, head)?;
     }
     let mut gradient = None;
+    let mut wanted: Vec<String> = added.iter().map(ToString::to_string).collect();
     if let Some(score) = score {
         backward.several = ask.several;
         let class = write_class(&mut backward, head.classes);
@@ -94,11 +101,24 @@ pub fn explain(
             write_view(&mut backward, &layer.view, &raw, NAMES.gradients);
             gradient = Some(raw);
         }
+        // What these passes share with the first, a runtime makes once.
+        for (number, Target { layer, .. }) in (1..).zip(further) {
+            let raw = write_backward(&mut backward, model, rules, &head.logits, &seed, &layer.tensor)?;
+            let raw = raw.ok_or_else(|| independent(model, &head.logits, &layer.tensor))?;
+            let [activations, gradients] = names_of_layer(number);
+            write_view(&mut backward, &layer.view, &raw, &gradients);
+            write_view(&mut backward, &layer.view, &layer.tensor, &activations);
+            wanted.extend([activations, gradients]);
+        }
     }
     // Behind the gradient: ONNX Runtime 1.32 loses a tensor that a Pad in front of a convolution reads where
     // an output stands before other nodes that read it.
     write_view(&mut backward, &layer.view, &layer.tensor, NAMES.activations);
-    backward.into_patch(added).apply(model);
+    let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
+    backward.into_patch(&wanted).apply(model);
+    for name in &wanted[added.len()..] {
+        model.add_output(name);
+    }
 
     let View { channels, height, width, .. } = layer.view;
     let grid = [-1, channels as i64, height as i64, width as i64];

@@ -21,7 +21,8 @@ use std::collections::HashMap;
 pub use axes::View;
 pub use backward::{Backward, Patch, Vjp};
 pub use explain::{
-    Ask, CLASS_INDEX, CURVATURE, Explained, MOST_RANKS, Score, append_cam, explain, explain_curvature, reserve_names,
+    Ask, CLASS_INDEX, CURVATURE, Explained, MOST_RANKS, Score, append_cam, explain, explain_curvature, names_of_layer,
+    reserve_names,
 };
 pub use head::{Head, Probability, find_head};
 pub use rules::{NOT_DIFFERENTIABLE, RULES, Rule, Rules};

@@ -5,7 +5,7 @@ use image::RgbImage;
 
 use crate::error::{Error, Result};
 
-/// A line of text on a dark plate in the lower left corner, its size in proportion to the picture.
+/// Lines of text on a dark plate in the lower left corner, their size in proportion to the picture.
 pub struct Caption {
     font: FontRef<'static>,
 }
@@ -24,18 +24,20 @@ impl Caption {
         Ok(Self { font: font.map_err(|_| Error::input("embedded font", "damaged; build whycam again"))? })
     }
 
-    pub fn draw(&self, picture: &mut RgbImage, text: &str) {
+    /// Draws lines, each in its colour, the first on top.
+    pub fn draw(&self, picture: &mut RgbImage, lines: &[(String, [u8; 3])]) {
         let (width, height) = picture.dimensions();
         let mut scale = (Self::HEIGHT * width.min(height) as f32).max(Self::SMALLEST_PX);
         let room = width as f32 - scale;
-        let length = self.length(text, scale);
+        let longest = |scale| lines.iter().map(|(text, _)| self.length(text, scale)).fold(0.0, f32::max);
+        let length = longest(scale);
         if length > room && room > 0.0 {
             scale = (scale * room / length).max(Self::SMALLEST_PX);
         }
         let font = self.font.as_scaled(PxScale::from(scale));
         let margin = scale * 0.35;
-        let plate_height = (font.height() + margin) as u32;
-        let plate_width = (self.length(text, scale) + 2.0 * margin) as u32;
+        let plate_height = (font.height() * lines.len() as f32 + margin) as u32;
+        let plate_width = (longest(scale) + 2.0 * margin) as u32;
         let top = height.saturating_sub(plate_height);
         for y in top..height {
             for x in 0..plate_width.min(width) {
@@ -43,8 +45,17 @@ impl Caption {
                 pixel.0 = pixel.0.map(|channel| ((u32::from(channel) * Self::PLATE) >> 8) as u8);
             }
         }
-        let baseline = top as f32 + margin / 2.0 + font.ascent();
-        let mut x = margin;
+        let mut baseline = top as f32 + margin / 2.0 + font.ascent();
+        for (text, colour) in lines {
+            self.draw_line(picture, text, *colour, scale, [margin, baseline]);
+            baseline += font.height();
+        }
+    }
+
+    fn draw_line(&self, picture: &mut RgbImage, text: &str, colour: [u8; 3], scale: f32, start: [f32; 2]) {
+        let (width, height) = picture.dimensions();
+        let font = self.font.as_scaled(PxScale::from(scale));
+        let [mut x, baseline] = start;
         for character in text.chars() {
             let glyph = font.glyph_id(character);
             let placed = glyph.with_scale_and_position(PxScale::from(scale), point(x, baseline));
@@ -57,7 +68,9 @@ impl Caption {
                     return;
                 }
                 let pixel = picture.get_pixel_mut(px as u32, py as u32);
-                pixel.0 = pixel.0.map(|channel| (f32::from(channel) * (1.0 - coverage) + 255.0 * coverage) as u8);
+                for (channel, ink) in pixel.0.iter_mut().zip(colour) {
+                    *channel = (f32::from(*channel) * (1.0 - coverage) + f32::from(ink) * coverage) as u8;
+                }
             });
         }
     }

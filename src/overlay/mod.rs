@@ -41,22 +41,76 @@ impl Overlay {
         Ok(Self { style, resizer: Resizer::new(), caption: Caption::new()? })
     }
 
-    /// Draws the map and the caption onto the frame that they explain.
+    /// Draws the map and the caption onto the frame that they explain. Of several classes each has
+    /// its own colour, in which the caption names it.
     ///
     /// # Errors
     /// The frame is empty.
     pub fn draw(&mut self, frame: &mut RgbImage, explanation: &Explanation, facts: &Facts) -> Result<()> {
-        if explanation.map.evidence {
-            self.lay_over(frame, &explanation.map, &explanation.region)?;
+        let Explanation { map, others, region, .. } = explanation;
+        if others.is_empty() {
+            if map.evidence {
+                self.lay_over(frame, map, region)?;
+            }
+        } else {
+            let maps: Vec<&CamMap> = std::iter::once(map).chain(others.iter().map(|other| &other.map)).collect();
+            self.lay_over_several(frame, &maps, region)?;
         }
-        let label = facts.label(explanation.class_index);
-        let percent = 100.0 * explanation.probability;
-        let evidence = if explanation.map.evidence { "" } else { "  no evidence" };
-        self.caption.draw(frame, &format!("{label} {percent:.0} %{evidence}"));
+        let line = |class: usize, probability: f32, map: &CamMap| {
+            let evidence = if map.evidence { "" } else { "  no evidence" };
+            let against = facts.against.map_or(String::new(), |other| format!(" against {}", facts.label(other)));
+            format!("{}{against} {:.0} %{evidence}", facts.label(class), 100.0 * probability)
+        };
+        let first = line(explanation.class_index, explanation.probability, map);
+        let mut lines = vec![(first, if others.is_empty() { WHITE } else { PALETTE[0] })];
+        lines.extend(
+            others
+                .iter()
+                .zip(PALETTE.iter().cycle().skip(1))
+                .map(|(other, colour)| (line(other.class_index, other.probability, &other.map), *colour)),
+        );
+        self.caption.draw(frame, &lines);
         Ok(())
     }
 
     fn lay_over(&mut self, frame: &mut RgbImage, map: &CamMap, region: &Region) -> Result<()> {
+        let (heat, part) = self.heat(frame, map, region)?;
+        let highest = 255.0 / map.max;
+        let alpha = self.style.alpha;
+        for (pixel, value) in pixels_of(frame, part).zip(values(&heat)) {
+            blend(pixel, self.style.colormap.at((value * highest) as u8), alpha);
+        }
+        Ok(())
+    }
+
+    /// Each map in a colour of its own, as strong as it is warm.
+    fn lay_over_several(&mut self, frame: &mut RgbImage, maps: &[&CamMap], region: &Region) -> Result<()> {
+        let mut heats = Vec::with_capacity(maps.len());
+        for (map, colour) in maps.iter().zip(PALETTE.iter().cycle()).filter(|(map, _)| map.evidence) {
+            heats.push((self.heat(frame, map, region)?, map.max, *colour));
+        }
+        let Some(((_, part), _, _)) = heats.first() else { return Ok(()) };
+        let part = *part;
+        let mut strengths: Vec<_> =
+            heats.iter().map(|((heat, _), max, colour)| (values(heat), *max, *colour)).collect();
+        for pixel in pixels_of(frame, part) {
+            let (mut sum, mut strongest, mut mixed) = (0.0, 0.0_f32, [0.0; 3]);
+            for (values, max, colour) in &mut strengths {
+                let strength = values.next().unwrap_or(0.0) / *max;
+                sum += strength;
+                strongest = strongest.max(strength);
+                for (channel, over) in mixed.iter_mut().zip(*colour) {
+                    *channel += strength * f32::from(over);
+                }
+            }
+            if sum > 0.0 {
+                blend(pixel, mixed.map(|channel| (channel / sum) as u8), strongest * self.style.alpha.max(0.6));
+            }
+        }
+        Ok(())
+    }
+
+    fn heat(&mut self, frame: &RgbImage, map: &CamMap, region: &Region) -> Result<(Image<'static>, [u32; 4])> {
         let (width, height) = frame.dimensions();
         let failed = |e: &dyn std::fmt::Display| {
             Error::input("picture", format!("cannot lay the map over {width}x{height}: {e}"))
@@ -64,24 +118,31 @@ impl Overlay {
         let (h, w) = map.values.dim();
         let bytes: Vec<u8> = map.values.iter().flat_map(|v| v.to_ne_bytes()).collect();
         let map_picture = ImageRef::new(w as u32, h as u32, &bytes, PixelType::F32).map_err(|e| failed(&e))?;
-        let (heat, [left, top, right, bottom]) =
-            upscale(&mut self.resizer, &map_picture, region, width, height).map_err(|e| failed(&e))?;
-        let heat = heat.buffer().as_chunks().0;
-        let highest = 255.0 / map.max;
-        let alpha = (self.style.alpha * 256.0) as u32;
-        let row_length = (right - left) as usize;
-        for (y, row) in (top..bottom).zip(heat.chunks_exact(row_length)) {
-            let start = (y as usize * width as usize + left as usize) * 3;
-            let pixels = &mut frame.as_mut()[start..start + row_length * 3];
-            for (pixel, value) in pixels.as_chunks_mut::<3>().0.iter_mut().zip(row) {
-                let level = (f32::from_ne_bytes(*value) * highest) as u8;
-                let colour = self.style.colormap.at(level);
-                for (channel, over) in pixel.iter_mut().zip(colour) {
-                    *channel = ((u32::from(*channel) * (256 - alpha) + u32::from(over) * alpha) >> 8) as u8;
-                }
-            }
-        }
-        Ok(())
+        upscale(&mut self.resizer, &map_picture, region, width, height).map_err(|e| failed(&e))
+    }
+}
+
+const WHITE: [u8; 3] = [255; 3];
+
+/// Colours that most people can tell apart, whatever their eyes (Okabe and Ito, *Color Universal Design*, 2008).
+const PALETTE: &[[u8; 3]] =
+    &[[213, 94, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66], [204, 121, 167], [0, 114, 178], [230, 159, 0]];
+
+fn values(heat: &Image) -> impl Iterator<Item = f32> {
+    heat.buffer().as_chunks().0.iter().map(|value| f32::from_ne_bytes(*value))
+}
+
+/// The pixels of a part of the frame, row by row.
+fn pixels_of(frame: &mut RgbImage, [left, top, right, bottom]: [u32; 4]) -> impl Iterator<Item = &mut [u8; 3]> {
+    let row = frame.width() as usize * 3;
+    let rows = frame.as_mut()[top as usize * row..bottom as usize * row].chunks_exact_mut(row);
+    rows.flat_map(move |row| row[left as usize * 3..right as usize * 3].as_chunks_mut::<3>().0)
+}
+
+fn blend(pixel: &mut [u8; 3], colour: [u8; 3], alpha: f32) {
+    let alpha = (alpha * 256.0) as u32;
+    for (channel, over) in pixel.iter_mut().zip(colour) {
+        *channel = ((u32::from(*channel) * (256 - alpha) + u32::from(over) * alpha) >> 8) as u8;
     }
 }
 

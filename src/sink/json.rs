@@ -6,15 +6,18 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::maps::map_file_name;
+use super::boxes::{HotBox, hot_boxes};
+use super::maps::{MapFormat, map_file_name};
 use super::{ExplainedFrame, Flow, Sink};
+use crate::cam::CamMap;
 use crate::error::{Error, Result};
 use crate::explainer::Facts;
 
 pub struct JsonSink {
     writer: Box<dyn Write>,
     path: PathBuf,
-    map_files: bool,
+    map_files: Option<MapFormat>,
+    boxes: Option<f32>,
 }
 
 #[derive(Serialize)]
@@ -32,6 +35,13 @@ struct Line<'a> {
     map: Map,
     #[serde(skip_serializing_if = "Option::is_none")]
     map_file: Option<String>,
+    /// Of several classes that were asked for, those after the first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    others: Vec<Other>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    against: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    boxes: Option<Vec<HotBox>>,
     method: &'a str,
     layer: &'a str,
     model: &'a str,
@@ -45,6 +55,17 @@ struct Class {
 }
 
 #[derive(Serialize)]
+struct Other {
+    class_index: usize,
+    label: String,
+    probability: f32,
+    logit: f32,
+    map: Map,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    map_file: Option<String>,
+}
+
+#[derive(Serialize)]
 struct Map {
     height: usize,
     width: usize,
@@ -53,13 +74,21 @@ struct Map {
     evidence: bool,
 }
 
+impl From<&CamMap> for Map {
+    fn from(map: &CamMap) -> Self {
+        let (height, width) = map.values.dim();
+        Self { height, width, max: map.max, min: map.min, evidence: map.evidence }
+    }
+}
+
 impl JsonSink {
     /// Writes to a file, or to standard output for `-`. `map_files` says that maps are written
-    /// beside, whose names the lines then bear.
+    /// beside, whose names the lines then bear. `boxes` is the share of a map's largest value from which on
+    /// a region is hot, and asks for the boxes of these.
     ///
     /// # Errors
     /// The file cannot be made, or exists and `overwrite` is false.
-    pub fn new(path: &Path, map_files: bool, overwrite: bool) -> Result<Self> {
+    pub fn new(path: &Path, map_files: Option<MapFormat>, boxes: Option<f32>, overwrite: bool) -> Result<Self> {
         let writer: Box<dyn Write> = if path == Path::new("-") {
             Box::new(BufWriter::new(io::stdout()))
         } else {
@@ -69,7 +98,7 @@ impl JsonSink {
             let file = File::create(path).map_err(|e| Error::writing(path, &e))?;
             Box::new(BufWriter::new(file))
         };
-        Ok(Self { writer, path: path.to_owned(), map_files })
+        Ok(Self { writer, path: path.to_owned(), map_files, boxes })
     }
 }
 
@@ -81,7 +110,15 @@ impl Sink for JsonSink {
             label: facts.label(ranked.class_index),
             probability: ranked.probability,
         };
-        let (height, width) = explanation.map.values.dim();
+        let map_file = |class: usize| self.map_files.and_then(|format| map_file_name(format, *number, class));
+        let others = explanation.others.iter().zip(1..).map(|(other, class)| Other {
+            class_index: other.class_index,
+            label: facts.label(other.class_index),
+            probability: other.probability,
+            logit: other.logit,
+            map: Map::from(&other.map),
+            map_file: map_file(class),
+        });
         let line = Line {
             frame: frame.index,
             pts_us: frame.time.as_us(),
@@ -93,14 +130,16 @@ impl Sink for JsonSink {
             probability: explanation.probability,
             logit: explanation.logit,
             top: explanation.top.iter().map(class).collect(),
-            map: Map {
-                height,
-                width,
-                max: explanation.map.max,
-                min: explanation.map.min,
-                evidence: explanation.map.evidence,
+            map: Map::from(&explanation.map),
+            map_file: map_file(0),
+            others: others.collect(),
+            against: facts.against.map(|class| facts.label(class)),
+            boxes: match self.boxes {
+                Some(share) => {
+                    Some(hot_boxes(&explanation.map, &explanation.region, share, frame.picture.dimensions())?)
+                }
+                None => None,
             },
-            map_file: self.map_files.then(|| map_file_name(*number)),
             method: &facts.method,
             layer: &facts.layer,
             model: &facts.model,

@@ -1,6 +1,7 @@
 //! Where explained frames go. A sink knows neither sources nor models.
 
 mod animation;
+mod boxes;
 #[cfg(feature = "video")]
 pub mod film;
 mod json;
@@ -12,8 +13,9 @@ mod window;
 
 use std::path::{Path, PathBuf};
 
+pub use boxes::{HotBox, hot_boxes};
 pub use json::JsonSink;
-pub use maps::MapsSink;
+pub use maps::{MapFormat, MapsSink};
 pub use results::{Place, ResultsSink};
 #[cfg(feature = "window")]
 pub use window::WindowSink;

@@ -1,0 +1,218 @@
+//! Several classes, contrasts, fused layers, and maps in every form that they are written in.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use ndarray::{Array2, Axis, Ix4, Zip};
+use serde_json::Value;
+use support::{Folder, picture, stderr, stdout, whycam};
+use whycam::cam::{self, CamMap, How, enlarged};
+use whycam::grad::{CLASS_INDEX, Explained};
+use whycam::preprocess::Region;
+use whycam::session::{Input, Session};
+use whycam::sink::hot_boxes;
+use whycam::{Explainer, ExplainerOptions, Fusion, prepare};
+
+fn net(name: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/models").join(name).display().to_string()
+}
+
+fn options(model: &str) -> ExplainerOptions {
+    ExplainerOptions { model: Some(model.into()), threads: 1, ..ExplainerOptions::default() }
+}
+
+fn photo() -> image::RgbImage {
+    image::RgbImage::from_fn(90, 70, |x, y| {
+        image::Rgb([(x * 7 % 256) as u8, (y * 5 % 256) as u8, ((x + 2 * y) % 256) as u8])
+    })
+}
+
+fn assert_near(a: &Array2<f32>, b: &Array2<f32>, what: &str) {
+    let largest = b.iter().copied().fold(0.0, f32::max);
+    let apart = a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(a.dim() == b.dim() && apart <= 1e-3 * largest, "{what}: {apart} apart, largest {largest}");
+}
+
+#[test]
+fn several_classes_of_one_run_have_the_maps_of_each_alone() {
+    let nets = [
+        "resnet.legacy",
+        "vgg.legacy",
+        "vit_class_token.dynamo",
+        "swin.legacy",
+        "googlenet.dynamo",
+        "keras_residual.tf2onnx",
+    ];
+    let nets = nets.map(|name| net(&format!("{name}.onnx")));
+    for model in nets.iter().map(String::as_str).chain(["flowers-vgg"]) {
+        for method in ["layer-cam", "eigen-grad-cam", "recipro-cam", "shapley-cam"] {
+            let ask = |class: &str| {
+                let options =
+                    ExplainerOptions { class: Some(class.into()), method: Some(method.into()), ..options(model) };
+                Explainer::new(&options).unwrap().explain(&photo()).unwrap()
+            };
+            let all = ask("top3,1");
+            assert_eq!(all.others.len(), 3, "{model}");
+            assert_eq!(all.top[..3].iter().map(|r| r.class_index).collect::<Vec<_>>(), {
+                let others = all.others[..2].iter().map(|other| other.class_index);
+                std::iter::once(all.class_index).chain(others).collect::<Vec<_>>()
+            });
+            assert_eq!(all.others[2].class_index, 1);
+            for other in &all.others {
+                let alone = ask(&other.class_index.to_string());
+                assert_near(&other.map.values, &alone.map.values, &format!("{model}, {method}"));
+                assert!((other.logit - alone.logit).abs() < 1e-4);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_contrast_is_the_map_of_the_difference_of_two_gradients() {
+    for model in [net("mobilenet3.legacy.onnx"), net("vit_mean.dynamo.onnx"), "flowers-vgg".into()] {
+        let prepared = prepare(&options(&model)).unwrap();
+        let mut session = Session::new(&prepared.model, 1).unwrap();
+        let shape = prepared.manifest.input.shape();
+        let input = ndarray::ArrayD::from_shape_fn(shape, |at| ((at[1] + 3 * at[2] + 7 * at[3]) % 11) as f32 / 11.0);
+        let mut gradient = |class: i64| {
+            let class = ndarray::Array1::from_elem(1, class).into_dyn();
+            let inputs =
+                vec![(prepared.input.as_str(), Input::Float(input.view())), (CLASS_INDEX, Input::Int64(class.view()))];
+            let run = session.run(inputs).unwrap();
+            let owned = |name| run.floats(name).unwrap().to_owned().into_dimensionality::<Ix4>().unwrap();
+            (owned(Explained::NAMES.activations), owned(Explained::NAMES.gradients))
+        };
+        let ((activations, of_a), (_, of_b)) = (gradient(2), gradient(4));
+        let difference = of_a - of_b;
+        for method in ["grad-cam", "layer-cam"] {
+            let How::Gradients(map) = cam::find(method).unwrap().how else { panic!("{method}") };
+            let expected = map(activations.index_axis(Axis(0), 0), difference.index_axis(Axis(0), 0));
+            let options =
+                ExplainerOptions { contrast: Some("2,4".into()), method: Some(method.into()), ..options(&model) };
+            let found = Explainer::new(&options).unwrap().explain_tensor(input.view()).unwrap();
+            assert_eq!(found.class_index, 2);
+            assert_near(&found.map.values, &expected, &format!("{model}, {method}"));
+        }
+    }
+    let wrong = |contrast: &str, method: &str| {
+        let options =
+            ExplainerOptions { contrast: Some(contrast.into()), method: Some(method.into()), ..options("flowers-vgg") };
+        Explainer::new(&options).err().unwrap().to_string()
+    };
+    assert!(wrong("roses", "grad-cam").contains("A,B"));
+    assert!(wrong("roses,oaks", "grad-cam").contains("oaks"));
+    assert!(wrong("roses,tulips", "eigen-cam").contains("eigen-cam"));
+}
+
+#[test]
+fn maps_of_several_layers_are_fused_at_the_finest_grid() {
+    let model = net("resnet.legacy.onnx");
+    let layers = ["/layer1/layer1.0/relu_1/Relu_output_0", "/layer4/layer4.0/relu_1/Relu_output_0"];
+    let map = |layer: &str, fusion: Fusion| {
+        let method = Some("layer-cam".into());
+        let options = ExplainerOptions { layer: Some(layer.into()), method, fusion, ..options(&model) };
+        let mut explainer = Explainer::new(&options).unwrap();
+        assert_eq!(explainer.facts().layer, layer);
+        explainer.explain(&photo()).unwrap().map.values
+    };
+    let singles = layers.map(|layer| {
+        let map = CamMap::new(map(layer, Fusion::Max));
+        enlarged((&map.values / map.max).view(), 16, 16).unwrap()
+    });
+    let mut highest = singles[0].clone();
+    Zip::from(&mut highest).and(&singles[1]).for_each(|a, &b| *a = a.max(b));
+    let both = layers.join(",");
+    assert_near(&map(&both, Fusion::Max), &highest, "max");
+    assert_near(&map(&both, Fusion::Mean), &((&singles[0] + &singles[1]) / 2.0), "mean");
+    let folder = Folder::new("fusion");
+    let photo = picture(&folder, "photo.png", 64, 64);
+    let refused = whycam(&["explain", &photo, "--model", &model, "--layer", &both, "--method", "eigen-cam"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
+}
+
+#[test]
+fn hot_boxes_hold_the_hot_places() {
+    let mut values = Array2::zeros((8, 8));
+    values[[1, 1]] = 1.0;
+    values[[6, 5]] = 0.8;
+    values[[6, 6]] = 0.8;
+    let region = Region { x: 100.0, y: 0.0, width: 400.0, height: 400.0 };
+    let boxes = hot_boxes(&CamMap::new(values.clone()), &region, 0.5, (600, 400)).unwrap();
+    assert_eq!(boxes.len(), 2);
+    let holds = |found: &whycam::sink::HotBox, x: u32, y: u32| {
+        (found.x..found.x + found.width).contains(&x) && (found.y..found.y + found.height).contains(&y)
+    };
+    assert!(holds(&boxes[0], 175, 75) && boxes[0].width <= 50, "{boxes:?}");
+    assert!(holds(&boxes[1], 400, 325) && boxes[1].width > boxes[1].height, "{boxes:?}");
+    assert!((boxes[0].peak - 1.0).abs() < 0.01 && boxes[1].mass > boxes[0].mass, "{boxes:?}");
+    assert_eq!(hot_boxes(&CamMap::new(Array2::zeros((3, 3))), &region, 0.5, (600, 400)).unwrap(), []);
+}
+
+#[test]
+fn json_and_maps_bear_several_classes_and_boxes() {
+    let folder = Folder::new("several");
+    let photo = picture(&folder, "photo.png", 200, 160);
+    let maps = folder.file("maps");
+    let arguments = [
+        "explain",
+        &photo,
+        "--class",
+        "roses,top",
+        "--json",
+        "-",
+        "--maps",
+        &maps,
+        "--boxes",
+        "0.5",
+        "--method",
+        "layer-cam",
+    ];
+    let output = whycam(&arguments);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let line: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(line["label"], "roses");
+    assert_eq!(line["others"][0]["label"], line["top"][0]["label"]);
+    for (file, max) in
+        [(&line["map_file"], &line["map"]["max"]), (&line["others"][0]["map_file"], &line["others"][0]["map"]["max"])]
+    {
+        let map: Array2<f32> = ndarray_npy::read_npy(Path::new(&maps).join(file.as_str().unwrap())).unwrap();
+        let largest = map.iter().copied().fold(0.0, f32::max);
+        assert!((f64::from(largest) - max.as_f64().unwrap()).abs() <= 1e-6 * f64::from(largest));
+    }
+    for found in line["boxes"].as_array().unwrap() {
+        let side = |name: &str| found[name].as_u64().unwrap();
+        assert!(side("x") + side("width") <= 200 && side("y") + side("height") <= 160, "{found}");
+    }
+
+    let again = |format: &str| {
+        let output =
+            whycam(&["explain", &photo, "--maps", &maps, "--maps-as", format, "--method", "layer-cam", "--json", "-"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_str::<Value>(&stdout(&output)).unwrap()
+    };
+    let line = again("png");
+    let grey = image::open(Path::new(&maps).join(line["map_file"].as_str().unwrap())).unwrap();
+    let grey = grey.as_luma16().expect("16 bits");
+    assert_eq!(grey.iter().max(), Some(&u16::MAX));
+    assert_eq!(again("npz")["map_file"], Value::Null);
+    let mut archive = ndarray_npy::NpzReader::new(fs::File::open(Path::new(&maps).join("maps.npz")).unwrap()).unwrap();
+    let map: Array2<f32> = archive.by_name("000000").unwrap();
+    assert_eq!(map.dim(), (grey.height() as usize, grey.width() as usize));
+}
+
+#[test]
+fn every_method_is_listed_with_its_cost() {
+    let listed = stdout(&whycam(&["methods"]));
+    assert_eq!(listed.lines().count(), 1 + cam::METHODS.len());
+    for method in cam::METHODS {
+        assert!(listed.contains(method.name) && listed.contains(method.cost) && listed.contains(method.good_for));
+    }
+    let folder = Folder::new("method");
+    let photo = picture(&folder, "photo.png", 64, 64);
+    let output = whycam(&["explain", &photo, "--method", "gradcam"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("smooth-grad-cam++"), "{}", stderr(&output));
+}
