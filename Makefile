@@ -55,6 +55,7 @@ lint:
 reference:
 	python3 tests/reference/flowers_vgg.py
 	python3 tests/reference/models.py
+	python3 tests/reference/methods.py
 	$(or $(KERAS_PYTHON),python3) tests/reference/keras_models.py
 
 # make train-vgg TRAIN=… VAL=… TEST=…   folders of class folders

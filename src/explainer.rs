@@ -80,6 +80,8 @@ pub struct Facts {
     pub layer: String,
     pub method: String,
     pub labels: Vec<String>,
+    /// What the numbers of the map are.
+    pub unit: &'static str,
     /// The class that the others' evidence is set against.
     pub against: Option<usize>,
     /// How pictures are preprocessed, where that was guessed.
@@ -134,6 +136,7 @@ impl Explainer {
             }
         }
         model.take_float32(&input);
+        let unit = if layers > 1 { "share of the largest" } else { method.unit };
         let against = against.map(|(_, other)| other);
         let channels_last = manifest.input.layout == Layout::ChannelsLast;
         let facts = Facts {
@@ -141,6 +144,7 @@ impl Explainer {
             layer,
             method: method.name.to_owned(),
             labels: manifest.labels,
+            unit,
             against,
             guess,
         };
@@ -223,15 +227,20 @@ impl Question {
         let scores = Scores::of(outputs.logits()?, self.probability);
         let mut tail = tail;
         let mut maps = Vec::with_capacity(self.classes.0.len());
-        if let (How::Gradients(of), true) = (self.method.how, self.at_once || self.classes.0.len() == 1) {
-            for (number, class) in self.classes.0.iter().enumerate() {
-                maps.push((scores.index_of(*class), self.map_of_run(&outputs, of, number)?));
+        let own_run = match self.method.how {
+            How::Activations(_) | How::Tail(_) => false,
+            How::Gradients(_) | How::Curvature(_) => !self.at_once && self.classes.0.len() > 1,
+            How::Copies(_) | How::Masks(_) => true,
+        };
+        if own_run {
+            drop(outputs);
+            for class in self.classes.0.iter().map(|class| scores.index_of(*class)) {
+                maps.push((class, self.map_of_class(class, runner, tensor.view())?));
             }
         } else {
-            drop(outputs);
-            for class in &self.classes.0 {
+            for (number, class) in self.classes.0.iter().enumerate() {
                 let class = scores.index_of(*class);
-                maps.push((class, self.map_of(class, runner, tail.as_deref_mut(), tensor.view())?));
+                maps.push((class, self.map_of_run(&outputs, number, class, &scores, tail.as_deref_mut())?));
             }
         }
         let mut maps = maps.into_iter().map(|(class_index, values)| ClassMap {
@@ -248,13 +257,46 @@ impl Question {
         Ok(Explanation { class_index, probability, logit, top: top.collect(), map, others: maps.collect(), region })
     }
 
-    /// The map of the class with a number in the run, over all layers.
+    /// The map of a class out of a run for it; of several at once, it is the one with the given number.
     fn map_of_run(
         &self,
         outputs: &Run,
-        of: fn(ArrayView3<f32>, ArrayView3<f32>) -> Array2<f32>,
         number: usize,
+        class: usize,
+        scores: &Scores,
+        tail: Option<&mut TailRunner>,
     ) -> Result<Array2<f32>> {
+        let all = outputs.maps(NAMES.activations)?;
+        let activations = all.index_axis(Axis(0), 0);
+        match self.method.how {
+            How::Activations(of) => Ok(of(activations)),
+            How::Gradients(of) => self.fused_map(outputs, of, number),
+            How::Curvature(of) => {
+                let gradients = outputs.maps(NAMES.gradients)?;
+                let gradients = gradients.index_axis(Axis(0), 0);
+                match outputs.maps(CURVATURE) {
+                    Ok(product) => Ok(of(activations, gradients, product.index_axis(Axis(0), 0))),
+                    // Behind the layer all is linear.
+                    Err(_) => Ok(of(activations, gradients, Array3::zeros(gradients.dim()).view())),
+                }
+            }
+            How::Tail(of) => {
+                let tail = tail.ok_or_else(|| Error::model(&self.facts.model, "it was prepared without its tail"))?;
+                let beside = tail.beside(outputs)?;
+                let run = &mut |batch: Array4<f32>| {
+                    let rows = tail.run(batch, &beside)?;
+                    Ok(rows.outer_iter().map(|row| Scores::of(row, self.probability).of_class(class)).collect())
+                };
+                of(&mut Behind { activations, score: scores.of_class(class), run })
+            }
+            How::Copies(_) | How::Masks(_) => {
+                Err(Error::model(&self.facts.model, "one run makes no map by this method"))
+            }
+        }
+    }
+
+    /// The map of a run over all layers.
+    fn fused_map(&self, outputs: &Run, of: Formula, number: usize) -> Result<Array2<f32>> {
         let map = |activations: &str, gradients: &str| {
             let (activations, gradients) = (outputs.maps(activations)?, outputs.maps(gradients)?);
             let gradients = gradients.outer_iter().nth(number);
@@ -274,64 +316,35 @@ impl Question {
         cam::fused(maps, self.fusion == Fusion::Mean)
     }
 
-    /// The map of one class, by as many runs as the method takes.
-    fn map_of(
-        &self,
-        class: usize,
-        runner: &mut Runner,
-        tail: Option<&mut TailRunner>,
-        tensor: ArrayViewD<f32>,
-    ) -> Result<Array2<f32>> {
+    /// The map of one class, by runs of its own.
+    fn map_of_class(&self, class: usize, runner: &mut Runner, tensor: ArrayViewD<f32>) -> Result<Array2<f32>> {
         let outputs = runner.run(tensor.view(), &[class as i64])?;
-        let all = outputs.maps(NAMES.activations)?;
-        let activations = all.index_axis(Axis(0), 0);
-        match self.method.how {
-            How::Activations(of) => Ok(of(activations)),
-            How::Gradients(of) => self.map_of_run(&outputs, of, 0),
-            How::Curvature(of) => {
-                let gradients = outputs.maps(NAMES.gradients)?;
-                let gradients = gradients.index_axis(Axis(0), 0);
-                match outputs.maps(CURVATURE) {
-                    Ok(product) => Ok(of(activations, gradients, product.index_axis(Axis(0), 0))),
-                    // Behind the layer all is linear.
-                    Err(_) => Ok(of(activations, gradients, Array3::zeros(gradients.dim()).view())),
-                }
-            }
-            How::Tail(of) => {
-                let tail = tail.ok_or_else(|| Error::model(&self.facts.model, "it was prepared without its tail"))?;
-                let beside = tail.beside(&outputs)?;
-                let score = Scores::of(outputs.logits()?, self.probability).of_class(class);
-                let run = &mut |batch: Array4<f32>| {
-                    let rows = tail.run(batch, &beside)?;
-                    Ok(rows.outer_iter().map(|row| Scores::of(row, self.probability).of_class(class)).collect())
-                };
-                of(&mut Behind { activations, score, run })
-            }
-            How::Copies(of) | How::Masks(of) => {
-                let activations = activations.to_owned();
-                drop(outputs);
-                let channels_last = runner.channels_last;
-                let input = tensor.index_axis(Axis(0), 0).into_dimensionality::<Ix3>();
-                let input = input.map_err(|e| Error::model(&self.facts.model, e))?;
-                let input = if channels_last { input.permuted_axes([2, 0, 1]) } else { input };
-                let run = &mut |copy: Array3<f32>| {
-                    let copy = if channels_last { copy.permuted_axes([1, 2, 0]) } else { copy };
-                    let copy = copy.insert_axis(Axis(0)).into_dyn();
-                    let outputs = runner.run(copy.as_standard_layout().view(), &[class as i64])?;
-                    let first = |name| Ok::<_, Error>(outputs.maps(name)?.index_axis(Axis(0), 0).to_owned());
-                    let gradients = if self.method.how.needs_gradients() {
-                        first(NAMES.gradients)?
-                    } else {
-                        Array3::default([0, 0, 0])
-                    };
-                    let score = Scores::of(outputs.logits()?, self.probability).of_class(class);
-                    Ok(OneRun { activations: first(NAMES.activations)?, gradients, score })
-                };
-                of(&mut Whole { input, activations: activations.view(), run })
-            }
-        }
+        let (How::Copies(of) | How::Masks(of)) = self.method.how else {
+            let scores = Scores::of(outputs.logits()?, self.probability);
+            return self.map_of_run(&outputs, 0, class, &scores, None);
+        };
+        let activations = outputs.maps(NAMES.activations)?.index_axis(Axis(0), 0).to_owned();
+        drop(outputs);
+        let channels_last = runner.channels_last;
+        let input = tensor.index_axis(Axis(0), 0).into_dimensionality::<Ix3>();
+        let input = input.map_err(|e| Error::model(&self.facts.model, e))?;
+        let input = if channels_last { input.permuted_axes([2, 0, 1]) } else { input };
+        let run = &mut |copy: Array3<f32>| {
+            let copy = if channels_last { copy.permuted_axes([1, 2, 0]) } else { copy };
+            let copy = copy.insert_axis(Axis(0)).into_dyn();
+            let outputs = runner.run(copy.as_standard_layout().view(), &[class as i64])?;
+            let first = |name| Ok::<_, Error>(outputs.maps(name)?.index_axis(Axis(0), 0).to_owned());
+            let gradients =
+                if self.method.how.needs_gradients() { first(NAMES.gradients)? } else { Array3::default([0, 0, 0]) };
+            let score = Scores::of(outputs.logits()?, self.probability).of_class(class);
+            Ok(OneRun { activations: first(NAMES.activations)?, gradients, score })
+        };
+        of(&mut Whole { input, activations: activations.view(), run })
     }
 }
+
+/// Activations and gradients `[C,h,w]` to a map.
+type Formula = fn(ArrayView3<f32>, ArrayView3<f32>) -> Array2<f32>;
 
 /// What all classes got in one run.
 struct Scores {

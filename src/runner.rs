@@ -110,9 +110,8 @@ impl TailRunner {
         if self.batched {
             match self.run_batch(activations.view(), beside) {
                 Ok(logits) if logits.nrows() == activations.dim().0 => return Ok(logits),
-                Ok(_) => self.batched = false,
                 Err(e) if activations.dim().0 == 1 => return Err(e),
-                Err(_) => self.batched = false,
+                Ok(_) | Err(_) => self.batched = false,
             }
         }
         let rows = activations.axis_chunks_iter(Axis(0), 1).map(|one| self.run_batch(one, beside));

@@ -4,14 +4,15 @@
 mod support;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::{env, fs};
 
 use image::{Rgb, RgbImage};
 use ndarray::{Array1, Array2};
 use whycam::onnx::proto::{Attribute, Graph, Node, Tensor, ValueInfo};
 use whycam::onnx::{DataType, OnnxModel, WORKING_OPSET};
-use whycam::overlay::{Colormap, Overlay, Style};
-use whycam::{Explainer, ExplainerOptions};
+use whycam::overlay::{Colormap, HeatScale, Overlay, Style};
+use whycam::{Explainer, ExplainerOptions, Frame, Medium, MediumKind, Time, TimeBase};
 
 fn reference(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/flowers_vgg").join(name)
@@ -165,6 +166,18 @@ fn pooled(map: &Array2<f32>, to: (usize, usize)) -> Array2<f32> {
     Array2::from_shape_vec(to, means).unwrap()
 }
 
+fn frame_of(picture: RgbImage) -> Frame {
+    let medium = Medium {
+        name: "picture".into(),
+        path: None,
+        kind: MediumKind::Still,
+        width: picture.width(),
+        height: picture.height(),
+        time_base: TimeBase::MICROSECONDS,
+    };
+    Frame { medium: Arc::new(medium), index: 0, time: Time::START, picture, tensor: None }
+}
+
 /// A net that sees brightness: the mean of each 4x4 block, averaged into one logit.
 fn write_brightness_net(folder: &Path, fit: &str) -> String {
     let weights = vec![1.0 / 48.0; 48];
@@ -201,7 +214,8 @@ fn a_bright_spot_gets_its_heat_where_it_is() {
         let options =
             ExplainerOptions { model: Some(write_brightness_net(&folder, fit)), ..ExplainerOptions::default() };
         let mut explainer = Explainer::new(&options).unwrap();
-        let style = Style { colormap: Colormap::named("inferno").unwrap(), alpha: 1.0 };
+        let style =
+            Style { colormap: Colormap::named("inferno").unwrap(), alpha: 1.0, scale: HeatScale::Frame, bar: false };
         let mut overlay = Overlay::new(style).unwrap();
         for (width, height) in [(640u32, 480u32), (270, 480), (1200, 300), (240, 240), (333, 1001)] {
             let side = width.min(height);
@@ -210,14 +224,15 @@ fn a_bright_spot_gets_its_heat_where_it_is() {
                 let x = (width - side) / 2 + (f64::from(side) * across) as u32;
                 let y = (height - side) / 2 + (f64::from(side) * down) as u32;
                 let radius = (side / 16).max(2);
-                let mut frame = RgbImage::from_fn(width, height, |px, py| {
+                let picture = RgbImage::from_fn(width, height, |px, py| {
                     let near = px.abs_diff(x) <= radius && py.abs_diff(y) <= radius;
                     Rgb(if near { [255; 3] } else { [0; 3] })
                 });
-                let explanation = explainer.explain(&frame).unwrap();
+                let explanation = explainer.explain(&picture).unwrap();
                 let facts = explainer.facts().clone();
+                let mut frame = frame_of(picture);
                 overlay.draw(&mut frame, &explanation, &facts).unwrap();
-                let (heat_x, heat_y) = centre_of_heat(&frame);
+                let (heat_x, heat_y) = centre_of_heat(&frame.picture);
                 let cell_x = explanation.region.width / 16.0;
                 let cell_y = explanation.region.height / 16.0;
                 let place = format!("{fit} {width}x{height}: spot at {x},{y}, heat at {heat_x:.0},{heat_y:.0}");

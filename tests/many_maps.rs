@@ -203,6 +203,68 @@ fn json_and_maps_bear_several_classes_and_boxes() {
     assert_eq!(map.dim(), (grey.height() as usize, grey.width() as usize));
 }
 
+/// A picture that is hot in its middle: how far each pixel was moved by the overlay.
+fn moved(before: &image::RgbImage, after: &image::RgbImage) -> u64 {
+    before.iter().zip(after.iter()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum()
+}
+
+#[test]
+fn a_film_wide_scale_leaves_frames_of_little_evidence_cool() {
+    use whycam::overlay::{Colormap, HeatScale, Overlay, Style};
+    use whycam::{Frame, Medium, MediumKind, Time, TimeBase};
+    let mut explainer =
+        Explainer::new(&ExplainerOptions { method: Some("layer-cam".into()), ..options("flowers-vgg") }).unwrap();
+    let picture = photo();
+    let explanation = explainer.explain(&picture).unwrap();
+    let facts = explainer.facts().clone();
+    assert_eq!(facts.unit, "logit");
+    let medium = Medium {
+        name: "film".into(),
+        path: None,
+        kind: MediumKind::Still,
+        width: 90,
+        height: 70,
+        time_base: TimeBase::MICROSECONDS,
+    };
+    let medium = std::sync::Arc::new(medium);
+    let draw = |scale: HeatScale, bar: bool| {
+        let style = Style { colormap: Colormap::named("inferno").unwrap(), alpha: 1.0, scale, bar };
+        let mut frame =
+            Frame { medium: medium.clone(), index: 0, time: Time::START, picture: picture.clone(), tensor: None };
+        Overlay::new(style).unwrap().draw(&mut frame, &explanation, &facts).unwrap();
+        frame.picture
+    };
+    let light = |picture: &image::RgbImage| picture.iter().map(|v| u64::from(*v)).sum::<u64>();
+    let own = draw(HeatScale::Frame, false);
+    let film = |top: f32| draw(HeatScale::Film([("film".into(), top)].into()), false);
+    assert_eq!(own, film(explanation.map.max));
+    // Inferno is black where it is cold.
+    assert!(light(&film(20.0 * explanation.map.max)) * 2 < light(&own));
+    let whole = explanation.map.max * explanation.map.values.len() as f32;
+    assert_eq!(own, draw(HeatScale::Whole(whole), false));
+    let barred = draw(HeatScale::Frame, true);
+    assert!(moved(&own, &barred) > 0);
+    // The bar goes from hot above to cold below.
+    let bright = |y: u32| barred.get_pixel(83, y).0.iter().map(|v| u32::from(*v)).sum::<u32>();
+    assert!(bright(25) > bright(35) && bright(35) > bright(45), "{} {} {}", bright(25), bright(35), bright(45));
+}
+
+#[test]
+fn a_film_is_explained_at_one_scale() {
+    let folder = Folder::new("scale");
+    let film = folder.file("film.mp4");
+    support::tool(
+        "ffmpeg",
+        &["-v", "error", "-f", "lavfi", "-i", "testsrc2=size=160x120:rate=10:duration=1", "-pix_fmt", "yuv420p", &film],
+    );
+    let out = folder.file("out.mp4");
+    let output = whycam(&["explain", &film, "-o", &out, "--scale", "film", "--bar", "--method", "layer-cam"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(stderr(&output).matches("explained 10").count(), 1, "{}", stderr(&output));
+    let refused = whycam(&["explain", "rtsp://127.0.0.1:1/none", "-o", &out, "--scale", "film", "--force"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
+}
+
 #[test]
 fn every_method_is_listed_with_its_cost() {
     let listed = stdout(&whycam(&["methods"]));

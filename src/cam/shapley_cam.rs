@@ -1,4 +1,4 @@
-//! ShapleyCAM. Cai, *CAMs as Shapley Value-based Explainers*, The Visual Computer 2025,
+//! Shapley-CAM. Cai, *CAMs as Shapley Value-based Explainers*, The Visual Computer 2025,
 //! <https://arxiv.org/abs/2501.06261>, algorithm 1.
 
 use ndarray::{Array2, ArrayView3};

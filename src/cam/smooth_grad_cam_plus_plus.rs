@@ -14,7 +14,7 @@ use crate::error::Result;
 /// The noise has the deviation 0.15 of the input's range (the paper's 10 to 20 %), and is the same for every
 /// picture, so that a film does not flicker. `[C,h,w]` to `[h,w]`.
 ///
-/// torchcam, whose noise has the deviation 0.3 whatever the range, takes the ReLU of the gradient before
+/// torchcam, whose noise has the deviation 0.3 whatever the range, rectifies the gradient before
 /// its mean over the copies; the paper's equation 8 takes it after.
 pub fn smooth_grad_cam_plus_plus(whole: &mut Whole) -> Result<Array2<f32>> {
     const COPIES: usize = 8;

@@ -1,10 +1,12 @@
 //! Options that several commands share.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
+use super::UsageError;
 use anyhow::Result;
 use clap::Args;
-use whycam::overlay::{Colormap, Overlay, Style};
+use whycam::overlay::{Colormap, HeatScale, Overlay, Style};
 use whycam::{Explainer, ExplainerOptions, Fusion, Guess, session};
 
 #[derive(Args, Clone)]
@@ -34,6 +36,13 @@ pub struct Common {
     /// The map's share of the picture, 0 to 1
     #[arg(long, global = true, value_name = "A", default_value_t = Style::DEFAULT_ALPHA, value_parser = share)]
     pub alpha: f32,
+    /// What the hottest colour stands for: the largest value of each frame's map, of all maps of a film
+    /// (which is explained twice), or a fixed one, 20 logits over the whole map
+    #[arg(long, global = true, value_name = "frame|film|logit", default_value = "frame", value_parser = ["frame", "film", "logit"])]
+    pub scale: String,
+    /// Draw a bar that says what the colours stand for
+    #[arg(long, global = true)]
+    pub bar: bool,
     /// A file of class names, one a line
     #[arg(long, global = true, value_name = "FILE")]
     pub labels: Option<PathBuf>,
@@ -110,8 +119,19 @@ impl Common {
         Ok(())
     }
 
-    pub fn overlay(&self) -> Result<Overlay> {
-        let style = Style { colormap: Colormap::named(&self.colormap)?, alpha: self.alpha };
-        Ok(Overlay::new(style)?)
+    /// `tops` are the largest values of the films' maps, where the scale is of a film.
+    pub fn overlay(&self, tops: Option<HashMap<String, f32>>) -> Result<Overlay> {
+        let scale = match (tops, self.scale.as_str()) {
+            (Some(tops), _) => HeatScale::Film(tops),
+            (None, "logit") => HeatScale::Whole(HeatScale::LOGITS),
+            (None, "film") => {
+                return Err(
+                    UsageError("--scale film is for `whycam explain`, which can read a film twice".into()).into()
+                );
+            }
+            _ => HeatScale::Frame,
+        };
+        let colormap = Colormap::named(&self.colormap)?;
+        Ok(Overlay::new(Style { colormap, alpha: self.alpha, scale, bar: self.bar })?)
     }
 }

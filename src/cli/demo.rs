@@ -48,6 +48,7 @@ impl Demo {
             options: self.view.limits(policy),
             pictures: shown || self.view.record.is_some(),
             progress: !shown,
+            tops: None,
         }
         .run()
     }

@@ -1,13 +1,15 @@
 //! `whycam explain`
 
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 use clap::Args;
+use whycam::Facts;
 use whycam::pipeline::{Options, Policy};
-use whycam::sink::{JsonSink, MapFormat, MapsSink, Place, ResultsSink, Sink};
-use whycam::source::{Failures, SequenceSource, is_tensor, list_inputs};
+use whycam::sink::{ExplainedFrame, Flow, JsonSink, MapFormat, MapsSink, Place, ResultsSink, Sink};
+use whycam::source::{Failures, SequenceSource, is_address, is_tensor, list_inputs};
 
 use super::run::Run;
 use super::{Common, Status, UsageError};
@@ -68,6 +70,7 @@ impl Explain {
             let files = self.maps.as_ref().map(|_| format);
             sinks.push(Box::new(JsonSink::new(path, files, self.boxes, self.force)?));
         }
+        let tops = if common.scale == "film" && pictures { Self::first_pass(common, inputs.clone())? } else { None };
         let failures = Failures::default();
         let noted = Arc::clone(&failures);
         let status = Run {
@@ -77,6 +80,7 @@ impl Explain {
             options: Options { policy: Policy::Block, frames: None, duration: None },
             pictures,
             progress: true,
+            tops,
         }
         .run()?;
         let failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
@@ -84,6 +88,31 @@ impl Explain {
             eprintln!("whycam: {failure}");
         }
         Ok(if failures.is_empty() || status == Status::Interrupted { status } else { Status::Failed })
+    }
+
+    /// The largest value of the maps of each input, by a run that writes nothing.
+    fn first_pass(common: &Common, inputs: Vec<String>) -> Result<Option<HashMap<String, f32>>> {
+        if let Some(address) = inputs.iter().find(|input| is_address(input)) {
+            return Err(UsageError(format!(
+                "{address} cannot be read twice, as --scale film asks for; --scale logit is fixed"
+            ))
+            .into());
+        }
+        let tops = Tops::default();
+        let unread = Failures::default();
+        let quiet = Common { quiet: true, ..common.clone() };
+        let run = Run {
+            common: &quiet,
+            open: Box::new(move || Ok(Box::new(SequenceSource::open(inputs, unread)?))),
+            sinks: vec![Box::new(TopSink(Arc::clone(&tops)))],
+            options: Options { policy: Policy::Block, frames: None, duration: None },
+            pictures: false,
+            progress: false,
+            tops: None,
+        };
+        run.run()?;
+        let tops = std::mem::take(&mut *tops.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(Some(tops))
     }
 
     /// Where pictures go, or `None` if none are asked for. `roots` are the inputs that are folders.
@@ -100,5 +129,22 @@ impl Explain {
             return Err(UsageError(format!("-o {} {mend}", output.display())).into());
         }
         Ok(Some(Place::Folder { folder: output.clone(), roots }))
+    }
+}
+
+type Tops = Arc<Mutex<HashMap<String, f32>>>;
+
+/// Notes the largest value of the maps of each medium.
+struct TopSink(Tops);
+
+impl Sink for TopSink {
+    fn write(&mut self, explained: &ExplainedFrame, _: &Facts) -> whycam::Result<Flow> {
+        let explanation = &explained.explanation;
+        let of_others = explanation.others.iter().map(|other| other.map.max);
+        let highest = of_others.fold(explanation.map.max, f32::max);
+        let mut tops = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let top = tops.entry(explained.frame.medium.name.clone()).or_default();
+        *top = top.max(highest);
+        Ok(Flow::Continue)
     }
 }

@@ -95,6 +95,7 @@ impl Live {
             options: self.view.limits(Policy::Newest),
             pictures,
             progress: false,
+            tops: None,
         }
         .run()
     }

@@ -1,5 +1,7 @@
 //! Running the pipeline from the command line: Ctrl-C, the progress bar, the closing line.
 
+use std::collections::HashMap;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -20,13 +22,15 @@ pub struct Run<'c> {
     pub pictures: bool,
     /// Whether the work has an end to show the way to.
     pub progress: bool,
+    /// The largest values of the films' maps, where colours are to stand for the same in all frames.
+    pub tops: Option<HashMap<String, f32>>,
 }
 
 impl Run<'_> {
     /// Runs to the end and says what became of the frames.
     pub fn run(mut self) -> Result<Status> {
         let explainer = self.common.explainer()?;
-        let overlay = if self.pictures { Some(self.common.overlay()?) } else { None };
+        let overlay = if self.pictures { Some(self.common.overlay(self.tops.take())?) } else { None };
         let stop = stop_on_ctrl_c()?;
         let bar = if self.progress && !self.common.quiet { progress_bar() } else { ProgressBar::hidden() };
         let report = |progress: &pipeline::Progress| {
@@ -68,7 +72,12 @@ fn progress_bar() -> ProgressBar {
 
 /// The first Ctrl-C asks for the end, so that files are closed; the second leaves at once.
 fn stop_on_ctrl_c() -> Result<Stop> {
-    let stop = Stop::default();
+    // One handler serves all runs of the program, the first of a film and the second.
+    static STOP: OnceLock<Stop> = OnceLock::new();
+    if let Some(stop) = STOP.get() {
+        return Ok(stop.clone());
+    }
+    let stop = STOP.get_or_init(Stop::default).clone();
     let asked = stop.clone();
     ctrlc::set_handler(move || {
         if asked.request() {

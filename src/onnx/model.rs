@@ -61,6 +61,7 @@ impl OnnxModel {
     }
 
     /// A model of the same operator sets around another graph.
+    #[must_use]
     pub fn with_graph(&self, graph: Graph) -> Self {
         let proto = Model { graph: Some(graph), metadata_props: Vec::new(), ..self.proto.clone() };
         Self { name: self.name.clone(), proto }

@@ -1,7 +1,10 @@
 //! The picture that a person sees: the map over the frame, and the caption.
 
+mod bar;
 mod caption;
 mod colormap;
+
+use std::collections::HashMap;
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeError, ResizeOptions, Resizer};
@@ -13,6 +16,7 @@ pub use colormap::{COLORMAPS, Colormap};
 use crate::cam::CamMap;
 use crate::error::{Error, Result};
 use crate::explainer::{Explanation, Facts};
+use crate::frame::Frame;
 use crate::preprocess::Region;
 
 /// How the map is laid over the frame.
@@ -21,6 +25,36 @@ pub struct Style {
     pub colormap: Colormap,
     /// The map's share of the picture, 0..=1.
     pub alpha: f32,
+    pub scale: HeatScale,
+    /// Whether a bar says what the colours stand for.
+    pub bar: bool,
+}
+
+/// What the hottest colour stands for.
+#[derive(Clone, Debug, Default)]
+pub enum HeatScale {
+    /// The largest value of each frame's own map.
+    #[default]
+    Frame,
+    /// The largest value of all maps of a film, by the medium's name.
+    Film(HashMap<String, f32>),
+    /// As much in every place as makes this much over the whole map, whatever its grid. For maps in
+    /// logits: a share of the score.
+    Whole(f32),
+}
+
+impl HeatScale {
+    /// Logits over the whole map at the hottest colour.
+    pub const LOGITS: f32 = 20.0;
+
+    fn top(&self, medium: &str, map: &CamMap) -> f32 {
+        let top = match self {
+            Self::Frame => map.max,
+            Self::Film(tops) => tops.get(medium).copied().unwrap_or(map.max),
+            Self::Whole(sum) => sum / map.values.len() as f32,
+        };
+        if top > 0.0 { top } else { 1.0 }
+    }
 }
 
 impl Style {
@@ -46,15 +80,18 @@ impl Overlay {
     ///
     /// # Errors
     /// The frame is empty.
-    pub fn draw(&mut self, frame: &mut RgbImage, explanation: &Explanation, facts: &Facts) -> Result<()> {
+    pub fn draw(&mut self, frame: &mut Frame, explanation: &Explanation, facts: &Facts) -> Result<()> {
+        let (medium, frame) = (&frame.medium.name, &mut frame.picture);
         let Explanation { map, others, region, .. } = explanation;
         if others.is_empty() {
             if map.evidence {
-                self.lay_over(frame, map, region)?;
+                let top = self.style.scale.top(medium, map);
+                self.lay_over(frame, map, top, region)?;
             }
         } else {
             let maps: Vec<&CamMap> = std::iter::once(map).chain(others.iter().map(|other| &other.map)).collect();
-            self.lay_over_several(frame, &maps, region)?;
+            let tops: Vec<f32> = maps.iter().map(|map| self.style.scale.top(medium, map)).collect();
+            self.lay_over_several(frame, &maps, &tops, region)?;
         }
         let line = |class: usize, probability: f32, map: &CamMap| {
             let evidence = if map.evidence { "" } else { "  no evidence" };
@@ -70,12 +107,15 @@ impl Overlay {
                 .map(|(other, colour)| (line(other.class_index, other.probability, &other.map), *colour)),
         );
         self.caption.draw(frame, &lines);
+        if self.style.bar && others.is_empty() {
+            bar::draw(frame, &self.caption, &self.style.colormap, self.style.scale.top(medium, map), facts.unit);
+        }
         Ok(())
     }
 
-    fn lay_over(&mut self, frame: &mut RgbImage, map: &CamMap, region: &Region) -> Result<()> {
+    fn lay_over(&mut self, frame: &mut RgbImage, map: &CamMap, top: f32, region: &Region) -> Result<()> {
         let (heat, part) = self.heat(frame, map, region)?;
-        let highest = 255.0 / map.max;
+        let highest = 255.0 / top;
         let alpha = self.style.alpha;
         for (pixel, value) in pixels_of(frame, part).zip(values(&heat)) {
             blend(pixel, self.style.colormap.at((value * highest) as u8), alpha);
@@ -84,10 +124,18 @@ impl Overlay {
     }
 
     /// Each map in a colour of its own, as strong as it is warm.
-    fn lay_over_several(&mut self, frame: &mut RgbImage, maps: &[&CamMap], region: &Region) -> Result<()> {
+    fn lay_over_several(
+        &mut self,
+        frame: &mut RgbImage,
+        maps: &[&CamMap],
+        tops: &[f32],
+        region: &Region,
+    ) -> Result<()> {
         let mut heats = Vec::with_capacity(maps.len());
-        for (map, colour) in maps.iter().zip(PALETTE.iter().cycle()).filter(|(map, _)| map.evidence) {
-            heats.push((self.heat(frame, map, region)?, map.max, *colour));
+        for ((map, top), colour) in maps.iter().zip(tops).zip(PALETTE.iter().cycle()) {
+            if map.evidence {
+                heats.push((self.heat(frame, map, region)?, *top, *colour));
+            }
         }
         let Some(((_, part), _, _)) = heats.first() else { return Ok(()) };
         let part = *part;
@@ -96,7 +144,7 @@ impl Overlay {
         for pixel in pixels_of(frame, part) {
             let (mut sum, mut strongest, mut mixed) = (0.0, 0.0_f32, [0.0; 3]);
             for (values, max, colour) in &mut strengths {
-                let strength = values.next().unwrap_or(0.0) / *max;
+                let strength = (values.next().unwrap_or(0.0) / *max).min(1.0);
                 sum += strength;
                 strongest = strongest.max(strength);
                 for (channel, over) in mixed.iter_mut().zip(*colour) {

@@ -125,7 +125,7 @@ pub fn run(
     while within(explained) {
         let step = match explained_out.receive_within(IDLE) {
             link::Received::Item(Ok((mut frame, explanation, total))) => {
-                let drawn = overlay.as_mut().map_or(Ok(()), |o| o.draw(&mut frame.picture, &explanation, &facts));
+                let drawn = overlay.as_mut().map_or(Ok(()), |o| o.draw(&mut frame, &explanation, &facts));
                 let result = drawn.and_then(|()| {
                     let item = ExplainedFrame { frame, explanation, number: explained };
                     all(sinks, |sink| sink.write(&item, &facts))

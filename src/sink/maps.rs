@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use image::{ImageBuffer, Luma};
 use ndarray_npy::{NpzWriter, WriteNpyError, WriteNpzError, write_npy};
 
-use super::{Ending, ExplainedFrame, Flow, Sink};
+use super::{Ending, ExplainedFrame, Flow, PartFile, Sink};
 use crate::cam::CamMap;
 use crate::error::{Error, Result};
 use crate::explainer::Facts;
@@ -26,7 +26,12 @@ pub enum MapFormat {
 pub struct MapsSink {
     folder: PathBuf,
     format: MapFormat,
-    archive: Option<NpzWriter<BufWriter<File>>>,
+    archive: Option<Archive>,
+}
+
+struct Archive {
+    writer: NpzWriter<BufWriter<File>>,
+    file: PartFile,
 }
 
 const ARCHIVE: &str = "maps.npz";
@@ -56,9 +61,9 @@ impl MapsSink {
             return Err(Error::output(folder, "it holds maps of another run already; --force overwrites them"));
         }
         let archive = if format == MapFormat::Npz {
-            let path = folder.join(ARCHIVE);
-            let file = File::create(&path).map_err(|e| Error::writing(&path, &e))?;
-            Some(NpzWriter::new(BufWriter::new(file)))
+            let file = PartFile::new(&folder.join(ARCHIVE), overwrite)?;
+            let part = File::create(&file.part).map_err(|e| Error::writing(&file.part, &e))?;
+            Some(Archive { writer: NpzWriter::new(BufWriter::new(part)), file })
         } else {
             None
         };
@@ -66,9 +71,9 @@ impl MapsSink {
     }
 
     fn write_map(&mut self, map: &CamMap, number: u64, class: usize) -> Result<()> {
-        if let Some(archive) = &mut self.archive {
-            let path = self.folder.join(ARCHIVE);
-            return archive.add_array(map_name(number, class), &map.values).map_err(|e| failed_archive(&path, &e));
+        if let Some(Archive { writer, file }) = &mut self.archive {
+            let added = writer.add_array(map_name(number, class), &map.values);
+            return added.map_err(|e| failed_archive(&file.path, &e));
         }
         let Some(name) = map_file_name(self.format, number, class) else { return Ok(()) };
         let path = self.folder.join(name);
@@ -102,8 +107,8 @@ impl Sink for MapsSink {
     }
 
     fn finish(&mut self, _: Ending) -> Result<()> {
-        let Some(archive) = self.archive.take() else { return Ok(()) };
-        let path = self.folder.join(ARCHIVE);
-        archive.finish().map(drop).map_err(|e| failed_archive(&path, &e))
+        let Some(Archive { writer, mut file }) = self.archive.take() else { return Ok(()) };
+        writer.finish().map(drop).map_err(|e| failed_archive(&file.path, &e))?;
+        file.complete()
     }
 }
