@@ -1,50 +1,15 @@
 //! From a model's file to one that explains itself: what the file says, what is guessed, what is added.
 
-use std::path::{Path, PathBuf};
-
 use crate::cam::{self, How, Method};
+use crate::classes::parse_contrast;
 use crate::error::{Error, Result};
 use crate::grad::{self, Ask, Head, Probability, Rules, Score, Tail, Target, Tensors};
-use crate::manifest::{InputSpec, Layout, Manifest};
-use crate::models::EMBEDDED;
-use crate::onnx::proto::{Attribute, Node, ValueInfo};
-use crate::onnx::{DataType, GraphIndex, OnnxModel};
+use crate::manifest::{Layout, Manifest};
+use crate::onnx::proto::{Attribute, Node};
+use crate::onnx::{DataType, OnnxModel};
+use crate::opening::{Guess, LABELS, Opened, PREPROCESSING, image_input, open};
+use crate::options::ExplainerOptions;
 use crate::session;
-
-/// What to explain with. The default is the first embedded model with Grad-CAM.
-#[derive(Clone, Debug, Default)]
-pub struct ExplainerOptions {
-    /// The name of an embedded model or the path of an ONNX file.
-    pub model: Option<String>,
-    /// A layer, or several with commas between them, whose maps are fused.
-    pub layer: Option<String>,
-    pub method: Option<String>,
-    /// Labels or indices, `top` for the predicted class, `top3` for the three likeliest, or several of
-    /// these with commas between them.
-    pub class: Option<String>,
-    /// Two classes with a comma between them: what speaks for the first against the second.
-    pub contrast: Option<String>,
-    /// One label a line, in the order of the logits.
-    pub labels: Option<PathBuf>,
-    /// The preprocessing of an ONNX file that has no manifest beside it.
-    pub preset: Option<String>,
-    /// Which of several outputs has the class scores.
-    pub output: Option<String>,
-    /// How maps of several layers become one.
-    pub fusion: Fusion,
-    /// 0 leaves the choice to the runtime.
-    pub threads: usize,
-}
-
-/// How maps of several layers become one, each enlarged to the finest grid and divided by its largest
-/// value (Jiang et al., *LayerCAM*, IEEE TIP 2021, section III-C, without its tanh for early layers).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Fusion {
-    /// The largest of them at each place.
-    #[default]
-    Max,
-    Mean,
-}
 
 /// A classifier that has been read and looked through, before the backward pass is added.
 pub struct Analysis {
@@ -60,13 +25,6 @@ pub struct Analysis {
     pub tensors: Tensors,
     /// The gradient rules that [`Analysis::prepare`] goes by.
     pub rules: Rules,
-}
-
-/// How an ONNX file that says nothing about it may want its pictures.
-#[derive(Clone, Copy, Debug)]
-pub struct Guess {
-    pub preset: &'static str,
-    pub reason: &'static str,
 }
 
 /// A model that explains itself.
@@ -93,13 +51,6 @@ pub struct Needs {
     pub ask: Ask,
     pub curvature: bool,
     pub tail: bool,
-}
-
-/// A model file and what is known of it without looking through its graph.
-struct Opened {
-    model: OnnxModel,
-    manifest: Manifest,
-    guess: Option<Guess>,
 }
 
 /// Reads a model and brings it into the form that gives what a method needs; one that explains
@@ -168,138 +119,7 @@ pub fn analyse(options: &ExplainerOptions) -> Result<Analysis> {
 
 const LAYER: &str = "whycam.layer";
 const GRID: &str = "whycam.grid";
-const LABELS: &str = "whycam.labels";
-const PREPROCESSING: &str = "whycam.preprocessing";
 const PROBABILITY: &str = "whycam.probability";
-
-fn open(options: &ExplainerOptions) -> Result<Opened> {
-    let mut opened = open_file(options)?;
-    if let Some(path) = &options.labels {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::reading(path, &e))?;
-        opened.manifest.labels = text.lines().map(str::to_owned).collect();
-    }
-    Ok(opened)
-}
-
-fn open_file(options: &ExplainerOptions) -> Result<Opened> {
-    let embedded = |(model, manifest)| Opened { model, manifest, guess: None };
-    let Some(name) = &options.model else { return EMBEDDED[0].load().map(embedded) };
-    if let Some(known) = EMBEDDED.iter().find(|e| e.name == name) {
-        return known.load().map(embedded);
-    }
-    let path = Path::new(name);
-    if !path.exists() {
-        let known: Vec<&str> = EMBEDDED.iter().map(|e| e.name).collect();
-        let problem = format!("no such file; built in are {}", known.join(", "));
-        return Err(Error::model(name, problem));
-    }
-    let model = OnnxModel::read(path)?;
-    let beside = path.with_extension("toml");
-    if options.preset.is_none() && beside.exists() {
-        return Ok(Opened { model, manifest: Manifest::read(&beside)?, guess: None });
-    }
-    let said = model.metadata(PREPROCESSING).filter(|_| options.preset.is_none());
-    let (input, guess) = match said {
-        Some(text) => (InputSpec::from_json(text).map_err(|problem| model.error(problem))?, None),
-        None => bare_input(&model, options.preset.as_deref())?,
-    };
-    let labels = model.metadata(LABELS).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-    let manifest = Manifest {
-        name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-        description: String::new(),
-        labels,
-        layer: None,
-        output: None,
-        licence: String::new(),
-        sha256: String::new(),
-        input,
-        accuracy: None,
-    };
-    Ok(Opened { model, manifest, guess })
-}
-
-/// What a bare ONNX file takes: size, layout and channels from its input, the rest from a preset.
-fn bare_input(model: &OnnxModel, preset: Option<&str>) -> Result<(InputSpec, Option<Guess>)> {
-    const USUAL_SIDE: i64 = 224;
-    let input = image_input(model)?;
-    let dims = input.dims().unwrap_or_default();
-    let picture = |channels: Option<i64>| matches!(channels, Some(1 | 3));
-    let (layout, channels, height, width) = match dims.as_slice() {
-        [_, c, h, w] if picture(*c) => (Layout::ChannelsFirst, *c, h, w),
-        [_, h, w, c] if picture(*c) => (Layout::ChannelsLast, *c, h, w),
-        // Nothing is said, so it is what most exporters write.
-        [_, None, h, w] => (Layout::ChannelsFirst, Some(3), h, w),
-        _ => {
-            let shape: Vec<String> = dims.iter().map(|d| d.map_or("?".into(), |d| d.to_string())).collect();
-            let name = input.name();
-            return Err(model.error(format!(
-                "its input {name} [{}] is no picture; whycam explains classifiers of [N,C,h,w] or [N,h,w,C] with 1 or 3 channels",
-                shape.join(",")
-            )));
-        }
-    };
-    let side = |d: &Option<i64>| d.unwrap_or(USUAL_SIDE).clamp(1, 4096) as usize;
-    let channels = channels.map_or(3, |c| c as usize);
-    let guess = guess_preset(model, input, layout, channels);
-    let spec = InputSpec::preset(preset.unwrap_or(guess.preset), side(width), side(height), layout)?;
-    Ok((InputSpec { channels, ..spec }, preset.is_none().then_some(guess)))
-}
-
-fn guess_preset(model: &OnnxModel, input: &ValueInfo, layout: Layout, channels: usize) -> Guess {
-    let guess = |preset, reason| Guess { preset, reason };
-    if input.kind().is_some_and(|kind| !kind.is_float()) {
-        guess("raw", "its input is whole numbers")
-    } else if scales_pixels(model, input.name()) {
-        guess("raw", "it scales the pixels itself")
-    } else if channels == 1 {
-        guess("unit", "it takes one channel")
-    } else if layout == Layout::ChannelsLast {
-        guess("symmetric", "channels last, as most of Keras' models")
-    } else {
-        guess("imagenet", "what most models of torchvision and timm take")
-    }
-}
-
-/// Whether the first thing that a model does is to bring numbers of 0 to 255 to about 1.
-fn scales_pixels(model: &OnnxModel, input: &str) -> bool {
-    let index = GraphIndex::new(model.graph());
-    let takes = |tensor: &str| {
-        let taken = |node: &&Node| node.input.iter().any(|i| i == tensor);
-        model.graph().node.iter().find(taken)
-    };
-    let mut tensor = input;
-    while let Some(node) = takes(tensor) {
-        let factor = node.input.iter().find_map(|i| index.constant(i)?.first_f32());
-        return match (node.op(), factor) {
-            ("Cast" | "Identity" | "Transpose", _) => {
-                tensor = node.output.first().map_or("", String::as_str);
-                continue;
-            }
-            ("Mul", Some(factor)) => factor.abs() < 0.05,
-            ("Div", Some(divisor)) => divisor.abs() > 20.0,
-            ("Sub" | "Add", Some(shift)) => shift.abs() > 10.0,
-            _ => false,
-        };
-    }
-    false
-}
-
-/// The model's only input that is a picture.
-fn image_input(model: &OnnxModel) -> Result<&ValueInfo> {
-    let inputs: Vec<&ValueInfo> = model.graph().true_inputs().filter(|i| i.name() != grad::CLASS_INDEX).collect();
-    match inputs.as_slice() {
-        [only] => Ok(only),
-        [] => Err(model.error("it has no input; whycam explains classifiers of one picture")),
-        several => {
-            let names: Vec<&str> = several.iter().map(|i| i.name()).collect();
-            let count = names.len();
-            Err(model.error(format!(
-                "it has {count} inputs ({}); whycam explains classifiers of one picture, so export it with the others fixed",
-                names.join(", ")
-            )))
-        }
-    }
-}
 
 impl Opened {
     fn analyse(self, options: &ExplainerOptions) -> Result<Analysis> {
@@ -462,36 +282,4 @@ impl Prepared {
             grad::append_cam(&mut self.model, self.grid);
         }
     }
-}
-
-/// The classes of `A,B`.
-///
-/// # Errors
-/// There are not two, or a class does not exist.
-pub fn parse_contrast(pair: &str, labels: &[String]) -> Result<(usize, usize)> {
-    let unknown =
-        || Error::Unknown { what: "contrast", name: pair.to_owned(), known: "give two classes as A,B".into() };
-    let (first, second) = pair.split_once(',').ok_or_else(unknown)?;
-    Ok((find_class(first, labels, None)?, find_class(second, labels, None)?))
-}
-
-/// A class by its label or its index, which must lie below `classes` where that is known.
-///
-/// # Errors
-/// There is none of that name.
-pub fn find_class(name: &str, labels: &[String], classes: Option<usize>) -> Result<usize> {
-    let name = name.trim();
-    if let Some(at) = labels.iter().position(|label| label.eq_ignore_ascii_case(name)) {
-        return Ok(at);
-    }
-    let count = classes.unwrap_or(if labels.is_empty() { usize::MAX } else { labels.len() });
-    if let Some(index) = name.parse::<usize>().ok().filter(|index| *index < count) {
-        return Ok(index);
-    }
-    let known = match classes {
-        _ if (1..=20).contains(&labels.len()) => format!("there are {}", labels.join(", ")),
-        Some(classes) => format!("give a number from 0 to {}", classes - 1),
-        None => "give a label or a number".into(),
-    };
-    Err(Error::Unknown { what: "class", name: name.to_owned(), known })
 }

@@ -3,11 +3,14 @@
 use image::RgbImage;
 use ndarray::{Array1, Array2, Array3, Array4, ArrayD, ArrayView1, ArrayView3, ArrayViewD, Axis, Ix3};
 
-use crate::analysis::{ExplainerOptions, Fusion, Guess, Prepared, find_class, parse_contrast, prepare_for_classes};
+use crate::analysis::{Prepared, prepare_for_classes};
 use crate::cam::{self, Behind, CamMap, ClassScore, How, Method, OneRun, Whole};
+use crate::classes::{Classes, parse_contrast};
 use crate::error::{Error, Result};
-use crate::grad::{CLASS_INDEX, CURVATURE, Explained, MOST_RANKS, Probability, names_of_layer};
+use crate::grad::{CLASS_INDEX, CURVATURE, Explained, Probability, names_of_layer};
 use crate::manifest::Layout;
+use crate::opening::Guess;
+use crate::options::{ExplainerOptions, Fusion};
 use crate::preprocess::{Preprocessor, Region};
 use crate::runner::{Run, Runner, TailRunner};
 
@@ -67,11 +70,6 @@ struct Question {
     fusion: Fusion,
     facts: Facts,
 }
-
-/// The classes that are asked for, as the model's input `class_index` has them: -1 is the likeliest, -2 the
-/// second.
-#[derive(Clone, Debug, PartialEq)]
-struct Classes(Vec<i64>);
 
 /// What stays the same from picture to picture.
 #[derive(Clone, Debug)]
@@ -184,32 +182,6 @@ impl Explainer {
         let region = Region { x: 0.0, y: 0.0, width: spec.width as f64, height: spec.height as f64 };
         let tensor = tensor.as_standard_layout();
         self.question.answer(&mut self.runner, self.tail.as_mut(), tensor.view(), region)
-    }
-}
-
-impl Classes {
-    fn are_several(text: &str) -> bool {
-        text.contains(',') || text.strip_prefix("top").is_some_and(|count| !matches!(count, "" | "1"))
-    }
-
-    /// Reads `NAME`, `INDEX`, `top`, `top3`, or several of these with commas between them.
-    fn parse(text: &str, labels: &[String], classes: usize) -> Result<Self> {
-        let mut found = Vec::new();
-        for name in text.split(',').map(str::trim) {
-            let ranks =
-                name.strip_prefix("top").and_then(|count| if count.is_empty() { Some(1) } else { count.parse().ok() });
-            match ranks {
-                Some(ranks) if (1..=classes.min(MOST_RANKS)).contains(&ranks) => {
-                    found.extend((1..=ranks as i64).map(|rank| -rank));
-                }
-                Some(_) => {
-                    let known = format!("top1 to top{} can be asked for", classes.min(MOST_RANKS));
-                    return Err(Error::Unknown { what: "class", name: name.to_owned(), known });
-                }
-                None => found.push(find_class(name, labels, Some(classes))? as i64),
-            }
-        }
-        Ok(Self(found))
     }
 }
 

@@ -16,6 +16,7 @@
 
 mod analysis;
 pub mod cam;
+mod classes;
 mod error;
 mod explainer;
 #[cfg(feature = "video")]
@@ -25,6 +26,8 @@ pub mod grad;
 pub mod manifest;
 pub mod models;
 pub mod onnx;
+mod opening;
+mod options;
 pub mod overlay;
 pub mod pipeline;
 pub mod preprocess;
@@ -34,8 +37,10 @@ pub mod sink;
 pub mod source;
 mod turn;
 
-pub use analysis::{Analysis, ExplainerOptions, Fusion, Guess, Needs, Prepared, analyse, prepare};
+pub use analysis::{Analysis, Needs, Prepared, analyse, prepare};
 pub use error::{Error, Result};
 pub use explainer::{ClassMap, Explainer, Explanation, Facts, Ranked};
 pub use frame::{Frame, Medium, MediumKind, Time, TimeBase};
+pub use opening::Guess;
+pub use options::{ExplainerOptions, Fusion};
 pub use turn::Turn;

@@ -9,7 +9,8 @@ use super::weighted_sum;
 /// `g = ∂y/∂A`, where `g` is not 0. The paper differentiates `exp(y)`, which scales the map alone.
 /// `[C,h,w]` to `[h,w]`.
 ///
-/// pytorch-grad-cam adds 1e-6 below the fraction, which bends the map where gradients are small.
+/// pytorch-grad-cam adds 1e-6 below the fraction, which bends the map where gradients are small. torchcam
+/// has `Σ ((g^k)³ A^k)` in the place of `(g^k)³ Σ A^k`.
 pub fn grad_cam_plus_plus(activations: ArrayView3<f32>, gradients: ArrayView3<f32>) -> Array2<f32> {
     let channels = activations.outer_iter().zip(gradients.outer_iter());
     weighted_sum(activations, channels.map(|(activation, gradient)| weight(activation, gradient)))

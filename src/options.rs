@@ -1,0 +1,38 @@
+//! What to explain with.
+
+use std::path::PathBuf;
+
+/// What to explain with. The default is the first embedded model with Grad-CAM.
+#[derive(Clone, Debug, Default)]
+pub struct ExplainerOptions {
+    /// The name of an embedded model or the path of an ONNX file.
+    pub model: Option<String>,
+    /// A layer, or several with commas between them, whose maps are fused.
+    pub layer: Option<String>,
+    pub method: Option<String>,
+    /// Labels or indices, `top` for the predicted class, `top3` for the three likeliest, or several of
+    /// these with commas between them.
+    pub class: Option<String>,
+    /// Two classes with a comma between them: what speaks for the first against the second.
+    pub contrast: Option<String>,
+    /// One label a line, in the order of the logits.
+    pub labels: Option<PathBuf>,
+    /// The preprocessing of an ONNX file that has no manifest beside it.
+    pub preset: Option<String>,
+    /// Which of several outputs has the class scores.
+    pub output: Option<String>,
+    /// How maps of several layers become one.
+    pub fusion: Fusion,
+    /// 0 leaves the choice to the runtime.
+    pub threads: usize,
+}
+
+/// How maps of several layers become one, each enlarged to the finest grid and divided by its largest
+/// value (Jiang et al., *LayerCAM*, IEEE TIP 2021, section III-C, without its tanh for early layers).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fusion {
+    /// The largest of them at each place.
+    #[default]
+    Max,
+    Mean,
+}
