@@ -85,17 +85,14 @@ pub fn prepare_for_classes(options: &ExplainerOptions, several: bool) -> Result<
         (cam::Score::Class, None) => Score::Class,
         (cam::Score::Class, Some(other)) if method.how.needs_gradients() => Score::Against(other),
         _ => {
-            let known = "those that take the gradient of the class's own score".into();
-            return Err(Error::Unknown { what: "contrast", name: method.name.into(), known });
+            let mend = "take one that takes the gradient of the class's own score, such as grad-cam";
+            return Err(Error::Together(format!("{} makes no contrast of two classes; {mend}", method.name)));
         }
     };
     let analysis = opened.analyse(options)?;
     if !analysis.further.is_empty() && !matches!(method.how, How::Gradients(_)) {
-        return Err(Error::Unknown {
-            what: "fusion of layers",
-            name: method.name.into(),
-            known: "the methods of one run have it, such as layer-cam".into(),
-        });
+        let mend = "name one layer, or take a method of one run and one gradient, such as layer-cam";
+        return Err(Error::Together(format!("{} does not fuse maps of several layers; {mend}", method.name)));
     }
     analysis.prepare_for(Needs {
         ask: Ask { score: method.how.needs_gradients().then_some(score), several },

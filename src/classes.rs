@@ -43,10 +43,14 @@ impl Classes {
 /// # Errors
 /// There are not two, or a class does not exist.
 pub fn parse_contrast(pair: &str, labels: &[String]) -> Result<(usize, usize)> {
-    let unknown =
-        || Error::Unknown { what: "contrast", name: pair.to_owned(), known: "give two classes as A,B".into() };
+    let unknown = || Error::Unknown {
+        what: "contrast",
+        name: pair.to_owned(),
+        known: "give two different classes as A,B".into(),
+    };
     let (first, second) = pair.split_once(',').ok_or_else(unknown)?;
-    Ok((find_class(first, labels, None)?, find_class(second, labels, None)?))
+    let (first, second) = (find_class(first, labels, None)?, find_class(second, labels, None)?);
+    if first == second { Err(unknown()) } else { Ok((first, second)) }
 }
 
 /// A class by its label or its index, which must lie below `classes` where that is known.

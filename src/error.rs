@@ -31,6 +31,10 @@ pub enum Error {
     #[error("no {what} is called '{name}'; {known}")]
     Unknown { what: &'static str, name: String, known: String },
 
+    /// Options that do not go together.
+    #[error("{0}")]
+    Together(String),
+
     /// The inference runtime refused the model or failed in a run.
     #[error("{runtime}: {problem}")]
     Runtime { runtime: String, problem: String },

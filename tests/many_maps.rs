@@ -103,6 +103,7 @@ fn a_contrast_is_the_map_of_the_difference_of_two_gradients() {
         Explainer::new(&options).err().unwrap().to_string()
     };
     assert!(wrong("roses", "grad-cam").contains("A,B"));
+    assert!(wrong("roses,roses", "grad-cam").contains("two different classes"));
     assert!(wrong("roses,oaks", "grad-cam").contains("oaks"));
     assert!(wrong("roses,tulips", "eigen-cam").contains("eigen-cam"));
 }
@@ -131,6 +132,7 @@ fn maps_of_several_layers_are_fused_at_the_finest_grid() {
     let photo = picture(&folder, "photo.png", 64, 64);
     let refused = whycam(&["explain", &photo, "--model", &model, "--layer", &both, "--method", "eigen-cam"]);
     assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("eigen-cam does not fuse"), "{}", stderr(&refused));
 }
 
 #[test]

@@ -80,7 +80,7 @@ pub struct UsageError(String);
 
 impl Status {
     pub fn of(error: &anyhow::Error) -> Self {
-        let unknown = matches!(error.downcast_ref(), Some(whycam::Error::Unknown { .. }));
+        let unknown = matches!(error.downcast_ref(), Some(whycam::Error::Unknown { .. } | whycam::Error::Together(_)));
         if unknown || error.is::<UsageError>() { Self::Usage } else { Self::Failed }
     }
 }
