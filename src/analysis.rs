@@ -43,6 +43,8 @@ pub struct Prepared {
     pub tail: Option<Tail>,
     /// How many layers it gives maps of.
     pub layers: usize,
+    /// Whether `class_index` may hold several classes for one picture.
+    pub several: bool,
 }
 
 /// What a method wants of a model beside logits and activations.
@@ -195,6 +197,7 @@ impl Opened {
             probability,
             tail: None,
             layers: 1,
+            several: false,
         })
     }
 }
@@ -268,6 +271,7 @@ impl Analysis {
             probability: head.probability,
             tail,
             layers,
+            several: needs.ask.several,
         })
     }
 }

@@ -113,15 +113,16 @@ impl Explainer {
         Self::build(options, method, false)
     }
 
-    fn build(options: &ExplainerOptions, method: &'static Method, at_once: bool) -> Result<Self> {
-        let prepared = prepare_for_classes(options, at_once)?;
+    fn build(options: &ExplainerOptions, method: &'static Method, several: bool) -> Result<Self> {
+        let prepared = prepare_for_classes(options, several)?;
         let labels = &prepared.manifest.labels;
         let against = options.contrast.as_ref().map(|pair| parse_contrast(pair, labels)).transpose()?;
         let classes = match against {
             Some((class, _)) => Classes(vec![class as i64]),
             None => Classes::parse(options.class.as_deref().unwrap_or("top"), labels, prepared.classes)?,
         };
-        let Prepared { mut model, manifest, guess, input, layer, probability, tail, layers, .. } = prepared;
+        let Prepared { mut model, manifest, guess, input, layer, probability, tail, layers, several: at_once, .. } =
+            prepared;
         // One picture at a time: fixed shapes are what a runtime optimises best.
         let mut shape = manifest.input.shape();
         let stated = model.graph().input.iter().find(|info| info.name() == input);

@@ -71,6 +71,26 @@ fn several_classes_of_one_run_have_the_maps_of_each_alone() {
 }
 
 #[test]
+fn a_prepared_model_gives_each_of_several_classes_its_own_map() {
+    let folder = Folder::new("prepared-classes");
+    let model = net("resnet.legacy.onnx");
+    let prepared = folder.file("prepared.onnx");
+    let output = whycam(&["prepare", &model, "-o", &prepared]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let ask = |model: &str| {
+        let options =
+            ExplainerOptions { class: Some("top3".into()), method: Some("layer-cam".into()), ..options(model) };
+        Explainer::new(&options).unwrap().explain(&photo()).unwrap()
+    };
+    let (direct, taken) = (ask(&model), ask(&prepared));
+    assert_near(&taken.map.values, &direct.map.values, "the first");
+    for (taken, direct) in taken.others.iter().zip(&direct.others) {
+        assert_eq!(taken.class_index, direct.class_index);
+        assert_near(&taken.map.values, &direct.map.values, "another");
+    }
+}
+
+#[test]
 fn a_contrast_is_the_map_of_the_difference_of_two_gradients() {
     for model in [net("mobilenet3.legacy.onnx"), net("vit_mean.dynamo.onnx"), "flowers-vgg".into()] {
         let prepared = prepare(&options(&model)).unwrap();
