@@ -1,6 +1,6 @@
 //! From a model's file to one that explains itself: what the file says, what is guessed, what is added.
 
-use crate::cam::{self, How, Method};
+use crate::cam::{self, How};
 use crate::classes::parse_contrast;
 use crate::error::{Error, Result};
 use crate::grad::{self, Ask, Head, Probability, Rules, Score, Tail, Target, Tensors};
@@ -68,7 +68,7 @@ pub fn prepare(options: &ExplainerOptions) -> Result<Prepared> {
 /// As [`prepare`], and with `several` so that `class_index` may hold several classes for one picture.
 pub fn prepare_for_classes(options: &ExplainerOptions, several: bool) -> Result<Prepared> {
     let opened = open(options)?;
-    let method = find_method(options)?;
+    let method = options.find_method()?;
     let against = match &options.contrast {
         Some(pair) => Some(parse_contrast(pair, &opened.manifest.labels)?.1),
         None => None,
@@ -103,10 +103,6 @@ pub fn prepare_for_classes(options: &ExplainerOptions, several: bool) -> Result<
     })
 }
 
-fn find_method(options: &ExplainerOptions) -> Result<&'static Method> {
-    cam::find(options.method.as_deref().unwrap_or(cam::METHODS[0].name))
-}
-
 /// Reads a model and finds its logits and target layer. Of a model that explains itself already, it
 /// is the layer that it was prepared for.
 ///
@@ -130,10 +126,10 @@ impl Opened {
         let fits = stated.len() == shape.len()
             && stated[1..].iter().zip(&shape[1..]).all(|(a, b)| a.is_none_or(|a| a == *b as i64));
         if !fits && !stated.is_empty() {
-            let stated: Vec<String> = stated.iter().map(|d| d.map_or("?".into(), |d| d.to_string())).collect();
-            return Err(model.error(format!("its input is [{}], but its manifest says {shape:?}", stated.join(","))));
+            let stated = info.dims_text();
+            return Err(model.error(format!("its input is [{stated}], but its manifest says {shape:?}")));
         }
-        shape[0] = stated.first().copied().flatten().map_or(1, |batch| batch as usize);
+        shape[0] = info.batch();
         let prepared_for = model.metadata(LAYER).map(str::to_owned);
         let mut inputs = vec![(input.as_str(), shape.clone())];
         if prepared_for.is_some() {
@@ -150,7 +146,7 @@ impl Opened {
         }
         let layer = options.layer.as_deref().or(prepared_for.as_deref()).or(manifest.layer.as_deref());
         let channels_last = manifest.input.layout == Layout::ChannelsLast;
-        let mut target = if find_method(options)?.layer == cam::Layer::Input && prepared_for.is_none() {
+        let mut target = if options.find_method()?.layer == cam::Layer::Input && prepared_for.is_none() {
             grad::input_target(&model, &tensors, channels_last)?
         } else {
             let first = layer.map(|layers| layers.split(',').next().unwrap_or_default());

@@ -9,6 +9,7 @@ use crate::classes::{Classes, parse_contrast};
 use crate::error::{Error, Result};
 use crate::grad::{CLASS_INDEX, CURVATURE, Explained, Probability, names_of_layer};
 use crate::manifest::Layout;
+use crate::onnx::proto::ValueInfo;
 use crate::opening::Guess;
 use crate::options::{ExplainerOptions, Fusion};
 use crate::preprocess::{Preprocessor, Region};
@@ -99,7 +100,7 @@ impl Explainer {
     /// # Errors
     /// As [`prepare`](crate::prepare); method or class do not exist.
     pub fn new(options: &ExplainerOptions) -> Result<Self> {
-        let method = cam::find(options.method.as_deref().unwrap_or(cam::METHODS[0].name))?;
+        let method = options.find_method()?;
         let several = options.contrast.is_none() && Classes::are_several(options.class.as_deref().unwrap_or_default());
         if several && matches!(method.how, How::Gradients(_)) {
             // Not every graph can be run on one picture for several classes. What else is wrong is said below.
@@ -126,7 +127,7 @@ impl Explainer {
         // One picture at a time: fixed shapes are what a runtime optimises best.
         let mut shape = manifest.input.shape();
         let stated = model.graph().input.iter().find(|info| info.name() == input);
-        shape[0] = stated.and_then(|info| info.dims()?.first().copied().flatten()).map_or(1, |batch| batch as usize);
+        shape[0] = stated.map_or(1, ValueInfo::batch);
         for info in &mut model.graph_mut().input {
             if info.name() == CLASS_INDEX {
                 info.set_dims(&[if at_once { classes.0.len() } else { shape[0] }]);

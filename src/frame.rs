@@ -1,6 +1,6 @@
 //! What flows from a source to a sink.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use image::RgbImage;
@@ -79,4 +79,19 @@ pub struct Frame {
     pub picture: RgbImage,
     /// The model's input as it is, where the medium holds that; `picture` only shows it then.
     pub tensor: Option<ArrayD<f32>>,
+}
+
+impl Frame {
+    /// The only picture of a file.
+    pub fn alone(path: &Path, picture: RgbImage, tensor: Option<ArrayD<f32>>) -> Self {
+        let medium = Medium {
+            name: path.display().to_string(),
+            path: Some(path.to_owned()),
+            kind: MediumKind::Still,
+            width: picture.width(),
+            height: picture.height(),
+            time_base: TimeBase::MICROSECONDS,
+        };
+        Self { medium: Arc::new(medium), index: 0, time: Time::START, picture, tensor }
+    }
 }

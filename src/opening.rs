@@ -89,11 +89,9 @@ fn bare_input(model: &OnnxModel, preset: Option<&str>) -> Result<(InputSpec, Opt
         // Nothing is said, so it is what most exporters write.
         [_, None, h, w] => (Layout::ChannelsFirst, Some(3), h, w),
         _ => {
-            let shape: Vec<String> = dims.iter().map(|d| d.map_or("?".into(), |d| d.to_string())).collect();
-            let name = input.name();
+            let (name, shape) = (input.name(), input.dims_text());
             return Err(model.error(format!(
-                "its input {name} [{}] is no picture; whycam explains classifiers of [N,C,h,w] or [N,h,w,C] with 1 or 3 channels",
-                shape.join(",")
+                "its input {name} [{shape}] is no picture; whycam explains classifiers of [N,C,h,w] or [N,h,w,C] with 1 or 3 channels"
             )));
         }
     };

@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use crate::cam::{self, Method};
+use crate::error::Result;
+
 /// What to explain with. The default is the first embedded model with Grad-CAM.
 #[derive(Clone, Debug, Default)]
 pub struct ExplainerOptions {
@@ -25,6 +28,16 @@ pub struct ExplainerOptions {
     pub fusion: Fusion,
     /// 0 leaves the choice to the runtime.
     pub threads: usize,
+}
+
+impl ExplainerOptions {
+    /// The method asked for, or the default.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub fn find_method(&self) -> Result<&'static Method> {
+        cam::find(self.method.as_deref().unwrap_or(cam::METHODS[0].name))
+    }
 }
 
 /// How maps of several layers become one, each enlarged to the finest grid and divided by its largest

@@ -71,10 +71,14 @@ impl Net {
     }
 
     fn write(self, folder: &Folder, name: &str) -> String {
-        let path = folder.file(name);
-        fs::write(&path, OnnxModel::from_graph("net", WORKING_OPSET, self.graph()).to_bytes()).unwrap();
-        path
+        write(self.graph(), folder, name)
     }
+}
+
+fn write(graph: Graph, folder: &Folder, name: &str) -> String {
+    let path = folder.file(name);
+    fs::write(&path, OnnxModel::from_graph("net", WORKING_OPSET, graph).to_bytes()).unwrap();
+    path
 }
 
 /// What `explain` says of a picture, and its raw map.
@@ -218,8 +222,7 @@ fn what_is_no_classifier_of_pictures_is_said_to_be_none() {
     let folder = Folder::new("others");
     let photo = picture(&folder, "photo.png", 16, 16);
     let says = |name: &str, graph: Graph, parts: &[&str]| {
-        let path = folder.file(name);
-        fs::write(&path, OnnxModel::from_graph("net", WORKING_OPSET, graph).to_bytes()).unwrap();
+        let path = write(graph, &folder, name);
         let message = failure(&["explain", &photo, "--model", &path], 1);
         for part in parts {
             assert!(message.contains(part), "{name}: {message}");
@@ -319,8 +322,7 @@ fn branches_that_the_shape_decides_and_functions_of_the_model_are_put_in_place()
     ];
     let mut graph = Net { head, outputs: vec!["scores"], ..Net::new() }.graph();
     graph.initializer.extend([Tensor::from_i64s("nought", &[], &[0]), Tensor::from_i64s("one", &[], &[1])]);
-    let path = folder.file("branch.onnx");
-    fs::write(&path, OnnxModel::from_graph("net", WORKING_OPSET, graph).to_bytes()).unwrap();
+    let path = write(graph, &folder, "branch.onnx");
     assert_same_shape(&explain(&folder, &photo, &path, &[]).1, &expected, 1e-4, "If");
 
     let classify = Function {
@@ -354,11 +356,10 @@ fn nodes_out_of_order_are_put_in_order_and_a_circle_is_an_error() {
     let (_, expected) = explain(&folder, &photo, &plain, &[]);
     let mut graph = Net::new().graph();
     graph.node.reverse();
-    let path = folder.file("reversed.onnx");
-    fs::write(&path, OnnxModel::from_graph("net", WORKING_OPSET, graph.clone()).to_bytes()).unwrap();
+    let path = write(graph.clone(), &folder, "reversed.onnx");
     assert_same_shape(&explain(&folder, &photo, &path, &[]).1, &expected, 1e-5, "reversed");
     graph.node.push(Node::new("Add", "circle", &["image", "round"], &["round"]));
-    fs::write(&path, OnnxModel::from_graph("net", WORKING_OPSET, graph).to_bytes()).unwrap();
+    let path = write(graph, &folder, "circle.onnx");
     assert!(failure(&["inspect", &path], 1).contains("circle needs its own output"));
 }
 

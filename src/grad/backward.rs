@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::Tensors;
 use crate::error::{Error, Result};
 use crate::onnx::proto::{Attribute, Node, Tensor};
-use crate::onnx::{DataType, OnnxModel};
+use crate::onnx::{DataType, GraphIndex, OnnxModel};
 
 /// The backward pass while it is being written.
 ///
@@ -127,16 +127,13 @@ impl<'m> Backward<'m> {
     /// the same sum with its terms exchanged.
     fn with_exchanged_sums(mut self) -> Self {
         let graph = self.model.graph();
-        let mut readers: HashMap<&str, Vec<&Node>> = HashMap::new();
-        for node in &graph.node {
-            for input in node.input.iter().map(String::as_str).chain(node.captured()) {
-                readers.entry(input).or_default().push(node);
-            }
-        }
+        let readers = GraphIndex::new(graph).readers();
         for node in graph.node.iter().filter(|n| n.op() == "Add" && n.input.len() == 2) {
             let [sum] = node.output.as_slice() else { continue };
-            let normalised =
-                matches!(readers.get(sum.as_str()).map(Vec::as_slice), Some([n]) if n.op() == "LayerNormalization");
+            let normalised = matches!(
+                readers.get(sum.as_str()).map(Vec::as_slice),
+                Some([reader]) if graph.node[*reader].op() == "LayerNormalization"
+            );
             if normalised && !graph.output.iter().any(|o| o.name() == sum) {
                 let exchanged = self.fresh_name("sum");
                 let inputs = [node.input[1].as_str(), &node.input[0]];

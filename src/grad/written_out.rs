@@ -23,12 +23,7 @@ pub struct WrittenOut<'m> {
 impl<'m> WrittenOut<'m> {
     /// Those of which no inner tensor is `target` or is read from outside.
     pub fn find(index: &GraphIndex<'m>, target: &str) -> Self {
-        let mut readers: HashMap<&str, Vec<usize>> = HashMap::new();
-        for (place, node) in index.graph.node.iter().enumerate() {
-            for input in node.input.iter().map(String::as_str).chain(node.captured()) {
-                readers.entry(input).or_default().push(place);
-            }
-        }
+        let readers = index.readers();
         let erfs = index.graph.node.iter().enumerate().filter(|(_, node)| node.op() == "Erf");
         let closed = |place: usize, gelu: &Gelu| {
             let inside = |reader: &usize| *reader == place || gelu.inner.contains(reader);

@@ -252,6 +252,17 @@ impl ValueInfo {
         )
     }
 
+    /// Its dimensions in words, `?` for one that is free.
+    pub fn dims_text(&self) -> String {
+        let dims = self.dims().unwrap_or_default();
+        dims.iter().map(|d| d.map_or("?".into(), |d| d.to_string())).collect::<Vec<_>>().join(",")
+    }
+
+    /// How many pictures it takes at once: what the file fixes, else one.
+    pub fn batch(&self) -> usize {
+        self.dims().and_then(|dims| dims.first().copied().flatten()).map_or(1, |batch| batch as usize)
+    }
+
     pub fn set_kind(&mut self, kind: DataType) {
         if let Some(TypeValue::Tensor(tensor)) = self.r#type.as_mut().and_then(|t| t.value.as_mut()) {
             tensor.elem_type = Some(kind as i32);

@@ -42,6 +42,17 @@ impl<'g> GraphIndex<'g> {
         node.attribute("value")?.t.as_ref()
     }
 
+    /// The places of the nodes that read each tensor.
+    pub fn readers(&self) -> HashMap<&'g str, Vec<usize>> {
+        let mut readers: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (place, node) in self.graph.node.iter().enumerate() {
+            for input in node.input.iter().map(String::as_str).chain(node.captured()) {
+                readers.entry(input).or_default().push(place);
+            }
+        }
+        readers
+    }
+
     /// The places of all nodes that `tensor` depends on.
     pub fn ancestors(&self, tensor: &str) -> HashSet<usize> {
         let mut found = HashSet::new();

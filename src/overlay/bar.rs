@@ -17,5 +17,5 @@ pub fn draw(picture: &mut RgbImage, caption: &Caption, colormap: &Colormap, top:
     }
     let number = if (0.01..1000.0).contains(&top) { format!("{top:.2}") } else { format!("{top:.1e}") };
     caption.label(picture, &format!("{number} {unit}"), left + thickness, upper);
-    caption.label(picture, "0", left + thickness, lower + caption.label_height(picture));
+    caption.label(picture, "0", left + thickness, lower + Caption::label_height(picture));
 }

@@ -54,7 +54,7 @@ impl Caption {
 
     /// Draws small text that ends at `right` and stands on `baseline`.
     pub fn label(&self, picture: &mut RgbImage, text: &str, right: u32, baseline: u32) {
-        let scale = self.label_height(picture) as f32;
+        let scale = Self::label_height(picture) as f32;
         let left = (right as f32 - self.length(text, scale)).max(0.0);
         let shadow = (scale / 12.0).max(1.0);
         self.draw_line(picture, text, [0; 3], scale, [left + shadow, baseline as f32 - scale * 0.3 + shadow]);
@@ -62,8 +62,7 @@ impl Caption {
     }
 
     /// Of small text, in pixels.
-    #[allow(clippy::unused_self)]
-    pub fn label_height(&self, picture: &RgbImage) -> u32 {
+    pub fn label_height(picture: &RgbImage) -> u32 {
         let side = picture.width().min(picture.height()) as f32;
         (Self::HEIGHT * side * 0.6).max(Self::SMALLEST_PX) as u32
     }

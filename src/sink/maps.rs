@@ -5,7 +5,7 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use image::{ImageBuffer, Luma};
-use ndarray_npy::{NpzWriter, WriteNpyError, WriteNpzError, write_npy};
+use ndarray_npy::{NpzWriter, WriteNpyError, write_npy};
 
 use super::{Ending, ExplainedFrame, Flow, PartFile, Sink};
 use crate::cam::CamMap;
@@ -73,7 +73,7 @@ impl MapsSink {
     fn write_map(&mut self, map: &CamMap, number: u64, class: usize) -> Result<()> {
         if let Some(Archive { writer, file }) = &mut self.archive {
             let added = writer.add_array(map_name(number, class), &map.values);
-            return added.map_err(|e| failed_archive(&file.path, &e));
+            return added.map_err(|e| Error::output(&file.path, e));
         }
         let Some(name) = map_file_name(self.format, number, class) else { return Ok(()) };
         let path = self.folder.join(name);
@@ -92,10 +92,6 @@ impl MapsSink {
     }
 }
 
-fn failed_archive(path: &Path, error: &WriteNpzError) -> Error {
-    Error::output(path, error)
-}
-
 impl Sink for MapsSink {
     fn write(&mut self, explained: &ExplainedFrame, _: &Facts) -> Result<Flow> {
         let explanation = &explained.explanation;
@@ -108,7 +104,7 @@ impl Sink for MapsSink {
 
     fn finish(&mut self, _: Ending) -> Result<()> {
         let Some(Archive { writer, mut file }) = self.archive.take() else { return Ok(()) };
-        writer.finish().map(drop).map_err(|e| failed_archive(&file.path, &e))?;
+        writer.finish().map(drop).map_err(|e| Error::output(&file.path, e))?;
         file.complete()
     }
 }

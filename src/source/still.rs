@@ -1,13 +1,12 @@
 //! One picture from a file, turned upright as its Exif orientation says.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use image::{DynamicImage, ImageDecoder, ImageReader};
 
 use super::Source;
 use crate::error::{Error, Result};
-use crate::frame::{Frame, Medium, MediumKind, Time, TimeBase};
+use crate::frame::Frame;
 
 pub struct StillSource {
     frame: Option<Frame>,
@@ -24,17 +23,7 @@ impl StillSource {
         let orientation = decoder.orientation().map_err(unreadable)?;
         let mut picture = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
         picture.apply_orientation(orientation);
-        let picture = picture.into_rgb8();
-        let medium = Medium {
-            name: path.display().to_string(),
-            path: Some(path.to_owned()),
-            kind: MediumKind::Still,
-            width: picture.width(),
-            height: picture.height(),
-            time_base: TimeBase::MICROSECONDS,
-        };
-        let frame = Frame { medium: Arc::new(medium), index: 0, time: Time::START, picture, tensor: None };
-        Ok(Self { frame: Some(frame) })
+        Ok(Self { frame: Some(Frame::alone(path, picture.into_rgb8(), None)) })
     }
 }
 

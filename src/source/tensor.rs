@@ -1,7 +1,6 @@
 //! A model's input as it is, from a `.npy` file of float32.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use image::{Rgb, RgbImage};
 use ndarray::{ArrayD, ArrayView3, Axis, Ix3};
@@ -9,7 +8,7 @@ use ndarray_npy::ReadNpyError;
 
 use super::Source;
 use crate::error::{Error, Result};
-use crate::frame::{Frame, Medium, MediumKind, Time, TimeBase};
+use crate::frame::Frame;
 
 pub struct TensorSource {
     frame: Option<Frame>,
@@ -33,16 +32,7 @@ impl TensorSource {
                 format!("its shape {shape:?} is no picture; give [C,h,w] or [h,w,C] with 1 or 3 channels"),
             )
         })?;
-        let medium = Medium {
-            name: path.display().to_string(),
-            path: Some(path.to_owned()),
-            kind: MediumKind::Still,
-            width: picture.width(),
-            height: picture.height(),
-            time_base: TimeBase::MICROSECONDS,
-        };
-        let frame = Frame { medium: Arc::new(medium), index: 0, time: Time::START, picture, tensor: Some(tensor) };
-        Ok(Self { frame: Some(frame) })
+        Ok(Self { frame: Some(Frame::alone(path, picture, Some(tensor))) })
     }
 }
 

@@ -66,10 +66,10 @@ def measure(plain, folder):
     times = [[], []]
     end = time.perf_counter() + 4
     while len(times[0]) < 8 or (time.perf_counter() < end and len(times[0]) < 300):
-        for session, feed, taken in zip(sessions, feeds, times):
+        for session, feed, durations in zip(sessions, feeds, times):
             start = time.perf_counter()
             session.run(None, feed)
-            taken.append(time.perf_counter() - start)
+            durations.append(time.perf_counter() - start)
     same = all((a == b).all() for a, b in zip(before, after))
     return (*(1e3 * statistics.median(t[2:]) for t in times), same)
 
