@@ -65,6 +65,18 @@ pub fn prepare(options: &ExplainerOptions) -> Result<Prepared> {
     prepare_for_classes(options, false)
 }
 
+/// Reads a model and brings it into the form that gives logits and activations, and no gradients.
+///
+/// # Errors
+/// As [`analyse`].
+pub fn prepare_plain(options: &ExplainerOptions) -> Result<Prepared> {
+    let opened = open(options)?;
+    if opened.model.metadata(LAYER).is_some() {
+        return opened.into_prepared(options);
+    }
+    opened.analyse(options)?.prepare_for(Needs::default())
+}
+
 /// As [`prepare`], and with `several` so that `class_index` may hold several classes for one picture.
 pub fn prepare_for_classes(options: &ExplainerOptions, several: bool) -> Result<Prepared> {
     let opened = open(options)?;

@@ -1,19 +1,18 @@
 //! From a picture to its explanation: preprocess, one run, map.
 
 use image::RgbImage;
-use ndarray::{Array1, Array2, Array3, Array4, ArrayD, ArrayView1, ArrayView3, ArrayViewD, Axis, Ix3};
+use ndarray::{Array2, Array3, Array4, ArrayD, ArrayView3, ArrayViewD, Axis};
 
 use crate::analysis::{Prepared, prepare_for_classes};
-use crate::cam::{self, Behind, CamMap, ClassScore, How, Method, OneRun, Whole};
+use crate::cam::{self, Behind, CamMap, How, Method, OneRun, Whole};
 use crate::classes::{Classes, parse_contrast};
 use crate::error::{Error, Result};
-use crate::grad::{CLASS_INDEX, CURVATURE, Explained, Probability, names_of_layer};
-use crate::manifest::Layout;
-use crate::onnx::proto::ValueInfo;
+use crate::grad::{CURVATURE, Explained, Probability, names_of_layer};
 use crate::opening::Guess;
 use crate::options::{ExplainerOptions, Fusion};
-use crate::preprocess::{Preprocessor, Region};
+use crate::preprocess::{Preprocessor, Region, as_input, channels_first};
 use crate::runner::{Run, Runner, TailRunner};
+use crate::scores::Scores;
 
 const NAMES: Explained = Explained::NAMES;
 
@@ -122,23 +121,10 @@ impl Explainer {
             Some((class, _)) => Classes(vec![class as i64]),
             None => Classes::parse(options.class.as_deref().unwrap_or("top"), labels, prepared.classes)?,
         };
-        let Prepared { mut model, manifest, guess, input, layer, probability, tail, layers, several: at_once, .. } =
-            prepared;
-        // One picture at a time: fixed shapes are what a runtime optimises best.
-        let mut shape = manifest.input.shape();
-        let stated = model.graph().input.iter().find(|info| info.name() == input);
-        shape[0] = stated.map_or(1, ValueInfo::batch);
-        for info in &mut model.graph_mut().input {
-            if info.name() == CLASS_INDEX {
-                info.set_dims(&[if at_once { classes.0.len() } else { shape[0] }]);
-            } else if info.name() == input {
-                info.set_dims(&shape);
-            }
-        }
-        model.take_float32(&input);
+        let runner = Runner::new(&prepared, classes.0.len(), options.threads)?;
+        let Prepared { manifest, guess, layer, probability, tail, layers, several: at_once, .. } = prepared;
         let unit = if layers > 1 { "share of the largest" } else { method.unit };
         let against = against.map(|(_, other)| other);
-        let channels_last = manifest.input.layout == Layout::ChannelsLast;
         let facts = Facts {
             model: manifest.name,
             layer,
@@ -150,7 +136,7 @@ impl Explainer {
         };
         Ok(Self {
             preprocessor: Preprocessor::new(manifest.input),
-            runner: Runner::new(&model, input, shape, channels_last, options.threads)?,
+            runner,
             tail: tail.map(|tail| TailRunner::new(tail, options.threads)).transpose()?,
             question: Question { probability, method, classes, at_once, layers, fusion: options.fusion, facts },
         })
@@ -158,6 +144,19 @@ impl Explainer {
 
     pub fn facts(&self) -> &Facts {
         &self.question.facts
+    }
+
+    /// From now on explains this class, whichever is predicted.
+    ///
+    /// # Errors
+    /// The method sets the class against others, or explains several.
+    pub fn set_class(&mut self, class_index: usize) -> Result<()> {
+        if self.question.at_once || self.question.facts.against.is_some() {
+            let problem = "an explainer of several classes keeps to these";
+            return Err(Error::model(&self.question.facts.model, problem));
+        }
+        self.question.classes = Classes(vec![class_index as i64]);
+        Ok(())
     }
 
     /// # Errors
@@ -300,13 +299,9 @@ impl Question {
         let activations = outputs.maps(NAMES.activations)?.index_axis(Axis(0), 0).to_owned();
         drop(outputs);
         let channels_last = runner.channels_last;
-        let input = tensor.index_axis(Axis(0), 0).into_dimensionality::<Ix3>();
-        let input = input.map_err(|e| Error::model(&self.facts.model, e))?;
-        let input = if channels_last { input.permuted_axes([2, 0, 1]) } else { input };
+        let input = channels_first(tensor, channels_last)?;
         let run = &mut |copy: Array3<f32>| {
-            let copy = if channels_last { copy.permuted_axes([1, 2, 0]) } else { copy };
-            let copy = copy.insert_axis(Axis(0)).into_dyn();
-            let outputs = runner.run(copy.as_standard_layout().view(), &[class as i64])?;
+            let outputs = runner.run(as_input(copy.view(), channels_last).view(), &[class as i64])?;
             let first = |name| Ok::<_, Error>(outputs.maps(name)?.index_axis(Axis(0), 0).to_owned());
             let gradients =
                 if self.method.how.needs_gradients() { first(NAMES.gradients)? } else { Array3::default([0, 0, 0]) };
@@ -319,40 +314,3 @@ impl Question {
 
 /// Activations and gradients `[C,h,w]` to a map.
 type Formula = fn(ArrayView3<f32>, ArrayView3<f32>) -> Array2<f32>;
-
-/// What all classes got in one run.
-struct Scores {
-    logits: Array1<f32>,
-    probabilities: Array1<f32>,
-    /// The classes, likeliest first.
-    ranking: Vec<usize>,
-}
-
-impl Scores {
-    fn of(logits: ArrayView1<f32>, probability: Probability) -> Self {
-        let mut ranking: Vec<usize> = (0..logits.len()).collect();
-        ranking.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
-        Self { logits: logits.to_owned(), probabilities: to_probabilities(logits, probability), ranking }
-    }
-
-    /// The class that an entry of `class_index` stands for.
-    fn index_of(&self, class: i64) -> usize {
-        usize::try_from(class).unwrap_or_else(|_| self.ranking[(-1 - class) as usize])
-    }
-
-    fn of_class(&self, class: usize) -> ClassScore {
-        ClassScore { logit: self.logits[class], probability: self.probabilities[class] }
-    }
-}
-
-fn to_probabilities(logits: ArrayView1<f32>, kind: Probability) -> Array1<f32> {
-    match kind {
-        Probability::Softmax => {
-            let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let powers = logits.mapv(|v| (v - max).exp());
-            let sum = powers.sum();
-            powers / sum
-        }
-        Probability::Sigmoid => logits.mapv(|v| 1.0 / (1.0 + (-v).exp())),
-    }
-}

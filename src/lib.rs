@@ -17,7 +17,9 @@
 mod analysis;
 pub mod cam;
 mod classes;
+mod classifier;
 mod error;
+pub mod evaluate;
 mod explainer;
 #[cfg(feature = "video")]
 mod filter;
@@ -32,15 +34,20 @@ pub mod overlay;
 pub mod pipeline;
 pub mod preprocess;
 mod runner;
+mod scores;
 pub mod session;
 pub mod sink;
 pub mod source;
+mod steady;
 mod turn;
 
 pub use analysis::{Analysis, Needs, Prepared, analyse, prepare};
+pub use classifier::Classifier;
 pub use error::{Error, Result};
 pub use explainer::{ClassMap, Explainer, Explanation, Facts, Ranked};
 pub use frame::{Frame, Medium, MediumKind, Time, TimeBase};
 pub use opening::Guess;
-pub use options::{ExplainerOptions, Fusion};
+pub use options::{ExplainerOptions, Fusion, Randomised};
+pub use scores::Scores;
+pub use steady::Steady;
 pub use turn::Turn;

@@ -9,7 +9,7 @@ use crate::manifest::{InputSpec, Layout, Manifest};
 use crate::models::EMBEDDED;
 use crate::onnx::proto::{Node, ValueInfo};
 use crate::onnx::{GraphIndex, OnnxModel};
-use crate::options::ExplainerOptions;
+use crate::options::{ExplainerOptions, Randomised};
 
 /// The metadata of a model that explains itself.
 pub const LABELS: &str = "whycam.labels";
@@ -36,6 +36,9 @@ pub fn open(options: &ExplainerOptions) -> Result<Opened> {
     if let Some(path) = &options.labels {
         let text = std::fs::read_to_string(path).map_err(|e| Error::reading(path, &e))?;
         opened.manifest.labels = text.lines().map(str::to_owned).collect();
+    }
+    if let Some(Randomised { share, seed }) = options.randomised {
+        opened.model.randomise(share, seed);
     }
     Ok(opened)
 }

@@ -28,6 +28,17 @@ pub struct ExplainerOptions {
     pub fusion: Fusion,
     /// 0 leaves the choice to the runtime.
     pub threads: usize,
+    /// Weights that are drawn anew, to see what maps owe to the model.
+    pub randomised: Option<Randomised>,
+}
+
+/// Which weights are drawn anew, each tensor of them from a normal distribution of its own mean and
+/// deviation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Randomised {
+    /// Of the model's weight tensors, counted from the logits down, 0..=1.
+    pub share: f32,
+    pub seed: u64,
 }
 
 impl ExplainerOptions {

@@ -3,7 +3,7 @@
 use fast_image_resize::images::Image;
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use image::{Pixel, RgbImage};
-use ndarray::{Array4, ArrayViewD};
+use ndarray::{Array4, ArrayD, ArrayView3, ArrayViewD, Axis, Ix3};
 
 use crate::error::{Error, Result};
 use crate::manifest::{Colour, Fit, InputSpec, Layout};
@@ -118,4 +118,20 @@ impl Preprocessor {
         }
         Ok(())
     }
+}
+
+/// A model's input of one picture, `[1,C,h,w]` or with `channels_last` `[1,h,w,C]`, as `[C,h,w]`.
+///
+/// # Errors
+/// It has another number of axes.
+pub fn channels_first(input: ArrayViewD<'_, f32>, channels_last: bool) -> Result<ArrayView3<'_, f32>> {
+    let picture = input.index_axis_move(Axis(0), 0).into_dimensionality::<Ix3>();
+    let picture = picture.map_err(|e| Error::model("input", e))?;
+    Ok(if channels_last { picture.permuted_axes([2, 0, 1]) } else { picture })
+}
+
+/// The way back.
+pub fn as_input(picture: ArrayView3<f32>, channels_last: bool) -> ArrayD<f32> {
+    let picture = if channels_last { picture.permuted_axes([1, 2, 0]) } else { picture };
+    picture.insert_axis(Axis(0)).as_standard_layout().into_owned().into_dyn()
 }

@@ -2,9 +2,11 @@
 
 use ndarray::{Array1, Array2, Array4, ArrayD, ArrayView1, ArrayView4, ArrayViewD, Axis, CowArray, Ix2, Ix4};
 
+use crate::analysis::Prepared;
 use crate::error::{Error, Result};
 use crate::grad::{CLASS_INDEX, Explained, TAIL_INPUT, Tail, taken};
-use crate::onnx::OnnxModel;
+use crate::manifest::Layout;
+use crate::onnx::proto::ValueInfo;
 use crate::session::{Input, Outputs, Session};
 
 const NAMES: Explained = Explained::NAMES;
@@ -20,17 +22,29 @@ pub struct Runner {
 }
 
 impl Runner {
+    /// For one picture at a time, since fixed shapes are what a runtime optimises best, and for so many
+    /// classes where the model takes several for one picture.
+    ///
     /// # Errors
     /// The runtime does not take the model.
-    pub fn new(
-        model: &OnnxModel,
-        input: String,
-        shape: Vec<usize>,
-        channels_last: bool,
-        threads: usize,
-    ) -> Result<Self> {
-        let takes_class = model.graph().input.iter().any(|info| info.name() == CLASS_INDEX);
-        Ok(Self { session: Session::new(model, threads)?, input, shape, channels_last, takes_class })
+    pub fn new(prepared: &Prepared, classes: usize, threads: usize) -> Result<Self> {
+        let mut model = prepared.model.clone();
+        let input = prepared.input.clone();
+        let mut shape = prepared.manifest.input.shape();
+        let stated = model.graph().input.iter().find(|info| info.name() == input);
+        shape[0] = stated.map_or(1, ValueInfo::batch);
+        let mut takes_class = false;
+        for info in &mut model.graph_mut().input {
+            if info.name() == CLASS_INDEX {
+                takes_class = true;
+                info.set_dims(&[if prepared.several { classes } else { shape[0] }]);
+            } else if info.name() == input {
+                info.set_dims(&shape);
+            }
+        }
+        model.take_float32(&input);
+        let channels_last = prepared.manifest.input.layout == Layout::ChannelsLast;
+        Ok(Self { session: Session::new(&model, threads)?, input, shape, channels_last, takes_class })
     }
 
     /// Runs the model on one picture, which stands for all of a fixed batch, for one class or several.

@@ -86,6 +86,7 @@ impl Common {
             preset: self.preset.clone(),
             output: self.head.clone(),
             threads: self.threads,
+            randomised: None,
         }
     }
 

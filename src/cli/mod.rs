@@ -3,6 +3,7 @@
 mod cameras;
 mod common;
 mod demo;
+mod evaluate;
 mod explain;
 mod inspect;
 mod live;
@@ -55,6 +56,11 @@ enum Command {
     /// Beside its own outputs it gives `logits`, `activations` and `gradients`, for the class that
     /// the input `class_index` names (-1: the predicted one).
     Prepare(prepare::Prepare),
+    /// Measure on photos of known classes how right a model is, and how true its maps are
+    ///
+    /// --method takes one, several with commas between them, or all. Photos lie in folders that bear the
+    /// names of the model's classes.
+    Evaluate(evaluate::Evaluate),
     /// List the cameras
     Cameras,
     /// List the built-in models
@@ -108,6 +114,7 @@ impl Arguments {
             Some(Command::Explain(explain)) => explain.run(common),
             Some(Command::Inspect(inspect)) => inspect.run(common),
             Some(Command::Prepare(prepare)) => prepare.run(common),
+            Some(Command::Evaluate(evaluate)) => evaluate.run(common),
             Some(Command::Cameras) => cameras::run(),
             Some(Command::Models) => models::run(),
             Some(Command::Methods) => methods::run(),

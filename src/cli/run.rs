@@ -62,7 +62,7 @@ fn summary(outcome: &Outcome) -> String {
     )
 }
 
-fn progress_bar() -> ProgressBar {
+pub fn progress_bar() -> ProgressBar {
     let template = "{wide_bar:.green/white} {pos}/{len}  {per_sec}  {eta} left";
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(0).with_style(style);

@@ -186,6 +186,17 @@ impl Tensor {
         }
     }
 
+    /// The values of a float32 tensor, or `None` for another type.
+    pub fn to_f32s(&self) -> Option<Vec<f32>> {
+        if DataType::from_number(self.data_type())? != DataType::Float {
+            return None;
+        }
+        Some(match &self.raw_data {
+            Some(raw) => raw.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+            None => self.float_data.clone(),
+        })
+    }
+
     /// The values of an integer or boolean tensor as int64, or `None` for another type.
     pub fn to_i64s(&self) -> Option<Vec<i64>> {
         let raw = self.raw_data.as_ref();

