@@ -4,10 +4,10 @@ use crate::cam::{self, How};
 use crate::classes::parse_contrast;
 use crate::error::{Error, Result};
 use crate::grad::{self, Ask, Head, Probability, Rules, Score, Tail, Target, Tensors};
-use crate::manifest::{Layout, Manifest};
+use crate::manifest::{Known, Layout, Manifest};
 use crate::onnx::proto::{Attribute, Node};
 use crate::onnx::{DataType, OnnxModel};
-use crate::opening::{Guess, LABELS, Opened, PREPROCESSING, image_input, open};
+use crate::opening::{Guess, KNOWN, LABELS, Opened, PREPROCESSING, image_input, open};
 use crate::options::ExplainerOptions;
 use crate::session;
 
@@ -156,6 +156,11 @@ impl Opened {
             let labels = manifest.labels.len();
             return Err(model.error(format!("it has {} classes, but there are {labels} labels", head.classes)));
         }
+        if let Some(Known { output, .. }) = &manifest.known
+            && !model.graph().output.iter().any(|o| o.name() == output)
+        {
+            return Err(model.error(format!("it has no output '{output}', which its manifest names under [known]")));
+        }
         let layer = options.layer.as_deref().or(prepared_for.as_deref()).or(manifest.layer.as_deref());
         let channels_last = manifest.input.layout == Layout::ChannelsLast;
         let mut target = if options.find_method()?.layer == cam::Layer::Input && prepared_for.is_none() {
@@ -264,6 +269,9 @@ impl Analysis {
         model.set_metadata(PROBABILITY, head.probability.name());
         model.set_metadata(LABELS, labels);
         model.set_metadata(PREPROCESSING, preprocessing);
+        if let Some(known) = &manifest.known {
+            model.set_metadata(KNOWN, serde_json::to_string(known).map_err(json)?);
+        }
         Ok(Prepared {
             model,
             manifest,

@@ -8,6 +8,7 @@ use crate::cam::{self, Behind, CamMap, How, Method, OneRun, Whole};
 use crate::classes::{Classes, parse_contrast};
 use crate::error::{Error, Result};
 use crate::grad::{CURVATURE, Explained, Probability, names_of_layer};
+use crate::manifest::Known;
 use crate::opening::Guess;
 use crate::options::{ExplainerOptions, Fusion};
 use crate::preprocess::{Preprocessor, Region, as_input, channels_first};
@@ -39,6 +40,23 @@ pub struct Explanation {
     pub others: Vec<ClassMap>,
     /// Where on the picture the maps lie.
     pub region: Region,
+    /// How familiar the picture is to a model that says so.
+    pub familiarity: Option<Familiarity>,
+}
+
+/// How familiar a picture is to its model.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Familiarity {
+    pub value: f32,
+    /// Below this the picture shows none of the classes.
+    pub least: f32,
+}
+
+impl Explanation {
+    /// Whether the picture shows any of the model's classes, as far as the model can tell.
+    pub fn is_sure(&self) -> bool {
+        self.familiarity.is_none_or(|familiarity| familiarity.value >= familiarity.least)
+    }
 }
 
 /// Why a picture is what it is for one more class.
@@ -68,6 +86,7 @@ struct Question {
     at_once: bool,
     layers: usize,
     fusion: Fusion,
+    known: Option<Known>,
     facts: Facts,
 }
 
@@ -138,7 +157,16 @@ impl Explainer {
             preprocessor: Preprocessor::new(manifest.input),
             runner,
             tail: tail.map(|tail| TailRunner::new(tail, options.threads)).transpose()?,
-            question: Question { probability, method, classes, at_once, layers, fusion: options.fusion, facts },
+            question: Question {
+                probability,
+                method,
+                classes,
+                at_once,
+                layers,
+                fusion: options.fusion,
+                known: manifest.known,
+                facts,
+            },
         })
     }
 
@@ -198,6 +226,10 @@ impl Question {
         let asked = if self.at_once { &self.classes.0[..] } else { &self.classes.0[..1] };
         let outputs = runner.run(tensor.view(), asked)?;
         let scores = Scores::of(outputs.logits()?, self.probability);
+        let familiarity = match &self.known {
+            Some(Known { output, least }) => Some(Familiarity { value: outputs.first(output)?, least: *least }),
+            None => None,
+        };
         let mut tail = tail;
         let mut maps = Vec::with_capacity(self.classes.0.len());
         let own_run = match self.method.how {
@@ -227,7 +259,16 @@ impl Question {
         };
         let top = scores.ranking.iter().take(5);
         let top = top.map(|&class_index| Ranked { class_index, probability: scores.probabilities[class_index] });
-        Ok(Explanation { class_index, probability, logit, top: top.collect(), map, others: maps.collect(), region })
+        Ok(Explanation {
+            class_index,
+            probability,
+            logit,
+            top: top.collect(),
+            map,
+            others: maps.collect(),
+            region,
+            familiarity,
+        })
     }
 
     /// The map of a class out of a run for it; of several at once, it is the one with the given number.

@@ -44,7 +44,7 @@ mod turn;
 pub use analysis::{Analysis, Needs, Prepared, analyse, prepare};
 pub use classifier::Classifier;
 pub use error::{Error, Result};
-pub use explainer::{ClassMap, Explainer, Explanation, Facts, Ranked};
+pub use explainer::{ClassMap, Explainer, Explanation, Facts, Familiarity, Ranked};
 pub use frame::{Frame, Medium, MediumKind, Time, TimeBase};
 pub use opening::Guess;
 pub use options::{ExplainerOptions, Fusion, Randomised};

@@ -27,7 +27,18 @@ pub struct Manifest {
     pub sha256: String,
     pub input: InputSpec,
     #[serde(default)]
+    pub known: Option<Known>,
+    #[serde(default)]
     pub accuracy: Option<Accuracy>,
+}
+
+/// How the model itself says whether a picture shows any of its classes.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct Known {
+    /// A float32 output `[N]`: how familiar the picture is, more for more.
+    pub output: String,
+    /// Below this it shows none of the classes.
+    pub least: f32,
 }
 
 /// How a picture becomes the model's input: `(pixel * scale - mean) / std`, pixels in 0..=255.

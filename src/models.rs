@@ -12,11 +12,18 @@ pub struct Embedded {
 }
 
 /// The first is the default.
-pub const EMBEDDED: &[Embedded] = &[Embedded {
-    name: "flowers-vgg",
-    onnx: include_bytes!("../models/flowers-vgg.onnx"),
-    manifest: include_str!("../models/flowers-vgg.toml"),
-}];
+pub const EMBEDDED: &[Embedded] = &[
+    Embedded {
+        name: "flowers",
+        onnx: include_bytes!("../models/flowers.onnx"),
+        manifest: include_str!("../models/flowers.toml"),
+    },
+    Embedded {
+        name: "flowers-vgg",
+        onnx: include_bytes!("../models/flowers-vgg.onnx"),
+        manifest: include_str!("../models/flowers-vgg.toml"),
+    },
+];
 
 impl Embedded {
     /// # Errors

@@ -14,6 +14,7 @@ use crate::options::{ExplainerOptions, Randomised};
 /// The metadata of a model that explains itself.
 pub const LABELS: &str = "whycam.labels";
 pub const PREPROCESSING: &str = "whycam.preprocessing";
+pub const KNOWN: &str = "whycam.known";
 
 /// How an ONNX file that says nothing about it may want its pictures.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +67,7 @@ fn open_file(options: &ExplainerOptions) -> Result<Opened> {
         None => bare_input(&model, options.preset.as_deref())?,
     };
     let labels = model.metadata(LABELS).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let known = model.metadata(KNOWN).and_then(|text| serde_json::from_str(text).ok());
     let manifest = Manifest {
         name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
         description: String::new(),
@@ -75,6 +77,7 @@ fn open_file(options: &ExplainerOptions) -> Result<Opened> {
         licence: String::new(),
         sha256: String::new(),
         input,
+        known,
         accuracy: None,
     };
     Ok(Opened { model, manifest, guess })

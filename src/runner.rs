@@ -83,6 +83,15 @@ impl Run<'_> {
         Ok(logits.index_axis_move(Axis(0), 0))
     }
 
+    /// The first number of an output.
+    ///
+    /// # Errors
+    /// The model has no such output, or it is empty.
+    pub fn first(&self, name: &str) -> Result<f32> {
+        let first = self.0.floats(name)?.first().copied();
+        first.ok_or_else(|| Error::model(name, "the run gave no number there"))
+    }
+
     /// An output `[N,C,h,w]`.
     ///
     /// # Errors

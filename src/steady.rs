@@ -18,6 +18,7 @@ struct State {
     thumbnail: Vec<u8>,
     /// Class and map of each class that is explained.
     maps: Vec<(usize, Array2<f32>)>,
+    familiarity: Option<f32>,
     /// The class that is held, and how long another one has been likelier, in seconds.
     class: usize,
     rival_for: f64,
@@ -50,7 +51,7 @@ impl Steady {
         Some(state.class)
     }
 
-    /// Puts the exponential mean over time in place of each map, and decides which class the next frame is
+    /// Puts exponential means over time in place of each map and of how familiar the picture is, and decides which class the next frame is
     /// explained for.
     pub fn smooth(&mut self, picture: &RgbImage, time_us: i64, explanation: &mut Explanation) {
         let thumbnail = thumbnail(picture);
@@ -68,6 +69,11 @@ impl Steady {
             }
             maps.push((class, map.values.clone()));
         }
+        let old_value = before.as_ref().and_then(|state| state.familiarity);
+        if let (Some(familiarity), Some(old)) = (&mut explanation.familiarity, old_value) {
+            familiarity.value += (old - familiarity.value) * (1.0 - share as f32);
+        }
+        let familiarity = explanation.familiarity.map(|familiarity| familiarity.value);
         let (mut class, mut rival_for) = (explanation.class_index, 0.0);
         if let Some(best) = explanation.top.first().filter(|best| best.class_index != class) {
             rival_for = before.map_or(0.0, |state| state.rival_for) + passed;
@@ -75,7 +81,7 @@ impl Steady {
                 (class, rival_for) = (best.class_index, 0.0);
             }
         }
-        self.state = Some(State { time_us, thumbnail, maps, class, rival_for });
+        self.state = Some(State { time_us, thumbnail, maps, familiarity, class, rival_for });
     }
 }
 

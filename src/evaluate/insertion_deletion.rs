@@ -1,7 +1,7 @@
 //! Insertion and deletion: Petsiuk, Das and Saenko, *RISE: Randomized Input Sampling for Explanation of
 //! Black-box Models*, BMVC 2018, <https://arxiv.org/abs/1806.07421>, section 4.3.
 
-use ndarray::{Array3, ArrayView3, Zip};
+use ndarray::{Array3, ArrayView3, Axis, Zip, s};
 
 use super::Trial;
 use crate::error::Result;
@@ -47,31 +47,36 @@ fn exchanged(
     for step in 1..=steps {
         for place in &order[order.len() * (step - 1) / steps..order.len() * step / steps] {
             let (y, x) = (place / width, place % width);
-            Zip::from(picture.slice_mut(ndarray::s![.., y, x]))
-                .and(by.slice(ndarray::s![.., y, x]))
-                .for_each(|to, &from| *to = from);
+            Zip::from(picture.slice_mut(s![.., y, x])).and(by.slice(s![.., y, x])).for_each(|to, &from| *to = from);
         }
         curve.push((trial.classify)(picture.view())?);
     }
     Ok(curve)
 }
 
-/// By a Gaussian of 11 taps with a deviation of 5 pixels, zero beyond the edges, as in the authors' code.
+/// By a Gaussian of 5 pixels' deviation in a window of 11, whose tails are folded back into it, and zero beyond
+/// the picture's edges: the blur of the authors' code.
 fn blurred(picture: ArrayView3<f32>) -> Array3<f32> {
-    const REACH: usize = 5;
-    let tap = |at: usize| (-(at as f32 - REACH as f32).powi(2) / 50.0).exp();
-    let sum: f32 = (0..=2 * REACH).map(tap).sum();
-    let taps: Vec<f32> = (0..=2 * REACH).map(|at| tap(at) / sum).collect();
+    const WINDOW: usize = 11;
+    const DEVIATION: f32 = 5.0;
+    let reach = 4 * DEVIATION as i32;
+    let mut taps = [0.0_f32; WINDOW];
+    for offset in -reach..=reach {
+        let place = (WINDOW as i32 / 2 + offset).rem_euclid(2 * WINDOW as i32) as usize;
+        let folded = place.min(2 * WINDOW - 1 - place);
+        taps[folded] += (-(offset as f32).powi(2) / (2.0 * DEVIATION.powi(2))).exp();
+    }
+    let sum: f32 = taps.iter().sum();
     let mut blurred = picture.to_owned();
     for axis in [1, 2] {
-        for mut lane in blurred.lanes_mut(ndarray::Axis(axis)) {
+        for mut lane in blurred.lanes_mut(Axis(axis)) {
             let line = lane.to_vec();
             for (at, value) in lane.iter_mut().enumerate() {
                 let near = taps
                     .iter()
                     .enumerate()
-                    .filter_map(|(tap, weight)| Some((line.get((at + tap).checked_sub(REACH)?)?, weight)));
-                *value = near.map(|(v, weight)| v * weight).sum();
+                    .filter_map(|(tap, weight)| Some(line.get((at + tap).checked_sub(WINDOW / 2)?)? * weight / sum));
+                *value = near.sum();
             }
         }
     }

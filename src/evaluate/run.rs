@@ -1,5 +1,6 @@
 //! All measures on a folder of photos and on films.
 
+use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
 use image::RgbImage;
@@ -128,7 +129,12 @@ pub fn evaluate(folder: &Path, plan: &Plan, mut report: impl FnMut(f32)) -> Resu
     let mut random = SmallRng::seed_from_u64(plan.seed);
     let mut sample = index::sample(&mut random, photos.len(), plan.sample.min(photos.len())).into_vec();
     sample.sort_unstable();
-    let rightly: Vec<&Photo> = pairs().filter(right).map(|(photo, _)| photo).collect();
+    // Those that are right and most confident, as in the grid pointing game's paper: half of each class.
+    let mut rightly: Vec<_> = pairs().filter(right).collect();
+    rightly.sort_by(|a, b| (a.0.class_index, b.1.1).partial_cmp(&(b.0.class_index, a.1.1)).unwrap_or(Ordering::Equal));
+    let of_classes = rightly.chunk_by(|a, b| a.0.class_index == b.0.class_index);
+    let rightly: Vec<&Photo> =
+        of_classes.flat_map(|class| class[..class.len().div_ceil(2)].iter().map(|(photo, _)| *photo)).collect();
     let mut measured = Vec::with_capacity(plan.methods.len());
     for (number, method) in plan.methods.iter().enumerate() {
         let mut part = |share: f32| report((number as f32 + share) / plan.methods.len() as f32);
@@ -238,7 +244,7 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// The mean energy in the right tile over grids of photos that are rightly classified.
+    /// The mean energy in the right tile over grids of these photos.
     fn point(&mut self, photos: &[&Photo]) -> Result<Option<f32>> {
         let classes: Vec<usize> = photos.iter().map(|photo| photo.class_index).collect();
         let grids = grids(&classes, self.plan.grids, &mut self.random);

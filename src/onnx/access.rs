@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use half::f16;
 use prost::bytes::Bytes;
 
 use super::proto::{
@@ -186,15 +187,32 @@ impl Tensor {
         }
     }
 
-    /// The values of a float32 tensor, or `None` for another type.
+    /// The values of a float32 or float16 tensor, or `None` for another type.
     pub fn to_f32s(&self) -> Option<Vec<f32>> {
-        if DataType::from_number(self.data_type())? != DataType::Float {
-            return None;
-        }
-        Some(match &self.raw_data {
-            Some(raw) => raw.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
-            None => self.float_data.clone(),
+        let raw = self.raw_data.as_ref();
+        Some(match DataType::from_number(self.data_type())? {
+            DataType::Float => match raw {
+                Some(raw) => raw.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+                None => self.float_data.clone(),
+            },
+            DataType::Float16 => match raw {
+                Some(raw) => raw.as_chunks().0.iter().map(|bytes| f16::from_le_bytes(*bytes).to_f32()).collect(),
+                None => self.int32_data.iter().map(|&bits| f16::from_bits(bits as u16).to_f32()).collect(),
+            },
+            _ => return None,
         })
+    }
+
+    /// Other values in place of a float32 or float16 tensor's own; one of another type is left as it is.
+    pub fn set_f32s(&mut self, values: &[f32]) {
+        let raw: Vec<u8> = match DataType::from_number(self.data_type()) {
+            Some(DataType::Float) => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            Some(DataType::Float16) => values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect(),
+            _ => return,
+        };
+        self.raw_data = Some(raw.into());
+        self.float_data.clear();
+        self.int32_data.clear();
     }
 
     /// The values of an integer or boolean tensor as int64, or `None` for another type.

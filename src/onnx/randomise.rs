@@ -8,7 +8,7 @@ use super::proto::Tensor;
 use super::{DataType, OnnxModel};
 
 impl OnnxModel {
-    /// Draws the weight tensors (float32, of two axes and more) of the last nodes anew, each from a normal
+    /// Draws the weight tensors (float32 or float16, of two axes and more) of the last nodes anew, each from a normal
     /// distribution of its own mean and deviation: this share of them, counted from the end of the graph.
     pub fn randomise(&mut self, share: f32, seed: u64) {
         let mut random = SmallRng::seed_from_u64(seed);
@@ -27,11 +27,12 @@ impl OnnxModel {
             let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / count;
             let Ok(normal) = Normal::new(mean, variance.sqrt()) else { continue };
             let drawn: Vec<f32> = values.iter().map(|_| normal.sample(&mut random)).collect();
-            *tensor = Tensor::from_f32s(&tensor.name().to_owned(), &tensor.dims.clone(), &drawn);
+            tensor.set_f32s(&drawn);
         }
     }
 }
 
 fn is_weight(tensor: &Tensor) -> bool {
-    tensor.dims.len() >= 2 && DataType::from_number(tensor.data_type()) == Some(DataType::Float)
+    tensor.dims.len() >= 2
+        && matches!(DataType::from_number(tensor.data_type()), Some(DataType::Float | DataType::Float16))
 }

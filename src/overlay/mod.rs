@@ -98,7 +98,11 @@ impl Overlay {
             let against = facts.against.map_or(String::new(), |other| format!(" against {}", facts.label(other)));
             format!("{}{against} {:.0} %{evidence}", facts.label(class), 100.0 * probability)
         };
-        let first = line(explanation.class_index, explanation.probability, map);
+        let first = if explanation.is_sure() {
+            line(explanation.class_index, explanation.probability, map)
+        } else {
+            "not sure".into()
+        };
         let mut lines = vec![(first, if others.is_empty() { WHITE } else { PALETTE[0] })];
         lines.extend(
             others

@@ -31,6 +31,10 @@ struct Line<'a> {
     label: String,
     probability: f32,
     logit: f32,
+    /// Whether the picture shows any of the classes, and how familiar it is to a model that says so.
+    sure: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    familiarity: Option<f32>,
     top: Vec<Class>,
     map: Map,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,6 +133,8 @@ impl Sink for JsonSink {
             label: facts.label(explanation.class_index),
             probability: explanation.probability,
             logit: explanation.logit,
+            sure: explanation.is_sure(),
+            familiarity: explanation.familiarity.map(|f| f.value),
             top: explanation.top.iter().map(class).collect(),
             map: Map::from(&explanation.map),
             map_file: map_file(0),

@@ -201,18 +201,24 @@ fn sunflower(canvas: &mut Pixmap, centre: (f32, f32), radius: f32, turn: Transfo
     seeds(canvas, centre, radius * 0.48, [124, 80, 34], turn);
 }
 
+/// Round petals with dark seams between them, each ring smaller and turned by the golden angle, around a bud.
 fn rose(canvas: &mut Pixmap, centre: (f32, f32), radius: f32, turn: Transform) {
-    for layer in 0..9u8 {
-        let reach = radius * (1.0 - f32::from(layer) * 0.1);
-        let shade = 120 + layer * 13;
-        let angle = f32::from(layer) * 1.1;
+    for each in 0..5u8 {
+        let angle = f32::from(each) / 5.0 * TAU + 0.3;
+        petal(canvas, centre, angle, radius * 1.12, radius * 0.14, [70, 120, 50], turn);
+    }
+    for layer in 0..8u8 {
+        let reach = radius * (1.0 - f32::from(layer) * 0.115);
+        let shade = 226 - layer * 13;
         for each in 0..5u8 {
-            let (sin, cos) = (angle + f32::from(each) / 5.0 * TAU).sin_cos();
-            let at = (centre.0 + reach * 0.42 * cos, centre.1 + reach * 0.42 * sin);
-            disc(canvas, at, reach * 0.52, [shade + each * 4, 16 + layer * 2, 40 + layer * 2], turn);
+            let (sin, cos) = (f32::from(layer) * 2.4 + f32::from(each) / 5.0 * TAU).sin_cos();
+            let at = (centre.0 + reach * 0.46 * cos, centre.1 + reach * 0.46 * sin);
+            disc(canvas, at, reach * 0.52, [shade / 2, 6, 22], turn);
+            let lit = (at.0 + reach * 0.03 * cos, at.1 + reach * 0.03 * sin);
+            disc(canvas, lit, reach * 0.48, [shade, 28 + layer * 2, 58], turn);
         }
     }
-    disc(canvas, centre, radius * 0.1, [110, 8, 28], turn);
+    disc(canvas, centre, radius * 0.09, [90, 4, 20], turn);
 }
 
 fn dandelion(canvas: &mut Pixmap, centre: (f32, f32), radius: f32, turn: Transform) {

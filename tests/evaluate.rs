@@ -1,0 +1,218 @@
+//! The measures of models and maps, against published implementations (tests/reference/metrics.py).
+
+mod support;
+
+use std::path::Path;
+
+use ndarray::{Array2, Array3, ArrayView3};
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use serde_json::Value;
+use whycam::evaluate::{
+    Trial, adcc, area_under, average_drop, calibration_error, insertion_deletion, pearson, reliability, road, spearman,
+    to_unit,
+};
+use whycam::{Explainer, ExplainerOptions, Randomised};
+
+use support::{Folder, data_file, whycam};
+
+const SHARES: [f32; 9] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
+
+fn reference(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/metrics").join(name)
+}
+
+fn values() -> Value {
+    let text = std::fs::read_to_string(reference("values.json")).expect("committed values");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+fn plane(name: &str) -> Array2<f32> {
+    ndarray_npy::read_npy(reference(name)).expect("a committed array")
+}
+
+/// Softmax of a matrix times the picture's means over 6x6 squares, for class 1.
+fn classify(weights: &Array2<f32>, picture: ArrayView3<f32>) -> f32 {
+    let means: Vec<f32> = picture
+        .outer_iter()
+        .flat_map(|channel| channel.exact_chunks((6, 6)).into_iter().map(|s| s.mean().unwrap()).collect::<Vec<_>>())
+        .collect();
+    let powers = weights.dot(&ndarray::Array1::from(means)).mapv(f32::exp);
+    powers[1] / powers.sum()
+}
+
+/// Runs a check on the reference's picture, map and classifier.
+fn on_reference(check: impl FnOnce(&mut Trial, &Value)) {
+    let (weights, map) = (plane("weights.npy"), plane("map.npy"));
+    let picture: Array3<f32> = ndarray_npy::read_npy(reference("picture.npy")).expect("a committed array");
+    let mut trial = Trial {
+        input: picture.view(),
+        map: map.view(),
+        blank: &[0.0; 3],
+        score: classify(&weights, picture.view()),
+        classify: &mut |input| Ok(classify(&weights, input)),
+        explain: &mut |input| Ok(to_unit(input.sum_axis(ndarray::Axis(0)))),
+    };
+    check(&mut trial, &values());
+}
+
+fn assert_near(name: &str, ours: f32, theirs: &Value) {
+    let theirs = theirs.as_f64().expect("a number") as f32;
+    assert!((ours - theirs).abs() < 5e-4, "{name}: {ours}, but the reference has {theirs}");
+}
+
+#[test]
+fn average_drop_and_increase_are_those_of_pytorch_grad_cam() {
+    on_reference(|trial, theirs| {
+        let change = average_drop(trial).unwrap();
+        assert_near("drop", change.drop, &theirs["drop"]);
+        assert_eq!(change.increased, theirs["increased"]);
+    });
+}
+
+#[test]
+fn insertion_and_deletion_are_those_of_rise_and_openvino_xai() {
+    on_reference(|trial, theirs| {
+        let curves = insertion_deletion(trial, 32).unwrap();
+        assert_near("insertion", area_under(&curves.insertion), &theirs["insertion"]);
+        assert_near("deletion", area_under(&curves.deletion), &theirs["deletion"]);
+    });
+}
+
+#[test]
+fn adcc_is_that_of_openvino_xai() {
+    on_reference(|trial, theirs| {
+        let drop = average_drop(trial).unwrap().drop;
+        let ours = adcc(trial, drop).unwrap();
+        let theirs = &theirs["adcc"];
+        assert_near("coherency", ours.coherency, &theirs["coherency"]);
+        assert_near("complexity", ours.complexity, &theirs["complexity"]);
+        assert_near("ADCC", ours.value(), &theirs["adcc"]);
+    });
+}
+
+#[test]
+fn road_is_that_of_pytorch_grad_cam_with_exact_shares() {
+    on_reference(|trial, theirs| {
+        let ours = road(trial, &SHARES, 0.0, &mut SmallRng::seed_from_u64(0)).unwrap();
+        assert_near("most relevant first", ours.most_first, &theirs["road_most_first"]);
+        assert_near("least relevant first", ours.least_first, &theirs["road_least_first"]);
+    });
+}
+
+#[test]
+fn correlations_are_those_of_scipy() {
+    let (map, other, theirs) = (plane("map.npy"), plane("other.npy"), values());
+    assert_near("pearson", pearson(map.iter().copied(), other.iter().copied()), &theirs["pearson"]);
+    let [a, b] = [&map, &other].map(|map| map.iter().copied().collect::<Vec<_>>());
+    assert_near("spearman", spearman(&a, &b), &theirs["spearman"]);
+}
+
+#[test]
+fn calibration_error_is_that_of_torchmetrics() {
+    let theirs = values();
+    let list = |name: &str| theirs[name].as_array().expect("a list").clone();
+    let predictions: Vec<(f32, bool)> = list("confidences")
+        .iter()
+        .zip(&list("right"))
+        .map(|(confidence, right)| (confidence.as_f64().unwrap() as f32, right.as_bool().unwrap()))
+        .collect();
+    assert_near("error", calibration_error(&reliability(&predictions, 15)), &theirs["calibration_error"]);
+}
+
+#[test]
+fn maps_of_a_model_with_random_weights_are_others() {
+    let folder = Folder::new("random-weights");
+    let picture = image::open(support::picture(&folder, "a.png", 64, 64)).unwrap().to_rgb8();
+    let map = |share: f32| {
+        let randomised = Some(Randomised { share, seed: 3 });
+        let options = ExplainerOptions { randomised, class: Some("roses".into()), ..Default::default() };
+        let explanation = Explainer::new(&options).unwrap().explain(&picture).unwrap();
+        explanation.map.values.iter().copied().collect::<Vec<f32>>()
+    };
+    let own = map(0.0);
+    assert!((spearman(&own, &map(0.0)) - 1.0).abs() < 1e-6);
+    assert!(spearman(&own, &map(1.0)) < 0.9);
+}
+
+/// The accuracy that the manifests state is what whycam itself gets.
+#[test]
+fn evaluate_finds_the_accuracy_that_the_manifest_states() {
+    let Some(val) = data_file("flowers256/val") else { return };
+    let out = whycam(&["evaluate", &val.display().to_string(), "--sample", "0", "--grids", "0", "--json", "-", "-q"]);
+    assert!(out.status.success(), "{}", support::stderr(&out));
+    let result: Value = serde_json::from_slice(&out.stdout).unwrap();
+    let stated = whycam::models::EMBEDDED[0].manifest().unwrap().accuracy.unwrap().val;
+    let accuracy = result["accuracy"].as_f64().unwrap() as f32;
+    assert!((accuracy - stated).abs() < 0.012, "{accuracy}, but the manifest says {stated}");
+    assert_eq!(result["photos"], 266);
+}
+
+#[test]
+fn evaluate_measures_maps_and_writes_a_report_in_one_file() {
+    let Some(val) = data_file("flowers256/val") else { return };
+    let folder = Folder::new("evaluate");
+    for class in ["daisy", "roses", "sunflowers", "tulips"] {
+        std::fs::create_dir_all(folder.0.join("photos").join(class)).unwrap();
+        let photos = std::fs::read_dir(val.join(class)).unwrap().map(|e| e.unwrap().path());
+        for photo in photos.take(2) {
+            std::fs::copy(&photo, folder.0.join("photos").join(class).join(photo.file_name().unwrap())).unwrap();
+        }
+    }
+    let (photos, page, json) = (folder.file("photos"), folder.file("report.html"), folder.file("out.json"));
+    let out = whycam(&[
+        "evaluate",
+        &photos,
+        "--sample",
+        "2",
+        "--grids",
+        "2",
+        "--method",
+        "grad-cam,layer-cam",
+        "--html",
+        &page,
+        "--json",
+        &json,
+    ]);
+    assert!(out.status.success(), "{}", support::stderr(&out));
+    let table = support::stdout(&out);
+    assert!(table.contains("grad-cam") && table.contains("pointing"), "{table}");
+    let result: Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
+    for method in result["methods"].as_array().unwrap() {
+        for key in ["insertion", "deletion", "average_drop", "increase", "adcc", "grid_pointing"] {
+            let value = method[key].as_f64().unwrap_or(-1.0);
+            assert!((0.0..=1.0).contains(&value), "{key}: {value}");
+        }
+    }
+    let page = std::fs::read_to_string(&page).unwrap();
+    assert!(page.contains("data:image/jpeg;base64,") && page.contains("<svg"));
+    assert!(!page.contains("src=\"http") && !page.contains("href="), "the report needs other files");
+}
+
+#[test]
+fn a_class_folder_that_the_model_does_not_know_is_named() {
+    let folder = Folder::new("unknown-class");
+    std::fs::create_dir_all(folder.0.join("photos/orchid")).unwrap();
+    support::picture(&folder, "photos/orchid/a.png", 32, 32);
+    let out = whycam(&["evaluate", &folder.file("photos")]);
+    assert_eq!(out.status.code(), Some(1));
+    let said = support::stderr(&out);
+    assert!(said.contains("orchid") && said.contains("daisy, dandelion, roses"), "{said}");
+}
+
+#[test]
+fn people_are_no_flower_and_a_flower_is_one() {
+    let (Some(friday), Some(photos)) = (data_file("clips/friday.mp4"), data_file("flowers256/test/sunflowers")) else {
+        return;
+    };
+    let sure = |input: &Path| {
+        let out = whycam(&["explain", &input.display().to_string(), "--json", "-", "-q"]);
+        assert!(out.status.success(), "{}", support::stderr(&out));
+        let lines = support::stdout(&out);
+        let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        lines.iter().filter(|line| line["sure"] == true).count() as f32 / lines.len() as f32
+    };
+    let (people, flowers) = (sure(&friday), sure(&photos));
+    assert!(people < 0.05, "sure of a flower in {people} of the frames");
+    assert!(flowers > 0.9, "sure of a flower in {flowers} of the photos");
+}
