@@ -11,10 +11,10 @@ LIBRARY := $(DATA)/libonnxruntime.so
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: demo test setup packages lint reference train-vgg
+.PHONY: demo test setup packages lint reference train train-vgg gallery
 
 demo: setup
-	cargo run --release -- demo --method hires-cam
+	cargo run --release -- demo
 
 test: setup
 	@[ -d "$${WHYCAM_TEST_DATA:-../shared/data}" ] || \
@@ -56,7 +56,23 @@ reference:
 	python3 tests/reference/flowers_vgg.py
 	python3 tests/reference/models.py
 	python3 tests/reference/methods.py
+	python3 tests/reference/metrics.py
 	$(or $(KERAS_PYTHON),python3) tests/reference/keras_models.py
+
+# The README's pictures, and explained photos of your own: make gallery PHOTOS=folder
+GALLERY := examples/gallery
+gallery: setup
+	cargo build --release
+	new=$$(mktemp -d) && trap 'rm -rf "$$new"' EXIT && \
+	target/release/whycam demo --headless --quiet --record "$$new/demo.mp4" && \
+	ffmpeg -v error -y -i "$$new/demo.mp4" -filter_complex \
+		"select='lt(mod(t,3),0.8)',setpts=N/30/TB,fps=10,scale=320:-1,split[a][b];[a]palettegen=96[p];[b][p]paletteuse" \
+		$(GALLERY)/demo.gif
+	$(if $(PHOTOS),target/release/whycam explain $(PHOTOS) -o gallery/ --force)
+
+# make train TRAIN=… VAL=… TEST=…   folders of class folders
+train:
+	python3 models/training/flowers.py $(TRAIN) --val $(VAL) --test $(TEST) --out models
 
 # make train-vgg TRAIN=… VAL=… TEST=…   folders of class folders
 train-vgg:

@@ -171,7 +171,7 @@ fn json_lines_and_maps_are_as_the_contract_says() {
         assert_eq!(line["input"], input);
         assert_eq!((&line["width"], &line["height"]), (&320.into(), &240.into()));
         assert_eq!(line["map_file"], format!("{index:06}.npy"));
-        assert_eq!((line["model"].as_str(), line["method"].as_str()), (Some("flowers-vgg"), Some("grad-cam")));
+        assert_eq!((line["model"].as_str(), line["method"].as_str()), (Some("flowers"), Some("grad-cam")));
         let top = line["top"].as_array().unwrap();
         let sum: f64 = top.iter().map(|class| class["probability"].as_f64().unwrap()).sum();
         assert!((sum - 1.0).abs() < 1e-4, "the five classes sum to {sum}");
@@ -324,10 +324,12 @@ fn the_window_shows_the_explained_picture() {
 fn both_runtimes_give_the_same_numbers() {
     let folder = Folder::new("runtimes");
     let input = film(&folder, "in.mp4", &["-frames:v", "2"]);
-    for layer in ["-1", "/3/MaxPool", "/0/0.1/Conv"] {
+    let vgg = "flowers-vgg";
+    for (model, layer) in [("flowers", "-1"), (vgg, "-1"), (vgg, "/3/MaxPool"), (vgg, "/0/0.1/Conv")] {
         let run = |name: &str, library: Option<&str>| {
-            let maps = folder.file(&format!("{name}{}", layer.replace('/', "_")));
-            let mut run = command(&["-v", "explain", &input, "--layer", layer, "--maps", &maps, "--json", "-"]);
+            let maps = folder.file(&format!("{name}{model}{}", layer.replace('/', "_")));
+            let mut run =
+                command(&["-v", "explain", &input, "--model", model, "--layer", layer, "--maps", &maps, "--json", "-"]);
             if let Some(library) = library {
                 run.env("ORT_DYLIB_PATH", library);
             }

@@ -1,4 +1,5 @@
 //! The measures of models and maps, against published implementations (tests/reference/metrics.py).
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 

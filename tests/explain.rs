@@ -80,7 +80,8 @@ fn assert_alike(map: &Array2<f32>, expected: &Array2<f32>, what: &str) {
 fn a_prepared_model_explains_a_batch_each_picture_for_its_own_class() {
     use whycam::grad::Explained;
     use whycam::session::{Input, Session};
-    let options = ExplainerOptions { layer: Some("/3/MaxPool".into()), ..ExplainerOptions::default() };
+    let layer = Some("/3/MaxPool".into());
+    let options = ExplainerOptions { model: Some("flowers-vgg".into()), layer, ..ExplainerOptions::default() };
     let mut prepared = whycam::prepare(&options).unwrap();
     prepared.append_cam();
     let outputs = Explained::NAMES;

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from efficientnet_lite_pytorch import EfficientNet
 from onnx import helper, numpy_helper
+from onnxscript import optimizer
 from torch import nn
 
 import photos as seen
@@ -66,10 +67,9 @@ class Published(nn.Module):
     (Sun et al., Out-of-Distribution Detection with Deep Nearest Neighbors, ICML 2022).
     """
 
-    NEIGHBOUR = 5
-
-    def __init__(self, net, temperature, features):
+    def __init__(self, net, temperature, features, neighbour=5):
         super().__init__()
+        self.neighbour = min(neighbour, len(features))
         self.net = net.eval()
         with torch.no_grad():
             self.net.classify.weight /= temperature
@@ -79,8 +79,8 @@ class Published(nn.Module):
 
     def forward(self, photos):
         features = self.net.features(photos)
-        likeness = F.normalize(features, dim=1) @ self.bank
-        return self.net.classify(features), likeness.topk(self.NEIGHBOUR, 1).values[:, -1]
+        likeness = features @ self.bank / features.norm(dim=1, keepdim=True)
+        return self.net.classify(features), likeness.topk(self.neighbour, 1).values[:, -1]
 
 
 def augment(photos, targets, draw):
@@ -101,7 +101,8 @@ def features_of(net, photos):
 
 def halve_weights(path):
     """Keeps the weights of two axes and more as float16, cast to float32 as the model is loaded."""
-    model = onnx.load(path)
+    # The exporter leaves the padding's sizes to be computed anew in each run.
+    model = optimizer.optimize(onnx.load(path))
     for tensor in model.graph.initializer:
         values = numpy_helper.to_array(tensor)
         if values.ndim < 2 or values.dtype != np.float32:
@@ -211,7 +212,7 @@ def main():
 
     def known(photos):
         likeness = F.normalize(features_of(net, photos), dim=1) @ published.bank
-        return likeness.topk(Published.NEIGHBOUR, 1).values[:, -1]
+        return likeness.topk(published.neighbour, 1).values[:, -1]
 
     least = torch.quantile(known(validation[0]), 0.05).item()
     path = options.out / f"{options.name}.onnx"
@@ -229,7 +230,7 @@ def main():
         "mean": float(MEAN),
         "deviation": float(DEVIATION),
         "least": least,
-        "neighbour": Published.NEIGHBOUR,
+        "neighbour": published.neighbour,
         "bank": len(chosen),
         "kept": (known(validation[0]) >= least).float().mean().item(),
         "kept_test": (known(test[0]) >= least).float().mean().item(),

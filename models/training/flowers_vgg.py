@@ -73,8 +73,8 @@ def augment(photos, targets, draw):
 
 
 MANIFEST = '''# The tutorial's separable VGG. Written by models/training/flowers_vgg.py.
-name = "flowers-vgg"
-description = "Separable VGG for five kinds of flowers, trained from scratch"
+name = "{name}"
+description = "Separable VGG for {classes} classes, trained from scratch"
 labels = [{labels}]
 sha256 = "{sha256}"
 licence = "MIT OR Apache-2.0"
@@ -125,6 +125,8 @@ def main():
     # With the tutorial's softmax behind it.
     export(nn.Sequential(*net, nn.Softmax(1)), SIDE, ["probabilities"], path)
     facts = {
+        "name": options.name,
+        "classes": len(names),
         "labels": ", ".join(f'"{name}"' for name in names),
         "sha256": sha256(path),
         "side": SIDE,

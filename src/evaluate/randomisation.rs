@@ -1,4 +1,4 @@
-//! Sanity checks: Adebayo et al., *Sanity Checks for Saliency Maps*, NeurIPS 2018,
+//! Sanity checks: Adebayo et al., *Sanity Checks for Saliency Maps*, `NeurIPS` 2018,
 //! <https://arxiv.org/abs/1810.03292>, section 3.1. A map that stays when the weights are gone shows the
 //! picture, not the model.
 

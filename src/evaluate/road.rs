@@ -121,31 +121,14 @@ impl System {
         let missing = padded(&kept.mapv(|kept| if kept { 0.0 } else { 1.0 }));
         let within = padded(&Array2::ones(channel.dim()));
         let mut system = Self { values: padded(channel), missing, degree: within.clone(), within };
-        let degree = system.neighbours(&system.within);
+        let degree = neighbours(&system.within);
         system.degree = degree;
         system
     }
 
-    /// The weighted sum of each pixel's neighbours.
-    fn neighbours(&self, plane: &Array2<f32>) -> Array2<f32> {
-        let (height, width) = plane.dim();
-        let mut sums = Array2::zeros(plane.dim());
-        let (from, to) = (plane.as_slice().unwrap_or_default(), sums.as_slice_mut().unwrap_or_default());
-        for y in 1..height - 1 {
-            let row = &mut to[y * width + 1..(y + 1) * width - 1];
-            for (down, across, weight) in NEIGHBOURS {
-                let start = (y as isize + down) as usize * width + (1 + across) as usize;
-                for (sum, value) in row.iter_mut().zip(&from[start..]) {
-                    *sum += weight * value;
-                }
-            }
-        }
-        sums
-    }
-
     /// The missing pixels' equations applied to a plane that is 0 elsewhere.
     fn applied(&self, plane: &Array2<f32>) -> Array2<f32> {
-        let mut applied = self.neighbours(plane);
+        let mut applied = neighbours(plane);
         Zip::from(&mut applied)
             .and(plane)
             .and(&self.degree)
@@ -158,7 +141,7 @@ impl System {
         const MOST_STEPS: usize = 5000;
         let known = &self.values * &(&self.within - &self.missing);
         let mut solution = padded(start) * &self.missing;
-        let mut residual = self.neighbours(&known) * &self.missing - self.applied(&solution);
+        let mut residual = neighbours(&known) * &self.missing - self.applied(&solution);
         let mut direction = residual.clone();
         let mut length = dot(&residual, &residual);
         let enough = TOLERANCE.powi(2) * f64::from(self.missing.sum());
@@ -179,6 +162,23 @@ impl System {
         let (height, width) = filled.dim();
         filled.slice(s![1..height - 1, 1..width - 1]).to_owned()
     }
+}
+
+/// The weighted sum of each pixel's neighbours.
+fn neighbours(plane: &Array2<f32>) -> Array2<f32> {
+    let (height, width) = plane.dim();
+    let mut sums = Array2::zeros(plane.dim());
+    let (from, to) = (plane.as_slice().unwrap_or_default(), sums.as_slice_mut().unwrap_or_default());
+    for y in 1..height - 1 {
+        let row = &mut to[y * width + 1..(y + 1) * width - 1];
+        for (down, across, weight) in NEIGHBOURS {
+            let start = (y as isize + down) as usize * width + (1 + across) as usize;
+            for (sum, value) in row.iter_mut().zip(&from[start..]) {
+                *sum += weight * value;
+            }
+        }
+    }
+    sums
 }
 
 /// With a margin of one pixel of zeros.

@@ -27,9 +27,11 @@ fn ranks(values: &[f32]) -> Vec<f32> {
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
     let mut ranks = vec![0.0; values.len()];
     let mut start = 0;
-    for same in order.chunk_by(|&a, &b| values[a] == values[b]) {
+    for same in order.chunk_by(|&a, &b| values[a].total_cmp(&values[b]).is_eq()) {
         let rank = start as f32 + (same.len() - 1) as f32 / 2.0;
-        same.iter().for_each(|&place| ranks[place] = rank);
+        for &place in same {
+            ranks[place] = rank;
+        }
         start += same.len();
     }
     ranks

@@ -52,7 +52,8 @@ const STEPS: usize = 32;
 
 impl Evaluate {
     pub fn run(self, common: &Common) -> Result<Status> {
-        for path in [&self.json, &self.html].into_iter().flatten().filter(|path| path.is_file() && !self.force) {
+        let mut outputs = [&self.json, &self.html].into_iter().flatten();
+        if let Some(path) = outputs.find(|path| path.is_file() && !self.force) {
             return Err(Error::output(path, "it exists already; --force overwrites it").into());
         }
         for (option, given) in [("--class", &common.class), ("--contrast", &common.contrast)] {

@@ -95,7 +95,8 @@ fn measures(methods: &[Measured]) -> Markup {
                     td { (measured.method) }
                     @for (_, more, value) in COLUMNS {
                         @match value(measured) {
-                            Some(v) => td class=(if v == best(*more, *value) { "best" } else { "" }) { (format!("{v:.3}")) },
+                            Some(v) if v.total_cmp(&best(*more, *value)).is_eq() => td class="best" { (format!("{v:.3}")) },
+                            Some(v) => td { (format!("{v:.3}")) },
                             None => td { "-" },
                         }
                     }
@@ -123,8 +124,7 @@ fn section(evaluation: &Evaluation, measured: &Measured, plan: &Plan, common: &C
         p { "Measured on " (photos) " photos at " code { (layer) } "." }
         (curves("Insertion and deletion", "share of pixels, the map's highest first", &lines))
         @if let Some(sanity) = sanity {
-            @let mut likeness = vec![1.0];
-            @let _ = likeness.extend_from_slice(&sanity.similarity);
+            @let likeness = [&[1.0][..], &sanity.similarity].concat();
             (curves("Sanity", "share of weights drawn anew, from the logits down", &[
                 Curve { name: "likeness of the maps".into(), colour: "#4c78a8", values: &likeness },
             ]))

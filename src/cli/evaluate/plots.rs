@@ -21,9 +21,9 @@ pub fn curves(title: &str, across: &str, curves: &[Curve]) -> Markup {
         html! {
             @for (line, curve) in curves.iter().enumerate() {
                 @let last = (curve.values.len() - 1).max(1) as f32;
-                @let points: String = curve.values.iter().enumerate()
-                    .map(|(at, v)| format!("{:.1},{:.1} ", x(at as f32 / last), y(*v))).collect();
-                polyline points=(points) fill="none" stroke=(curve.colour) stroke-width="2" {}
+                @let points: Vec<String> = curve.values.iter().enumerate()
+                .map(|(at, v)| format!("{:.1},{:.1}", x(at as f32 / last), y(*v))).collect();
+            polyline points=(points.join(" ")) fill="none" stroke=(curve.colour) stroke-width="2" {}
                 text x=(x(0.04)) y=(y(0.93) + 14.0 * line as f32) fill=(curve.colour) { (curve.name) }
             }
         },

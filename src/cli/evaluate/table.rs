@@ -2,8 +2,14 @@
 
 use whycam::evaluate::{Evaluation, Measured};
 
+/// How to get one measure.
+type Value = fn(&Measured) -> Option<f32>;
+
+/// Wider confusion tables say little on a terminal.
+const MOST_CLASSES: usize = 12;
+
 /// The measures of maps: name, whether more is better, and how to get it.
-pub const COLUMNS: &[(&str, bool, fn(&Measured) -> Option<f32>)] = &[
+pub const COLUMNS: &[(&str, bool, Value)] = &[
     ("insertion", true, |m| Some(m.faithfulness.insertion)),
     ("deletion", false, |m| Some(m.faithfulness.deletion)),
     ("avg drop", false, |m| Some(m.faithfulness.average_drop)),
@@ -24,29 +30,28 @@ pub fn table(evaluation: &Evaluation) -> String {
         String::new(),
     ];
     let seen: Vec<usize> = (0..labels.len()).filter(|&class| confusion.recall(class).is_some()).collect();
-    /// Wider tables say little on a terminal.
-    const MOST_CLASSES: usize = 12;
     if seen.len() <= MOST_CLASSES {
         let width = seen.iter().map(|&class| labels[class].chars().count()).max().unwrap_or(0).max(6);
-        let head: String = seen.iter().map(|&class| format!("  {:>width$}", labels[class])).collect();
-        lines.push(format!("{:<width$}{head}  {:>6}   (rows: true, columns: predicted)", "", "recall"));
+        let head: Vec<String> = seen.iter().map(|&class| format!("  {:>width$}", labels[class])).collect();
+        lines.push(format!("{:<width$}{}  {:>6}   (rows: true, columns: predicted)", "", head.concat(), "recall"));
         for &class in &seen {
-            let row: String = seen.iter().map(|&to| format!("  {:>width$}", confusion.counts[class][to])).collect();
+            let row: Vec<String> =
+                seen.iter().map(|&to| format!("  {:>width$}", confusion.counts[class][to])).collect();
             let recall = confusion.recall(class).unwrap_or(0.0);
-            lines.push(format!("{:<width$}{row}  {recall:>6.3}", labels[class]));
+            lines.push(format!("{:<width$}{}  {recall:>6.3}", labels[class], row.concat()));
         }
         lines.push(String::new());
     }
     let width = methods.iter().map(|m| m.method.len()).max().unwrap_or(0).max(6);
     let arrow = |more: bool| if more { '↑' } else { '↓' };
-    let head: String = COLUMNS.iter().map(|(name, more, _)| format!("  {name:>9}{}", arrow(*more))).collect();
-    lines.push(format!("{:<width$}{head}", "method"));
+    let head: Vec<String> = COLUMNS.iter().map(|(name, more, _)| format!("  {name:>9}{}", arrow(*more))).collect();
+    lines.push(format!("{:<width$}{}", "method", head.concat()));
     for measured in methods {
         let cells = COLUMNS.iter().map(|(_, _, value)| match value(measured) {
             Some(value) => format!("  {value:>10.3}"),
             None => format!("  {:>10}", "-"),
         });
-        lines.push(format!("{:<width$}{}", measured.method, cells.collect::<String>()));
+        lines.push(format!("{:<width$}{}", measured.method, cells.collect::<Vec<_>>().concat()));
     }
     if let Some(first) = methods.first() {
         lines.push(format!(
