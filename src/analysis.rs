@@ -3,7 +3,7 @@
 use crate::cam::{self, How};
 use crate::classes::parse_contrast;
 use crate::error::{Error, Result};
-use crate::grad::{self, Ask, Head, Probability, Rules, Score, Tail, Target, Tensors};
+use crate::grad::{self, Ask, Head, Place, Probability, Rules, Score, Tail, Target, Tensors};
 use crate::manifest::{Known, Layout, Manifest};
 use crate::onnx::proto::{Attribute, Node};
 use crate::onnx::{DataType, OnnxModel};
@@ -37,6 +37,8 @@ pub struct Prepared {
     pub layer: String,
     /// Rows and columns of the map.
     pub grid: [usize; 2],
+    /// Where they lie on the model's input.
+    pub place: Place,
     pub classes: usize,
     pub probability: Probability,
     /// The part behind the layer, where the method asks for it.
@@ -126,6 +128,7 @@ pub fn analyse(options: &ExplainerOptions) -> Result<Analysis> {
 
 const LAYER: &str = "whycam.layer";
 const GRID: &str = "whycam.grid";
+const PLACE: &str = "whycam.place";
 const PROBABILITY: &str = "whycam.probability";
 
 impl Opened {
@@ -199,6 +202,8 @@ impl Opened {
         let sigmoid = model.metadata(PROBABILITY) == Some(Probability::Sigmoid.name());
         let probability = if sigmoid { Probability::Sigmoid } else { Probability::Softmax };
         let input = image_input(&model)?.name().to_owned();
+        let place = model.metadata(PLACE).and_then(|text| serde_json::from_str(text).ok());
+        let place = place.unwrap_or_else(|| Place::even(grid, [manifest.input.height, manifest.input.width]));
         Ok(Prepared {
             model,
             manifest,
@@ -206,6 +211,7 @@ impl Opened {
             input,
             layer,
             grid,
+            place,
             classes: classes as usize,
             probability,
             tail: None,
@@ -218,7 +224,7 @@ impl Opened {
 impl Analysis {
     /// Appends the backward pass and the outputs of the map to the model, and writes what a user of
     /// the file must know into its metadata: `whycam.layer`, `whycam.logits`, `whycam.grid`,
-    /// `whycam.probability`, and as JSON `whycam.labels` and `whycam.preprocessing`.
+    /// `whycam.place`, `whycam.probability`, and as JSON `whycam.labels` and `whycam.preprocessing`.
     ///
     /// # Errors
     /// The model explains itself already, or an op between logits and target layer has no gradient rule.
@@ -266,6 +272,15 @@ impl Analysis {
         model.set_metadata(LAYER, &target.layer.tensor);
         model.set_metadata("whycam.logits", &head.logits);
         model.set_metadata(GRID, format!("{height}x{width}"));
+        // Fused maps are enlarged to the finest of them, each as if it lay evenly.
+        let place = if layers > 1 {
+            let all = std::iter::once(&target).chain(&further).map(|t| &t.layer.view);
+            let [h, w] = all.fold([0, 0], |[h, w], view| [h.max(view.height), w.max(view.width)]);
+            Place::even([h, w], [manifest.input.height, manifest.input.width])
+        } else {
+            target.layer.view.place
+        };
+        model.set_metadata(PLACE, serde_json::to_string(&place).map_err(json)?);
         model.set_metadata(PROBABILITY, head.probability.name());
         model.set_metadata(LABELS, labels);
         model.set_metadata(PREPROCESSING, preprocessing);
@@ -283,6 +298,7 @@ impl Analysis {
                 .collect::<Vec<_>>()
                 .join(","),
             grid: [height, width],
+            place,
             classes: head.classes,
             probability: head.probability,
             tail,

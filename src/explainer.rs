@@ -7,7 +7,7 @@ use crate::analysis::{Prepared, prepare_for_classes};
 use crate::cam::{self, Behind, CamMap, How, Method, OneRun, Whole};
 use crate::classes::{Classes, parse_contrast};
 use crate::error::{Error, Result};
-use crate::grad::{CURVATURE, Explained, Probability, names_of_layer};
+use crate::grad::{CURVATURE, Explained, Place, Probability, names_of_layer};
 use crate::manifest::Known;
 use crate::opening::Guess;
 use crate::options::{ExplainerOptions, Fusion};
@@ -38,8 +38,10 @@ pub struct Explanation {
     pub map: CamMap,
     /// The other classes that were asked for.
     pub others: Vec<ClassMap>,
-    /// Where on the picture the maps lie.
+    /// Where on the picture the maps' cells lie, receptive field on receptive field; it may reach beyond the picture.
     pub region: Region,
+    /// What the model saw of the picture.
+    pub seen: Region,
     /// How familiar the picture is to a model that says so.
     pub familiarity: Option<Familiarity>,
 }
@@ -53,6 +55,18 @@ pub struct Familiarity {
 }
 
 impl Explanation {
+    /// The map over what the model saw, bilinearly at the given size.
+    ///
+    /// # Errors
+    /// A side is 0.
+    pub fn over_input(&self, height: usize, width: usize) -> Result<Array2<f32>> {
+        let (h, w) = self.map.values.dim();
+        let Self { region, seen, .. } = self;
+        let from = [(seen.y - region.y) / region.height * h as f64, (seen.x - region.x) / region.width * w as f64];
+        let over = [seen.height / region.height * h as f64, seen.width / region.width * w as f64];
+        cam::Enlarger::default().window(self.map.values.view(), from, over, height, width)
+    }
+
     /// Whether the picture shows any of the model's classes, as far as the model can tell.
     pub fn is_sure(&self) -> bool {
         self.familiarity.is_none_or(|familiarity| familiarity.value >= familiarity.least)
@@ -86,6 +100,9 @@ struct Question {
     at_once: bool,
     layers: usize,
     fusion: Fusion,
+    /// Rows and columns of the model's input.
+    input: [usize; 2],
+    place: Place,
     known: Option<Known>,
     facts: Facts,
 }
@@ -141,7 +158,7 @@ impl Explainer {
             None => Classes::parse(options.class.as_deref().unwrap_or("top"), labels, prepared.classes)?,
         };
         let runner = Runner::new(&prepared, classes.0.len(), options.threads)?;
-        let Prepared { manifest, guess, layer, probability, tail, layers, several: at_once, .. } = prepared;
+        let Prepared { manifest, guess, layer, place, probability, tail, layers, several: at_once, .. } = prepared;
         let unit = if layers > 1 { "share of the largest" } else { method.unit };
         let against = against.map(|(_, other)| other);
         let facts = Facts {
@@ -154,7 +171,6 @@ impl Explainer {
             guess,
         };
         Ok(Self {
-            preprocessor: Preprocessor::new(manifest.input),
             runner,
             tail: tail.map(|tail| TailRunner::new(tail, options.threads)).transpose()?,
             question: Question {
@@ -164,9 +180,12 @@ impl Explainer {
                 at_once,
                 layers,
                 fusion: options.fusion,
+                input: [manifest.input.height, manifest.input.width],
+                place,
                 known: manifest.known,
                 facts,
             },
+            preprocessor: Preprocessor::new(manifest.input),
         })
     }
 
@@ -221,7 +240,7 @@ impl Question {
         runner: &mut Runner,
         tail: Option<&mut TailRunner>,
         tensor: ArrayViewD<f32>,
-        region: Region,
+        seen: Region,
     ) -> Result<Explanation> {
         let asked = if self.at_once { &self.classes.0[..] } else { &self.classes.0[..1] };
         let outputs = runner.run(tensor.view(), asked)?;
@@ -257,6 +276,7 @@ impl Question {
         let Some(ClassMap { class_index, probability, logit, map }) = maps.next() else {
             return Err(Error::model(&self.facts.model, "the run gave no gradient"));
         };
+        let shape = map.values.dim();
         let top = scores.ranking.iter().take(5);
         let top = top.map(|&class_index| Ranked { class_index, probability: scores.probabilities[class_index] });
         Ok(Explanation {
@@ -266,7 +286,8 @@ impl Question {
             top: top.collect(),
             map,
             others: maps.collect(),
-            region,
+            region: seen.of_map(&self.place, shape, self.input),
+            seen,
             familiarity,
         })
     }

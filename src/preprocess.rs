@@ -6,6 +6,7 @@ use image::{Pixel, RgbImage};
 use ndarray::{Array4, ArrayD, ArrayView3, ArrayViewD, Axis, Ix3};
 
 use crate::error::{Error, Result};
+use crate::grad::Place;
 use crate::manifest::{Colour, Fit, InputSpec, Layout};
 
 /// The part of a frame that the model's input covers, in pixels of the frame. It reaches beyond
@@ -34,6 +35,15 @@ impl Region {
             width: covered_width,
             height: covered_height,
         }
+    }
+
+    /// The part of the frame that a map's cells cover, of an input `[height, width]` that covers this region.
+    #[must_use]
+    pub fn of_map(&self, place: &Place, map: (usize, usize), input: [usize; 2]) -> Self {
+        let [y, x] = [0, 1].map(|axis| place.first[axis] - place.stride[axis] / 2.0);
+        let [height, width] = [place.stride[0] * map.0 as f64, place.stride[1] * map.1 as f64];
+        let (down, across) = (self.height / input[0] as f64, self.width / input[1] as f64);
+        Self { x: self.x + x * across, y: self.y + y * down, width: width * across, height: height * down }
     }
 
     /// The part of the input that the frame fills: x, y, width, height as shares of the input.

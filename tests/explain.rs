@@ -261,3 +261,63 @@ fn centre_of_heat(frame: &RgbImage) -> (f64, f64) {
     }
     (sum_x / count, sum_y / count)
 }
+
+/// The places of the map lie where the receptive fields of the activations have their middles: a dot on the picture
+/// changes activations evenly around it.
+#[test]
+fn a_map_lies_where_its_receptive_fields_do() {
+    use whycam::grad::{CLASS_INDEX, Explained};
+    use whycam::session::{Input, Session};
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/models");
+    for net in ["resnet", "vgg", "alexnet", "mobilenet2", "squeezenet", "regnet", "convnext", "densenet"] {
+        let Some((file, layer)) = early_layer(&models, net) else { panic!("{net} is not in models.json") };
+        let model = Some(models.join(file).display().to_string());
+        let analysis = whycam::analyse(&ExplainerOptions { model, layer: Some(layer), ..Default::default() }).unwrap();
+        let place = analysis.target.layer.view.place;
+        let side = analysis.manifest.input.height;
+        let prepared = analysis.prepare().unwrap();
+        let mut session = Session::new(&prepared.model, 1).unwrap();
+        let mut activations = |picture: &ndarray::Array4<f32>| {
+            let class = Array1::from_elem(1, 0_i64).into_dyn();
+            let inputs = vec![
+                (prepared.input.as_str(), Input::Float(picture.view().into_dyn())),
+                (CLASS_INDEX, Input::Int64(class.view())),
+            ];
+            session.run(inputs).unwrap().floats(Explained::NAMES.activations).unwrap().to_owned()
+        };
+        let blank = ndarray::Array4::<f32>::zeros((1, 3, side, side));
+        let before = activations(&blank);
+        let stride = place.stride[0].round() as usize;
+        // Dots at every phase of the stride, so that rounding to places cancels out.
+        let mut offsets = [0.0, 0.0];
+        for step in 0..stride {
+            let dot = side / 2 - stride / 2 + step;
+            // Of either sign, since a ReLU or a maximum hides some of what a dot changes.
+            let mut changed = before.mapv(|_| 0.0);
+            for (channel, level) in [(0, 9.0), (0, -9.0), (1, 9.0), (1, -9.0), (2, 9.0), (2, -9.0)] {
+                let mut picture = blank.clone();
+                picture[[0, channel, dot, dot]] = level;
+                changed = changed + (activations(&picture) - &before).mapv(f32::abs);
+            }
+            let changed = changed.sum_axis(ndarray::Axis(1)).into_dimensionality::<ndarray::Ix3>().unwrap();
+            let places: Vec<[usize; 2]> =
+                changed.indexed_iter().filter(|(_, v)| **v > 1e-7).map(|((_, y, x), _)| [y, x]).collect();
+            for axis in 0..2 {
+                let low = places.iter().map(|p| p[axis]).min().unwrap() as f64;
+                let high = places.iter().map(|p| p[axis]).max().unwrap() as f64;
+                let middle = place.first[axis] + place.stride[axis] * f64::midpoint(low, high);
+                offsets[axis] += (middle - (dot as f64 + 0.5)) / stride as f64;
+            }
+        }
+        for offset in offsets {
+            assert!(offset.abs() < 0.01, "{net}: the map lies {offset} pixels off, at {place:?}");
+        }
+    }
+}
+
+fn early_layer(models: &Path, net: &str) -> Option<(String, String)> {
+    let text = std::fs::read_to_string(models.join("models.json")).unwrap();
+    let list: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let found = list.as_array()?.iter().find(|entry| entry["name"] == net)?;
+    Some((found["file"].as_str()?.to_owned(), found["early"].as_str()?.to_owned()))
+}

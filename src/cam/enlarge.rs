@@ -12,16 +12,53 @@ use crate::error::{Error, Result};
 /// # Errors
 /// A side is 0.
 pub fn enlarged(map: ArrayView2<f32>, height: usize, width: usize) -> Result<Array2<f32>> {
-    let failed = |e: &dyn std::fmt::Display| Error::input("map", format!("cannot be enlarged: {e}"));
     let (h, w) = map.dim();
-    let bytes = map.iter().flat_map(|v| v.to_ne_bytes()).collect();
-    let small = Image::from_vec_u8(w as u32, h as u32, bytes, PixelType::F32).map_err(|e| failed(&e))?;
-    let mut large = Image::new(width as u32, height as u32, PixelType::F32);
-    let bilinear = ResizeOptions::new().resize_alg(ResizeAlg::Interpolation(FilterType::Bilinear));
-    Resizer::new().resize(&small, &mut large, &bilinear).map_err(|e| failed(&e))?;
-    let (chunks, _) = large.buffer().as_chunks();
-    let values = chunks.iter().map(|bytes| f32::from_ne_bytes(*bytes)).collect();
-    Array2::from_shape_vec((height, width), values).map_err(|e| failed(&e))
+    Enlarger::default().window(map, [0.0, 0.0], [h as f64, w as f64], height, width)
+}
+
+/// Enlarges maps; its buffers are used again for each.
+#[derive(Default)]
+pub struct Enlarger {
+    resizer: Resizer,
+}
+
+impl Enlarger {
+    /// A part of a map bilinearly at another size: from a place `[row, column]` on, counted in cells from the map's
+    /// upper left corner, over so many `[rows, columns]`. Beyond its edges the map goes on as it is there.
+    ///
+    /// # Errors
+    /// A side is 0.
+    pub fn window(
+        &mut self,
+        map: ArrayView2<f32>,
+        from: [f64; 2],
+        over: [f64; 2],
+        height: usize,
+        width: usize,
+    ) -> Result<Array2<f32>> {
+        let failed = |e: &dyn std::fmt::Display| Error::input("map", format!("cannot be enlarged: {e}"));
+        let (h, w) = map.dim();
+        if h == 0 || w == 0 {
+            return Err(failed(&"it is empty"));
+        }
+        let beyond =
+            |from: f64, over: f64, cells: usize| (-from).max(from + over - cells as f64).max(0.0).ceil() as usize;
+        let margin = [beyond(from[0], over[0], h), beyond(from[1], over[1], w)];
+        let near = |at: usize, margin: usize, cells: usize| at.saturating_sub(margin).min(cells - 1);
+        let shape = (h + 2 * margin[0], w + 2 * margin[1]);
+        let whole = Array2::from_shape_fn(shape, |(y, x)| map[[near(y, margin[0], h), near(x, margin[1], w)]]);
+        let bytes = whole.iter().flat_map(|v| v.to_ne_bytes()).collect();
+        let small =
+            Image::from_vec_u8(shape.1 as u32, shape.0 as u32, bytes, PixelType::F32).map_err(|e| failed(&e))?;
+        let mut large = Image::new(width as u32, height as u32, PixelType::F32);
+        let bilinear = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+        let [top, left] = [0, 1].map(|axis| from[axis] + margin[axis] as f64);
+        let part = bilinear.crop(left, top, over[1], over[0]);
+        self.resizer.resize(&small, &mut large, &part).map_err(|e| failed(&e))?;
+        let (chunks, _) = large.buffer().as_chunks();
+        let values = chunks.iter().map(|bytes| f32::from_ne_bytes(*bytes)).collect();
+        Array2::from_shape_vec((height, width), values).map_err(|e| failed(&e))
+    }
 }
 
 /// Maps of several layers as one at the finest grid, each divided by its largest value; a map without

@@ -88,7 +88,8 @@ impl<'a> Report<'a> {
                 "grid": [c.view.height, c.view.width],
                 "prefix_tokens": c.view.prefix.unwrap_or(0),
                 "depth": c.depth,
-                "stride": c.view.stride,
+                "stride": c.view.place.stride,
+                "first": c.view.place.first,
                 "default": self.is_default(c),
             })
         };
@@ -138,7 +139,7 @@ impl<'a> Report<'a> {
             let mark = if self.is_default(candidate) { '*' } else { ' ' };
             let Candidate { op, tensor, shape, view, depth, .. } = candidate;
             let map = format!("{}x{}", view.height, view.width);
-            let stride = stride(view.stride);
+            let stride = stride(view.place.stride);
             let channels = view.channels;
             lines.push(format!(
                 "{mark} {op:<op_width$}  {tensor:<tensor_width$}  {map:>10}  {channels:>8}  {stride:>7}  {depth:>5}  {shape:?}"

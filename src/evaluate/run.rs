@@ -14,7 +14,7 @@ use super::{
     calibration_error, energy_in_tile, grids, insertion_deletion, labelled_photos, motion, randomised, reliability,
     road, to_unit,
 };
-use crate::cam::{How, Method, enlarged};
+use crate::cam::{How, Method};
 use crate::classifier::Classifier;
 use crate::error::Result;
 use crate::explainer::Explainer;
@@ -217,7 +217,7 @@ impl<'a> Bench<'a> {
         let explainer = &mut self.explainer;
         let mut explain = |input: ArrayView3<f32>| -> Result<Array2<f32>> {
             let explanation = explainer.explain_tensor(as_input(input, channels_last).view())?;
-            Ok(to_unit(enlarged(explanation.map.values.view(), height, width)?))
+            Ok(to_unit(explanation.over_input(height, width)?))
         };
         let classifier = &mut *self.classifier;
         let mut classify = |input: ArrayView3<f32>| Ok(classifier.classify(input)?.probabilities[class]);
@@ -256,8 +256,7 @@ impl<'a> Bench<'a> {
             let picture = Grid::picture([0, 1, 2, 3].map(|tile| &pictures[tile]), width, height);
             for (tile, &at) in grid.photos.iter().enumerate() {
                 self.explainer.set_class(classes[at])?;
-                let map = self.explainer.explain(&picture)?.map.values;
-                let map = enlarged(map.view(), height as usize, width as usize)?;
+                let map = self.explainer.explain(&picture)?.over_input(height as usize, width as usize)?;
                 shares.push(energy_in_tile(map.view(), tile));
             }
         }

@@ -18,7 +18,7 @@ mod written_out;
 
 use std::collections::HashMap;
 
-pub use axes::View;
+pub use axes::{Place, View};
 pub use backward::{Backward, Patch, Vjp};
 pub use explain::{
     Ask, CLASS_INDEX, CURVATURE, Explained, MOST_RANKS, Score, append_cam, explain, explain_curvature, names_of_layer,

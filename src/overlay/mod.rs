@@ -6,15 +6,14 @@ mod colormap;
 
 use std::collections::HashMap;
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeError, ResizeOptions, Resizer};
 use image::RgbImage;
+use ndarray::Array2;
 
 pub use caption::Caption;
 pub use colormap::{COLORMAPS, Colormap};
 
-use crate::cam::CamMap;
-use crate::error::{Error, Result};
+use crate::cam::{CamMap, Enlarger};
+use crate::error::Result;
 use crate::explainer::{Explanation, Facts};
 use crate::frame::Frame;
 use crate::preprocess::Region;
@@ -64,7 +63,7 @@ impl Style {
 /// Draws explanations; its buffers are used again for each.
 pub struct Overlay {
     style: Style,
-    resizer: Resizer,
+    enlarger: Enlarger,
     caption: Caption,
 }
 
@@ -72,7 +71,7 @@ impl Overlay {
     /// # Errors
     /// The embedded font is damaged.
     pub fn new(style: Style) -> Result<Self> {
-        Ok(Self { style, resizer: Resizer::new(), caption: Caption::new()? })
+        Ok(Self { style, enlarger: Enlarger::default(), caption: Caption::new()? })
     }
 
     /// Draws the map and the caption onto the frame that they explain. Of several classes each has
@@ -82,7 +81,8 @@ impl Overlay {
     /// The frame is empty.
     pub fn draw(&mut self, frame: &mut Frame, explanation: &Explanation, facts: &Facts) -> Result<()> {
         let (medium, frame) = (&frame.medium.name, &mut frame.picture);
-        let Explanation { map, others, region, .. } = explanation;
+        let Explanation { map, others, .. } = explanation;
+        let region = &OnFrame { cells: explanation.region, seen: explanation.seen };
         if others.is_empty() {
             if map.evidence {
                 let top = self.style.scale.top(medium, map);
@@ -117,11 +117,11 @@ impl Overlay {
         Ok(())
     }
 
-    fn lay_over(&mut self, frame: &mut RgbImage, map: &CamMap, top: f32, region: &Region) -> Result<()> {
-        let (heat, part) = self.heat(frame, map, region)?;
+    fn lay_over(&mut self, frame: &mut RgbImage, map: &CamMap, top: f32, region: &OnFrame) -> Result<()> {
+        let heat = self.heat(frame, map, region)?;
         let highest = 255.0 / top;
         let alpha = self.style.alpha;
-        for (pixel, value) in pixels_of(frame, part).zip(values(&heat)) {
+        for (pixel, value) in pixels_of(frame, heat.part).zip(&heat.values) {
             blend(pixel, self.style.colormap.at((value * highest) as u8), alpha);
         }
         Ok(())
@@ -133,7 +133,7 @@ impl Overlay {
         frame: &mut RgbImage,
         maps: &[&CamMap],
         tops: &[f32],
-        region: &Region,
+        region: &OnFrame,
     ) -> Result<()> {
         let mut heats = Vec::with_capacity(maps.len());
         for ((map, top), colour) in maps.iter().zip(tops).zip(PALETTE.iter().cycle()) {
@@ -141,14 +141,14 @@ impl Overlay {
                 heats.push((self.heat(frame, map, region)?, *top, *colour));
             }
         }
-        let Some(((_, part), _, _)) = heats.first() else { return Ok(()) };
+        let Some((Heat { part, .. }, _, _)) = heats.first() else { return Ok(()) };
         let part = *part;
         let mut strengths: Vec<_> =
-            heats.iter().map(|((heat, _), max, colour)| (values(heat), *max, *colour)).collect();
+            heats.iter().map(|(heat, max, colour)| (heat.values.iter(), *max, *colour)).collect();
         for pixel in pixels_of(frame, part) {
             let (mut sum, mut strongest, mut mixed) = (0.0, 0.0_f32, [0.0; 3]);
             for (values, max, colour) in &mut strengths {
-                let strength = (values.next().unwrap_or(0.0) / *max).min(1.0);
+                let strength = (values.next().unwrap_or(&0.0) / *max).min(1.0);
                 sum += strength;
                 strongest = strongest.max(strength);
                 for (channel, over) in mixed.iter_mut().zip(*colour) {
@@ -162,16 +162,36 @@ impl Overlay {
         Ok(())
     }
 
-    fn heat(&mut self, frame: &RgbImage, map: &CamMap, region: &Region) -> Result<(Image<'static>, [u32; 4])> {
+    /// The map at the frame's resolution, for the part of the frame that the model saw.
+    fn heat(&mut self, frame: &RgbImage, map: &CamMap, place: &OnFrame) -> Result<Heat> {
         let (width, height) = frame.dimensions();
-        let failed = |e: &dyn std::fmt::Display| {
-            Error::input("picture", format!("cannot lay the map over {width}x{height}: {e}"))
-        };
+        let OnFrame { cells, seen } = place;
+        let left = seen.x.max(0.0).round() as u32;
+        let top = seen.y.max(0.0).round() as u32;
+        let right = ((seen.x + seen.width).round() as u32).clamp(left + 1, width);
+        let bottom = ((seen.y + seen.height).round() as u32).clamp(top + 1, height);
         let (h, w) = map.values.dim();
-        let bytes: Vec<u8> = map.values.iter().flat_map(|v| v.to_ne_bytes()).collect();
-        let map_picture = ImageRef::new(w as u32, h as u32, &bytes, PixelType::F32).map_err(|e| failed(&e))?;
-        upscale(&mut self.resizer, &map_picture, region, width, height).map_err(|e| failed(&e))
+        let (down, across) = (h as f64 / cells.height, w as f64 / cells.width);
+        let from = [(f64::from(top) - cells.y) * down, (f64::from(left) - cells.x) * across];
+        let over = [f64::from(bottom - top) * down, f64::from(right - left) * across];
+        let (rows, columns) = ((bottom - top) as usize, (right - left) as usize);
+        let values = self.enlarger.window(map.values.view(), from, over, rows, columns)?;
+        Ok(Heat { values, part: [left, top, right, bottom] })
     }
+}
+
+/// A map at the frame's resolution.
+struct Heat {
+    /// `[h,w]`
+    values: Array2<f32>,
+    /// Left, top, right and bottom of what it lies over, in pixels of the frame.
+    part: [u32; 4],
+}
+
+/// Where a map and what the model saw lie on the frame.
+struct OnFrame {
+    cells: Region,
+    seen: Region,
 }
 
 const WHITE: [u8; 3] = [255; 3];
@@ -179,10 +199,6 @@ const WHITE: [u8; 3] = [255; 3];
 /// Colours that most people can tell apart, whatever their eyes (Okabe and Ito, *Color Universal Design*, 2008).
 const PALETTE: &[[u8; 3]] =
     &[[213, 94, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66], [204, 121, 167], [0, 114, 178], [230, 159, 0]];
-
-fn values(heat: &Image) -> impl Iterator<Item = f32> {
-    heat.buffer().as_chunks().0.iter().map(|value| f32::from_ne_bytes(*value))
-}
 
 /// The pixels of a part of the frame, row by row.
 fn pixels_of(frame: &mut RgbImage, [left, top, right, bottom]: [u32; 4]) -> impl Iterator<Item = &mut [u8; 3]> {
@@ -196,25 +212,4 @@ fn blend(pixel: &mut [u8; 3], colour: [u8; 3], alpha: f32) {
     for (channel, over) in pixel.iter_mut().zip(colour) {
         *channel = ((u32::from(*channel) * (256 - alpha) + u32::from(over) * alpha) >> 8) as u8;
     }
-}
-
-/// The map at the frame's resolution, bilinear, for the part of the frame that the model saw:
-/// values and the part's left, top, right and bottom in pixels.
-fn upscale(
-    resizer: &mut Resizer,
-    map: &ImageRef,
-    region: &Region,
-    width: u32,
-    height: u32,
-) -> Result<(Image<'static>, [u32; 4]), ResizeError> {
-    let (w, h) = (f64::from(map.width()), f64::from(map.height()));
-    let [x, y, share_width, share_height] = region.filled(width, height);
-    let left = region.x.max(0.0).round() as u32;
-    let top = region.y.max(0.0).round() as u32;
-    let right = ((region.x + region.width).round() as u32).clamp(left + 1, width);
-    let bottom = ((region.y + region.height).round() as u32).clamp(top + 1, height);
-    let mut heat = Image::new(right - left, bottom - top, PixelType::F32);
-    let bilinear = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    resizer.resize(map, &mut heat, &bilinear.crop(x * w, y * h, share_width * w, share_height * h))?;
-    Ok((heat, [left, top, right, bottom]))
 }

@@ -2,12 +2,31 @@
 
 use crate::onnx::proto::Node;
 
-/// What a digit counts. Strides are in pixels of the input.
+/// Where the entries of an axis lie on the picture, in pixels of the input.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scale {
+    /// The middle of the first entry's receptive field, counted from the picture's edge.
+    pub first: f64,
+    /// From one entry to the next.
+    pub stride: f64,
+}
+
+impl Scale {
+    /// Of the picture's own pixels.
+    pub const PIXELS: Self = Self { first: 0.5, stride: 1.0 };
+
+    /// Every so many entries taken together, their middles the middle of the group.
+    pub fn grouped(self, count: f64) -> Self {
+        Self { first: self.first + self.stride * (count - 1.0) / 2.0, stride: self.stride * count }
+    }
+}
+
+/// What a digit counts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Along {
     Batch,
-    Rows(f64),
-    Columns(f64),
+    Rows(Scale),
+    Columns(Scale),
     /// Rows and columns of a grid, behind `prefix` entries that stand for no place (class tokens).
     Tokens {
         prefix: usize,
@@ -17,11 +36,11 @@ pub enum Along {
     Other,
 }
 
-/// Size and stride of rows, and of columns.
+/// Size and scale of rows, and of columns.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Grid {
-    pub rows: (usize, f64),
-    pub columns: (usize, f64),
+    pub rows: (usize, Scale),
+    pub columns: (usize, Scale),
 }
 
 impl Grid {
@@ -69,21 +88,17 @@ pub fn normal(axis: i64, rank: usize) -> Option<usize> {
     usize::try_from(if axis < 0 { axis + rank as i64 } else { axis }).ok().filter(|a| *a < rank)
 }
 
-/// Each axis at its new length: rows and columns lie further apart, or nearer.
-pub fn rescaled(first: &[Axis], node: &Node, x: &[usize], y: &[usize]) -> Option<Vec<Axis>> {
-    let window = matches!(node.op(), "Conv" | "ConvTranspose" | "MaxPool" | "AveragePool" | "LpPool");
-    let apart = |axis: usize| match node.op() {
-        "Pad" => 1.0,
-        _ if !window => x[axis] as f64 / y[axis].max(1) as f64,
-        op => {
-            let strides = node.ints("strides").unwrap_or_default();
-            let stride = axis.checked_sub(2).and_then(|a| strides.get(a)).map_or(1.0, |&s| s as f64);
-            if op == "ConvTranspose" { 1.0 / stride } else { stride }
-        }
-    };
+/// Each axis at its new length: rows and columns lie further apart, or nearer. `scale` says where, for an axis.
+pub fn rescaled(
+    first: &[Axis],
+    node: &Node,
+    x: &[usize],
+    y: &[usize],
+    scale: impl Fn(usize, Scale) -> Scale,
+) -> Option<Vec<Axis>> {
     let axis = |(at, axis): (usize, &Axis)| match single(axis).map(|d| d.along) {
-        Some(Along::Rows(stride)) => vec![Digit { size: y[at], along: Along::Rows(stride * apart(at)) }],
-        Some(Along::Columns(stride)) => vec![Digit { size: y[at], along: Along::Columns(stride * apart(at)) }],
+        Some(Along::Rows(old)) => vec![Digit { size: y[at], along: Along::Rows(scale(at, old)) }],
+        Some(Along::Columns(old)) => vec![Digit { size: y[at], along: Along::Columns(scale(at, old)) }],
         _ if x[at] == y[at] && !(at == 1 && node.op().starts_with("Conv")) => axis.clone(),
         _ => other(y[at]),
     };
@@ -134,8 +149,8 @@ pub fn split(digit: Digit, outer: usize) -> Option<(Digit, Digit)> {
     }
     let inner = digit.size / outer;
     let wide = match digit.along {
-        Along::Rows(stride) => Along::Rows(stride * inner as f64),
-        Along::Columns(stride) => Along::Columns(stride * inner as f64),
+        Along::Rows(scale) => Along::Rows(scale.grouped(inner as f64)),
+        Along::Columns(scale) => Along::Columns(scale.grouped(inner as f64)),
         Along::Tokens { .. } => return None,
         along => along,
     };

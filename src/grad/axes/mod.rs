@@ -10,8 +10,11 @@ mod digits;
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use digits::{
-    Along, Axis, Digit, Grid, cut, gathered, grid, join, normal, other, regrouped, rescaled, single, size, transposed,
+    Along, Axis, Digit, Grid, Scale, cut, gathered, grid, join, normal, other, regrouped, rescaled, single, size,
+    transposed,
 };
 
 use super::Tensors;
@@ -29,8 +32,28 @@ pub struct View {
     pub channels: usize,
     pub height: usize,
     pub width: usize,
-    /// Pixels of the model's input between neighbouring rows and columns.
+    /// Where rows and columns lie on the model's input.
+    pub place: Place,
+}
+
+/// Where the places of a map lie: row or column `i` looks at `first + i * stride`, in pixels of the model's input
+/// from its edge. Strides and padding shift the middles of receptive fields, by half a place and more (Araujo,
+/// Norris and Sim, *Computing Receptive Fields of Convolutional Neural Networks*, Distill 2019,
+/// <https://distill.pub/2019/computing-receptive-fields>).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Place {
+    /// Of the first row and column.
+    pub first: [f64; 2],
+    /// Between neighbouring rows and columns.
     pub stride: [f64; 2],
+}
+
+impl Place {
+    /// Of a map that lies evenly over an input of the given height and width.
+    pub fn even(map: [usize; 2], input: [usize; 2]) -> Self {
+        let stride = [0, 1].map(|axis| input[axis] as f64 / map[axis] as f64);
+        Self { first: stride.map(|stride| stride / 2.0), stride }
+    }
 }
 
 impl View {
@@ -54,9 +77,9 @@ impl<'m> Axes<'m> {
             let digit = |size: &usize, along| vec![Digit { size: *size, along }];
             let batch = digit(n, Along::Batch);
             let start = if channels_last {
-                vec![batch, digit(a, Along::Rows(1.0)), digit(b, Along::Columns(1.0)), other(*c)]
+                vec![batch, digit(a, Along::Rows(Scale::PIXELS)), digit(b, Along::Columns(Scale::PIXELS)), other(*c)]
             } else {
-                vec![batch, other(*a), digit(b, Along::Rows(1.0)), digit(c, Along::Columns(1.0))]
+                vec![batch, other(*a), digit(b, Along::Rows(Scale::PIXELS)), digit(c, Along::Columns(Scale::PIXELS))]
             };
             axes.tensors.insert(input, start);
         }
@@ -104,7 +127,7 @@ impl<'m> Axes<'m> {
             channels: size(&axes[channels]),
             height: rows.0,
             width: columns.0,
-            stride: [rows.1, columns.1],
+            place: Place { first: [rows.1.first, columns.1.first], stride: [rows.1.stride, columns.1.stride] },
         };
         (view.height * view.width > 1).then_some(view)
     }
@@ -158,7 +181,7 @@ impl<'m> Axes<'m> {
         let traced = match node.op() {
             "Shape" | "Size" => return None,
             "Conv" | "ConvTranspose" | "MaxPool" | "AveragePool" | "LpPool" | "Resize" | "DepthToSpace"
-            | "SpaceToDepth" | "Pad" => rescaled(first, node, x, y),
+            | "SpaceToDepth" | "Pad" => rescaled(first, node, x, y, |axis, old| self.scale(node, axis, old, x, y)),
             "MatMul" => self.of_product(node, y),
             "Gemm" => self.of_gemm(node, y),
             "Einsum" => self.of_einsum(node, y),
@@ -173,6 +196,37 @@ impl<'m> Axes<'m> {
         };
         let fits = |axes: &Vec<Axis>| axes.len() == y.len() && axes.iter().zip(y).all(|(axis, y)| size(axis) == *y);
         Some(traced.filter(fits).unwrap_or_else(|| self.broadcast(node, y)))
+    }
+
+    /// Where the entries along an axis lie behind an op that moves a window over it, resizes or pads it.
+    fn scale(&self, node: &Node, axis: usize, old: Scale, x: &[usize], y: &[usize]) -> Scale {
+        if node.op() == "Pad" {
+            let before = self.integers(node, 1).and_then(|pads| pads.get(axis)).map_or(0.0, |&pad| pad as f64);
+            return Scale { first: old.first - before * old.stride, ..old };
+        }
+        if !matches!(node.op(), "Conv" | "ConvTranspose" | "MaxPool" | "AveragePool" | "LpPool") {
+            return old.grouped(x[axis] as f64 / y[axis].max(1) as f64);
+        }
+        let Some(spatial) = axis.checked_sub(2) else { return old };
+        let of = |name: &str, default: f64| {
+            node.ints(name).and_then(|values| values.get(spatial)).map_or(default, |&value| value as f64)
+        };
+        let weights = node.input.get(1).and_then(|weights| self.shape(weights)?.get(axis).copied());
+        let reach = (of("kernel_shape", weights.unwrap_or(1) as f64) - 1.0) * of("dilations", 1.0);
+        let stride = of("strides", 1.0);
+        // What automatic padding puts on both sides (ONNX, Conv).
+        let missing = ((y[axis] as f64 - 1.0) * stride + reach + 1.0 - x[axis] as f64).max(0.0);
+        let before = match node.string("auto_pad") {
+            Some("SAME_UPPER") => (missing / 2.0).floor(),
+            Some("SAME_LOWER") => (missing / 2.0).ceil(),
+            _ => of("pads", 0.0),
+        };
+        let shift = reach / 2.0 - before;
+        if node.op() == "ConvTranspose" {
+            let fine = old.stride / stride;
+            return Scale { first: old.first - shift * fine, stride: fine };
+        }
+        Scale { first: old.first + shift * old.stride, stride: old.stride * stride }
     }
 
     /// Element by element, or an op that is not known here: an axis of the output is what the inputs'
@@ -263,7 +317,10 @@ impl<'m> Axes<'m> {
             for (axis, &step) in places.iter().zip(steps).filter_map(|(&a, s)| Some((normal(a, y.len())?, s))) {
                 for digit in &mut axes[axis] {
                     match &mut digit.along {
-                        Along::Rows(stride) | Along::Columns(stride) => *stride *= step.unsigned_abs() as f64,
+                        // Others take what lies between, and are joined to it.
+                        Along::Rows(scale) | Along::Columns(scale) => {
+                            *scale = scale.grouped(step.unsigned_abs() as f64);
+                        }
                         _ => {}
                     }
                 }
