@@ -193,16 +193,21 @@ impl Explainer {
         &self.question.facts
     }
 
-    /// From now on explains this class, whichever is predicted.
+    /// Whether it explains the predicted class of each picture, whichever that is.
+    pub fn follows_prediction(&self) -> bool {
+        self.question.classes.0 == [-1] && self.question.facts.against.is_none()
+    }
+
+    /// From now on explains this class, or without one the predicted class of each picture.
     ///
     /// # Errors
-    /// The method sets the class against others, or explains several.
-    pub fn set_class(&mut self, class_index: usize) -> Result<()> {
+    /// It was made to explain several classes, or one against another.
+    pub fn set_class(&mut self, class_index: Option<usize>) -> Result<()> {
         if self.question.at_once || self.question.facts.against.is_some() {
             let problem = "an explainer of several classes keeps to these";
             return Err(Error::model(&self.question.facts.model, problem));
         }
-        self.question.classes = Classes(vec![class_index as i64]);
+        self.question.classes = Classes(vec![class_index.map_or(-1, |class| class as i64)]);
         Ok(())
     }
 

@@ -105,3 +105,100 @@ fn is_cut(before: &[u8], after: &[u8]) -> bool {
     let steps: u64 = before.iter().zip(after).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
     steps > MEAN_STEP * before.len() as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use image::Rgb;
+
+    use super::*;
+    use crate::explainer::{Familiarity, Ranked};
+    use crate::preprocess::Region;
+
+    const LEFT: usize = 0;
+    const RIGHT: usize = 1;
+
+    fn scene(shade: u8) -> RgbImage {
+        RgbImage::from_pixel(64, 48, Rgb([shade; 3]))
+    }
+
+    /// A map with a single warm place, for the class that is asked for, where another may be likelier.
+    fn explanation(asked: usize, likeliest: usize, warm: [usize; 2]) -> Explanation {
+        let mut values = Array2::zeros((4, 4));
+        values[warm] = 1.0;
+        let region = Region { x: 0.0, y: 0.0, width: 64.0, height: 48.0 };
+        let probability = |class: usize| if class == likeliest { 0.6 } else { 0.4 };
+        let top =
+            [likeliest, 1 - likeliest].map(|class| Ranked { class_index: class, probability: probability(class) });
+        Explanation {
+            class_index: asked,
+            probability: probability(asked),
+            logit: 0.0,
+            top: top.to_vec(),
+            map: CamMap::new(values),
+            others: Vec::new(),
+            region,
+            seen: region,
+            familiarity: Some(Familiarity { value: 1.0, least: 0.5 }),
+        }
+    }
+
+    /// The map's value at a place that is cold from the second frame on, after a second.
+    fn rest_after_a_second(frames_a_second: i64) -> f32 {
+        let mut steady = Steady::new(1.0);
+        steady.smooth(&scene(0), 0, &mut explanation(LEFT, LEFT, [0, 0]));
+        let mut rest = 1.0;
+        for frame in 1..=frames_a_second {
+            let mut later = explanation(LEFT, LEFT, [3, 3]);
+            steady.smooth(&scene(0), frame * 1_000_000 / frames_a_second, &mut later);
+            rest = later.map.values[[0, 0]];
+        }
+        rest
+    }
+
+    #[test]
+    fn the_time_constant_means_the_same_at_any_rate() {
+        let expected = (-1.0_f32).exp();
+        for rate in [3, 10, 60] {
+            assert!((rest_after_a_second(rate) - expected).abs() < 1e-3, "{rate} frames a second");
+        }
+    }
+
+    #[test]
+    fn a_class_that_leads_for_a_moment_is_not_shown() {
+        let mut steady = Steady::new(Steady::SECONDS);
+        for frame in 0..60_i64 {
+            let likeliest = if frame % 5 == 4 { RIGHT } else { LEFT };
+            let asked = steady.class_for(&scene(0)).unwrap_or(likeliest);
+            assert_eq!(asked, LEFT, "frame {frame}");
+            steady.smooth(&scene(0), frame * 33_333, &mut explanation(asked, likeliest, [0, 0]));
+        }
+        let mut shown = Vec::new();
+        for frame in 60..90_i64 {
+            let asked = steady.class_for(&scene(0)).unwrap_or(RIGHT);
+            steady.smooth(&scene(0), frame * 33_333, &mut explanation(asked, RIGHT, [0, 0]));
+            shown.push(asked);
+        }
+        assert_eq!((shown[0], shown[29]), (LEFT, RIGHT), "a class that goes on leading is never shown");
+    }
+
+    #[test]
+    fn a_cut_forgets_class_and_map() {
+        let mut steady = Steady::new(10.0);
+        steady.smooth(&scene(20), 0, &mut explanation(LEFT, LEFT, [0, 0]));
+        assert_eq!(steady.class_for(&scene(24)), Some(LEFT), "the scene is the same");
+        assert_eq!(steady.class_for(&scene(200)), None);
+        let mut after = explanation(RIGHT, RIGHT, [3, 3]);
+        steady.smooth(&scene(200), 33_333, &mut after);
+        assert_eq!((after.map.values[[0, 0]], after.map.values[[3, 3]]), (0.0, 1.0));
+    }
+
+    #[test]
+    fn one_strange_frame_does_not_make_the_picture_unknown() {
+        let mut steady = Steady::new(Steady::SECONDS);
+        steady.smooth(&scene(0), 0, &mut explanation(LEFT, LEFT, [0, 0]));
+        let mut strange = explanation(LEFT, LEFT, [0, 0]);
+        strange.familiarity = Some(Familiarity { value: 0.0, least: 0.5 });
+        steady.smooth(&scene(0), 33_333, &mut strange);
+        assert!(strange.is_sure());
+    }
+}

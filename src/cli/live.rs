@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
+use whycam::Steady;
 use whycam::pipeline::{Options, Policy};
 use whycam::sink::{JsonSink, Place, ResultsSink, Sink};
 
@@ -37,6 +38,9 @@ pub struct View {
     /// End after so many seconds
     #[arg(long, value_name = "S", value_parser = seconds)]
     pub seconds: Option<Duration>,
+    /// Show each frame's own map and class, not their means over a quarter of a second
+    #[arg(long)]
+    pub no_smoothing: bool,
     /// Overwrite what is there
     #[arg(long)]
     pub force: bool,
@@ -61,7 +65,8 @@ impl View {
     }
 
     pub fn limits(&self, policy: Policy) -> Options {
-        Options { policy, frames: self.frames, duration: self.seconds }
+        let smoothing = (!self.no_smoothing).then_some(Steady::SECONDS);
+        Options { policy, frames: self.frames, duration: self.seconds, smoothing }
     }
 }
 

@@ -35,7 +35,7 @@ pub fn randomised(
         let mut explainer = Explainer::new(&options)?;
         let mut sum = 0.0;
         for (picture, class, map) in pictures {
-            explainer.set_class(*class)?;
+            explainer.set_class(Some(*class))?;
             let other = explainer.explain(picture)?.map.values;
             let [a, b] = [*map, &other].map(|map| map.iter().copied().collect::<Vec<_>>());
             sum += spearman(&a, &b);

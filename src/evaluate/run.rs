@@ -211,7 +211,7 @@ impl<'a> Bench<'a> {
         let input = self.classifier.preprocess(&photo.read()?)?;
         let scores = self.classifier.classify(input.view())?;
         let class = scores.ranking[0];
-        self.explainer.set_class(class)?;
+        self.explainer.set_class(Some(class))?;
         let [height, width] = [input.dim().1, input.dim().2];
         let channels_last = self.classifier.channels_last();
         let explainer = &mut self.explainer;
@@ -255,7 +255,7 @@ impl<'a> Bench<'a> {
             let pictures = grid.photos.iter().map(|&at| photos[at].read()).collect::<Result<Vec<RgbImage>>>()?;
             let picture = Grid::picture([0, 1, 2, 3].map(|tile| &pictures[tile]), width, height);
             for (tile, &at) in grid.photos.iter().enumerate() {
-                self.explainer.set_class(classes[at])?;
+                self.explainer.set_class(Some(classes[at]))?;
                 let map = self.explainer.explain(&picture)?.over_input(height as usize, width as usize)?;
                 shares.push(energy_in_tile(map.view(), tile));
             }
@@ -273,7 +273,7 @@ impl<'a> Bench<'a> {
             let picture = photo.read()?;
             let input = self.classifier.preprocess(&picture)?;
             let class = self.classifier.classify(input.view())?.ranking[0];
-            self.explainer.set_class(class)?;
+            self.explainer.set_class(Some(class))?;
             let map = self.explainer.explain(&picture)?.map.values;
             known.push((picture, class, map));
         }
@@ -290,7 +290,7 @@ impl<'a> Bench<'a> {
         {
             let input = self.classifier.preprocess(&frame.picture)?;
             let best = self.classifier.classify(input.view())?.ranking[0];
-            self.explainer.set_class(steady.class_for(&frame.picture).unwrap_or(best))?;
+            self.explainer.set_class(Some(steady.class_for(&frame.picture).unwrap_or(best)))?;
             let mut explanation = self.explainer.explain(&frame.picture)?;
             single.push(explanation.map.values.clone());
             steady.smooth(&frame.picture, frame.time.as_us(), &mut explanation);

@@ -27,6 +27,7 @@ use crate::frame::Frame;
 use crate::overlay::Overlay;
 use crate::sink::{Ending, ExplainedFrame, Flow, Sink};
 use crate::source::Source;
+use crate::steady::Steady;
 
 /// How to run.
 #[derive(Clone, Debug)]
@@ -36,6 +37,8 @@ pub struct Options {
     pub frames: Option<u64>,
     /// Stop after so long.
     pub duration: Option<Duration>,
+    /// The time constant by which maps are smoothed, in seconds; `None` leaves each frame to itself.
+    pub smoothing: Option<f64>,
 }
 
 /// What became of the frames: captured = explained + dropped.
@@ -94,6 +97,7 @@ pub fn run(
     let (counter, stops) = (Arc::clone(&captured), [stop.clone(), ended.clone()]);
     let capture = spawn("capture", move || capture(open, &frames_in, &counter, &stops));
     let stops = [stop.clone(), ended.clone()];
+    let mut steady = options.smoothing.map(|seconds| (Steady::new(seconds), explainer.follows_prediction()));
     let inference = spawn("inference", move || {
         // A stalled camera ends the link never, so the stop is looked for too.
         while !stops.iter().any(Stop::is_requested) {
@@ -103,10 +107,16 @@ pub fn run(
                 link::Received::End => break,
             };
             let explained = item.and_then(|(frame, total)| {
-                let explanation = match &frame.tensor {
+                if let Some((steady, true)) = &mut steady {
+                    explainer.set_class(steady.class_for(&frame.picture))?;
+                }
+                let mut explanation = match &frame.tensor {
                     Some(tensor) => explainer.explain_tensor(tensor.view())?,
                     None => explainer.explain(&frame.picture)?,
                 };
+                if let Some((steady, _)) = &mut steady {
+                    steady.smooth(&frame.picture, frame.time.as_us(), &mut explanation);
+                }
                 Ok((frame, explanation, total))
             });
             if !explained_in.send(explained) {

@@ -143,7 +143,7 @@ fn section(evaluation: &Evaluation, measured: &Measured, plan: &Plan, common: &C
 }
 
 fn figure(evaluation: &Evaluation, case: &Case, explainer: &mut Explainer, common: &Common) -> Result<Markup> {
-    explainer.set_class(case.predicted)?;
+    explainer.set_class(Some(case.predicted))?;
     let mut frame = Frame::alone(&case.photo.path, case.photo.read()?, None);
     let explanation = explainer.explain(&frame.picture)?;
     common.overlay(None)?.draw(&mut frame, &explanation, explainer.facts())?;
