@@ -89,6 +89,7 @@ pub struct Explainer {
     runner: Runner,
     tail: Option<TailRunner>,
     question: Question,
+    options: ExplainerOptions,
 }
 
 /// What is asked of each picture.
@@ -186,11 +187,17 @@ impl Explainer {
                 facts,
             },
             preprocessor: Preprocessor::new(manifest.input),
+            options: options.clone(),
         })
     }
 
     pub fn facts(&self) -> &Facts {
         &self.question.facts
+    }
+
+    /// What it was made with.
+    pub fn options(&self) -> &ExplainerOptions {
+        &self.options
     }
 
     /// Whether it explains the predicted class of each picture, whichever that is.

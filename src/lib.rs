@@ -35,6 +35,7 @@ pub mod pipeline;
 pub mod preprocess;
 mod runner;
 mod scores;
+pub mod screen;
 pub mod session;
 pub mod sink;
 pub mod source;

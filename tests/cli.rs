@@ -287,37 +287,131 @@ fn without_a_display_the_demo_names_the_film_that_it_writes() {
     assert_eq!(frame_times(&folder.file("whycam-demo.mp4")).len(), 5);
 }
 
+/// A display of its own with a window manager, and whycam in a window on it.
+struct Desktop {
+    display: String,
+    server: std::process::Child,
+    manager: std::process::Child,
+    whycam: std::process::Child,
+    folder: Folder,
+}
+
+impl Desktop {
+    fn new(name: &str, arguments: &[&str]) -> Self {
+        let folder = Folder::new(name);
+        let display = format!(":{}", 200 + std::process::id() % 300);
+        let start = |program: &str, arguments: &[&str]| {
+            let mut command = std::process::Command::new(program);
+            command.args(arguments).env("DISPLAY", &display).stdout(Stdio::null()).stderr(Stdio::null());
+            command.spawn().unwrap_or_else(|e| panic!("{program}: {e}; run `make setup`"))
+        };
+        let server = start("Xvfb", &[&display, "-screen", "0", "800x600x24", "-nolisten", "tcp"]);
+        thread::sleep(Duration::from_secs(1));
+        let manager = start("openbox", &[]);
+        let mut whycam = command(arguments);
+        whycam.env("DISPLAY", &display).current_dir(&folder.0).stderr(Stdio::piped());
+        let whycam = whycam.spawn().unwrap();
+        Self { display, server, manager, whycam, folder }
+    }
+
+    fn screenshot(&self) -> image::RgbImage {
+        let shot = self.folder.file("shot.png");
+        let grab = ["-v", "error", "-y", "-f", "x11grab", "-video_size", "800x600", "-i", &self.display];
+        tool("ffmpeg", &[&grab[..], &["-frames:v", "1", &shot]].concat());
+        image::open(&shot).unwrap().to_rgb8()
+    }
+
+    /// Waits until `reached`, which is described by `what`.
+    fn wait(&mut self, what: &str, reached: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !reached(self) {
+            assert!(self.whycam.try_wait().unwrap().is_none(), "whycam ended before {what}");
+            assert!(Instant::now() < deadline, "in 30 s never {what}");
+            thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    fn wait_for_picture(&mut self) {
+        self.wait("was there a picture", |desktop| {
+            let picture = desktop.screenshot();
+            picture.pixels().map(|p| p.0).collect::<std::collections::HashSet<[u8; 3]>>().len() >= 1000
+        });
+    }
+
+    fn press(&self, key: &str) {
+        let run = |arguments: &[&str]| {
+            let output =
+                std::process::Command::new("xdotool").args(arguments).env("DISPLAY", &self.display).output().unwrap();
+            stdout(&output)
+        };
+        let windows = run(&["search", "--name", "whycam"]);
+        let window = windows.lines().last().expect("a window");
+        run(&["windowactivate", "--sync", window]);
+        run(&["key", key]);
+        thread::sleep(Duration::from_millis(700));
+    }
+
+    /// How many pixels another view of the scene changes.
+    fn changed_by(&self, key: &str) -> usize {
+        let before = self.screenshot();
+        self.press(key);
+        let after = self.screenshot();
+        let pairs = before.pixels().zip(after.pixels());
+        pairs.filter(|(a, b)| a.0.iter().zip(b.0).any(|(x, y)| x.abs_diff(y) > 24)).count()
+    }
+}
+
+impl Drop for Desktop {
+    fn drop(&mut self) {
+        for process in [&mut self.whycam, &mut self.manager, &mut self.server] {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
 #[test]
 fn the_window_shows_the_explained_picture() {
-    let folder = Folder::new("window");
-    let display = format!(":{}", 200 + std::process::id() % 300);
-    let mut server = std::process::Command::new("Xvfb")
-        .args([&display, "-screen", "0", "800x600x24", "-nolisten", "tcp"])
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("Xvfb starts (`make setup` installs it)");
-    thread::sleep(Duration::from_secs(1));
-    let mut demo =
-        command(&["demo", "--seconds", "20"]).env("DISPLAY", &display).stderr(Stdio::null()).spawn().unwrap();
-    let shot = folder.file("shot.png");
-    let mut colours = 0;
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while colours < 1000 && Instant::now() < deadline {
-        thread::sleep(Duration::from_millis(500));
-        tool(
-            "ffmpeg",
-            &["-v", "error", "-y", "-f", "x11grab", "-video_size", "800x600", "-i", &display, "-frames:v", "1", &shot],
-        );
-        let picture = image::open(&shot).unwrap().to_rgb8();
-        let distinct: std::collections::HashSet<[u8; 3]> = picture.pixels().map(|p| p.0).collect();
-        colours = distinct.len();
+    Desktop::new("window", &["demo", "--seconds", "30"]).wait_for_picture();
+}
+
+#[test]
+fn keys_steer_the_window() {
+    let mut desktop = Desktop::new("keys", &["demo", "--seconds", "60"]);
+    desktop.wait_for_picture();
+    desktop.press("space");
+    thread::sleep(Duration::from_millis(300));
+    let still = desktop.screenshot();
+    thread::sleep(Duration::from_millis(700));
+    assert!(still == desktop.screenshot(), "a paused picture moves");
+    desktop.press("space");
+    assert!(still != desktop.screenshot(), "the picture stands after the pause");
+    for key in ["h", "h", "v", "v", "t", "i", "c", "plus", "f"] {
+        assert!(desktop.changed_by(key) > 200, "{key} changes nothing");
     }
-    let running = demo.try_wait().unwrap().is_none();
-    let _ = demo.kill();
-    let _ = demo.wait();
-    let _ = server.kill();
-    let _ = server.wait();
-    assert!(running && colours >= 1000, "the screen has {colours} colours");
+    desktop.press("m");
+    desktop.press("2");
+    desktop.press("s");
+    desktop.wait("was a snapshot written", |desktop| desktop.folder.0.join("whycam-1.json").exists());
+    let line = fs::read_to_string(desktop.folder.0.join("whycam-1.json")).unwrap();
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(line["method"], "grad-cam++", "M takes the next method");
+    assert_ne!(line["class_index"], line["top"][0]["class_index"], "2 explains the second class");
+    let [shown, plain] =
+        ["whycam-1.png", "whycam-1.plain.png"].map(|name| image::open(desktop.folder.0.join(name)).unwrap().to_rgb8());
+    assert_eq!(shown.dimensions(), plain.dimensions());
+    assert!(shown != plain, "the snapshot bears no map");
+    desktop.press("r");
+    thread::sleep(Duration::from_secs(1));
+    desktop.press("r");
+    let film = desktop.folder.file("whycam-1.mp4");
+    assert!(frame_times(&film).len() > 10, "the recording holds a second");
+    desktop.press("q");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while desktop.whycam.try_wait().unwrap().is_none() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(desktop.whycam.try_wait().unwrap().and_then(|status| status.code()), Some(0), "Q ends it");
 }
 
 #[test]

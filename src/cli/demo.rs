@@ -36,8 +36,7 @@ impl Demo {
                 self.view.record = Some(film);
             }
         }
-        let mut sinks = self.view.files()?;
-        sinks.extend(window);
+        let sinks = self.view.files()?;
         // In a window some frames may be dropped, so that the source must have more of them.
         let frames = if shown { None } else { self.view.frames };
         let policy = if shown { Policy::Newest } else { Policy::Block };
@@ -45,8 +44,9 @@ impl Demo {
             common,
             open: Box::new(move || Ok(Box::new(PatternSource::new(WIDTH, HEIGHT, shown, frames)?))),
             sinks,
+            screen: window,
             options: self.view.limits(policy),
-            pictures: shown || self.view.record.is_some(),
+            pictures: self.view.record.is_some(),
             progress: !shown,
             tops: None,
         }

@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use whycam::Steady;
 use whycam::pipeline::{Options, Policy};
+use whycam::screen::Screen;
 use whycam::sink::{JsonSink, Place, ResultsSink, Sink};
 
 use super::{Common, Status};
@@ -72,12 +73,12 @@ impl View {
 
 /// A window for pictures of about this size.
 #[cfg(feature = "window")]
-pub fn window(width: u32, height: u32) -> whycam::Result<Box<dyn Sink>> {
-    Ok(Box::new(whycam::sink::WindowSink::open(width, height)?))
+pub fn window(width: u32, height: u32) -> whycam::Result<Box<dyn Screen>> {
+    Ok(Box::new(whycam::screen::Window::open(width, height)?))
 }
 
 #[cfg(not(feature = "window"))]
-pub fn window(_: u32, _: u32) -> whycam::Result<Box<dyn Sink>> {
+pub fn window(_: u32, _: u32) -> whycam::Result<Box<dyn Screen>> {
     Err(whycam::Error::Window("this build of whycam has none (feature `window`); use --headless".into()))
 }
 
@@ -88,17 +89,15 @@ impl Live {
         use whycam::source::camera::{CameraSource, find_camera};
 
         let camera = find_camera(self.camera.as_deref())?;
-        let mut sinks = self.view.files()?;
-        let pictures = self.view.record.is_some() || !self.view.headless;
-        if !self.view.headless {
-            sinks.push(window(640, 480)?);
-        }
+        let sinks = self.view.files()?;
+        let screen = if self.view.headless { None } else { Some(window(640, 480)?) };
         Run {
             common,
             open: Box::new(move || Ok(Box::new(CameraSource::open(camera)?))),
             sinks,
+            screen,
             options: self.view.limits(Policy::Newest),
-            pictures,
+            pictures: self.view.record.is_some(),
             progress: false,
             tops: None,
         }

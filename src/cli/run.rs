@@ -1,13 +1,15 @@
 //! Running the pipeline from the command line: Ctrl-C, the progress bar, the closing line.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use whycam::pipeline::{self, Options, Outcome, Stop};
-use whycam::sink::Sink;
+use whycam::pipeline::{self, LiveScreen, Options, Outcome, Outputs, Policy, Stop};
+use whycam::screen::Screen;
+use whycam::sink::{Place, ResultsSink, Sink};
 use whycam::source::Source;
 
 use super::{Common, Status};
@@ -17,8 +19,9 @@ pub struct Run<'c> {
     pub common: &'c Common,
     pub open: Box<dyn FnOnce() -> whycam::Result<Box<dyn Source>> + Send>,
     pub sinks: Vec<Box<dyn Sink>>,
+    pub screen: Option<Box<dyn Screen>>,
     pub options: Options,
-    /// Whether a sink shows pictures, so that the overlay is drawn.
+    /// Whether a sink writes pictures, so that the overlay is drawn.
     pub pictures: bool,
     /// Whether the work has an end to show the way to.
     pub progress: bool,
@@ -39,11 +42,18 @@ impl Run<'_> {
             }
             bar.set_position(progress.explained);
         };
-        let outcome = pipeline::run(self.open, explainer, overlay, &mut self.sinks, &self.options, &stop, report);
+        let screen = match &mut self.screen {
+            Some(screen) => {
+                Some(LiveScreen { screen: screen.as_mut(), overlay: self.common.overlay(None)?, record: &recording })
+            }
+            None => None,
+        };
+        let outputs = Outputs { overlay, sinks: &mut self.sinks, screen };
+        let outcome = pipeline::run(self.open, explainer, outputs, &self.options, &stop, report);
         bar.finish_and_clear();
         let began = outcome.error.is_none() || outcome.counts.explained > 0;
         if began && !self.common.quiet {
-            eprintln!("whycam: {}", summary(&outcome));
+            eprintln!("whycam: {}", summary(&outcome, self.options.policy == Policy::Newest));
         }
         if let Some(error) = outcome.error {
             return Err(error.into());
@@ -52,13 +62,27 @@ impl Run<'_> {
     }
 }
 
-fn summary(outcome: &Outcome) -> String {
+/// A film that is begun by a key, under the first free name in the current folder.
+fn recording() -> whycam::Result<(String, Box<dyn Sink>)> {
+    let numbered = (1..).map(|number| format!("whycam-{number}.mp4"));
+    let mut free = numbered.filter(|name| !Path::new(name).exists());
+    let name = free.next().unwrap_or_default();
+    let sink = ResultsSink::new(Place::File(PathBuf::from(&name)), false)?;
+    Ok((name, Box::new(sink)))
+}
+
+fn summary(outcome: &Outcome, live: bool) -> String {
     let counts = outcome.counts;
     let seconds = outcome.elapsed.as_secs_f64();
     let rate = counts.explained as f64 / seconds.max(1e-9);
+    let ages = outcome.ages;
+    let age = format!("; {} ms old when shown, {} at most", ages.mean().as_millis(), ages.most.as_millis());
     format!(
-        "captured {} = explained {} + dropped {}, in {seconds:.1} s ({rate:.1} a second)",
-        counts.captured, counts.explained, counts.dropped
+        "captured {} = explained {} + dropped {}, in {seconds:.1} s ({rate:.1} a second){}",
+        counts.captured,
+        counts.explained,
+        counts.dropped,
+        if live { age.as_str() } else { "" }
     )
 }
 

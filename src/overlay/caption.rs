@@ -5,9 +5,18 @@ use image::RgbImage;
 
 use crate::error::{Error, Result};
 
-/// Lines of text on a dark plate in the lower left corner, their size in proportion to the picture.
+/// Lines of text on a dark plate, their size in proportion to the picture.
 pub struct Caption {
     font: FontRef<'static>,
+}
+
+/// Where a plate of text lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Corner {
+    LowerLeft,
+    UpperLeft,
+    UpperRight,
+    Middle,
 }
 
 impl Caption {
@@ -15,7 +24,7 @@ impl Caption {
     const HEIGHT: f32 = 0.075;
     const SMALLEST_PX: f32 = 13.0;
     /// What the plate leaves of the picture below it.
-    const PLATE: u32 = 90;
+    const PLATE: u32 = 70;
 
     /// # Errors
     /// The embedded font is damaged.
@@ -24,32 +33,50 @@ impl Caption {
         Ok(Self { font: font.map_err(|_| Error::input("embedded font", "damaged; build whycam again"))? })
     }
 
-    /// Draws lines, each in its colour, the first on top.
+    /// Draws lines, each in its colour, the first on top, in the lower left corner.
     pub fn draw(&self, picture: &mut RgbImage, lines: &[(String, [u8; 3])]) {
+        self.plate(picture, lines, Corner::LowerLeft);
+    }
+
+    /// Draws lines as [`Caption::draw`] does, elsewhere and smaller. Returns where the text lies: left, top, right
+    /// and bottom in pixels; `None` if there is none.
+    pub fn plate(&self, picture: &mut RgbImage, lines: &[(String, [u8; 3])], corner: Corner) -> Option<[u32; 4]> {
         let (width, height) = picture.dimensions();
-        let mut scale = (Self::HEIGHT * width.min(height) as f32).max(Self::SMALLEST_PX);
-        let room = width as f32 - scale;
+        let share = if corner == Corner::LowerLeft { 1.0 } else { 0.6 };
+        let mut scale = (share * Self::HEIGHT * width.min(height) as f32).max(Self::SMALLEST_PX);
         let longest = |scale| lines.iter().map(|(text, _)| self.length(text, scale)).fold(0.0, f32::max);
-        let length = longest(scale);
+        let (room, length) = (width as f32 - scale, longest(scale));
         if length > room && room > 0.0 {
             scale = (scale * room / length).max(Self::SMALLEST_PX);
+        }
+        let high = self.font.as_scaled(PxScale::from(scale)).height() * lines.len() as f32;
+        if high > height as f32 && corner != Corner::LowerLeft {
+            scale *= height as f32 / high;
         }
         let font = self.font.as_scaled(PxScale::from(scale));
         let margin = scale * 0.35;
         let plate_height = (font.height() * lines.len() as f32 + margin) as u32;
-        let plate_width = (longest(scale) + 2.0 * margin) as u32;
-        let top = height.saturating_sub(plate_height);
-        for y in top..height {
-            for x in 0..plate_width.min(width) {
+        let plate_width = ((longest(scale) + 2.0 * margin) as u32).min(width);
+        let (left, top) = match corner {
+            Corner::LowerLeft => (0, height.saturating_sub(plate_height)),
+            Corner::UpperLeft => (0, 0),
+            Corner::UpperRight => (width - plate_width, 0),
+            Corner::Middle => ((width - plate_width) / 2, height.saturating_sub(plate_height) / 2),
+        };
+        for y in top..(top + plate_height).min(height) {
+            for x in left..left + plate_width {
                 let pixel = picture.get_pixel_mut(x, y);
                 pixel.0 = pixel.0.map(|channel| ((u32::from(channel) * Self::PLATE) >> 8) as u8);
             }
         }
         let mut baseline = top as f32 + margin / 2.0 + font.ascent();
         for (text, colour) in lines {
-            self.draw_line(picture, text, *colour, scale, [margin, baseline]);
+            self.draw_line(picture, text, *colour, scale, [left as f32 + margin, baseline]);
             baseline += font.height();
         }
+        let inner = margin as u32;
+        let text = [left + inner, top + inner / 2, left + plate_width - inner, top + plate_height - inner / 2];
+        (!lines.is_empty() && text[2] > text[0]).then_some(text)
     }
 
     /// Draws small text that ends at `right` and stands on `baseline`.

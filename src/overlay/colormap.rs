@@ -39,6 +39,7 @@ fn jet(t: f32) -> Color {
 /// A colour map as a table.
 #[derive(Clone, Debug)]
 pub struct Colormap {
+    name: &'static str,
     table: Vec<[u8; 3]>,
 }
 
@@ -46,7 +47,7 @@ impl Colormap {
     /// # Errors
     /// There is no colour map of that name.
     pub fn named(name: &str) -> Result<Self> {
-        let Some((_, colour)) = COLORMAPS.iter().find(|(known, _)| *known == name) else {
+        let Some((name, colour)) = COLORMAPS.iter().find(|(known, _)| *known == name) else {
             let known: Vec<&str> = COLORMAPS.iter().map(|(name, _)| *name).collect();
             let known = format!("there are {}", known.join(", "));
             return Err(Error::Unknown { what: "colour map", name: name.to_owned(), known });
@@ -55,7 +56,11 @@ impl Colormap {
             let [r, g, b, _] = colour(f32::from(level) / 255.0).to_rgba8();
             [r, g, b]
         });
-        Ok(Self { table: table.collect() })
+        Ok(Self { name, table: table.collect() })
+    }
+
+    pub fn name(&self) -> &'static str {
+        self.name
     }
 
     pub fn at(&self, level: u8) -> [u8; 3] {

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use image::RgbImage;
 use ndarray::Array2;
 
-pub use caption::Caption;
+pub use caption::{Caption, Corner};
 pub use colormap::{COLORMAPS, Colormap};
 
 use crate::cam::{CamMap, Enlarger};
@@ -115,6 +115,41 @@ impl Overlay {
             bar::draw(frame, &self.caption, &self.style.colormap, self.style.scale.top(medium, map), facts.unit);
         }
         Ok(())
+    }
+
+    /// The map in its colours on black, as large as the frame.
+    ///
+    /// # Errors
+    /// The frame is empty.
+    pub fn map_alone(&mut self, frame: &Frame, explanation: &Explanation) -> Result<RgbImage> {
+        let (width, height) = frame.picture.dimensions();
+        let mut picture = RgbImage::new(width, height);
+        if explanation.map.evidence {
+            let top = self.style.scale.top(&frame.medium.name, &explanation.map);
+            let place = OnFrame { cells: explanation.region, seen: explanation.seen };
+            let alpha = std::mem::replace(&mut self.style.alpha, 1.0);
+            let drawn = self.lay_over(&mut picture, &explanation.map, top, &place);
+            self.style.alpha = alpha;
+            drawn?;
+        }
+        Ok(picture)
+    }
+
+    /// Changes the map's share of the picture, within 0..=1, and returns it.
+    pub fn change_alpha(&mut self, by: f32) -> f32 {
+        self.style.alpha = (self.style.alpha + by).clamp(0.0, 1.0);
+        self.style.alpha
+    }
+
+    /// Takes the next colour map of [`COLORMAPS`] and returns its name.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn next_colormap(&mut self) -> Result<&'static str> {
+        let at = COLORMAPS.iter().position(|(name, _)| *name == self.style.colormap.name()).unwrap_or(0);
+        let (name, _) = COLORMAPS[(at + 1) % COLORMAPS.len()];
+        self.style.colormap = Colormap::named(name)?;
+        Ok(name)
     }
 
     fn lay_over(&mut self, frame: &mut RgbImage, map: &CamMap, top: f32, region: &OnFrame) -> Result<()> {

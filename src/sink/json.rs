@@ -11,7 +11,8 @@ use super::maps::{MapFormat, map_file_name};
 use super::{ExplainedFrame, Flow, Sink};
 use crate::cam::CamMap;
 use crate::error::{Error, Result};
-use crate::explainer::Facts;
+use crate::explainer::{Explanation, Facts, Ranked};
+use crate::frame::Frame;
 
 pub struct JsonSink {
     writer: Box<dyn Write>,
@@ -106,15 +107,29 @@ impl JsonSink {
     }
 }
 
-impl Sink for JsonSink {
-    fn write(&mut self, explained: &ExplainedFrame, facts: &Facts) -> Result<Flow> {
-        let ExplainedFrame { frame, explanation, number } = explained;
-        let class = |ranked: &crate::explainer::Ranked| Class {
+/// One frame's explanation as a JSON object, as [`JsonSink`] writes it, without files of maps and boxes.
+///
+/// # Errors
+/// A number in it cannot be written as JSON.
+pub fn json_line(frame: &Frame, explanation: &Explanation, facts: &Facts) -> Result<String> {
+    let line = Line::of(frame, explanation, facts, |_| None, None);
+    serde_json::to_string(&line).map_err(|e| Error::output(&frame.medium.name, e))
+}
+
+impl<'a> Line<'a> {
+    /// `map_file` names the file of the map of each class that was asked for.
+    fn of(
+        frame: &'a Frame,
+        explanation: &Explanation,
+        facts: &'a Facts,
+        map_file: impl Fn(usize) -> Option<String>,
+        boxes: Option<Vec<HotBox>>,
+    ) -> Self {
+        let class = |ranked: &Ranked| Class {
             class_index: ranked.class_index,
             label: facts.label(ranked.class_index),
             probability: ranked.probability,
         };
-        let map_file = |class: usize| self.map_files.and_then(|format| map_file_name(format, *number, class));
         let others = explanation.others.iter().zip(1..).map(|(other, class)| Other {
             class_index: other.class_index,
             label: facts.label(other.class_index),
@@ -123,7 +138,7 @@ impl Sink for JsonSink {
             map: Map::from(&other.map),
             map_file: map_file(class),
         });
-        let line = Line {
+        Self {
             frame: frame.index,
             pts_us: frame.time.as_us(),
             input: &frame.medium.name,
@@ -134,22 +149,29 @@ impl Sink for JsonSink {
             probability: explanation.probability,
             logit: explanation.logit,
             sure: explanation.is_sure(),
-            familiarity: explanation.familiarity.map(|f| f.value),
+            familiarity: explanation.familiarity.map(|familiarity| familiarity.value),
             top: explanation.top.iter().map(class).collect(),
             map: Map::from(&explanation.map),
             map_file: map_file(0),
             others: others.collect(),
             against: facts.against.map(|class| facts.label(class)),
-            boxes: match self.boxes {
-                Some(share) => {
-                    Some(hot_boxes(&explanation.map, &explanation.region, share, frame.picture.dimensions())?)
-                }
-                None => None,
-            },
+            boxes,
             method: &facts.method,
             layer: &facts.layer,
             model: &facts.model,
+        }
+    }
+}
+
+impl Sink for JsonSink {
+    fn write(&mut self, explained: &ExplainedFrame, facts: &Facts) -> Result<Flow> {
+        let ExplainedFrame { frame, explanation, number } = explained;
+        let map_file = |class: usize| self.map_files.and_then(|format| map_file_name(format, *number, class));
+        let boxes = match self.boxes {
+            Some(share) => Some(hot_boxes(&explanation.map, &explanation.region, share, frame.picture.dimensions())?),
+            None => None,
         };
+        let line = Line::of(frame, explanation, facts, map_file, boxes);
         let text = serde_json::to_string(&line).map_err(|e| Error::output(&self.path, e))?;
         // Each line goes out whole, so that a reader of a live stream sees it at once.
         let written = writeln!(self.writer, "{text}").and_then(|()| self.writer.flush());

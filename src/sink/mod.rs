@@ -8,17 +8,13 @@ mod json;
 mod maps;
 mod picture;
 mod results;
-#[cfg(feature = "window")]
-mod window;
 
 use std::path::{Path, PathBuf};
 
 pub use boxes::{HotBox, hot_boxes};
-pub use json::JsonSink;
+pub use json::{JsonSink, json_line};
 pub use maps::{MapFormat, MapsSink};
 pub use results::{Place, ResultsSink};
-#[cfg(feature = "window")]
-pub use window::WindowSink;
 
 use crate::error::{Error, Result};
 use crate::explainer::{Explanation, Facts};
