@@ -44,6 +44,8 @@ fn run(script: &str) -> Option<String> {
 fn a_camera_is_explained_whatever_state_it_was_left_in_until_it_is_unplugged() {
     let script = "
         whycam live --headless --frames 3; echo first: $?
+        whycam cameras
+        whycam live --headless --frames 1 --size 320x180 --mirror --json -
         v4l2-ctl -d /dev/video0 --set-fmt-video=width=1280,height=720,pixelformat=GREY --set-parm=12.5
         whycam live --headless --frames 2 --record /tmp/a.mp4; echo second: $?
         whycam live --headless --camera 9; echo third: $?
@@ -56,6 +58,9 @@ fn a_camera_is_explained_whatever_state_it_was_left_in_until_it_is_unplugged() {
     for expected in [
         "explained 3 ",
         "first: 0",
+        "0  vivid",
+        "1280x720 ",
+        "\"width\":320,\"height\":180",
         "explained 2 ",
         "second: 0",
         "camera 9: not found",

@@ -287,6 +287,38 @@ fn without_a_display_the_demo_names_the_film_that_it_writes() {
     assert_eq!(frame_times(&folder.file("whycam-demo.mp4")).len(), 5);
 }
 
+#[test]
+fn a_film_is_played_live_at_its_own_speed_over_and_over() {
+    let folder = Folder::new("live-film");
+    let input = film(&folder, "in.mp4", &["-frames:v", "25"]);
+    let began = Instant::now();
+    let output = whycam(&["live", "--input", &input, "--loop", "--headless", "--seconds", "3", "--json", "-"]);
+    assert_ok(&output);
+    assert!(began.elapsed() >= Duration::from_secs(3));
+    let lines = json_lines(&stdout(&output));
+    let times: Vec<i64> = lines.iter().map(|line| line["pts_us"].as_i64().unwrap()).collect();
+    assert!(times.is_sorted() && times.last() > Some(&1_500_000), "{times:?}");
+    let missing = whycam(&["live", "--input", "nowhere.mp4", "--headless"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(stderr(&missing).contains("nowhere.mp4: no such file"), "{}", stderr(&missing));
+}
+
+#[test]
+fn a_stream_from_the_network_is_explained() {
+    let folder = Folder::new("live-stream");
+    let input = film(&folder, "in.mp4", &["-frames:v", "50"]);
+    let address = format!("http://127.0.0.1:{}/", 20_000 + std::process::id() % 20_000);
+    let serve =
+        ["-v", "error", "-re", "-stream_loop", "20", "-i", &input, "-c", "copy", "-f", "mpegts", "-listen", "1"];
+    let mut server = std::process::Command::new("ffmpeg").args(serve).arg(&address).spawn().unwrap();
+    thread::sleep(Duration::from_secs(1));
+    let output = whycam(&["live", "--input", &address, "--headless", "--frames", "10", "--json", "-"]);
+    let _ = server.kill();
+    let _ = server.wait();
+    assert_ok(&output);
+    assert_eq!(json_lines(&stdout(&output)).len(), 10);
+}
+
 /// A display of its own with a window manager, and whycam in a window on it.
 struct Desktop {
     display: String,
@@ -299,7 +331,8 @@ struct Desktop {
 impl Desktop {
     fn new(name: &str, arguments: &[&str]) -> Self {
         let folder = Folder::new(name);
-        let display = format!(":{}", 200 + std::process::id() % 300);
+        let number = name.bytes().map(u32::from).sum::<u32>() % 7;
+        let display = format!(":{}", 200 + 7 * (std::process::id() % 300) + number);
         let start = |program: &str, arguments: &[&str]| {
             let mut command = std::process::Command::new(program);
             command.args(arguments).env("DISPLAY", &display).stdout(Stdio::null()).stderr(Stdio::null());

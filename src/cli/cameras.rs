@@ -11,7 +11,14 @@ pub fn run() -> Result<Status> {
         eprintln!("whycam: no camera was found; plug one in, or try `whycam demo`");
         return Ok(Status::Failed);
     }
-    let lines: Vec<String> = cameras.iter().map(|c| format!("{}  {}\n", c.index, c.name)).collect();
+    let mut lines = Vec::new();
+    for camera in &cameras {
+        lines.push(format!("{}  {}\n", camera.index, camera.name));
+        match whycam::source::camera::list_formats(camera.index) {
+            Ok(formats) => lines.extend(formats.iter().map(|format| format!("     {format}\n"))),
+            Err(error) => lines.push(format!("     {error}\n")),
+        }
+    }
     super::print(&lines.concat())
 }
 

@@ -9,14 +9,31 @@ use whycam::Steady;
 use whycam::pipeline::{Options, Policy};
 use whycam::screen::Screen;
 use whycam::sink::{JsonSink, Place, ResultsSink, Sink};
+use whycam::source::{self, End, LiveSource, Open, is_address};
 
+use super::run::Run;
 use super::{Common, Status};
 
 #[derive(Args, Default)]
 pub struct Live {
     /// The camera: its number, its device path or a part of its name
-    #[arg(long, value_name = "N|NAME")]
+    #[arg(long, value_name = "N|NAME", conflicts_with = "input")]
     camera: Option<String>,
+    /// A film, played at its own speed, or the address of a stream, in place of a camera
+    #[arg(long, value_name = "FILE|ADDRESS")]
+    input: Option<String>,
+    /// Play the film over and over
+    #[arg(long = "loop", requires = "input")]
+    repeat: bool,
+    /// The camera's size, or the nearest that it has
+    #[arg(long, value_name = "WxH", value_parser = size, conflicts_with = "input")]
+    size: Option<(u32, u32)>,
+    /// The camera's frames a second, or the nearest that it has
+    #[arg(long, value_name = "N", conflicts_with = "input")]
+    fps: Option<u32>,
+    /// Turn the picture left to right, as a mirror does
+    #[arg(long)]
+    mirror: bool,
     #[command(flatten)]
     view: View,
 }
@@ -45,6 +62,11 @@ pub struct View {
     /// Overwrite what is there
     #[arg(long)]
     pub force: bool,
+}
+
+fn size(text: &str) -> Result<(u32, u32), String> {
+    let sides = text.split_once(['x', 'X']).and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
+    sides.filter(|(w, h)| *w > 0 && *h > 0).ok_or_else(|| "give width and height, like 640x480".into())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -83,17 +105,34 @@ pub fn window(_: u32, _: u32) -> whycam::Result<Box<dyn Screen>> {
 }
 
 impl Live {
-    #[cfg(feature = "camera")]
     pub fn run(self, common: &Common) -> Result<Status> {
-        use super::run::Run;
-        use whycam::source::camera::{CameraSource, find_camera};
-
-        let camera = find_camera(self.camera.as_deref())?;
+        // A file must not be lost to a camera that never comes back.
+        let end = match (&self.input, self.view.headless) {
+            (Some(input), _) if !is_address(input) => {
+                if self.repeat {
+                    End::Repeat
+                } else {
+                    End::Over
+                }
+            }
+            (_, true) => End::Over,
+            (_, false) => End::LookAgain,
+        };
+        let paced = self.input.as_ref().is_some_and(|input| !is_address(input));
+        let mirror = self.mirror;
+        let mut open: Open = match self.input.clone() {
+            Some(input) => Box::new(move || source::open(&input)),
+            None => self.open_camera()?,
+        };
+        if paced {
+            // What is wrong with a file is said before a window opens.
+            open()?;
+        }
         let sinks = self.view.files()?;
         let screen = if self.view.headless { None } else { Some(window(640, 480)?) };
         Run {
             common,
-            open: Box::new(move || Ok(Box::new(CameraSource::open(camera)?))),
+            open: Box::new(move || Ok(Box::new(LiveSource::open(open, end, paced, mirror)?))),
             sinks,
             screen,
             options: self.view.limits(Policy::Newest),
@@ -104,8 +143,17 @@ impl Live {
         .run()
     }
 
+    #[cfg(feature = "camera")]
+    fn open_camera(&self) -> Result<Open> {
+        use whycam::source::camera::{CameraSource, Wish, find_camera};
+
+        let camera = find_camera(self.camera.as_deref())?;
+        let wish = Wish { size: self.size, rate: self.fps };
+        Ok(Box::new(move || Ok(Box::new(CameraSource::open(camera, wish)?))))
+    }
+
     #[cfg(not(feature = "camera"))]
-    pub fn run(self, _: &Common) -> Result<Status> {
-        anyhow::bail!("this build of whycam reads no cameras (feature `camera`); try `whycam demo`")
+    fn open_camera(&self) -> Result<Open> {
+        anyhow::bail!("this build of whycam reads no cameras (feature `camera`); try `whycam demo` or --input")
     }
 }

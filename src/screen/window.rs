@@ -20,7 +20,10 @@ pub struct Window {
     width: usize,
     height: usize,
     title: String,
+    /// What is shown, to write on when no more comes.
+    shown: RgbImage,
     last_frame: Instant,
+    stalled: bool,
     note: Option<(String, Instant)>,
     /// The next view is to be written to files.
     snapshot: bool,
@@ -63,7 +66,9 @@ impl Window {
             width,
             height,
             title: Self::TITLE.into(),
+            shown: RgbImage::new(width as u32, height as u32),
             last_frame: Instant::now(),
+            stalled: false,
             note: None,
             snapshot: false,
             paused: false,
@@ -98,7 +103,7 @@ impl Window {
 
 impl Screen for Window {
     fn show(&mut self, view: &View, overlay: &mut Overlay) -> Result<()> {
-        self.last_frame = Instant::now();
+        (self.last_frame, self.stalled) = (Instant::now(), false);
         self.retitle(format!("{} - {} - {}", Self::TITLE, view.frame.medium.name, view.facts.model));
         if self.paused {
             return Ok(());
@@ -131,6 +136,7 @@ impl Screen for Window {
             hud::message(&mut picture, &self.caption, std::slice::from_ref(note));
         }
         self.put(&picture);
+        self.shown = picture;
         Ok(())
     }
 
@@ -139,8 +145,12 @@ impl Screen for Window {
     }
 
     fn poll(&mut self) -> Result<Vec<Command>> {
-        if self.last_frame.elapsed() > Self::STALL {
+        if !self.stalled && self.last_frame.elapsed() > Self::STALL {
+            self.stalled = true;
             self.retitle(format!("{} - no frames are coming", Self::TITLE));
+            let mut picture = self.shown.clone();
+            hud::message(&mut picture, &self.caption, &["no frames are coming; waiting for more".into()]);
+            self.put(&picture);
         }
         self.window
             .update_with_buffer(&self.buffer, self.width, self.height)

@@ -19,15 +19,69 @@ pub struct CameraName {
     pub name: String,
 }
 
-/// All cameras, by number.
+/// What is wanted of a camera, where it can.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wish {
+    /// Width and height in pixels.
+    pub size: Option<(u32, u32)>,
+    /// Frames a second.
+    pub rate: Option<u32>,
+}
+
+/// All cameras, by number; nodes that give no pictures, such as those for metadata, are none.
 pub fn list_cameras() -> Vec<CameraName> {
     let mut cameras: Vec<CameraName> = nokhwa::query(ApiBackend::Auto)
         .unwrap_or_default()
         .iter()
         .filter_map(|info| Some(CameraName { index: info.index().as_index().ok()?, name: info.human_name() }))
+        .filter(|camera| gives_pictures(camera.index))
         .collect();
     cameras.sort_by_key(|camera| camera.index);
     cameras
+}
+
+/// Whether a device has formats of pictures; one that cannot be looked into may have.
+#[cfg(target_os = "linux")]
+fn gives_pictures(index: u32) -> bool {
+    use v4l::video::Capture;
+    let Ok(device) = v4l::Device::new(index as usize) else { return true };
+    Capture::enum_formats(&device).is_ok_and(|formats| !formats.is_empty())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn gives_pictures(_: u32) -> bool {
+    true
+}
+
+/// The formats of a camera that can be decoded, best first, as `1280x720 MJPEG at 30`.
+///
+/// # Errors
+/// The camera is absent, busy or not to be opened.
+pub fn list_formats(index: u32) -> Result<Vec<String>> {
+    let (_, formats) = look_into(index, Wish::default())?;
+    let text = |f: &CameraFormat| format!("{}x{} {} at {}", f.width(), f.height(), f.format(), f.frame_rate());
+    Ok(formats.iter().map(text).collect())
+}
+
+/// Opens a camera without streaming, with its formats that can be decoded, best first.
+fn look_into(index: u32, wish: Wish) -> Result<(Camera, Vec<CameraFormat>)> {
+    let failed = |e: NokhwaError| camera_error(index, &e);
+    #[cfg(target_os = "linux")]
+    make_readable(index);
+    // A format that the camera surely has, to open it and see which others it has.
+    let fastest = RequestedFormat::new::<RgbFormat>(RequestedFormatType::AbsoluteHighestFrameRate);
+    let mut camera = Camera::new(CameraIndex::Index(index), fastest).map_err(failed)?;
+    let formats = camera.compatible_camera_formats().map_err(failed)?;
+    let mut formats: Vec<CameraFormat> = formats.into_iter().filter(|f| decode_cost(f.format()).is_some()).collect();
+    formats.sort_by_key(|format| std::cmp::Reverse((nearness(format, wish), suitability(format))));
+    Ok((camera, formats))
+}
+
+/// How near a format comes to what is wanted; larger is nearer.
+fn nearness(format: &CameraFormat, wish: Wish) -> (i64, i64) {
+    let apart = |a: u32, b: u32| -i64::from(a.abs_diff(b));
+    let size = wish.size.map_or(0, |(width, height)| apart(format.width(), width) + apart(format.height(), height));
+    (size, wish.rate.map_or(0, |rate| apart(format.frame_rate(), rate)))
 }
 
 /// The number of the camera that a user means: a number, a device path or a part of a name; the
@@ -61,22 +115,14 @@ pub struct CameraSource {
 }
 
 impl CameraSource {
-    /// Opens a camera in a format that suits live view: about 640x480 to 1280x720, 24 to 60
-    /// frames a second, cheap to decode.
+    /// Opens a camera in the format that comes nearest to what is wanted, and else suits live view: about 640x480 to
+    /// 1280x720, 24 to 60 frames a second, cheap to decode.
     ///
     /// # Errors
     /// The camera is absent, busy, or gives no format that can be decoded.
-    pub fn open(index: u32) -> Result<Self> {
+    pub fn open(index: u32, wish: Wish) -> Result<Self> {
         let failed = |e: NokhwaError| camera_error(index, &e);
-        #[cfg(target_os = "linux")]
-        make_readable(index);
-        // A format that the camera surely has, to open it and see which others it has.
-        let fastest = RequestedFormat::new::<RgbFormat>(RequestedFormatType::AbsoluteHighestFrameRate);
-        let mut camera = Camera::new(CameraIndex::Index(index), fastest).map_err(failed)?;
-        let formats = camera.compatible_camera_formats().map_err(failed)?;
-        let mut formats: Vec<CameraFormat> =
-            formats.into_iter().filter(|f| decode_cost(f.format()).is_some()).collect();
-        formats.sort_by_key(|format| std::cmp::Reverse(suitability(format)));
+        let (mut camera, formats) = look_into(index, wish)?;
         // The list holds rates that the camera lacks (nokhwa reads 2/25 s as 25 a second), and the
         // camera refuses those.
         let exact = |format: CameraFormat| RequestedFormat::new::<RgbFormat>(RequestedFormatType::Exact(format));

@@ -5,6 +5,7 @@ pub mod camera;
 #[cfg(feature = "video")]
 mod film;
 mod gif;
+mod live;
 mod pattern;
 mod sequence;
 mod still;
@@ -12,6 +13,7 @@ mod tensor;
 
 use std::path::Path;
 
+pub use live::{End, LiveSource, Open};
 pub use pattern::PatternSource;
 pub use sequence::{Failures, SequenceSource, list_inputs};
 
