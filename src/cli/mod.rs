@@ -37,7 +37,9 @@ pub struct Arguments {
 enum Command {
     /// Explain what a camera sees, in a window
     ///
-    /// Esc or Q ends it, and so does Ctrl-C.
+    /// Keys: Space pauses, S takes a snapshot, R records, C changes the colours, + and - the opacity, M the method,
+    /// L the layer; 1 to 9 explain that class and 0 the predicted one; F is fluid or aligned, T shows the likeliest
+    /// classes, V side by side, I age and rates, H help; Q, Esc or Ctrl-C end it.
     Live(live::Live),
     /// Explain drawn flowers: no camera, no files
     ///
