@@ -319,6 +319,23 @@ fn a_stream_from_the_network_is_explained() {
     assert_eq!(json_lines(&stdout(&output)).len(), 10);
 }
 
+#[test]
+fn a_recording_plays_whatever_ended_it() {
+    for ending in ["mp4", "mkv", "webm"] {
+        let folder = Folder::new(&format!("killed-{ending}"));
+        let input = film(&folder, "in.mp4", &["-frames:v", "50"]);
+        let record = folder.file(&format!("out.{ending}"));
+        let mut run = command(&["live", "--input", &input, "--loop", "--headless", "--record", &record]);
+        let mut run = run.stderr(Stdio::null()).spawn().unwrap();
+        thread::sleep(Duration::from_secs(4));
+        // SIGKILL: nothing is completed.
+        run.kill().unwrap();
+        run.wait().unwrap();
+        let times = frame_times(&record);
+        assert!(times.last() > Some(&2.0), "{ending}: of about 3 s only {:?} play", times.last());
+    }
+}
+
 /// A display of its own with a window manager, and whycam in a window on it.
 struct Desktop {
     display: String,

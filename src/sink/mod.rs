@@ -91,11 +91,24 @@ impl PartFile {
         Ok(Self { path: path.to_owned(), part, done: false })
     }
 
+    /// One that has its final name from the start: a recording, of which what is written must stay whatever happens.
+    ///
+    /// # Errors
+    /// As [`PartFile::new`].
+    fn in_place(path: &Path, overwrite: bool) -> Result<Self> {
+        let mut file = Self::new(path, overwrite)?;
+        file.part.clone_from(&file.path);
+        file.done = true;
+        Ok(file)
+    }
+
     /// # Errors
     /// The file cannot get its name.
     fn complete(&mut self) -> Result<()> {
-        std::fs::rename(&self.part, &self.path).map_err(|e| Error::writing(&self.path, &e))?;
-        self.done = true;
+        if !self.done {
+            std::fs::rename(&self.part, &self.path).map_err(|e| Error::writing(&self.path, &e))?;
+            self.done = true;
+        }
         Ok(())
     }
 }

@@ -42,11 +42,12 @@ impl Film {
         if !FORMATS.contains(&extension.as_str()) {
             return Err(Error::output(path, format!("its name ends in no film format ({})", FORMATS.join(", "))));
         }
-        let file = PartFile::new(path, overwrite)?;
+        let live = medium.kind == MediumKind::Live;
+        let file = if live { PartFile::in_place(path, overwrite)? } else { PartFile::new(path, overwrite)? };
         let mut film =
             Self::start(path, file, medium, &Storage::of(medium, &extension)).map_err(|e| failed(path, e))?;
         let silent = film.sound.is_none();
-        film.output.write_header().map_err(|e| match e {
+        film.output.write_header_with(muxer_options(live, &extension)).map(drop).map_err(|e| match e {
             ffmpeg::Error::Other { errno } if is_invalid(errno) && !silent => {
                 Error::output(path, format!("a .{extension} cannot hold the sound of the input; name a .mkv or .mp4"))
             }
@@ -171,7 +172,24 @@ impl Film {
         if let Some(sound) = &mut self.sound {
             sound.copy_until(end, &mut self.output)?;
         }
-        self.output.write_trailer()
+        match self.output.write_trailer() {
+            // FFmpeg's writer of fragments returns the trailer's length, which is no error.
+            Err(ffmpeg::Error::Other { errno }) if errno < 0 => Ok(()),
+            other => other,
+        }
+    }
+}
+
+/// A recording is written so that it plays as far as it goes, even if nobody gets to complete it.
+fn muxer_options(live: bool, extension: &str) -> ffmpeg::Dictionary {
+    match extension {
+        "mp4" | "m4v" | "mov" if live => ffmpeg::dict! {
+            "movflags" => "empty_moov+default_base_moof",
+            "frag_duration" => "250000",
+            "flush_packets" => "1"
+        },
+        _ if live => ffmpeg::dict! { "flush_packets" => "1", "cluster_time_limit" => "250" },
+        _ => ffmpeg::Dictionary::new(),
     }
 }
 
@@ -210,10 +228,13 @@ fn open_encoder(
     if output.format().flags().contains(ffmpeg::format::Flags::GLOBAL_HEADER) {
         video.set_flags(ffmpeg::codec::Flags::GLOBAL_HEADER);
     }
+    let live = medium.kind == MediumKind::Live;
     let options = if webm {
         ffmpeg::dict! { "crf" => "30", "b" => "0", "deadline" => "realtime", "cpu-used" => "6", "row-mt" => "1" }
     } else {
-        ffmpeg::dict! { "preset" => "veryfast", "crf" => "20" }
+        // A recording holds no frames back.
+        let tune = if live { "zerolatency" } else { "" };
+        ffmpeg::dict! { "preset" => "veryfast", "crf" => "20", "tune" => tune }
     };
     Ok((video.open_with(options)?, frame_ticks))
 }
