@@ -67,7 +67,7 @@ pub fn prepare(options: &ExplainerOptions) -> Result<Prepared> {
     prepare_for_classes(options, false)
 }
 
-/// Reads a model and brings it into the form that gives logits and activations, and no gradients.
+/// Reads a model and brings it into the form that gives logits beside its own outputs, and nothing else.
 ///
 /// # Errors
 /// As [`analyse`].
@@ -76,7 +76,10 @@ pub fn prepare_plain(options: &ExplainerOptions) -> Result<Prepared> {
     if opened.model.metadata(LAYER).is_some() {
         return opened.into_prepared(options);
     }
-    opened.analyse(options)?.prepare_for(Needs::default())
+    let mut prepared = opened.analyse(options)?.prepare_for(Needs::default())?;
+    // An output keeps the runtime from fusing what it is made of.
+    prepared.model.graph_mut().output.retain(|output| output.name() != grad::Explained::NAMES.activations);
+    Ok(prepared)
 }
 
 /// As [`prepare`], and with `several` so that `class_index` may hold several classes for one picture.

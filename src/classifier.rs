@@ -1,7 +1,7 @@
 //! The model without explanation: its plain forward pass.
 
 use image::RgbImage;
-use ndarray::{Array3, ArrayView3};
+use ndarray::{Array3, ArrayD, ArrayView3};
 
 use crate::analysis::{Prepared, prepare_plain};
 use crate::error::Result;
@@ -64,6 +64,11 @@ impl Classifier {
     pub fn preprocess(&mut self, picture: &RgbImage) -> Result<Array3<f32>> {
         let (input, _) = self.preprocessor.run(picture)?;
         Ok(channels_first(input, self.channels_last)?.to_owned())
+    }
+
+    /// A preprocessed picture `[C,h,w]` in the form of the model's input.
+    pub fn as_input(&self, picture: ArrayView3<f32>) -> ArrayD<f32> {
+        as_input(picture, self.channels_last)
     }
 
     /// The scores of all classes for a preprocessed picture `[C,h,w]`.

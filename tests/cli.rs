@@ -320,6 +320,21 @@ fn a_stream_from_the_network_is_explained() {
 }
 
 #[test]
+fn bench_gives_figures_of_model_and_pipeline() {
+    let folder = Folder::new("bench");
+    let input = film(&folder, "in.mp4", &["-frames:v", "10"]);
+    for arguments in [&["bench", "--frames", "5", "--json", "-"][..], &["bench", "--input", &input, "--json", "-"]] {
+        let output = whycam(arguments);
+        assert_ok(&output);
+        let figures: Value = serde_json::from_slice(&output.stdout).unwrap();
+        for key in ["forward_ms", "explained_ms", "pipeline_fps", "bound_fps"] {
+            assert!(figures[key].as_f64().is_some_and(|value| value > 0.0), "{key}: {figures}");
+        }
+    }
+    assert!(stdout(&whycam(&["bench", "--frames", "3"])).contains("plain forward pass"));
+}
+
+#[test]
 fn a_recording_plays_whatever_ended_it() {
     for ending in ["mp4", "mkv", "webm"] {
         let folder = Folder::new(&format!("killed-{ending}"));

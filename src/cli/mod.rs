@@ -1,5 +1,6 @@
 //! The command line, one file a command.
 
+mod bench;
 mod cameras;
 mod common;
 mod demo;
@@ -63,6 +64,8 @@ enum Command {
     /// --method takes one, several with commas between them, or all. Photos lie in folders that bear the
     /// names of the model's classes.
     Evaluate(evaluate::Evaluate),
+    /// Measure the plain forward pass, the explained one and the whole pipeline, side by side
+    Bench(bench::Bench),
     /// List the cameras
     Cameras,
     /// List the built-in models
@@ -117,6 +120,7 @@ impl Arguments {
             Some(Command::Inspect(inspect)) => inspect.run(common),
             Some(Command::Prepare(prepare)) => prepare.run(common),
             Some(Command::Evaluate(evaluate)) => evaluate.run(common),
+            Some(Command::Bench(bench)) => bench.run(common),
             Some(Command::Cameras) => cameras::run(),
             Some(Command::Models) => models::run(),
             Some(Command::Methods) => methods::run(),
