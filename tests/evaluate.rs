@@ -136,6 +136,19 @@ fn maps_of_a_model_with_random_weights_are_others() {
     assert!(spearman(&own, &map(1.0)) < 0.9);
 }
 
+#[test]
+fn a_damaged_photo_is_named_and_the_others_are_measured() {
+    let folder = Folder::new("damaged-photo");
+    std::fs::create_dir_all(folder.0.join("photos/roses")).unwrap();
+    support::picture(&folder, "photos/roses/whole.png", 32, 32);
+    std::fs::write(folder.file("photos/roses/broken.jpg"), "not a picture").unwrap();
+    let out = whycam(&["evaluate", &folder.file("photos"), "--sample", "0", "--json", "-", "-q"]);
+    assert_eq!(out.status.code(), Some(1));
+    assert!(support::stderr(&out).contains("broken.jpg"), "{}", support::stderr(&out));
+    let result: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(result["photos"], 1);
+}
+
 /// The accuracy that the manifests state is what whycam itself gets.
 #[test]
 fn evaluate_finds_the_accuracy_that_the_manifest_states() {

@@ -20,6 +20,9 @@ pub struct Photo {
 /// # Errors
 /// The folder cannot be read, holds no class folder, or one that is no class of the model.
 pub fn labelled_photos(folder: &Path, labels: &[String], classes: usize) -> Result<Vec<Photo>> {
+    if folder.is_file() {
+        return Err(Error::input(folder, "a file; give the folder that holds the class folders"));
+    }
     let entries = std::fs::read_dir(folder).map_err(|e| Error::reading(folder, &e))?;
     let mut folders: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.is_dir()).collect();
     folders.sort();

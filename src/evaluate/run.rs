@@ -16,7 +16,7 @@ use super::{
 };
 use crate::cam::{How, Method};
 use crate::classifier::Classifier;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::explainer::Explainer;
 use crate::manifest::InputSpec;
 use crate::options::ExplainerOptions;
@@ -51,6 +51,8 @@ pub struct Evaluation {
     pub reliability: Vec<Bin>,
     pub calibration_error: f32,
     pub methods: Vec<Measured>,
+    /// Photos that could not be read, and were left out.
+    pub unread: Vec<Error>,
 }
 
 /// One method's maps.
@@ -112,16 +114,27 @@ const MOST_FILM_FRAMES: usize = 300;
 /// much is done, 0..=1.
 ///
 /// # Errors
-/// The folder holds no photos of the model's classes, a photo is damaged, or the model fails.
+/// The folder holds no photos of the model's classes, none of them can be read, or the model fails.
 pub fn evaluate(folder: &Path, plan: &Plan, mut report: impl FnMut(f32)) -> Result<Evaluation> {
     let mut classifier = Classifier::new(&plan.options)?;
-    let photos = labelled_photos(folder, &classifier.labels, classifier.classes)?;
-    let mut predictions = Vec::with_capacity(photos.len());
-    for photo in &photos {
-        let input = classifier.preprocess(&photo.read()?)?;
+    let listed = labelled_photos(folder, &classifier.labels, classifier.classes)?;
+    let (mut photos, mut predictions, mut unread) = (Vec::with_capacity(listed.len()), Vec::new(), Vec::new());
+    for photo in listed {
+        let picture = match photo.read() {
+            Ok(picture) => picture,
+            Err(error) => {
+                unread.push(error);
+                continue;
+            }
+        };
+        let input = classifier.preprocess(&picture)?;
         let scores = classifier.classify(input.view())?;
         let best = scores.ranking[0];
+        photos.push(photo);
         predictions.push((best, scores.probabilities[best]));
+    }
+    if photos.is_empty() {
+        return Err(unread.swap_remove(0));
     }
     let right = |(photo, (predicted, _)): &(&Photo, &(usize, f32))| photo.class_index == *predicted;
     let pairs = || photos.iter().zip(&predictions);
@@ -153,6 +166,7 @@ pub fn evaluate(folder: &Path, plan: &Plan, mut report: impl FnMut(f32)) -> Resu
         calibration_error: calibration_error(&bins),
         reliability: bins,
         methods: measured,
+        unread,
     })
 }
 

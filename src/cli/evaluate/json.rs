@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use whycam::evaluate::{Evaluation, FilmMotion, Measured};
 
 pub fn json(evaluation: &Evaluation) -> Value {
-    let Evaluation { model, labels, photos, confusion, reliability, calibration_error, methods } = evaluation;
+    let Evaluation { model, labels, photos, confusion, reliability, calibration_error, methods, .. } = evaluation;
     json!({
         "model": model,
         "photos": photos,

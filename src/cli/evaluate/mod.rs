@@ -81,13 +81,21 @@ impl Evaluate {
         if let Some(path) = &self.html {
             write(path, &page::page(&evaluation, &plan, common)?)?;
         }
+        for error in &evaluation.unread {
+            eprintln!("whycam: {error}");
+        }
+        let status = if evaluation.unread.is_empty() { Status::Done } else { Status::Failed };
         let json = || format!("{}\n", json::json(&evaluation));
         match &self.json {
-            Some(path) if path == Path::new("-") => return print(&json()),
+            Some(path) if path == Path::new("-") => {
+                print(&json())?;
+                return Ok(status);
+            }
             Some(path) => write(path, &json())?,
             None => {}
         }
-        print(&table::table(&evaluation))
+        print(&table::table(&evaluation))?;
+        Ok(status)
     }
 }
 
