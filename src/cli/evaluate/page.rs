@@ -116,16 +116,16 @@ fn section(evaluation: &Evaluation, measured: &Measured, plan: &Plan, common: &C
     let best = figures(&cases[..shown])?;
     let worst = figures(&cases[cases.len() - shown..])?;
     let lines = [
-        Curve { name: "insertion".into(), colour: "#2a9d5c", values: &means.insertion },
         Curve { name: "deletion".into(), colour: "#c0392b", values: &means.deletion },
+        Curve { name: "insertion".into(), colour: "#2a9d5c", values: &means.insertion },
     ];
     Ok(html! {
         h2 { (method) }
         p { "Measured on " (photos) " photos at " code { (layer) } "." }
-        (curves("Insertion and deletion", "share of pixels, the map's highest first", &lines))
+        (curves("Pixels", "share of pixels, the map's highest first", &lines))
         @if let Some(sanity) = sanity {
             @let likeness = [&[1.0][..], &sanity.similarity].concat();
-            (curves("Sanity", "share of weights drawn anew, from the logits down", &[
+            (curves("Sanity", "share of weights drawn anew", &[
                 Curve { name: "likeness of the maps".into(), colour: "#4c78a8", values: &likeness },
             ]))
         }

@@ -24,7 +24,7 @@ pub fn curves(title: &str, across: &str, curves: &[Curve]) -> Markup {
                 @let points: Vec<String> = curve.values.iter().enumerate()
                 .map(|(at, v)| format!("{:.1},{:.1}", x(at as f32 / last), y(*v))).collect();
             polyline points=(points.join(" ")) fill="none" stroke=(curve.colour) stroke-width="2" {}
-                text x=(x(0.04)) y=(y(0.93) + 14.0 * line as f32) fill=(curve.colour) { (curve.name) }
+                text x=(x(1.0) - 52.0 * line as f32) y=(MARGIN - 12.0) text-anchor="end" fill=(curve.colour) { (curve.name) }
             }
         },
     )
