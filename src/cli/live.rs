@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use whycam::Steady;
-use whycam::pipeline::{Options, Policy};
+use whycam::pipeline::{Behind, Options, Policy};
 use whycam::screen::Screen;
 use whycam::sink::{JsonSink, Place, ResultsSink, Sink};
 use whycam::source::{self, End, LiveSource, Open, is_address};
@@ -75,11 +75,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl View {
-    /// The sinks that write files.
+    /// The sinks that write files; a film is encoded on a thread of its own.
     pub fn files(&self) -> Result<Vec<Box<dyn Sink>>> {
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         if let Some(path) = &self.record {
-            sinks.push(Box::new(ResultsSink::new(Place::File(path.clone()), self.force)?));
+            sinks.push(recording(path.clone(), self.force)?);
         }
         if let Some(path) = &self.json {
             sinks.push(Box::new(JsonSink::new(path, None, None, self.force)?));
@@ -91,6 +91,11 @@ impl View {
         let smoothing = (!self.no_smoothing).then_some(Steady::SECONDS);
         Options { policy, frames: self.frames, duration: self.seconds, smoothing }
     }
+}
+
+/// A film that is encoded on a thread of its own.
+pub fn recording(path: PathBuf, overwrite: bool) -> whycam::Result<Box<dyn Sink>> {
+    Ok(Box::new(Behind::start(move || Ok(Box::new(ResultsSink::new(Place::File(path), overwrite)?)))?))
 }
 
 /// A window for pictures of about this size.

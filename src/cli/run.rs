@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use whycam::pipeline::{self, LiveScreen, Options, Outcome, Outputs, Policy, Stop};
 use whycam::screen::Screen;
-use whycam::sink::{Place, ResultsSink, Sink};
+use whycam::sink::Sink;
 use whycam::source::Source;
 
 use super::{Common, Status};
@@ -67,8 +67,8 @@ fn recording() -> whycam::Result<(String, Box<dyn Sink>)> {
     let numbered = (1..).map(|number| format!("whycam-{number}.mp4"));
     let mut free = numbered.filter(|name| !Path::new(name).exists());
     let name = free.next().unwrap_or_default();
-    let sink = ResultsSink::new(Place::File(PathBuf::from(&name)), false)?;
-    Ok((name, Box::new(sink)))
+    let sink = super::live::recording(PathBuf::from(&name), false)?;
+    Ok((name, sink))
 }
 
 fn summary(outcome: &Outcome, live: bool) -> String {

@@ -10,6 +10,7 @@
 //! an error, Ctrl-C), the inference thread ends after its frame, the capture thread at its next one
 //! (a stalled camera's is left behind), and the sinks are finished last.
 
+mod behind;
 mod front;
 mod link;
 mod pace;
@@ -22,6 +23,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+pub use behind::Behind;
 use front::Front;
 pub use link::Policy;
 pub use pace::Ages;

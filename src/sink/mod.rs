@@ -21,6 +21,7 @@ use crate::explainer::{Explanation, Facts};
 use crate::frame::Frame;
 
 /// A frame with its explanation; its picture bears the overlay.
+#[derive(Clone)]
 pub struct ExplainedFrame {
     pub frame: Frame,
     pub explanation: Explanation,
