@@ -229,10 +229,13 @@ fn open_encoder(
         video.set_flags(ffmpeg::codec::Flags::GLOBAL_HEADER);
     }
     let live = medium.kind == MediumKind::Live;
+    // A recording holds no frames back.
     let options = if webm {
-        ffmpeg::dict! { "crf" => "30", "b" => "0", "deadline" => "realtime", "cpu-used" => "6", "row-mt" => "1" }
+        let lag = if live { "0" } else { "25" };
+        ffmpeg::dict! {
+            "crf" => "30", "b" => "0", "deadline" => "realtime", "cpu-used" => "6", "row-mt" => "1", "lag-in-frames" => lag
+        }
     } else {
-        // A recording holds no frames back.
         let tune = if live { "zerolatency" } else { "" };
         ffmpeg::dict! { "preset" => "veryfast", "crf" => "20", "tune" => tune }
     };
