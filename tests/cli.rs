@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -367,15 +368,21 @@ struct Desktop {
 impl Desktop {
     fn new(name: &str, arguments: &[&str]) -> Self {
         let folder = Folder::new(name);
-        let number = name.bytes().map(u32::from).sum::<u32>() % 7;
-        let display = format!(":{}", 200 + 7 * (std::process::id() % 300) + number);
+        // It takes a display that is free, and says which once it is ready.
+        let mut server = std::process::Command::new("Xvfb")
+            .args(["-displayfd", "1", "-screen", "0", "800x600x24", "-nolisten", "tcp"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|e| panic!("Xvfb: {e}; run `make setup`"));
+        let mut number = String::new();
+        BufReader::new(server.stdout.take().unwrap()).read_line(&mut number).unwrap();
+        let display = format!(":{}", number.trim());
         let start = |program: &str, arguments: &[&str]| {
             let mut command = std::process::Command::new(program);
             command.args(arguments).env("DISPLAY", &display).stdout(Stdio::null()).stderr(Stdio::null());
             command.spawn().unwrap_or_else(|e| panic!("{program}: {e}; run `make setup`"))
         };
-        let server = start("Xvfb", &[&display, "-screen", "0", "800x600x24", "-nolisten", "tcp"]);
-        thread::sleep(Duration::from_secs(1));
         let manager = start("openbox", &[]);
         let mut whycam = command(arguments);
         whycam.env("DISPLAY", &display).current_dir(&folder.0).stderr(Stdio::piped());

@@ -65,7 +65,7 @@ pub struct Measured {
     pub curves: Curves,
     /// By how much insertion exceeds deletion, best first.
     pub cases: Vec<Case>,
-    /// Of the default method and those after it.
+    /// `None` for a method that would take minutes, or where no photos were sampled.
     pub sanity: Option<Sanity>,
     pub films: Vec<FilmMotion>,
 }
