@@ -1,5 +1,6 @@
 //! What a person sees of a running pipeline, and how they steer it.
 
+#[cfg(feature = "window")]
 mod hud;
 #[cfg(feature = "window")]
 mod keys;

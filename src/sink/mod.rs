@@ -96,6 +96,7 @@ impl PartFile {
     ///
     /// # Errors
     /// As [`PartFile::new`].
+    #[cfg(feature = "video")]
     fn in_place(path: &Path, overwrite: bool) -> Result<Self> {
         let mut file = Self::new(path, overwrite)?;
         file.part.clone_from(&file.path);
