@@ -384,6 +384,12 @@ impl Desktop {
             command.spawn().unwrap_or_else(|e| panic!("{program}: {e}; run `make setup`"))
         };
         let manager = start("openbox", &[]);
+        // A window that is mapped while the manager begins is never shown.
+        let managed = || start("xdotool", &["get_num_desktops"]).wait().is_ok_and(|status| status.success());
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !managed() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(100));
+        }
         let mut whycam = command(arguments);
         whycam.env("DISPLAY", &display).current_dir(&folder.0).stderr(Stdio::piped());
         let whycam = whycam.spawn().unwrap();
