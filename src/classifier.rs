@@ -6,7 +6,7 @@ use ndarray::{Array3, ArrayD, ArrayView3};
 use crate::analysis::{Prepared, prepare_plain};
 use crate::error::Result;
 use crate::grad::Probability;
-use crate::manifest::{InputSpec, Layout};
+use crate::manifest::InputSpec;
 use crate::options::ExplainerOptions;
 use crate::preprocess::{Preprocessor, as_input, channels_first};
 use crate::runner::Runner;
@@ -17,7 +17,6 @@ pub struct Classifier {
     preprocessor: Preprocessor,
     runner: Runner,
     probability: Probability,
-    channels_last: bool,
     /// The model's.
     pub name: String,
     /// One a class, in the order of the logits; empty where nobody named them.
@@ -33,7 +32,6 @@ impl Classifier {
         let runner = Runner::new(&prepared, 1, options.threads)?;
         let Prepared { manifest, probability, classes, .. } = prepared;
         Ok(Self {
-            channels_last: manifest.input.layout == Layout::ChannelsLast,
             preprocessor: Preprocessor::new(manifest.input),
             runner,
             probability,
@@ -50,7 +48,7 @@ impl Classifier {
 
     /// Whether the model takes `[N,h,w,C]`.
     pub fn channels_last(&self) -> bool {
-        self.channels_last
+        self.runner.channels_last
     }
 
     pub fn input_spec(&self) -> &InputSpec {
@@ -63,12 +61,12 @@ impl Classifier {
     /// The picture is empty.
     pub fn preprocess(&mut self, picture: &RgbImage) -> Result<Array3<f32>> {
         let (input, _) = self.preprocessor.run(picture)?;
-        Ok(channels_first(input, self.channels_last)?.to_owned())
+        Ok(channels_first(input, self.runner.channels_last)?.to_owned())
     }
 
     /// A preprocessed picture `[C,h,w]` in the form of the model's input.
     pub fn as_input(&self, picture: ArrayView3<f32>) -> ArrayD<f32> {
-        as_input(picture, self.channels_last)
+        as_input(picture, self.runner.channels_last)
     }
 
     /// The scores of all classes for a preprocessed picture `[C,h,w]`.
@@ -76,7 +74,7 @@ impl Classifier {
     /// # Errors
     /// The runtime fails.
     pub fn classify(&mut self, input: ArrayView3<f32>) -> Result<Scores> {
-        let input = as_input(input, self.channels_last);
+        let input = as_input(input, self.runner.channels_last);
         let run = self.runner.run(input.view(), &[-1])?;
         Ok(Scores::of(run.logits()?, self.probability))
     }

@@ -60,10 +60,7 @@ impl Explanation {
     /// # Errors
     /// A side is 0.
     pub fn over_input(&self, height: usize, width: usize) -> Result<Array2<f32>> {
-        let (h, w) = self.map.values.dim();
-        let Self { region, seen, .. } = self;
-        let from = [(seen.y - region.y) / region.height * h as f64, (seen.x - region.x) / region.width * w as f64];
-        let over = [seen.height / region.height * h as f64, seen.width / region.width * w as f64];
+        let [from, over] = self.region.in_cells(&self.seen, self.map.values.dim());
         cam::Enlarger::default().window(self.map.values.view(), from, over, height, width)
     }
 

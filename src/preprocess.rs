@@ -46,6 +46,13 @@ impl Region {
         Self { x: self.x + x * across, y: self.y + y * down, width: width * across, height: height * down }
     }
 
+    /// Where a part of the frame begins, and how far it reaches, in cells of a map that lies over this region:
+    /// `[row, column]` from its upper left corner, and `[rows, columns]`.
+    pub fn in_cells(&self, part: &Self, map: (usize, usize)) -> [[f64; 2]; 2] {
+        let (down, across) = (map.0 as f64 / self.height, map.1 as f64 / self.width);
+        [[(part.y - self.y) * down, (part.x - self.x) * across], [part.height * down, part.width * across]]
+    }
+
     /// The part of the input that the frame fills: x, y, width, height as shares of the input.
     pub fn filled(&self, width: u32, height: u32) -> [f64; 4] {
         let left = (-self.x / self.width).max(0.0);

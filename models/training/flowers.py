@@ -23,8 +23,8 @@ from onnxscript import optimizer
 from torch import nn
 
 import photos as seen
-from photos import Draw, load
-from training import accuracy, arguments, calibrated, calibration_error, export, logits_of, sha256, train
+from photos import Draw
+from training import accuracy, arguments, calibrated, calibration_error, export, load_parts, logits_of, sha256, train
 
 # Photos are kept larger than the net's input, so that a zooming augmentation has pixels to show.
 STORED_SIDE = 320
@@ -198,10 +198,7 @@ def main():
     options = parser.parse_args()
 
     torch.manual_seed(options.seed)
-    photos, labels, names = load(options.train, STORED_SIDE)
-    validation, test = load(options.val, SIDE), load(options.test, SIDE)
-    if not names == validation[2] == test[2]:
-        raise SystemExit("TRAIN, VAL and TEST have different class folders")
+    (photos, labels, names), validation, test = load_parts(options, STORED_SIDE, SIDE)
     net = Flowers(options.backbone, len(names)).to(memory_format=torch.channels_last)
     net = train(net, photos, labels, validation[:2], options, augment, weight_decay=0.05)
 

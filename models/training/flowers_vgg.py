@@ -13,8 +13,7 @@ import torch
 from torch import nn
 
 import photos as seen
-from photos import load
-from training import accuracy, arguments, export, logits_of, sha256, train
+from training import accuracy, arguments, export, load_parts, logits_of, sha256, train
 
 SIDE = 224
 # Photos are kept a little larger, so that a zooming augmentation has pixels to show.
@@ -114,10 +113,7 @@ def main():
     options = parser.parse_args()
 
     torch.manual_seed(options.seed)
-    photos, labels, names = load(options.train, STORED_SIDE)
-    validation, test = load(options.val, SIDE), load(options.test, SIDE)
-    if not names == validation[2] == test[2]:
-        raise SystemExit("TRAIN, VAL and TEST have different class folders")
+    (photos, labels, names), validation, test = load_parts(options, STORED_SIDE, SIDE)
     net = FlowersVgg(len(names)).to(memory_format=torch.channels_last)
     net = train(net, photos, labels, validation[:2], options, augment)
 

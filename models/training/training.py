@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from photos import Draw
+from photos import Draw, load
 
 
 def arguments(description, name, **defaults):
@@ -28,6 +28,14 @@ def arguments(description, name, **defaults):
     parser.add_argument("--checkpoint", type=Path, help="default: NAME.pt")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
     return parser
+
+
+def load_parts(options, stored_side, side):
+    """TRAIN at the size that augmentation takes, VAL and TEST at the net's, each as by `load`."""
+    parts = load(options.train, stored_side), load(options.val, side), load(options.test, side)
+    if not parts[0][2] == parts[1][2] == parts[2][2]:
+        raise SystemExit("TRAIN, VAL and TEST have different class folders")
+    return parts
 
 
 @torch.no_grad()

@@ -21,6 +21,11 @@ impl Confusion {
         right as f32 / all.max(1) as f32
     }
 
+    /// The classes that there are photos of.
+    pub fn seen(&self) -> Vec<usize> {
+        (0..self.counts.len()).filter(|&class| self.recall(class).is_some()).collect()
+    }
+
     /// Of a class's photos, the share that got it; `None` where there are none.
     pub fn recall(&self, class: usize) -> Option<f32> {
         let all: usize = self.counts[class].iter().sum();

@@ -302,9 +302,7 @@ impl<'a> Bench<'a> {
         while let Some(frame) = frames.next_frame()?
             && single.len() < MOST_FILM_FRAMES
         {
-            let input = self.classifier.preprocess(&frame.picture)?;
-            let best = self.classifier.classify(input.view())?.ranking[0];
-            self.explainer.set_class(Some(steady.class_for(&frame.picture).unwrap_or(best)))?;
+            self.explainer.set_class(steady.class_for(&frame.picture))?;
             let mut explanation = self.explainer.explain(&frame.picture)?;
             single.push(explanation.map.values.clone());
             steady.smooth(&frame.picture, frame.time.as_us(), &mut explanation);

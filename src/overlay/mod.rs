@@ -205,10 +205,8 @@ impl Overlay {
         let top = seen.y.max(0.0).round() as u32;
         let right = ((seen.x + seen.width).round() as u32).clamp(left + 1, width);
         let bottom = ((seen.y + seen.height).round() as u32).clamp(top + 1, height);
-        let (h, w) = map.values.dim();
-        let (down, across) = (h as f64 / cells.height, w as f64 / cells.width);
-        let from = [(f64::from(top) - cells.y) * down, (f64::from(left) - cells.x) * across];
-        let over = [f64::from(bottom - top) * down, f64::from(right - left) * across];
+        let [x, y, width, height] = [left, top, right - left, bottom - top].map(f64::from);
+        let [from, over] = cells.in_cells(&Region { x, y, width, height }, map.values.dim());
         let (rows, columns) = ((bottom - top) as usize, (right - left) as usize);
         let values = self.enlarger.window(map.values.view(), from, over, rows, columns)?;
         Ok(Heat { values, part: [left, top, right, bottom] })

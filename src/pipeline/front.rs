@@ -31,7 +31,6 @@ pub struct Front<'a> {
 pub struct Recording {
     name: String,
     pub sink: Box<dyn Sink>,
-    frames: u64,
 }
 
 impl Front<'_> {
@@ -58,11 +57,8 @@ impl Front<'_> {
             overlay.draw(&mut frame, &explanation, &facts)?;
         }
         let item = ExplainedFrame { frame, explanation, number };
-        if let Some(Recording { sink, frames, .. }) = &mut self.recording {
-            let item =
-                ExplainedFrame { frame: item.frame.clone(), explanation: item.explanation.clone(), number: *frames };
-            *frames += 1;
-            sink.write(&item, &facts)?;
+        if let Some(recording) = &mut self.recording {
+            recording.sink.write(&item, &facts)?;
         }
         all(self.outputs.sinks, |sink| sink.write(&item, &facts))
     }
@@ -108,7 +104,7 @@ impl Front<'_> {
                         live.screen.tell(&format!("written: {}", recording.name));
                     }
                     None => match (live.record)() {
-                        Ok((name, sink)) => self.recording = Some(Recording { name, sink, frames: 0 }),
+                        Ok((name, sink)) => self.recording = Some(Recording { name, sink }),
                         Err(error) => live.screen.tell(&error.to_string()),
                     },
                 },

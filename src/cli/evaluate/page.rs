@@ -8,6 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use image::{DynamicImage, ImageFormat};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use whycam::evaluate::{Case, Evaluation, Measured, Plan};
+use whycam::overlay::Overlay;
 use whycam::{Explainer, ExplainerOptions, Frame};
 
 use super::plots::{Curve, curves, reliability};
@@ -58,7 +59,7 @@ pub fn page(evaluation: &Evaluation, plan: &Plan, common: &Common) -> Result<Str
 
 fn confusion_table(evaluation: &Evaluation) -> Markup {
     let Evaluation { labels, confusion, .. } = evaluation;
-    let seen: Vec<usize> = (0..labels.len()).filter(|&class| confusion.recall(class).is_some()).collect();
+    let seen = confusion.seen();
     let share = |value: Option<f32>| value.map_or("-".into(), |v| format!("{v:.3}"));
     html! {
         table {
@@ -109,9 +110,10 @@ fn measures(methods: &[Measured]) -> Markup {
 fn section(evaluation: &Evaluation, measured: &Measured, plan: &Plan, common: &Common) -> Result<Markup> {
     let Measured { method, layer, photos, curves: means, cases, sanity, films, .. } = measured;
     let mut explainer = Explainer::new(&ExplainerOptions { method: Some((*method).into()), ..plan.options.clone() })?;
+    let mut overlay = common.overlay(None)?;
     let shown = SHOWN_CASES.min(cases.len());
     let mut figures = |cases: &[Case]| -> Result<Vec<Markup>> {
-        cases.iter().map(|case| figure(evaluation, case, &mut explainer, common)).collect()
+        cases.iter().map(|case| figure(evaluation, case, &mut explainer, &mut overlay)).collect()
     };
     let best = figures(&cases[..shown])?;
     let worst = figures(&cases[cases.len() - shown..])?;
@@ -142,11 +144,11 @@ fn section(evaluation: &Evaluation, measured: &Measured, plan: &Plan, common: &C
     })
 }
 
-fn figure(evaluation: &Evaluation, case: &Case, explainer: &mut Explainer, common: &Common) -> Result<Markup> {
+fn figure(evaluation: &Evaluation, case: &Case, explainer: &mut Explainer, overlay: &mut Overlay) -> Result<Markup> {
     explainer.set_class(Some(case.predicted))?;
     let mut frame = Frame::alone(&case.photo.path, case.photo.read()?, None);
     let explanation = explainer.explain(&frame.picture)?;
-    common.overlay(None)?.draw(&mut frame, &explanation, explainer.facts())?;
+    overlay.draw(&mut frame, &explanation, explainer.facts())?;
     let small = DynamicImage::from(frame.picture).thumbnail(320, 320);
     let mut jpeg = Cursor::new(Vec::new());
     small.write_to(&mut jpeg, ImageFormat::Jpeg).context("cannot write a picture of the report")?;

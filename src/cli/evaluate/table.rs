@@ -29,7 +29,7 @@ pub fn table(evaluation: &Evaluation) -> String {
         ),
         String::new(),
     ];
-    let seen: Vec<usize> = (0..labels.len()).filter(|&class| confusion.recall(class).is_some()).collect();
+    let seen = confusion.seen();
     if seen.len() <= MOST_CLASSES {
         let width = seen.iter().map(|&class| labels[class].chars().count()).max().unwrap_or(0).max(6);
         let head: Vec<String> = seen.iter().map(|&class| format!("  {:>width$}", labels[class])).collect();
