@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use image::RgbImage;
 use ndarray::ArrayD;
@@ -79,9 +80,16 @@ pub struct Frame {
     pub picture: RgbImage,
     /// The model's input as it is, where the medium holds that; `picture` only shows it then.
     pub tensor: Option<ArrayD<f32>>,
+    /// When it came to be: by a camera's own stamp where it gives one, else when the source gave it.
+    pub taken: Instant,
 }
 
 impl Frame {
+    /// A picture that the source gives now.
+    pub fn now(medium: &Arc<Medium>, index: u64, time: Time, picture: RgbImage) -> Self {
+        Self { medium: Arc::clone(medium), index, time, picture, tensor: None, taken: Instant::now() }
+    }
+
     /// The only picture of a file.
     pub fn alone(path: &Path, picture: RgbImage, tensor: Option<ArrayD<f32>>) -> Self {
         let medium = Medium {
@@ -92,6 +100,6 @@ impl Frame {
             height: picture.height(),
             time_base: TimeBase::MICROSECONDS,
         };
-        Self { medium: Arc::new(medium), index: 0, time: Time::START, picture, tensor }
+        Self { tensor, ..Self::now(&Arc::new(medium), 0, Time::START, picture) }
     }
 }

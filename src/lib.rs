@@ -25,6 +25,7 @@ mod explainer;
 mod filter;
 mod frame;
 pub mod grad;
+mod link;
 pub mod manifest;
 pub mod models;
 pub mod onnx;

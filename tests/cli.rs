@@ -3,33 +3,15 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use serde_json::Value;
-use support::{Folder, command, data_file, picture, stderr, stdout, tool, whycam};
-
-/// A film of two seconds with a moving picture and a tone.
-fn film(folder: &Folder, name: &str, extra: &[&str]) -> String {
-    let path = folder.file(name);
-    let mut arguments = vec!["-v", "error", "-y", "-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=2"];
-    arguments.extend(["-f", "lavfi", "-i", "sine=frequency=440:duration=2", "-pix_fmt", "yuv420p", "-shortest"]);
-    arguments.extend(extra);
-    arguments.push(&path);
-    tool("ffmpeg", &arguments);
-    path
-}
-
-/// The times of all frames of a film, in seconds, as ffprobe reads them.
-fn frame_times(path: &str) -> Vec<f64> {
-    let entries = "frame=best_effort_timestamp_time";
-    let text =
-        tool("ffprobe", &["-v", "error", "-select_streams", "v:0", "-show_entries", entries, "-of", "csv=p=0", path]);
-    text.lines().filter_map(|line| line.trim_end_matches(',').parse().ok()).collect()
-}
+use support::{
+    Folder, assert_ok, command, data_file, film, frame_times, json_lines, picture, stderr, stdout, tool, whycam,
+};
 
 fn streams(path: &str) -> Value {
     let text = tool("ffprobe", &["-v", "error", "-count_packets", "-show_streams", "-of", "json", path]);
@@ -48,14 +30,6 @@ fn assert_same_times(input: &str, output: &str) {
     for (index, (a, b)) in before.iter().zip(&after).enumerate() {
         assert!((a - b).abs() < 1e-5, "frame {index}: {a} became {b}");
     }
-}
-
-fn json_lines(text: &str) -> Vec<Value> {
-    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
-}
-
-fn assert_ok(output: &std::process::Output) {
-    assert!(output.status.success(), "{}", stderr(output));
 }
 
 /// One clear line, no backtrace, the given status.
@@ -289,38 +263,6 @@ fn without_a_display_the_demo_names_the_film_that_it_writes() {
 }
 
 #[test]
-fn a_film_is_played_live_at_its_own_speed_over_and_over() {
-    let folder = Folder::new("live-film");
-    let input = film(&folder, "in.mp4", &["-frames:v", "25"]);
-    let began = Instant::now();
-    let output = whycam(&["live", "--input", &input, "--loop", "--headless", "--seconds", "3", "--json", "-"]);
-    assert_ok(&output);
-    assert!(began.elapsed() >= Duration::from_secs(3));
-    let lines = json_lines(&stdout(&output));
-    let times: Vec<i64> = lines.iter().map(|line| line["pts_us"].as_i64().unwrap()).collect();
-    assert!(times.is_sorted() && times.last() > Some(&1_500_000), "{times:?}");
-    let missing = whycam(&["live", "--input", "nowhere.mp4", "--headless"]);
-    assert_eq!(missing.status.code(), Some(1));
-    assert!(stderr(&missing).contains("nowhere.mp4: no such file"), "{}", stderr(&missing));
-}
-
-#[test]
-fn a_stream_from_the_network_is_explained() {
-    let folder = Folder::new("live-stream");
-    let input = film(&folder, "in.mp4", &["-frames:v", "50"]);
-    let address = format!("http://127.0.0.1:{}/", 20_000 + std::process::id() % 20_000);
-    let serve =
-        ["-v", "error", "-re", "-stream_loop", "20", "-i", &input, "-c", "copy", "-f", "mpegts", "-listen", "1"];
-    let mut server = std::process::Command::new("ffmpeg").args(serve).arg(&address).spawn().unwrap();
-    thread::sleep(Duration::from_secs(1));
-    let output = whycam(&["live", "--input", &address, "--headless", "--frames", "10", "--json", "-"]);
-    let _ = server.kill();
-    let _ = server.wait();
-    assert_ok(&output);
-    assert_eq!(json_lines(&stdout(&output)).len(), 10);
-}
-
-#[test]
 fn bench_gives_figures_of_model_and_pipeline() {
     let folder = Folder::new("bench");
     let input = film(&folder, "in.mp4", &["-frames:v", "10"]);
@@ -333,167 +275,6 @@ fn bench_gives_figures_of_model_and_pipeline() {
         }
     }
     assert!(stdout(&whycam(&["bench", "--frames", "3"])).contains("plain forward pass"));
-}
-
-#[test]
-fn a_recording_plays_whatever_ended_it() {
-    for ending in ["mp4", "mkv", "webm"] {
-        let folder = Folder::new(&format!("killed-{ending}"));
-        let input = film(&folder, "in.mp4", &["-frames:v", "50"]);
-        let (record, json) = (folder.file(&format!("out.{ending}")), folder.file("out.json"));
-        let mut run =
-            command(&["live", "--input", &input, "--loop", "--headless", "--record", &record, "--json", &json]);
-        let mut run = run.stderr(Stdio::null()).spawn().unwrap();
-        thread::sleep(Duration::from_secs(4));
-        // SIGKILL: nothing is completed.
-        run.kill().unwrap();
-        run.wait().unwrap();
-        let explained = fs::read_to_string(&json).unwrap();
-        let last = json_lines(explained.trim_end()).last().unwrap()["pts_us"].as_f64().unwrap() / 1e6;
-        let times = frame_times(&record);
-        let plays = times.last().copied().unwrap_or(0.0);
-        assert!(last > 1.0 && last - plays < 1.0, "{ending}: explained for {last} s, and {plays} s play");
-    }
-}
-
-/// A display of its own with a window manager, and whycam in a window on it.
-struct Desktop {
-    display: String,
-    server: std::process::Child,
-    manager: std::process::Child,
-    whycam: std::process::Child,
-    folder: Folder,
-}
-
-impl Desktop {
-    fn new(name: &str, arguments: &[&str]) -> Self {
-        let folder = Folder::new(name);
-        // It takes a display that is free, and says which once it is ready.
-        let mut server = std::process::Command::new("Xvfb")
-            .args(["-displayfd", "1", "-screen", "0", "800x600x24", "-nolisten", "tcp"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|e| panic!("Xvfb: {e}; run `make setup`"));
-        let mut number = String::new();
-        BufReader::new(server.stdout.take().unwrap()).read_line(&mut number).unwrap();
-        let display = format!(":{}", number.trim());
-        let start = |program: &str, arguments: &[&str]| {
-            let mut command = std::process::Command::new(program);
-            command.args(arguments).env("DISPLAY", &display).stdout(Stdio::null()).stderr(Stdio::null());
-            command.spawn().unwrap_or_else(|e| panic!("{program}: {e}; run `make setup`"))
-        };
-        let manager = start("openbox", &[]);
-        // A window that is mapped while the manager begins is never shown.
-        let managed = || start("xdotool", &["get_num_desktops"]).wait().is_ok_and(|status| status.success());
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while !managed() && Instant::now() < deadline {
-            thread::sleep(Duration::from_millis(100));
-        }
-        let mut whycam = command(arguments);
-        whycam.env("DISPLAY", &display).current_dir(&folder.0).stderr(Stdio::piped());
-        let whycam = whycam.spawn().unwrap();
-        Self { display, server, manager, whycam, folder }
-    }
-
-    fn screenshot(&self) -> image::RgbImage {
-        let shot = self.folder.file("shot.png");
-        let grab = ["-v", "error", "-y", "-f", "x11grab", "-video_size", "800x600", "-i", &self.display];
-        tool("ffmpeg", &[&grab[..], &["-frames:v", "1", &shot]].concat());
-        image::open(&shot).unwrap().to_rgb8()
-    }
-
-    /// Waits until `reached`, which is described by `what`.
-    fn wait(&mut self, what: &str, reached: impl Fn(&Self) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while !reached(self) {
-            assert!(self.whycam.try_wait().unwrap().is_none(), "whycam ended before {what}");
-            assert!(Instant::now() < deadline, "in 30 s never {what}");
-            thread::sleep(Duration::from_millis(200));
-        }
-    }
-
-    fn wait_for_picture(&mut self) {
-        self.wait("was there a picture", |desktop| {
-            let picture = desktop.screenshot();
-            picture.pixels().map(|p| p.0).collect::<std::collections::HashSet<[u8; 3]>>().len() >= 1000
-        });
-    }
-
-    fn press(&self, key: &str) {
-        let run = |arguments: &[&str]| {
-            let output =
-                std::process::Command::new("xdotool").args(arguments).env("DISPLAY", &self.display).output().unwrap();
-            stdout(&output)
-        };
-        let windows = run(&["search", "--name", "whycam"]);
-        let window = windows.lines().last().expect("a window");
-        run(&["windowactivate", "--sync", window]);
-        run(&["key", key]);
-        thread::sleep(Duration::from_millis(700));
-    }
-
-    /// How many pixels another view of the scene changes.
-    fn changed_by(&self, key: &str) -> usize {
-        let before = self.screenshot();
-        self.press(key);
-        let after = self.screenshot();
-        let pairs = before.pixels().zip(after.pixels());
-        pairs.filter(|(a, b)| a.0.iter().zip(b.0).any(|(x, y)| x.abs_diff(y) > 24)).count()
-    }
-}
-
-impl Drop for Desktop {
-    fn drop(&mut self) {
-        for process in [&mut self.whycam, &mut self.manager, &mut self.server] {
-            let _ = process.kill();
-            let _ = process.wait();
-        }
-    }
-}
-
-#[test]
-fn the_window_shows_the_explained_picture() {
-    Desktop::new("window", &["demo", "--seconds", "30"]).wait_for_picture();
-}
-
-#[test]
-fn keys_steer_the_window() {
-    let mut desktop = Desktop::new("keys", &["demo", "--seconds", "60"]);
-    desktop.wait_for_picture();
-    desktop.press("space");
-    thread::sleep(Duration::from_millis(300));
-    let still = desktop.screenshot();
-    thread::sleep(Duration::from_millis(700));
-    assert!(still == desktop.screenshot(), "a paused picture moves");
-    desktop.press("space");
-    assert!(still != desktop.screenshot(), "the picture stands after the pause");
-    for key in ["h", "h", "v", "v", "t", "i", "c", "plus", "f"] {
-        assert!(desktop.changed_by(key) > 200, "{key} changes nothing");
-    }
-    desktop.press("m");
-    desktop.press("2");
-    desktop.press("s");
-    desktop.wait("was a snapshot written", |desktop| desktop.folder.0.join("whycam-1.json").exists());
-    let line = fs::read_to_string(desktop.folder.0.join("whycam-1.json")).unwrap();
-    let line: Value = serde_json::from_str(&line).unwrap();
-    assert_eq!(line["method"], "grad-cam++", "M takes the next method");
-    assert_ne!(line["class_index"], line["top"][0]["class_index"], "2 explains the second class");
-    let [shown, plain] =
-        ["whycam-1.png", "whycam-1.plain.png"].map(|name| image::open(desktop.folder.0.join(name)).unwrap().to_rgb8());
-    assert_eq!(shown.dimensions(), plain.dimensions());
-    assert!(shown != plain, "the snapshot bears no map");
-    desktop.press("r");
-    thread::sleep(Duration::from_secs(1));
-    desktop.press("r");
-    let film = desktop.folder.file("whycam-1.mp4");
-    assert!(frame_times(&film).len() > 10, "the recording holds a second");
-    desktop.press("q");
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while desktop.whycam.try_wait().unwrap().is_none() && Instant::now() < deadline {
-        thread::sleep(Duration::from_millis(100));
-    }
-    assert_eq!(desktop.whycam.try_wait().unwrap().and_then(|status| status.code()), Some(0), "Q ends it");
 }
 
 #[test]

@@ -176,7 +176,7 @@ fn frame_of(picture: RgbImage) -> Frame {
         height: picture.height(),
         time_base: TimeBase::MICROSECONDS,
     };
-    Frame { medium: Arc::new(medium), index: 0, time: Time::START, picture, tensor: None }
+    Frame::now(&Arc::new(medium), 0, Time::START, picture)
 }
 
 /// A net that sees brightness: the mean of each 4x4 block, averaged into one logit.

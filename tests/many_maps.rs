@@ -251,8 +251,7 @@ fn a_film_wide_scale_leaves_frames_of_little_evidence_cool() {
     let medium = std::sync::Arc::new(medium);
     let draw = |scale: HeatScale, bar: bool| {
         let style = Style { colormap: Colormap::named("inferno").unwrap(), alpha: 1.0, scale, bar };
-        let mut frame =
-            Frame { medium: medium.clone(), index: 0, time: Time::START, picture: picture.clone(), tensor: None };
+        let mut frame = Frame::now(&medium, 0, Time::START, picture.clone());
         Overlay::new(style).unwrap().draw(&mut frame, &explanation, &facts).unwrap();
         frame.picture
     };

@@ -146,7 +146,7 @@ impl Bench {
     /// Frames a second from decoding to overlay.
     fn pipeline(&self, common: &Common, explainer: Explainer) -> Result<f64> {
         let (input, frames) = (self.input.clone(), self.frames);
-        let open = move || open(input.as_deref(), frames);
+        let open = move |_| open(input.as_deref(), frames);
         let outputs = Outputs { overlay: Some(common.overlay(None)?), sinks: &mut Vec::new(), screen: None };
         let options = Options { policy: Policy::Block, frames: Some(frames), duration: None, smoothing: None };
         let outcome = pipeline::run(Box::new(open), explainer, outputs, &options, &Stop::default(), |_| {});

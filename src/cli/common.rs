@@ -61,7 +61,7 @@ pub struct Common {
     /// Say nothing but errors
     #[arg(long, short, global = true)]
     pub quiet: bool,
-    /// Say which runtime, model and layer are used
+    /// Say which runtime, model and layer are used, and every second how live view keeps up
     #[arg(long, short, global = true)]
     pub verbose: bool,
 }

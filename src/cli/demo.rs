@@ -36,13 +36,13 @@ impl Demo {
                 self.view.record = Some(film);
             }
         }
-        let sinks = self.view.files()?;
+        let sinks = self.view.files(shown)?;
         // In a window some frames may be dropped, so that the source must have more of them.
         let frames = if shown { None } else { self.view.frames };
         let policy = if shown { Policy::Newest } else { Policy::Block };
         Run {
             common,
-            open: Box::new(move || Ok(Box::new(PatternSource::new(WIDTH, HEIGHT, shown, frames)?))),
+            open: Box::new(move |_| Ok(Box::new(PatternSource::new(WIDTH, HEIGHT, shown, frames)?))),
             sinks,
             screen: window,
             options: self.view.limits(policy),

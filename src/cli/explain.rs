@@ -75,7 +75,7 @@ impl Explain {
         let noted = Arc::clone(&failures);
         let status = Run {
             common,
-            open: Box::new(move || Ok(Box::new(SequenceSource::open(inputs, noted)?))),
+            open: Box::new(move |_| Ok(Box::new(SequenceSource::open(inputs, noted)?))),
             sinks,
             screen: None,
             options: Options { policy: Policy::Block, frames: None, duration: None, smoothing: None },
@@ -104,7 +104,7 @@ impl Explain {
         let quiet = Common { quiet: true, ..common.clone() };
         let run = Run {
             common: &quiet,
-            open: Box::new(move || Ok(Box::new(SequenceSource::open(inputs, unread)?))),
+            open: Box::new(move |_| Ok(Box::new(SequenceSource::open(inputs, unread)?))),
             sinks: vec![Box::new(TopSink(Arc::clone(&tops)))],
             screen: None,
             options: Options { policy: Policy::Block, frames: None, duration: None, smoothing: None },

@@ -75,11 +75,12 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl View {
-    /// The sinks that write files; a film is encoded on a thread of its own.
-    pub fn files(&self) -> Result<Vec<Box<dyn Sink>>> {
+    /// The sinks that write files; a film is encoded on a thread of its own, and does not hold up a view.
+    pub fn files(&self, shown: bool) -> Result<Vec<Box<dyn Sink>>> {
+        let policy = if shown { Policy::Newest } else { Policy::Block };
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         if let Some(path) = &self.record {
-            sinks.push(recording(path.clone(), self.force)?);
+            sinks.push(recording(path.clone(), self.force, policy)?);
         }
         if let Some(path) = &self.json {
             sinks.push(Box::new(JsonSink::new(path, None, None, self.force)?));
@@ -94,8 +95,8 @@ impl View {
 }
 
 /// A film that is encoded on a thread of its own.
-pub fn recording(path: PathBuf, overwrite: bool) -> whycam::Result<Box<dyn Sink>> {
-    Ok(Box::new(Behind::start(move || Ok(Box::new(ResultsSink::new(Place::File(path), overwrite)?)))?))
+pub fn recording(path: PathBuf, overwrite: bool, policy: Policy) -> whycam::Result<Box<dyn Sink>> {
+    Ok(Box::new(Behind::start(policy, move || Ok(Box::new(ResultsSink::new(Place::File(path), overwrite)?)))?))
 }
 
 /// A window for pictures of about this size.
@@ -133,11 +134,11 @@ impl Live {
             // What is wrong with a file is said before a window opens.
             open()?;
         }
-        let sinks = self.view.files()?;
+        let sinks = self.view.files(!self.view.headless)?;
         let screen = if self.view.headless { None } else { Some(window(640, 480)?) };
         Run {
             common,
-            open: Box::new(move || Ok(Box::new(LiveSource::open(open, end, paced, mirror)?))),
+            open: Box::new(move |tell| Ok(Box::new(LiveSource::open(open, end, paced, mirror, tell)?))),
             sinks,
             screen,
             options: self.view.limits(Policy::Newest),

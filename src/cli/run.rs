@@ -3,21 +3,23 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use whycam::pipeline::{self, LiveScreen, Options, Outcome, Outputs, Policy, Stop};
-use whycam::screen::Screen;
+use whycam::pipeline::{self, LiveScreen, Opener, Options, Outcome, Outputs, Policy, Stop};
+use whycam::screen::{Pace, Screen};
 use whycam::sink::Sink;
-use whycam::source::Source;
 
 use super::{Common, Status};
+
+/// How often `-v` says how live view keeps up.
+const PACE_EVERY: Duration = Duration::from_secs(1);
 
 /// One run of the pipeline.
 pub struct Run<'c> {
     pub common: &'c Common,
-    pub open: Box<dyn FnOnce() -> whycam::Result<Box<dyn Source>> + Send>,
+    pub open: Opener,
     pub sinks: Vec<Box<dyn Sink>>,
     pub screen: Option<Box<dyn Screen>>,
     pub options: Options,
@@ -36,7 +38,17 @@ impl Run<'_> {
         let overlay = if self.pictures { Some(self.common.overlay(self.tops.take())?) } else { None };
         let stop = stop_on_ctrl_c()?;
         let bar = if self.progress && !self.common.quiet { progress_bar() } else { ProgressBar::hidden() };
+        let live = self.options.policy == Policy::Newest;
+        let mut said = Instant::now();
         let report = |progress: &pipeline::Progress| {
+            if live && self.common.verbose && said.elapsed() >= PACE_EVERY {
+                let Pace { age, captured, explained, dropped } = progress.pace;
+                let age = age.as_millis();
+                eprintln!(
+                    "whycam: {age} ms old, {captured:.1} captured and {explained:.1} explained a second, {dropped} dropped"
+                );
+                said = Instant::now();
+            }
             if let Some(total) = progress.total {
                 bar.set_length(total.max(progress.explained));
             }
@@ -53,7 +65,7 @@ impl Run<'_> {
         bar.finish_and_clear();
         let began = outcome.error.is_none() || outcome.counts.explained > 0;
         if began && !self.common.quiet {
-            eprintln!("whycam: {}", summary(&outcome, self.options.policy == Policy::Newest));
+            eprintln!("whycam: {}", summary(&outcome, live));
         }
         if let Some(error) = outcome.error {
             return Err(error.into());
@@ -67,7 +79,7 @@ fn recording() -> whycam::Result<(String, Box<dyn Sink>)> {
     let numbered = (1..).map(|number| format!("whycam-{number}.mp4"));
     let mut free = numbered.filter(|name| !Path::new(name).exists());
     let name = free.next().unwrap_or_default();
-    let sink = super::live::recording(PathBuf::from(&name), false)?;
+    let sink = super::live::recording(PathBuf::from(&name), false, Policy::Newest)?;
     Ok((name, sink))
 }
 
@@ -76,9 +88,13 @@ fn summary(outcome: &Outcome, live: bool) -> String {
     let seconds = outcome.elapsed.as_secs_f64();
     let rate = counts.explained as f64 / seconds.max(1e-9);
     let ages = outcome.ages;
+    let left_out = match outcome.left_out {
+        0 => String::new(),
+        frames => format!("; {frames} left out of the recording, since encoding did not keep up"),
+    };
     let age = format!("; {} ms old when shown, {} at most", ages.mean().as_millis(), ages.most.as_millis());
     format!(
-        "captured {} = explained {} + dropped {}, in {seconds:.1} s ({rate:.1} a second){}",
+        "captured {} = explained {} + dropped {}, in {seconds:.1} s ({rate:.1} a second){}{left_out}",
         counts.captured,
         counts.explained,
         counts.dropped,

@@ -8,16 +8,22 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::pace::PaceMeter;
 use super::steering::Change;
-use super::{Captured, Explained, Outputs, link};
+use super::{Captured, Explained, Outputs};
 use crate::error::Result;
 use crate::explainer::{Explanation, Facts};
-use crate::screen::{Command, View};
+use crate::frame::Frame;
+use crate::link;
+use crate::screen::{Command, Pace, View};
 use crate::sink::{Ending, ExplainedFrame, Flow, Sink};
 
 /// What happens on the thread that runs the pipeline.
 pub struct Front<'a> {
     pub outputs: Outputs<'a>,
-    pub pace: PaceMeter,
+    pub paused: Pause,
+    /// When the last frame came, and whether the screen says that none comes.
+    pub heard: Instant,
+    pub waiting: bool,
+    pub meter: PaceMeter,
     pub captured: Arc<AtomicU64>,
     pub fluid: Arc<AtomicBool>,
     pub changes: Sender<Change>,
@@ -25,6 +31,35 @@ pub struct Front<'a> {
     /// The last explanation, for the fluid view and for ranks, and when its frame was taken.
     pub last: Option<(Explanation, Arc<Facts>, Instant)>,
     pub explained: u64,
+    /// Missing in recordings that have ended.
+    pub left_out: u64,
+}
+
+/// What the other threads say to whoever looks.
+pub enum Note {
+    /// For a moment.
+    Said(String),
+    /// Why no frames come, until one does.
+    Waiting(String),
+}
+
+/// After this long without a frame, the screen says so.
+const STALL: Duration = Duration::from_secs(2);
+
+/// What is held on the screen while frames go on behind it.
+pub enum Pause {
+    No,
+    /// The next frame that is shown.
+    AtNext,
+    Held(Box<Held>),
+}
+
+/// A frame to look at for longer.
+pub struct Held {
+    frame: Frame,
+    explanation: Explanation,
+    facts: Arc<Facts>,
+    pace: Pace,
 }
 
 /// What a person began while the pipeline ran.
@@ -36,17 +71,20 @@ pub struct Recording {
 impl Front<'_> {
     /// Shows an explained frame and gives it to the sinks.
     pub fn take(&mut self, explained: Explained) -> Result<Flow> {
-        let Explained { captured: Captured { mut frame, taken, .. }, explanation, facts } = explained;
+        let Explained { captured: Captured { mut frame, .. }, explanation, facts } = explained;
         let number = self.explained;
         self.explained += 1;
-        self.pace.shown(taken);
-        let pace = self.pace.after(self.captured.load(Ordering::Relaxed), self.explained);
+        self.meter.shown(frame.taken);
+        self.heard = Instant::now();
+        if std::mem::take(&mut self.waiting) {
+            self.show_held()?;
+        }
         let recording = self.recording.is_some();
-        if let Some(live) = &mut self.outputs.screen {
-            self.last = Some((explanation.clone(), Arc::clone(&facts), taken));
+        if self.outputs.screen.is_some() {
+            self.last = Some((explanation.clone(), Arc::clone(&facts), frame.taken));
             if !self.fluid.load(Ordering::Relaxed) {
-                let view = View { frame: &frame, explanation: &explanation, facts: &facts, pace, recording };
-                live.screen.show(&view, &mut live.overlay)?;
+                let pace = self.pace();
+                self.show(&frame, &explanation, &facts, pace)?;
             }
         }
         let overlay = match &mut self.outputs.screen {
@@ -57,10 +95,36 @@ impl Front<'_> {
             overlay.draw(&mut frame, &explanation, &facts)?;
         }
         let item = ExplainedFrame { frame, explanation, number };
-        if let Some(recording) = &mut self.recording {
-            recording.sink.write(&item, &facts)?;
+        if let Some(recording) = &mut self.recording
+            && let Err(error) = recording.sink.write(&item, &facts)
+        {
+            // The view goes on; what was recorded stays.
+            self.left_out += recording.sink.left_out();
+            self.recording = None;
+            if let Some(live) = &mut self.outputs.screen {
+                live.screen.tell(&error.to_string());
+            }
         }
         all(self.outputs.sinks, |sink| sink.write(&item, &facts))
+    }
+
+    /// Puts a frame onto the screen, unless another one is held there.
+    fn show(&mut self, frame: &Frame, explanation: &Explanation, facts: &Arc<Facts>, pace: Pace) -> Result<()> {
+        let Some(live) = &mut self.outputs.screen else { return Ok(()) };
+        let recording = self.recording.is_some();
+        match &self.paused {
+            Pause::Held(_) => return Ok(()),
+            Pause::AtNext => {
+                let (frame, explanation, facts) = (frame.clone(), explanation.clone(), Arc::clone(facts));
+                self.paused = Pause::Held(Box::new(Held { frame, explanation, facts, pace }));
+            }
+            Pause::No => {}
+        }
+        live.screen.show(&View { frame, explanation, facts, pace, recording }, &mut live.overlay)
+    }
+
+    pub fn pace(&mut self) -> Pace {
+        self.meter.after(self.captured.load(Ordering::Relaxed), self.explained)
     }
 
     pub fn idle(&mut self) -> Result<Flow> {
@@ -68,19 +132,33 @@ impl Front<'_> {
     }
 
     /// Does what was asked for on the screen, and shows the newest frame in the fluid view.
-    pub fn steer(&mut self, newest: &link::Receiver<Captured>, notes: &Receiver<String>) -> Result<Flow> {
-        let Some(live) = &mut self.outputs.screen else { return Ok(Flow::Continue) };
+    pub fn steer(&mut self, newest: &link::Receiver<Captured>, notes: &Receiver<Note>) -> Result<Flow> {
         if self.fluid.load(Ordering::Relaxed)
             && let link::Received::Item(Captured { frame, .. }) = newest.receive_within(Duration::ZERO)
-            && let Some((explanation, facts, taken)) = &self.last
+            && let Some((explanation, facts, taken)) = self.last.take()
         {
-            let mut pace = self.pace.after(self.captured.load(Ordering::Relaxed), self.explained);
+            let mut pace = self.pace();
             pace.age = taken.elapsed();
-            let recording = self.recording.is_some();
-            live.screen.show(&View { frame: &frame, explanation, facts, pace, recording }, &mut live.overlay)?;
+            self.show(&frame, &explanation, &facts, pace)?;
+            self.last = Some((explanation, facts, taken));
         }
-        notes.try_iter().for_each(|note| live.screen.tell(&note));
-        for command in live.screen.poll()? {
+        let Some(live) = &mut self.outputs.screen else { return Ok(Flow::Continue) };
+        for note in notes.try_iter() {
+            match note {
+                Note::Said(note) => live.screen.tell(&note),
+                Note::Waiting(why) => {
+                    live.screen.wait(&why);
+                    self.waiting = true;
+                }
+            }
+        }
+        if !self.waiting && self.heard.elapsed() > STALL {
+            live.screen.wait("no frames are coming\nwaiting for more");
+            self.waiting = true;
+        }
+        let commands = live.screen.poll()?;
+        let asked = !commands.is_empty();
+        for command in commands {
             match command {
                 Command::Quit => return Ok(Flow::Stop),
                 Command::NextMethod => drop(self.changes.send(Change::Method)),
@@ -98,10 +176,15 @@ impl Front<'_> {
                     }
                 }
                 Command::Fluid(on) => self.fluid.store(on, Ordering::Relaxed),
+                Command::Pause => {
+                    self.paused = if matches!(self.paused, Pause::No) { Pause::AtNext } else { Pause::No };
+                }
+                Command::Redraw => {}
                 Command::Record => match self.recording.take() {
                     Some(mut recording) => {
-                        recording.sink.finish(Ending::Cut)?;
-                        live.screen.tell(&format!("written: {}", recording.name));
+                        let finished = recording.sink.finish(Ending::Cut).map_err(|error| error.to_string());
+                        live.screen.tell(&finished.err().unwrap_or_else(|| format!("written: {}", recording.name)));
+                        self.left_out += recording.sink.left_out();
                     }
                     None => match (live.record)() {
                         Ok((name, sink)) => self.recording = Some(Recording { name, sink }),
@@ -110,7 +193,18 @@ impl Front<'_> {
                 },
             }
         }
+        if asked {
+            self.show_held()?;
+        }
         Ok(Flow::Continue)
+    }
+
+    /// Shows the frame that is held, if one is, as it is to look now.
+    fn show_held(&mut self) -> Result<()> {
+        let (Pause::Held(held), Some(live)) = (&self.paused, &mut self.outputs.screen) else { return Ok(()) };
+        let Held { frame, explanation, facts, pace } = held.as_ref();
+        let view = View { frame, explanation, facts, pace: *pace, recording: self.recording.is_some() };
+        live.screen.show(&view, &mut live.overlay)
     }
 }
 

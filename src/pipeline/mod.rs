@@ -12,7 +12,6 @@
 
 mod behind;
 mod front;
-mod link;
 mod pace;
 mod stages;
 mod steering;
@@ -23,9 +22,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+pub use crate::link::Policy;
 pub use behind::Behind;
-use front::Front;
-pub use link::Policy;
+use front::{Front, Note, Pause};
 pub use pace::Ages;
 use pace::PaceMeter;
 use stages::{Tap, capture, infer};
@@ -34,10 +33,11 @@ pub use stop::Stop;
 use crate::error::{Error, Result};
 use crate::explainer::{Explainer, Explanation, Facts};
 use crate::frame::Frame;
+use crate::link;
 use crate::overlay::Overlay;
-use crate::screen::Screen;
+use crate::screen::{Pace, Screen};
 use crate::sink::{Ending, Flow, Sink};
-use crate::source::Source;
+use crate::source::{Source, Tell};
 use crate::steady::Steady;
 
 /// How to run.
@@ -68,6 +68,8 @@ pub struct Outcome {
     pub elapsed: Duration,
     /// How old explained frames were when they were shown.
     pub ages: Ages,
+    /// Frames that are missing in recordings, since encoding did not keep up.
+    pub left_out: u64,
     /// What ended it, where it was not the end of the source or a limit. Sinks are finished all the same.
     pub error: Option<Error>,
 }
@@ -77,22 +79,23 @@ pub struct Progress {
     pub explained: u64,
     /// Of the source, as far as that is known.
     pub total: Option<u64>,
+    pub pace: Pace,
 }
 
-/// Frames that wait between decoding and inference, and between inference and the sinks.
+/// Frames that wait between decoding and inference, and between inference and the sinks, where every frame counts.
 const LINK_FRAMES: usize = 4;
 const IDLE: Duration = Duration::from_millis(10);
 /// A camera that gives no frames can hold its thread for ever; the program does not wait longer for it.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-type Opener = Box<dyn FnOnce() -> Result<Box<dyn Source>> + Send>;
+/// Opens a source, which may tell by the given means why no frames come for a while.
+pub type Opener = Box<dyn FnOnce(Tell) -> Result<Box<dyn Source>> + Send>;
 
 /// A frame on its way to the explainer.
 struct Captured {
     frame: Frame,
     /// Of the source's frames, as far as that is known.
     total: Option<u64>,
-    taken: Instant,
 }
 
 struct Explained {
@@ -130,8 +133,10 @@ pub fn run(
     let started = Instant::now();
     let ended = Stop::default();
     let stops = [stop.clone(), ended.clone()];
-    let (frames_in, frames_out) = link::link::<Result<Captured>>(options.policy, LINK_FRAMES);
-    let (explained_in, explained_out) = link::link::<Result<Explained>>(Policy::Block, LINK_FRAMES);
+    // Where the newest frame counts, none that is explained waits either: it would be an old one when it is shown.
+    let (ahead, behind) = if options.policy == Policy::Newest { (1, 0) } else { (LINK_FRAMES, LINK_FRAMES) };
+    let (frames_in, frames_out) = link::link::<Result<Captured>>(options.policy, ahead);
+    let (explained_in, explained_out) = link::link::<Result<Explained>>(Policy::Block, behind);
     let (newest_in, newest_out) = link::link::<Captured>(Policy::Newest, 1);
     let (changes_in, changes_out) = crossbeam_channel::unbounded();
     let (notes_in, notes_out) = crossbeam_channel::unbounded();
@@ -140,7 +145,9 @@ pub fn run(
     let fluid = Arc::new(AtomicBool::new(false));
     let tap = Tap { captured: Arc::clone(&captured), fluid: Arc::clone(&fluid), newest: newest_in };
     let capture_stops = stops.clone();
-    let capture = spawn("capture", move || capture(open, &frames_in, &tap, &capture_stops));
+    let waits = notes_in.clone();
+    let tell: Tell = Box::new(move |why| drop(waits.send(Note::Waiting(why))));
+    let capture = spawn("capture", move || capture(|| open(tell), &frames_in, &tap, &capture_stops));
     let smoothing = options.smoothing.map(Steady::new);
     let inference = spawn("inference", move || {
         infer(explainer, smoothing, &frames_out, &explained_in, &changes_out, &notes_in, &stops);
@@ -148,13 +155,17 @@ pub fn run(
 
     let mut front = Front {
         outputs,
-        pace: PaceMeter::new(),
+        paused: Pause::No,
+        heard: started,
+        waiting: false,
+        meter: PaceMeter::new(),
         captured: Arc::clone(&captured),
         fluid,
         changes: changes_in,
         recording: None,
         last: None,
         explained: 0,
+        left_out: 0,
     };
     let mut error = None;
     let mut whole = false;
@@ -167,7 +178,7 @@ pub fn run(
             link::Received::Item(Ok(explained)) => {
                 let total = explained.captured.total;
                 let result = front.take(explained);
-                report(&Progress { explained: front.explained, total });
+                report(&Progress { explained: front.explained, total, pace: front.pace() });
                 result
             }
             link::Received::Item(Err(e)) => Err(e),
@@ -194,14 +205,15 @@ pub fn run(
         join_within("inference", inference, None).and_then(|()| join_within("capture", capture, Some(PATIENCE)));
     error = error.or(joined.err());
     let ending = if whole { Ending::Whole } else { Ending::Cut };
-    let Front { outputs, recording, explained, pace, .. } = front;
+    let Front { outputs, recording, explained, meter, mut left_out, .. } = front;
     for sink in outputs.sinks.iter_mut().chain(recording.map(|recording| recording.sink).as_mut()) {
         let finished = sink.finish(ending);
         error = error.or(finished.err());
+        left_out += sink.left_out();
     }
     let captured = captured.load(Ordering::Relaxed);
     let counts = Counts { captured, explained, dropped: captured - explained };
-    Outcome { counts, elapsed: started.elapsed(), ages: pace.ages(), error }
+    Outcome { counts, elapsed: started.elapsed(), ages: meter.ages(), left_out, error }
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Option<JoinHandle<()>> {

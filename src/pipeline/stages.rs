@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::front::Note;
 use super::steering::{self, Change};
-use super::{Captured, Explained, IDLE, Opener, Stop, link};
+use super::{Captured, Explained, IDLE, Stop};
 use crate::error::Result;
 use crate::explainer::Explainer;
+use crate::link;
+use crate::source::Source;
 use crate::steady::Steady;
 
 /// What the capture thread tells beside the frames.
@@ -20,7 +22,12 @@ pub struct Tap {
 }
 
 /// Reads the source to its end, counting its frames.
-pub fn capture(open: Opener, link: &link::Sender<Result<Captured>>, tap: &Tap, stops: &[Stop]) {
+pub fn capture(
+    open: impl FnOnce() -> Result<Box<dyn Source>>,
+    link: &link::Sender<Result<Captured>>,
+    tap: &Tap,
+    stops: &[Stop],
+) {
     let mut source = match open() {
         Ok(source) => source,
         Err(e) => {
@@ -31,12 +38,12 @@ pub fn capture(open: Opener, link: &link::Sender<Result<Captured>>, tap: &Tap, s
     while !stops.iter().any(Stop::is_requested) {
         let item = match source.next_frame() {
             Ok(Some(frame)) => {
-                tap.captured.fetch_add(1, Ordering::Relaxed);
-                let (total, taken) = (source.frame_count(), Instant::now());
+                tap.captured.fetch_add(1 + source.passed_over(), Ordering::Relaxed);
+                let total = source.frame_count();
                 if tap.fluid.load(Ordering::Relaxed) {
-                    tap.newest.send(Captured { frame: frame.clone(), total, taken });
+                    tap.newest.send(Captured { frame: frame.clone(), total });
                 }
-                Ok(Captured { frame, total, taken })
+                Ok(Captured { frame, total })
             }
             Ok(None) => return,
             Err(e) => Err(e),
@@ -55,7 +62,7 @@ pub fn infer(
     frames: &link::Receiver<Result<Captured>>,
     explained: &link::Sender<Result<Explained>>,
     changes: &Receiver<Change>,
-    notes: &Sender<String>,
+    notes: &Sender<Note>,
     stops: &[Stop],
 ) {
     let mut facts = Arc::new(explainer.facts().clone());
@@ -64,7 +71,7 @@ pub fn infer(
     while !stops.iter().any(Stop::is_requested) {
         for asked in changes.try_iter() {
             let note = steering::change(&mut explainer, asked).unwrap_or_else(|error| error.to_string());
-            let _ = notes.send(note);
+            let _ = notes.send(Note::Said(note));
             facts = Arc::new(explainer.facts().clone());
             follows = explainer.follows_prediction();
             if let Some(steady) = &mut smoothing {

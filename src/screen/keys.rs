@@ -10,7 +10,6 @@ use super::Command;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Action {
     Ask(Command),
-    Pause,
     Snapshot,
     Fluid,
     Bars,
@@ -55,7 +54,7 @@ fn action(key: Key) -> Option<Action> {
     ];
     Some(match key {
         Key::Escape | Key::Q => Action::Ask(Command::Quit),
-        Key::Space => Action::Pause,
+        Key::Space => Action::Ask(Command::Pause),
         Key::S => Action::Snapshot,
         Key::R => Action::Ask(Command::Record),
         Key::C => Action::Ask(Command::NextColormap),

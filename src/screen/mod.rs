@@ -54,6 +54,10 @@ pub enum Command {
     Explain(Option<usize>),
     /// Begin or end a recording.
     Record,
+    /// Hold what is seen, or go on.
+    Pause,
+    /// What is shown has changed its look.
+    Redraw,
     /// The picture at the camera's rate with the latest map, or each explained frame with its own.
     Fluid(bool),
 }
@@ -66,6 +70,9 @@ pub trait Screen {
 
     /// Shows a line of text for a while.
     fn tell(&mut self, note: &str);
+
+    /// Shows why no frames come, until one does.
+    fn wait(&mut self, why: &str);
 
     /// Keeps the screen alive, and gives what was asked for since.
     ///

@@ -17,17 +17,14 @@ pub struct Window {
     caption: Caption,
     look: Look,
     buffer: Vec<u32>,
-    width: usize,
-    height: usize,
     title: String,
     /// What is shown, to write on when no more comes.
     shown: RgbImage,
-    last_frame: Instant,
-    stalled: bool,
+    /// Why no frames come.
+    waiting: Option<String>,
     note: Option<(String, Instant)>,
     /// The next view is to be written to files.
     snapshot: bool,
-    paused: bool,
 }
 
 /// What is shown beside the map.
@@ -42,8 +39,6 @@ struct Look {
 }
 
 impl Window {
-    /// After this long without a frame, the window says so.
-    const STALL: Duration = Duration::from_secs(2);
     /// How long a note stays.
     const NOTE: Duration = Duration::from_secs(3);
     const TITLE: &str = "whycam";
@@ -63,23 +58,12 @@ impl Window {
             caption: Caption::new()?,
             look: Look::default(),
             buffer: vec![0; width * height],
-            width,
-            height,
             title: Self::TITLE.into(),
             shown: RgbImage::new(width as u32, height as u32),
-            last_frame: Instant::now(),
-            stalled: false,
+            waiting: None,
             note: None,
             snapshot: false,
-            paused: false,
         })
-    }
-
-    fn put(&mut self, picture: &RgbImage) {
-        (self.width, self.height) = (picture.width() as usize, picture.height() as usize);
-        self.buffer.clear();
-        let pixels = picture.as_raw().as_chunks::<3>().0;
-        self.buffer.extend(pixels.iter().map(|[r, g, b]| u32::from_be_bytes([0, *r, *g, *b])));
     }
 
     fn retitle(&mut self, title: String) {
@@ -89,25 +73,45 @@ impl Window {
         }
     }
 
-    /// The picture, the picture with the map, and the map, from left to right.
+    /// The picture with the map, and in half the size beside it the picture and the map.
     fn side_by_side(view: &View, drawn: &RgbImage, overlay: &mut Overlay) -> Result<RgbImage> {
         let map = overlay.map_alone(view.frame, view.explanation)?;
         let (width, height) = drawn.dimensions();
-        let mut row = RgbImage::new(3 * width, height);
-        for (panel, at) in [&view.frame.picture, drawn, &map].into_iter().zip(0..) {
-            imageops::replace(&mut row, panel, at * i64::from(width), 0);
+        let (half_width, half_height) = ((width / 2).max(1), (height / 2).max(1));
+        let mut row = RgbImage::new(width + half_width, height);
+        imageops::replace(&mut row, drawn, 0, 0);
+        for (panel, top) in [(&view.frame.picture, 0), (&map, half_height)] {
+            let panel = imageops::thumbnail(panel, half_width, half_height);
+            imageops::replace(&mut row, &panel, i64::from(width), i64::from(top));
         }
         Ok(row)
     }
+
+    /// Puts what is shown into the window, and over it what there is to say.
+    fn refresh(&mut self) {
+        let lines: Vec<String> = match (&self.note, &self.waiting) {
+            _ if self.look.help => KEYS.iter().map(|(key, what)| format!("{key:>6}  {what}")).collect(),
+            (Some((note, _)), _) => vec![note.clone()],
+            (None, Some(why)) => why.lines().map(str::to_owned).collect(),
+            (None, None) => return fill(&mut self.buffer, &self.shown),
+        };
+        let mut picture = self.shown.clone();
+        hud::message(&mut picture, &self.caption, &lines);
+        fill(&mut self.buffer, &picture);
+    }
+}
+
+/// The window's pixels, 0RGB.
+fn fill(buffer: &mut Vec<u32>, picture: &RgbImage) {
+    buffer.clear();
+    let pixels = picture.as_raw().as_chunks::<3>().0;
+    buffer.extend(pixels.iter().map(|[r, g, b]| u32::from_be_bytes([0, *r, *g, *b])));
 }
 
 impl Screen for Window {
     fn show(&mut self, view: &View, overlay: &mut Overlay) -> Result<()> {
-        (self.last_frame, self.stalled) = (Instant::now(), false);
+        self.waiting = None;
         self.retitle(format!("{} - {} - {}", Self::TITLE, view.frame.medium.name, view.facts.model));
-        if self.paused {
-            return Ok(());
-        }
         let mut frame = view.frame.clone();
         overlay.draw(&mut frame, view.explanation, view.facts)?;
         if std::mem::take(&mut self.snapshot) {
@@ -116,8 +120,7 @@ impl Screen for Window {
                 Err(error) => self.tell(&error.to_string()),
             }
         }
-        let mut picture =
-            if self.look.side_by_side { Self::side_by_side(view, &frame.picture, overlay)? } else { frame.picture };
+        let mut picture = frame.picture;
         if self.look.bars {
             hud::bars(&mut picture, &self.caption, view);
         }
@@ -127,33 +130,28 @@ impl Screen for Window {
         if view.recording {
             hud::recording(&mut picture);
         }
-        if self.look.help {
-            let lines: Vec<String> = KEYS.iter().map(|(key, what)| format!("{key:>6}  {what}")).collect();
-            hud::message(&mut picture, &self.caption, &lines);
-        } else if let Some((note, since)) = &self.note
-            && since.elapsed() < Self::NOTE
-        {
-            hud::message(&mut picture, &self.caption, std::slice::from_ref(note));
-        }
-        self.put(&picture);
-        self.shown = picture;
+        self.shown = if self.look.side_by_side { Self::side_by_side(view, &picture, overlay)? } else { picture };
+        self.refresh();
         Ok(())
     }
 
     fn tell(&mut self, note: &str) {
         self.note = Some((note.to_owned(), Instant::now()));
+        self.refresh();
+    }
+
+    fn wait(&mut self, why: &str) {
+        self.retitle(format!("{} - {}", Self::TITLE, why.lines().next().unwrap_or_default()));
+        self.waiting = Some(why.to_owned());
+        self.refresh();
     }
 
     fn poll(&mut self) -> Result<Vec<Command>> {
-        if !self.stalled && self.last_frame.elapsed() > Self::STALL {
-            self.stalled = true;
-            self.retitle(format!("{} - no frames are coming", Self::TITLE));
-            let mut picture = self.shown.clone();
-            hud::message(&mut picture, &self.caption, &["no frames are coming; waiting for more".into()]);
-            self.put(&picture);
+        if self.note.take_if(|(_, since)| since.elapsed() > Self::NOTE).is_some() {
+            self.refresh();
         }
         self.window
-            .update_with_buffer(&self.buffer, self.width, self.height)
+            .update_with_buffer(&self.buffer, self.shown.width() as usize, self.shown.height() as usize)
             .map_err(|e| Error::Window(format!("it cannot be drawn: {e}")))?;
         let mut commands = Vec::new();
         if !self.window.is_open() {
@@ -161,10 +159,10 @@ impl Screen for Window {
         }
         let look = &mut self.look;
         for action in self.actions.try_iter() {
+            commands.push(Command::Redraw);
             match action {
                 Action::Ask(command) => commands.push(command),
-                Action::Pause => self.paused = !self.paused,
-                Action::Snapshot => (self.snapshot, self.paused) = (true, false),
+                Action::Snapshot => self.snapshot = true,
                 Action::Fluid => {
                     look.fluid = !look.fluid;
                     commands.push(Command::Fluid(look.fluid));

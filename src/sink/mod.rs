@@ -60,6 +60,11 @@ pub trait Sink {
         Ok(Flow::Continue)
     }
 
+    /// How many frames it did not write, since it did not keep up.
+    fn left_out(&self) -> u64 {
+        0
+    }
+
     /// Completes what was written. Called once, also after an interruption.
     ///
     /// # Errors

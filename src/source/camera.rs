@@ -1,16 +1,18 @@
 //! A camera, by nokhwa.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use image::RgbImage;
 use nokhwa::pixel_format::RgbFormat;
 use nokhwa::utils::{ApiBackend, CameraFormat, CameraIndex, FrameFormat, RequestedFormat, RequestedFormatType};
-use nokhwa::{Camera, NokhwaError};
+use nokhwa::{Buffer, Camera, NokhwaError};
 
 use super::Source;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Medium, MediumKind, Time, TimeBase};
+use crate::link::{self, Policy};
 
 /// A camera that the system knows.
 #[derive(Clone, Debug)]
@@ -107,11 +109,24 @@ pub fn find_camera(wanted: Option<&str>) -> Result<u32> {
     })
 }
 
+/// A camera whose frames are read on a thread of its own as they come: one that is read too late gives frames that have
+/// waited in its driver.
 pub struct CameraSource {
-    camera: Camera,
+    camera: u32,
+    shots: link::Receiver<Result<Shot>>,
     medium: Arc<Medium>,
-    index: u64,
     started: Option<Instant>,
+    /// How many frames were given or passed over.
+    counted: u64,
+    passed_over: u64,
+}
+
+/// What the camera gave, not decoded.
+struct Shot {
+    buffer: Buffer,
+    taken: Instant,
+    /// Counted from 0.
+    number: u64,
 }
 
 impl CameraSource {
@@ -121,22 +136,18 @@ impl CameraSource {
     /// # Errors
     /// The camera is absent, busy, or gives no format that can be decoded.
     pub fn open(index: u32, wish: Wish) -> Result<Self> {
-        let failed = |e: NokhwaError| camera_error(index, &e);
-        let (mut camera, formats) = look_into(index, wish)?;
-        // The list holds rates that the camera lacks (nokhwa reads 2/25 s as 25 a second), and the
-        // camera refuses those.
-        let exact = |format: CameraFormat| RequestedFormat::new::<RgbFormat>(RequestedFormatType::Exact(format));
-        let mut refused = None;
-        let accepted = formats.into_iter().any(|format| {
-            let set = camera.set_camera_requset(exact(format));
-            refused = set.err();
-            refused.is_none()
-        });
-        if let Some(error) = refused.filter(|_| !accepted) {
-            return Err(failed(error));
-        }
-        camera.open_stream().map_err(failed)?;
-        let format = camera.camera_format();
+        let (shots_in, shots) = link::link(Policy::Newest, 1);
+        let (opened_in, opened) = crossbeam_channel::bounded(1);
+        let work = move || match stream(index, wish) {
+            Ok(camera) => {
+                let _ = opened_in.send(Ok(camera.camera_format()));
+                read(camera, index, &shots_in);
+            }
+            Err(error) => drop(opened_in.send(Err(error))),
+        };
+        let broken = |problem: &str| Error::Runtime { runtime: "thread camera".into(), problem: problem.into() };
+        thread::Builder::new().name("camera".into()).spawn(work).map_err(|e| broken(&e.to_string()))?;
+        let format = opened.recv().map_err(|_| broken("it broke off; please report this"))??;
         let medium = Medium {
             name: format!("camera {index}"),
             path: None,
@@ -145,8 +156,56 @@ impl CameraSource {
             height: format.height(),
             time_base: TimeBase::MICROSECONDS,
         };
-        Ok(Self { camera, medium: Arc::new(medium), index: 0, started: None })
+        Ok(Self { camera: index, shots, medium: Arc::new(medium), started: None, counted: 0, passed_over: 0 })
     }
+}
+
+/// Starts a camera in the best format that it accepts.
+fn stream(index: u32, wish: Wish) -> Result<Camera> {
+    let failed = |e: NokhwaError| camera_error(index, &e);
+    let (mut camera, formats) = look_into(index, wish)?;
+    // The list holds rates that the camera lacks (nokhwa reads 2/25 s as 25 a second), and the
+    // camera refuses those.
+    let exact = |format: CameraFormat| RequestedFormat::new::<RgbFormat>(RequestedFormatType::Exact(format));
+    let mut refused = None;
+    let accepted = formats.into_iter().any(|format| {
+        let set = camera.set_camera_requset(exact(format));
+        refused = set.err();
+        refused.is_none()
+    });
+    if let Some(error) = refused.filter(|_| !accepted) {
+        return Err(failed(error));
+    }
+    camera.open_stream().map_err(failed)?;
+    Ok(camera)
+}
+
+/// Passes on what the camera gives until it breaks or nobody takes it any more.
+fn read(mut camera: Camera, index: u32, shots: &link::Sender<Result<Shot>>) {
+    for number in 0.. {
+        let shot = camera.frame().map_err(|e| camera_error(index, &e)).map(|buffer| {
+            let taken = taken(&buffer);
+            Shot { buffer, taken, number }
+        });
+        let broken = shot.is_err();
+        if broken {
+            // It can be opened again as soon as the error is known.
+            drop(camera);
+            shots.send(shot);
+            return;
+        }
+        if !shots.send(shot) {
+            return;
+        }
+    }
+}
+
+/// When a picture was taken: now, where the camera does not say.
+fn taken(buffer: &Buffer) -> Instant {
+    let now = Instant::now();
+    let stamp = buffer.capture_timestamp().map(|stamp| SystemTime::UNIX_EPOCH + stamp);
+    let age = stamp.and_then(|stamp| SystemTime::now().duration_since(stamp).ok());
+    age.and_then(|age| now.checked_sub(age)).unwrap_or(now)
 }
 
 /// Puts a camera that another program left at a fractional rate or in a format that nokhwa does not
@@ -216,6 +275,8 @@ fn camera_error(index: u32, error: &NokhwaError) -> Error {
         "permission denied; add yourself to the group `video` and log in again".into()
     } else if text.contains("os error 19") {
         "it was unplugged".into()
+    } else if text.contains("os error 5)") {
+        "it broke off with a fault of its own; unplug it and plug it in again".into()
     } else if text.contains("os error 2)") {
         "it is not there; plug it in, or try `whycam demo`".into()
     } else if text.contains("Framerate not whole number") || text.contains("FrameFormat: unsupported") {
@@ -231,19 +292,38 @@ fn camera_error(index: u32, error: &NokhwaError) -> Error {
 
 impl Source for CameraSource {
     fn next_frame(&mut self) -> Result<Option<Frame>> {
-        let number = self.camera.index().as_index().unwrap_or(0);
-        let failed = |e: NokhwaError| camera_error(number, &e);
-        let buffer = self.camera.frame().map_err(failed)?;
-        let started = *self.started.get_or_insert_with(Instant::now);
-        let ticks = i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX);
-        let picture: RgbImage = buffer.decode_image::<RgbFormat>().map_err(failed)?;
-        let time = Time { ticks, base: TimeBase::MICROSECONDS };
-        let frame = Frame { medium: Arc::clone(&self.medium), index: self.index, time, picture, tensor: None };
-        self.index += 1;
-        Ok(Some(frame))
+        /// Webcams now and then send a damaged picture, often as the first.
+        const DAMAGED_IN_A_ROW: u32 = 30;
+        let mut damaged = 0;
+        loop {
+            let Shot { buffer, taken, number } = match self.shots.receive_within(Duration::from_secs(1)) {
+                link::Received::Item(shot) => shot?,
+                link::Received::Nothing => continue,
+                link::Received::End => return Ok(None),
+            };
+            self.passed_over += number - self.counted;
+            self.counted = number + 1;
+            let picture: RgbImage = match buffer.decode_image::<RgbFormat>() {
+                Ok(picture) => picture,
+                Err(error) if damaged == DAMAGED_IN_A_ROW => return Err(camera_error(self.camera, &error)),
+                Err(_) => {
+                    damaged += 1;
+                    self.passed_over += 1;
+                    continue;
+                }
+            };
+            let started = *self.started.get_or_insert(taken);
+            let ticks = i64::try_from(taken.saturating_duration_since(started).as_micros()).unwrap_or(i64::MAX);
+            let time = Time { ticks, base: TimeBase::MICROSECONDS };
+            return Ok(Some(Frame { taken, ..Frame::now(&self.medium, number, time, picture) }));
+        }
     }
 
     fn frame_count(&self) -> Option<u64> {
         None
+    }
+
+    fn passed_over(&mut self) -> u64 {
+        std::mem::take(&mut self.passed_over)
     }
 }

@@ -44,11 +44,14 @@ impl FilmSource {
         ffmpeg::log::set_level(ffmpeg::log::Level::Fatal);
         let what = if is_address(input) { "no stream" } else { "not a film" };
         let unreadable = |e: ffmpeg::Error| Error::input(input, format!("{what} that FFmpeg can read: {e}"));
-        let context = ffmpeg::format::input(input).map_err(unreadable)?;
+        let context = if is_address(input) { connect(input) } else { ffmpeg::format::input(input) };
+        let context = context.map_err(unreadable)?;
         let stream = context.streams().best(ffmpeg::media::Type::Video);
         let stream = stream.ok_or_else(|| Error::input(input, "it has no pictures; whycam explains what is seen"))?;
         let mut codec = ffmpeg::codec::Context::from_parameters(stream.parameters()).map_err(unreadable)?;
-        codec.set_threading(threading::Config::kind(threading::Type::Frame));
+        // Decoding several frames at once holds them back, which a stream to look at live must not do.
+        let kind = if is_address(input) { threading::Type::Slice } else { threading::Type::Frame };
+        codec.set_threading(threading::Config::kind(kind));
         let decoder = codec.decoder().video().map_err(unreadable)?;
         let turn = turn_of(&stream);
         let upright = turn.map_or("", |turn| turn.filters().0);
@@ -161,7 +164,7 @@ impl Source for FilmSource {
         self.last_ticks = ticks;
         let picture = self.convert(&decoded).map_err(|e| self.error(e))?;
         let time = Time { ticks: ticks - self.start_ticks, base: self.medium.time_base };
-        let frame = Frame { medium: Arc::clone(&self.medium), index: self.index, time, picture, tensor: None };
+        let frame = Frame::now(&self.medium, self.index, time, picture);
         self.index += 1;
         Ok(Some(frame))
     }
@@ -177,6 +180,18 @@ impl Converter {
         let filter = Filter::new(like.format(), like.width(), like.height(), &chain)?;
         Ok(Self { filter, width: like.width(), height: like.height(), format: like.format() })
     }
+}
+
+/// Opens a stream that ends when its server falls silent for ten seconds. RTSP goes through TCP, which loses nothing,
+/// where the server can.
+fn connect(address: &str) -> Result<ffmpeg::format::context::Input, ffmpeg::Error> {
+    let through = |transport: &str| {
+        let options =
+            ffmpeg::dict! { "rw_timeout" => "10000000", "timeout" => "10000000", "rtsp_transport" => transport };
+        ffmpeg::format::input_with_dictionary(address, options)
+    };
+    let is_rtsp = address.starts_with("rtsp");
+    through("tcp").or_else(|error| if is_rtsp { through("udp") } else { Err(error) })
 }
 
 /// When the first of a film's streams begins, in ticks of `base`.

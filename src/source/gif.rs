@@ -51,7 +51,7 @@ impl Source for GifSource {
         let time = Time { ticks: self.ticks, base: TimeBase::MILLISECONDS };
         self.ticks += i64::from(numerator / denominator.max(1));
         let picture = DynamicImage::ImageRgba8(next.into_buffer()).into_rgb8();
-        let frame = Frame { medium: Arc::clone(&self.medium), index: self.index, time, picture, tensor: None };
+        let frame = Frame::now(&self.medium, self.index, time, picture);
         self.index += 1;
         Ok(Some(frame))
     }

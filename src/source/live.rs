@@ -12,6 +12,9 @@ use crate::frame::{Frame, Medium, MediumKind, Time, TimeBase};
 /// Opens a source, again and again.
 pub type Open = Box<dyn FnMut() -> Result<Box<dyn Source>> + Send>;
 
+/// Says why no frames come for a while.
+pub type Tell = Box<dyn Fn(String) + Send>;
+
 /// What becomes of a source at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -31,6 +34,7 @@ pub struct LiveSource {
     /// Whether frames wait for their time, as those of a film.
     paced: bool,
     mirrored: bool,
+    tell: Tell,
     medium: Option<Arc<Medium>>,
     index: u64,
     clock: Instant,
@@ -44,10 +48,10 @@ impl LiveSource {
 
     /// # Errors
     /// The source cannot be opened now.
-    pub fn open(mut open: Open, end: End, paced: bool, mirrored: bool) -> Result<Self> {
+    pub fn open(mut open: Open, end: End, paced: bool, mirrored: bool, tell: Tell) -> Result<Self> {
         let current = Some(open()?);
         let clock = Instant::now();
-        Ok(Self { open, current, end, paced, mirrored, medium: None, index: 0, clock, offset_us: 0, last_us: 0 })
+        Ok(Self { open, current, end, paced, mirrored, tell, medium: None, index: 0, clock, offset_us: 0, last_us: 0 })
     }
 
     /// The frame as one of this source, when it is its turn.
@@ -56,6 +60,7 @@ impl LiveSource {
         if self.paced {
             let due = self.clock + Duration::from_micros(u64::try_from(time_us).unwrap_or(0));
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            frame.taken = Instant::now();
         } else {
             time_us = i64::try_from(self.clock.elapsed().as_micros()).unwrap_or(i64::MAX);
         }
@@ -100,7 +105,11 @@ impl Source for LiveSource {
                 Ok(Some(frame)) => return Ok(Some(self.in_turn(frame))),
                 Ok(None) if self.end == End::Over || (self.end == End::Repeat && empty) => return Ok(None),
                 Err(error) if self.end != End::LookAgain => return Err(error),
-                Ok(None) | Err(_) => {
+                end => {
+                    if self.end == End::LookAgain {
+                        let why = end.err().map_or("the stream has ended".into(), |error| error.to_string());
+                        (self.tell)(format!("{why}\nlooking for it until it is there again"));
+                    }
                     self.current = None;
                     self.offset_us = self.last_us + BETWEEN_US;
                     empty = true;
@@ -111,6 +120,10 @@ impl Source for LiveSource {
 
     fn frame_count(&self) -> Option<u64> {
         None
+    }
+
+    fn passed_over(&mut self) -> u64 {
+        self.current.as_mut().map_or(0, |source| source.passed_over())
     }
 }
 
@@ -146,9 +159,9 @@ mod tests {
         }
     }
 
-    fn source(end: End, at_end: fn() -> Result<Option<Frame>>) -> LiveSource {
+    fn source(end: End, at_end: fn() -> Result<Option<Frame>>, tell: Tell) -> LiveSource {
         let open: Open = Box::new(move || Ok(Box::new(Short { given: 0, end: at_end })));
-        LiveSource::open(open, end, true, true).unwrap_or_else(|e| panic!("{e}"))
+        LiveSource::open(open, end, true, true, tell).unwrap_or_else(|e| panic!("{e}"))
     }
 
     fn broken() -> Result<Option<Frame>> {
@@ -158,7 +171,7 @@ mod tests {
     #[test]
     fn a_film_begins_anew_at_its_own_speed_and_its_times_go_on() {
         let began = Instant::now();
-        let mut source = source(End::Repeat, || Ok(None));
+        let mut source = source(End::Repeat, || Ok(None), Box::new(|_| ()));
         let times: Vec<i64> = (0..5).filter_map(|_| Some(source.next_frame().ok()??.time.as_us())).collect();
         assert_eq!(times, [0, 20_000, 60_000, 80_000, 120_000]);
         assert!(began.elapsed() >= Duration::from_millis(115));
@@ -166,16 +179,19 @@ mod tests {
 
     #[test]
     fn a_source_that_goes_away_is_looked_for() {
-        let mut found = source(End::LookAgain, broken);
+        let (said, heard) = crossbeam_channel::unbounded();
+        let mut found = source(End::LookAgain, broken, Box::new(move |why| drop(said.send(why))));
         let indices: Vec<u64> = (0..5).filter_map(|_| Some(found.next_frame().ok()??.index)).collect();
         assert_eq!(indices, [0, 1, 2, 3, 4]);
-        let mut lost = source(End::Over, broken);
+        let whys: Vec<String> = heard.try_iter().collect();
+        assert!(whys.len() == 2 && whys[0].starts_with("camera 0: it was unplugged"), "{whys:?}");
+        let mut lost = source(End::Over, broken, Box::new(|_| ()));
         assert!(lost.next_frame().is_ok() && lost.next_frame().is_ok() && lost.next_frame().is_err());
     }
 
     #[test]
     fn a_mirrored_picture_is_turned_left_to_right() {
-        let mut source = source(End::Over, || Ok(None));
+        let mut source = source(End::Over, || Ok(None), Box::new(|_| ()));
         let frame = source.next_frame().ok().flatten();
         assert_eq!(frame.map(|f| f.picture.get_pixel(0, 0).0), Some([255; 3]));
     }

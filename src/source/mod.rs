@@ -13,7 +13,7 @@ mod tensor;
 
 use std::path::Path;
 
-pub use live::{End, LiveSource, Open};
+pub use live::{End, LiveSource, Open, Tell};
 pub use pattern::PatternSource;
 pub use sequence::{Failures, SequenceSource, list_inputs};
 
@@ -30,6 +30,11 @@ pub trait Source {
 
     /// How many frames there are, as far as that is known.
     fn frame_count(&self) -> Option<u64>;
+
+    /// How many frames the source left out since it was last asked, since newer ones were there.
+    fn passed_over(&mut self) -> u64 {
+        0
+    }
 }
 
 /// Opens a picture, an animation, a film, a tensor or a stream address by what it holds.

@@ -66,7 +66,7 @@ impl Source for PatternSource {
         let picture = RgbImage::from_raw(self.medium.width, self.medium.height, pixels);
         let picture = picture.ok_or_else(|| Error::input("drawn flowers", "the canvas has another size"))?;
         let time = Time { ticks: self.index as i64, base: self.medium.time_base };
-        let frame = Frame { medium: Arc::clone(&self.medium), index: self.index, time, picture, tensor: None };
+        let frame = Frame::now(&self.medium, self.index, time, picture);
         self.index += 1;
         Ok(Some(frame))
     }

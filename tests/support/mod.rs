@@ -1,10 +1,13 @@
 //! What several tests need.
 #![allow(dead_code)]
 
+pub mod desktop;
 pub mod gradient;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use serde_json::Value;
 
 /// Photos and clips that a checkout may lack: `WHYCAM_TEST_DATA`, or `shared/data` beside it.
 pub fn data() -> Option<PathBuf> {
@@ -77,6 +80,34 @@ pub fn tool(program: &str, arguments: &[&str]) -> String {
     let output = output.unwrap_or_else(|e| panic!("{program}: {e}; run `make setup`"));
     assert!(output.status.success(), "{program} {arguments:?}: {}", stderr(&output));
     stdout(&output)
+}
+
+/// A film of two seconds with a moving picture and a tone.
+pub fn film(folder: &Folder, name: &str, extra: &[&str]) -> String {
+    let path = folder.file(name);
+    let mut arguments = vec!["-v", "error", "-y", "-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=2"];
+    arguments.extend(["-f", "lavfi", "-i", "sine=frequency=440:duration=2", "-pix_fmt", "yuv420p", "-shortest"]);
+    arguments.extend(extra);
+    arguments.push(&path);
+    tool("ffmpeg", &arguments);
+    path
+}
+
+/// The times of all frames of a film, in seconds, as ffprobe reads them.
+pub fn frame_times(path: &str) -> Vec<f64> {
+    let entries = "frame=best_effort_timestamp_time";
+    let text =
+        tool("ffprobe", &["-v", "error", "-select_streams", "v:0", "-show_entries", entries, "-of", "csv=p=0", path]);
+    text.lines().filter_map(|line| line.trim_end_matches(',').parse().ok()).collect()
+}
+
+/// One object a line.
+pub fn json_lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
+}
+
+pub fn assert_ok(output: &Output) {
+    assert!(output.status.success(), "{}", stderr(output));
 }
 
 /// A generator of the same numbers on every machine (Marsaglia's xorshift, 2003).

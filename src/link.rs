@@ -1,4 +1,4 @@
-//! What joins two stages: a bounded queue whose policy says what happens when it is full.
+//! What joins two threads: a bounded queue whose policy says what happens when it is full.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,9 +32,8 @@ pub enum Received<T> {
     End,
 }
 
-/// A link of `capacity` items; with [`Policy::Newest`] it holds one.
+/// A link of `capacity` items.
 pub fn link<T>(policy: Policy, capacity: usize) -> (Sender<T>, Receiver<T>) {
-    let capacity = if policy == Policy::Newest { 1 } else { capacity };
     let (sender, receiver) = crossbeam_channel::bounded(capacity);
     let closed = Arc::new(AtomicBool::new(false));
     let oldest = (policy == Policy::Newest).then(|| receiver.clone());
@@ -63,6 +62,11 @@ impl<T> Sender<T> {
 }
 
 impl<T> Receiver<T> {
+    /// The next item, however long it takes; `None` at the end.
+    pub fn receive(&self) -> Option<T> {
+        self.channel.recv().ok()
+    }
+
     pub fn receive_within(&self, patience: Duration) -> Received<T> {
         match self.channel.recv_timeout(patience) {
             Ok(item) => Received::Item(item),
@@ -93,7 +97,7 @@ mod tests {
 
     #[test]
     fn the_newest_frame_wins() {
-        let (sender, receiver) = link(Policy::Newest, 8);
+        let (sender, receiver) = link(Policy::Newest, 1);
         for item in 0..10 {
             assert!(sender.send(item));
         }

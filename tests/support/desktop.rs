@@ -1,0 +1,110 @@
+//! The program in a real window.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{Folder, command, stdout, tool};
+
+/// A display of its own with a window manager, and whycam in a window on it.
+pub struct Desktop {
+    display: String,
+    server: Child,
+    manager: Child,
+    pub whycam: Child,
+    pub folder: Folder,
+}
+
+impl Desktop {
+    pub fn new(name: &str, arguments: &[&str]) -> Self {
+        let folder = Folder::new(name);
+        // It takes a display that is free, and says which once it is ready.
+        let mut server = Command::new("Xvfb")
+            .args(["-displayfd", "1", "-screen", "0", "800x600x24", "-nolisten", "tcp"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|e| panic!("Xvfb: {e}; run `make setup`"));
+        let mut number = String::new();
+        BufReader::new(server.stdout.take().unwrap()).read_line(&mut number).unwrap();
+        let display = format!(":{}", number.trim());
+        let start = |program: &str, arguments: &[&str]| {
+            let mut command = Command::new(program);
+            command.args(arguments).env("DISPLAY", &display).stdout(Stdio::null()).stderr(Stdio::null());
+            command.spawn().unwrap_or_else(|e| panic!("{program}: {e}; run `make setup`"))
+        };
+        let manager = start("openbox", &[]);
+        // A window that is mapped while the manager begins is never shown.
+        let managed = || start("xdotool", &["get_num_desktops"]).wait().is_ok_and(|status| status.success());
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !managed() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(100));
+        }
+        let mut whycam = command(arguments);
+        whycam.env("DISPLAY", &display).current_dir(&folder.0).stderr(Stdio::piped());
+        let whycam = whycam.spawn().unwrap();
+        Self { display, server, manager, whycam, folder }
+    }
+
+    pub fn screenshot(&self) -> image::RgbImage {
+        let shot = self.folder.file("shot.png");
+        let grab = ["-v", "error", "-y", "-f", "x11grab", "-video_size", "800x600", "-i", &self.display];
+        tool("ffmpeg", &[&grab[..], &["-frames:v", "1", &shot]].concat());
+        image::open(&shot).unwrap().to_rgb8()
+    }
+
+    /// Waits until `reached`, which is described by `what`.
+    pub fn wait(&mut self, what: &str, reached: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !reached(self) {
+            assert!(self.whycam.try_wait().unwrap().is_none(), "whycam ended before {what}");
+            assert!(Instant::now() < deadline, "in 30 s never {what}");
+            thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    pub fn wait_for_picture(&mut self) {
+        self.wait("was there a picture", |desktop| {
+            let picture = desktop.screenshot();
+            picture.pixels().map(|p| p.0).collect::<std::collections::HashSet<[u8; 3]>>().len() >= 1000
+        });
+    }
+
+    fn xdotool(&self, arguments: &[&str]) -> String {
+        let output = Command::new("xdotool").args(arguments).env("DISPLAY", &self.display).output();
+        stdout(&output.unwrap_or_else(|e| panic!("xdotool: {e}; run `make setup`")))
+    }
+
+    /// Whether a window has this in its title.
+    pub fn titled(&self, part: &str) -> bool {
+        !self.xdotool(&["search", "--name", part]).trim().is_empty()
+    }
+
+    pub fn press(&self, key: &str) {
+        let run = |arguments: &[&str]| self.xdotool(arguments);
+        let windows = run(&["search", "--name", "whycam"]);
+        let window = windows.lines().last().expect("a window");
+        run(&["windowactivate", "--sync", window]);
+        run(&["key", key]);
+        thread::sleep(Duration::from_millis(700));
+    }
+
+    /// How many pixels another view of the scene changes.
+    pub fn changed_by(&self, key: &str) -> usize {
+        let before = self.screenshot();
+        self.press(key);
+        let after = self.screenshot();
+        let pairs = before.pixels().zip(after.pixels());
+        pairs.filter(|(a, b)| a.0.iter().zip(b.0).any(|(x, y)| x.abs_diff(y) > 4)).count()
+    }
+}
+
+impl Drop for Desktop {
+    fn drop(&mut self) {
+        for process in [&mut self.whycam, &mut self.manager, &mut self.server] {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
