@@ -63,11 +63,7 @@ reference:
 GALLERY := examples/gallery
 gallery: setup
 	cargo build --release
-	new=$$(mktemp -d) && trap 'rm -rf "$$new"' EXIT && \
-	target/release/whycam demo --headless --quiet --record "$$new/demo.mp4" && \
-	ffmpeg -v error -y -i "$$new/demo.mp4" -filter_complex \
-		"select='lt(mod(t,3),0.8)',setpts=N/30/TB,fps=10,scale=320:-1,split[a][b];[a]palettegen=96[p];[b][p]paletteuse" \
-		$(GALLERY)/demo.gif
+	target/release/whycam demo --headless --quiet --size 288x216 --fps 5 --frames 75 --force --record $(GALLERY)/demo.gif
 	$(if $(PHOTOS),target/release/whycam explain $(PHOTOS) -o gallery/ --force)
 
 # make train TRAIN=… VAL=… TEST=…   folders of class folders

@@ -205,7 +205,7 @@ impl Figures {
 fn open(input: Option<&str>, frames: u64) -> whycam::Result<Box<dyn Source>> {
     match input {
         Some(input) => source::open(input),
-        None => Ok(Box::new(PatternSource::new(640, 480, false, Some(frames))?)),
+        None => Ok(Box::new(PatternSource::new((640, 480), 30, false, Some(frames))?)),
     }
 }
 

@@ -7,24 +7,29 @@ use clap::Args;
 use whycam::pipeline::Policy;
 use whycam::source::PatternSource;
 
-use super::live::{View, window};
+use super::live::{View, size, window};
 use super::run::Run;
 use super::{Common, Status};
 
 #[derive(Args)]
 pub struct Demo {
+    /// The pictures' size
+    #[arg(long, value_name = "WxH", value_parser = size, default_value = "640x480")]
+    size: (u32, u32),
+    /// The pictures' number a second
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    fps: u32,
     #[command(flatten)]
     view: View,
 }
 
-const WIDTH: u32 = 640;
-const HEIGHT: u32 = 480;
 /// Each of the five kinds once.
 const FILM_FRAMES: u64 = 450;
 
 impl Demo {
     pub fn run(mut self, common: &Common) -> Result<Status> {
-        let window = if self.view.headless { None } else { window(WIDTH, HEIGHT).ok() };
+        let (size, rate) = (self.size, self.fps);
+        let window = if self.view.headless { None } else { window(size.0, size.1).ok() };
         let shown = window.is_some();
         if !shown {
             self.view.frames = self.view.frames.or(self.view.seconds.is_none().then_some(FILM_FRAMES));
@@ -42,7 +47,7 @@ impl Demo {
         let policy = if shown { Policy::Newest } else { Policy::Block };
         Run {
             common,
-            open: Box::new(move |_| Ok(Box::new(PatternSource::new(WIDTH, HEIGHT, shown, frames)?))),
+            open: Box::new(move |_| Ok(Box::new(PatternSource::new(size, rate, shown, frames)?))),
             sinks,
             screen: window,
             options: self.view.limits(policy),

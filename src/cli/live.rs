@@ -64,9 +64,10 @@ pub struct View {
     pub force: bool,
 }
 
-fn size(text: &str) -> Result<(u32, u32), String> {
+pub fn size(text: &str) -> Result<(u32, u32), String> {
     let sides = text.split_once(['x', 'X']).and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
-    sides.filter(|(w, h)| *w > 0 && *h > 0).ok_or_else(|| "give width and height, like 640x480".into())
+    let sensible = sides.filter(|(w, h)| (1..=8192).contains(w) && (1..=8192).contains(h));
+    sensible.ok_or_else(|| "give width and height up to 8192, like 640x480".into())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

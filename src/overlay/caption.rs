@@ -23,8 +23,9 @@ impl Caption {
     /// The text's share of the picture's shorter side.
     const HEIGHT: f32 = 0.075;
     const SMALLEST_PX: f32 = 13.0;
-    /// What the plate leaves of the picture below it.
+    /// What the plate leaves of the picture below it, of 256; the one in the middle may lie on other text.
     const PLATE: u32 = 70;
+    const PLATE_IN_THE_MIDDLE: u32 = 20;
 
     /// # Errors
     /// The embedded font is damaged.
@@ -63,10 +64,11 @@ impl Caption {
             Corner::UpperRight => (width - plate_width, 0),
             Corner::Middle => ((width - plate_width) / 2, height.saturating_sub(plate_height) / 2),
         };
+        let left_over = if corner == Corner::Middle { Self::PLATE_IN_THE_MIDDLE } else { Self::PLATE };
         for y in top..(top + plate_height).min(height) {
             for x in left..left + plate_width {
                 let pixel = picture.get_pixel_mut(x, y);
-                pixel.0 = pixel.0.map(|channel| ((u32::from(channel) * Self::PLATE) >> 8) as u8);
+                pixel.0 = pixel.0.map(|channel| ((u32::from(channel) * left_over) >> 8) as u8);
             }
         }
         let mut baseline = top as f32 + margin / 2.0 + font.ascent();

@@ -14,6 +14,9 @@ use crate::overlay::{Caption, Overlay};
 pub struct Window {
     window: minifb::Window,
     actions: Receiver<Action>,
+    /// As it was opened, in pixels.
+    size: (u32, u32),
+    fitted: bool,
     caption: Caption,
     look: Look,
     buffer: Vec<u32>,
@@ -43,27 +46,40 @@ impl Window {
     const NOTE: Duration = Duration::from_secs(3);
     const TITLE: &str = "whycam";
 
+    /// A window for pictures of about this size, in pixels; it takes the shape of the first one.
+    ///
     /// # Errors
     /// There is no display.
     pub fn open(width: u32, height: u32) -> Result<Self> {
-        let (width, height) = (width as usize, height as usize);
-        let options =
-            WindowOptions { resize: true, scale_mode: ScaleMode::AspectRatioStretch, ..WindowOptions::default() };
-        let mut window = minifb::Window::new(Self::TITLE, width, height, options).map_err(|e| {
-            Error::Window(format!("no display ({e}); set DISPLAY, or use --headless with --record FILE"))
-        })?;
+        let (window, actions) = open(width, height)?;
         Ok(Self {
-            actions: listen(&mut window),
             window,
+            actions,
+            size: (width, height),
+            fitted: false,
             caption: Caption::new()?,
             look: Look::default(),
-            buffer: vec![0; width * height],
+            buffer: vec![0; (width * height) as usize],
             title: Self::TITLE.into(),
-            shown: RgbImage::new(width as u32, height as u32),
+            shown: RgbImage::new(width, height),
             waiting: None,
             note: None,
             snapshot: false,
         })
+    }
+
+    /// Opens the window anew in the shape of the pictures, if it has another one: a window cannot change its own.
+    fn fit(&mut self, width: u32, height: u32) -> Result<()> {
+        const LEAST: f32 = 640.0;
+        const MOST: [f32; 2] = [1280.0, 800.0];
+        if std::mem::replace(&mut self.fitted, true) || width * self.size.1 == height * self.size.0 {
+            return Ok(());
+        }
+        let (w, h) = (width as f32, height as f32);
+        let scale = (LEAST / w.max(h)).max(1.0).min(MOST[0] / w).min(MOST[1] / h);
+        self.size = ((w * scale).round() as u32, (h * scale).round() as u32);
+        (self.window, self.actions) = open(self.size.0, self.size.1)?;
+        Ok(())
     }
 
     fn retitle(&mut self, title: String) {
@@ -101,6 +117,15 @@ impl Window {
     }
 }
 
+fn open(width: u32, height: u32) -> Result<(minifb::Window, Receiver<Action>)> {
+    let options = WindowOptions { resize: true, scale_mode: ScaleMode::AspectRatioStretch, ..WindowOptions::default() };
+    let window = minifb::Window::new(Window::TITLE, width as usize, height as usize, options);
+    let mut window = window
+        .map_err(|e| Error::Window(format!("no display ({e}); set DISPLAY, or use --headless with --record FILE")))?;
+    let actions = listen(&mut window);
+    Ok((window, actions))
+}
+
 /// The window's pixels, 0RGB.
 fn fill(buffer: &mut Vec<u32>, picture: &RgbImage) {
     buffer.clear();
@@ -111,6 +136,7 @@ fn fill(buffer: &mut Vec<u32>, picture: &RgbImage) {
 impl Screen for Window {
     fn show(&mut self, view: &View, overlay: &mut Overlay) -> Result<()> {
         self.waiting = None;
+        self.fit(view.frame.picture.width(), view.frame.picture.height())?;
         self.retitle(format!("{} - {} - {}", Self::TITLE, view.frame.medium.name, view.facts.model));
         let mut frame = view.frame.clone();
         overlay.draw(&mut frame, view.explanation, view.facts)?;

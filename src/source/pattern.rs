@@ -13,10 +13,11 @@ use crate::frame::{Frame, Medium, MediumKind, Time, TimeBase};
 
 /// Seconds that one kind of flower stays.
 const SECONDS_A_KIND: f32 = 3.0;
-const FRAMES_A_SECOND: i32 = 30;
 
 pub struct PatternSource {
     medium: Arc<Medium>,
+    /// Frames a second.
+    rate: u32,
     canvas: Pixmap,
     index: u64,
     /// When the first frame was given, for a source that keeps to the clock.
@@ -26,28 +27,31 @@ pub struct PatternSource {
 }
 
 impl PatternSource {
-    /// Pictures of the given size, 30 a second; `paced` keeps to the clock, else they come as fast
+    /// Pictures of the given size, `rate` a second; `paced` keeps to the clock, else they come as fast
     /// as they are asked for. They end after `frames`, or never.
     ///
     /// # Errors
-    /// The size is zero or too large.
-    pub fn new(width: u32, height: u32, paced: bool, frames: Option<u64>) -> Result<Self> {
+    /// The size or the rate is zero or too large.
+    pub fn new((width, height): (u32, u32), rate: u32, paced: bool, frames: Option<u64>) -> Result<Self> {
         let canvas = Pixmap::new(width, height);
         let canvas = canvas.ok_or_else(|| Error::input("drawn flowers", format!("cannot draw {width}x{height}")))?;
+        let denominator = i32::try_from(rate).ok().filter(|rate| *rate > 0);
+        let denominator =
+            denominator.ok_or_else(|| Error::input("drawn flowers", format!("cannot draw {rate} a second")))?;
         let medium = Medium {
             name: "drawn flowers".into(),
             path: None,
             kind: MediumKind::Live,
             width,
             height,
-            time_base: TimeBase { numerator: 1, denominator: FRAMES_A_SECOND },
+            time_base: TimeBase { numerator: 1, denominator },
         };
-        Ok(Self { medium: Arc::new(medium), canvas, index: 0, started: None, paced, frames })
+        Ok(Self { medium: Arc::new(medium), rate, canvas, index: 0, started: None, paced, frames })
     }
 
     fn wait_for_turn(&mut self) {
         let started = *self.started.get_or_insert_with(Instant::now);
-        let due = started + Duration::from_micros(self.index * 1_000_000 / FRAMES_A_SECOND as u64);
+        let due = started + Duration::from_micros(self.index * 1_000_000 / u64::from(self.rate));
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
     }
 }
@@ -60,7 +64,7 @@ impl Source for PatternSource {
         if self.paced {
             self.wait_for_turn();
         }
-        let seconds = self.index as f32 / FRAMES_A_SECOND as f32;
+        let seconds = self.index as f32 / self.rate as f32;
         draw_scene(&mut self.canvas, seconds);
         let pixels: Vec<u8> = self.canvas.data().as_chunks::<4>().0.iter().flat_map(|p| [p[0], p[1], p[2]]).collect();
         let picture = RgbImage::from_raw(self.medium.width, self.medium.height, pixels);
