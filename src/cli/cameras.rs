@@ -14,12 +14,19 @@ pub fn run() -> Result<Status> {
     let mut lines = Vec::new();
     for camera in &cameras {
         lines.push(format!("{}  {}\n", camera.index, camera.name));
-        match whycam::source::camera::list_formats(camera.index) {
-            Ok(formats) => lines.extend(formats.iter().map(|format| format!("     {format}\n"))),
+        match whycam::source::camera::list_sizes(camera.index) {
+            Ok(sizes) => lines.extend(sizes.iter().map(line)),
             Err(error) => lines.push(format!("     {error}\n")),
         }
     }
     super::print(&lines.concat())
+}
+
+#[cfg(feature = "camera")]
+fn line(size: &whycam::source::camera::Size) -> String {
+    let rates: Vec<String> = size.rates.iter().map(u32::to_string).collect();
+    let picture = format!("{}x{}", size.width, size.height);
+    format!("     {picture:<10} {:<28} {} fps\n", size.formats.join(" "), rates.join(" "))
 }
 
 #[cfg(not(feature = "camera"))]

@@ -23,6 +23,8 @@ pub struct Front<'a> {
     /// When the last frame came, and whether the screen says that none comes.
     pub heard: Instant,
     pub waiting: bool,
+    /// Why no frames come, where the source knows.
+    pub lost: Option<String>,
     pub meter: PaceMeter,
     pub captured: Arc<AtomicU64>,
     pub fluid: Arc<AtomicBool>,
@@ -39,8 +41,8 @@ pub struct Front<'a> {
 pub enum Note {
     /// For a moment.
     Said(String),
-    /// Why no frames come, until one does.
-    Waiting(String),
+    /// Why no frames come, or nothing when they come again.
+    Lost(Option<String>),
 }
 
 /// After this long without a frame, the screen says so.
@@ -146,14 +148,12 @@ impl Front<'_> {
         for note in notes.try_iter() {
             match note {
                 Note::Said(note) => live.screen.tell(&note),
-                Note::Waiting(why) => {
-                    live.screen.wait(&why);
-                    self.waiting = true;
-                }
+                Note::Lost(why) => self.lost = why,
             }
         }
-        if !self.waiting && self.heard.elapsed() > STALL {
-            live.screen.wait("no frames are coming\nwaiting for more");
+        let stalled = (self.heard.elapsed() > STALL).then_some("no frames are coming\nwaiting for more");
+        if let Some(why) = self.lost.as_deref().or(stalled).filter(|_| !self.waiting) {
+            live.screen.wait(why);
             self.waiting = true;
         }
         let commands = live.screen.poll()?;

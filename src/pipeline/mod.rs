@@ -88,7 +88,7 @@ const IDLE: Duration = Duration::from_millis(10);
 /// A camera that gives no frames can hold its thread for ever; the program does not wait longer for it.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Opens a source, which may tell by the given means why no frames come for a while.
+/// Opens a source, which may tell by the given means why no frames come.
 pub type Opener = Box<dyn FnOnce(Tell) -> Result<Box<dyn Source>> + Send>;
 
 /// A frame on its way to the explainer.
@@ -146,7 +146,7 @@ pub fn run(
     let tap = Tap { captured: Arc::clone(&captured), fluid: Arc::clone(&fluid), newest: newest_in };
     let capture_stops = stops.clone();
     let waits = notes_in.clone();
-    let tell: Tell = Box::new(move |why| drop(waits.send(Note::Waiting(why))));
+    let tell: Tell = Box::new(move |why| drop(waits.send(Note::Lost(why))));
     let capture = spawn("capture", move || capture(|| open(tell), &frames_in, &tap, &capture_stops));
     let smoothing = options.smoothing.map(Steady::new);
     let inference = spawn("inference", move || {
@@ -158,6 +158,7 @@ pub fn run(
         paused: Pause::No,
         heard: started,
         waiting: false,
+        lost: None,
         meter: PaceMeter::new(),
         captured: Arc::clone(&captured),
         fluid,

@@ -55,14 +55,41 @@ fn gives_pictures(_: u32) -> bool {
     true
 }
 
-/// The formats of a camera that can be decoded, best first, as `1280x720 MJPEG at 30`.
+/// A size of a camera's pictures with how they can be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// In pixels.
+    pub width: u32,
+    pub height: u32,
+    /// Pixel formats that can be decoded.
+    pub formats: Vec<String>,
+    /// Frames a second.
+    pub rates: Vec<u32>,
+}
+
+/// The sizes of a camera, each with the best first.
 ///
 /// # Errors
 /// The camera is absent, busy or not to be opened.
-pub fn list_formats(index: u32) -> Result<Vec<String>> {
+pub fn list_sizes(index: u32) -> Result<Vec<Size>> {
     let (_, formats) = look_into(index, Wish::default())?;
-    let text = |f: &CameraFormat| format!("{}x{} {} at {}", f.width(), f.height(), f.format(), f.frame_rate());
-    Ok(formats.iter().map(text).collect())
+    let mut sizes: Vec<Size> = Vec::new();
+    for format in formats {
+        let (width, height) = (format.width(), format.height());
+        let at = sizes.iter().position(|size| (size.width, size.height) == (width, height)).unwrap_or_else(|| {
+            sizes.push(Size { width, height, formats: Vec::new(), rates: Vec::new() });
+            sizes.len() - 1
+        });
+        let Size { formats, rates, .. } = &mut sizes[at];
+        let name = format.format().to_string();
+        if !formats.contains(&name) {
+            formats.push(name);
+        }
+        if !rates.contains(&format.frame_rate()) {
+            rates.push(format.frame_rate());
+        }
+    }
+    Ok(sizes)
 }
 
 /// Opens a camera without streaming, with its formats that can be decoded, best first.

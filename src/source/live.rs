@@ -12,8 +12,8 @@ use crate::frame::{Frame, Medium, MediumKind, Time, TimeBase};
 /// Opens a source, again and again.
 pub type Open = Box<dyn FnMut() -> Result<Box<dyn Source>> + Send>;
 
-/// Says why no frames come for a while.
-pub type Tell = Box<dyn Fn(String) + Send>;
+/// Says why no frames come for a while, and nothing when they come again.
+pub type Tell = Box<dyn Fn(Option<String>) + Send>;
 
 /// What becomes of a source at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +95,10 @@ impl Source for LiveSource {
         loop {
             let Some(source) = &mut self.current else {
                 match (self.open)() {
-                    Ok(source) => self.current = Some(source),
+                    Ok(source) => {
+                        self.current = Some(source);
+                        (self.tell)(None);
+                    }
                     Err(_) if self.end == End::LookAgain => std::thread::sleep(Self::LOOK_EVERY),
                     Err(error) => return Err(error),
                 }
@@ -108,7 +111,7 @@ impl Source for LiveSource {
                 end => {
                     if self.end == End::LookAgain {
                         let why = end.err().map_or("the stream has ended".into(), |error| error.to_string());
-                        (self.tell)(format!("{why}\nlooking for it until it is there again"));
+                        (self.tell)(Some(format!("{why}\nlooking for it until it is there again")));
                     }
                     self.current = None;
                     self.offset_us = self.last_us + BETWEEN_US;
@@ -183,7 +186,7 @@ mod tests {
         let mut found = source(End::LookAgain, broken, Box::new(move |why| drop(said.send(why))));
         let indices: Vec<u64> = (0..5).filter_map(|_| Some(found.next_frame().ok()??.index)).collect();
         assert_eq!(indices, [0, 1, 2, 3, 4]);
-        let whys: Vec<String> = heard.try_iter().collect();
+        let whys: Vec<String> = heard.try_iter().flatten().collect();
         assert!(whys.len() == 2 && whys[0].starts_with("camera 0: it was unplugged"), "{whys:?}");
         let mut lost = source(End::Over, broken, Box::new(|_| ()));
         assert!(lost.next_frame().is_ok() && lost.next_frame().is_ok() && lost.next_frame().is_err());
