@@ -1,17 +1,17 @@
 # make demo    build, and explain drawn flowers in a window (or into a film, without a display)
-# make test    build, and run the tests
+# make test    build, and run the tests; make test-camera and make soak run the long ones
 # make setup   install what those two need; quick when nothing is missing
 
 PACKAGES := build-essential pkg-config libclang-dev python3-pip \
 	libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev libswresample-dev libswscale-dev \
-	ffmpeg openbox xdotool xvfb
+	ffmpeg librtsp-server-perl openbox xdotool xvfb
 ONNXRUNTIME := 1.32.0
 DATA := $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/whycam
 LIBRARY := $(DATA)/libonnxruntime.so
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: demo test setup packages lint reference train train-vgg gallery
+.PHONY: demo test test-camera soak setup setup-camera packages lint reference train train-vgg gallery
 
 demo: setup
 	cargo run --release -- demo
@@ -19,15 +19,26 @@ demo: setup
 test: setup
 	@[ -d "$${WHYCAM_TEST_DATA:-../shared/data}" ] || \
 		echo "SKIPPED: tests on real clips; set WHYCAM_TEST_DATA to a folder that has them"
-	@[ -e "$${WHYCAM_CAMERA_MACHINE:-../shared/camera-vm/run}" ] && command -v qemu-system-x86_64 >/dev/null || \
-		echo "SKIPPED: the test on a real camera; set WHYCAM_CAMERA_MACHINE and install qemu-system-x86"
+	@command -v qemu-system-x86_64 >/dev/null || \
+		echo "SKIPPED: the test on a real camera; make setup-camera installs what it needs"
 ifeq ($(NEXTEST),yes)
 	cargo nextest run
 else
 	cargo test
 endif
 
+# Every way in which a camera can fail, in a virtual machine.
+test-camera: setup setup-camera
+	cargo test --test camera -- --include-ignored --test-threads 1 --nocapture
+
+# Ten minutes of live view (SOAK_SECONDS): memory, threads, files and age stay as they are.
+soak: setup
+	cargo test --test live -- --ignored --nocapture nothing_grows
+
 setup: packages $(LIBRARY)
+
+setup-camera:
+	@$(MAKE) --no-print-directory packages PACKAGES="busybox-static cpio kmod qemu-system-x86 v4l-utils"
 
 packages:
 	@missing=$$(for each in $(PACKAGES); do \

@@ -142,6 +142,84 @@ fn a_recording_plays_whatever_ended_it() {
     }
 }
 
+/// What a process takes at a moment, and how old the explanations are that it shows.
+#[derive(Clone, Copy)]
+struct Sample {
+    memory_mb: f64,
+    threads: usize,
+    files: usize,
+    age_ms: f64,
+}
+
+impl Sample {
+    fn of(desktop: &Desktop) -> Option<Self> {
+        let process = format!("/proc/{}", desktop.whycam.id());
+        let entries = |of: &str| fs::read_dir(format!("{process}/{of}")).map_or(0, Iterator::count);
+        let status = fs::read_to_string(format!("{process}/status")).unwrap();
+        let said = fs::read_to_string(desktop.folder.file("stderr")).unwrap();
+        let pace = said.lines().rfind(|line| line.contains(" ms old, "))?;
+        Some(Self {
+            memory_mb: number_before(&status[status.find("VmRSS:")?..], " kB") / 1024.0,
+            threads: entries("task"),
+            files: entries("fd"),
+            age_ms: number_before(pace, " ms old"),
+        })
+    }
+}
+
+/// Plays a film in a window while keys change what is seen, and asks that nothing grows.
+fn soak(seconds: usize) {
+    const KEYS: [&str; 12] = ["h", "h", "v", "t", "i", "c", "f", "f", "space", "space", "plus", "minus"];
+    let folder = Folder::new("soak-film");
+    let input = film(&folder, "in.mp4", &[]);
+    let mut desktop = Desktop::new("soak", &["live", "--input", &input, "--loop", "-v"]);
+    desktop.wait_for_picture();
+    let began = Instant::now();
+    let mut samples = Vec::new();
+    let mut table = vec!["seconds,memory_mb,threads,files,age_ms".to_owned()];
+    for key in KEYS.iter().cycle() {
+        if began.elapsed() > Duration::from_secs(seconds as u64) {
+            break;
+        }
+        desktop.press(key);
+        assert!(desktop.whycam.try_wait().unwrap().is_none(), "it ended");
+        if let Some(sample) = Sample::of(&desktop) {
+            let Sample { memory_mb, threads, files, age_ms } = sample;
+            table.push(format!("{},{memory_mb:.1},{threads},{files},{age_ms}", began.elapsed().as_secs()));
+            samples.push(sample);
+        }
+    }
+    fs::write(concat!(env!("CARGO_TARGET_TMPDIR"), "/soak.csv"), table.join("\n")).unwrap();
+    // Of the second quarter and of the last one.
+    let quarter = samples.len() / 4;
+    let medians = |of: fn(&Sample) -> f64| {
+        [quarter, 3 * quarter].map(|from| {
+            let mut values: Vec<f64> = samples[from..from + quarter].iter().map(of).collect();
+            values.sort_by(f64::total_cmp);
+            values[values.len() / 2]
+        })
+    };
+    let [memory, threads, files, ages] =
+        [medians(|s| s.memory_mb), medians(|s| s.threads as f64), medians(|s| s.files as f64), medians(|s| s.age_ms)];
+    eprintln!(
+        "from the second quarter to the last: {memory:?} MB, {threads:?} threads, {files:?} files, {ages:?} ms old"
+    );
+    assert!(memory[1] < 1.05 * memory[0] + 4.0, "memory grows: {memory:?} MB");
+    assert!(threads[1] <= threads[0] && files[1] <= files[0], "threads {threads:?}, files {files:?}");
+    assert!(ages[1] < 2.0 * ages[0] + 40.0, "explanations grow old: {ages:?} ms");
+}
+
+#[test]
+fn nothing_grows_in_a_short_soak() {
+    soak(16);
+}
+
+#[test]
+#[ignore = "make soak"]
+fn nothing_grows_in_a_long_soak() {
+    soak(std::env::var("SOAK_SECONDS").map_or(600, |seconds| seconds.parse().unwrap()));
+}
+
 #[test]
 fn the_window_shows_the_explained_picture() {
     Desktop::new("window", &["demo", "--seconds", "30"]).wait_for_picture();

@@ -154,9 +154,12 @@ impl Live {
     fn open_camera(&self) -> Result<Open> {
         use whycam::source::camera::{CameraSource, Wish, find_camera};
 
-        let camera = find_camera(self.camera.as_deref())?;
         let wish = Wish { size: self.size, rate: self.fps };
-        Ok(Box::new(move || Ok(Box::new(CameraSource::open(camera, wish)?))))
+        let wanted = self.camera.clone();
+        let find = move || find_camera(wanted.as_deref());
+        find()?;
+        // One that comes back may have another number.
+        Ok(Box::new(move || Ok(Box::new(CameraSource::open(find()?, wish)?))))
     }
 
     #[cfg(not(feature = "camera"))]

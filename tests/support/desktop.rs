@@ -1,5 +1,6 @@
 //! The program in a real window.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -42,7 +43,8 @@ impl Desktop {
             thread::sleep(Duration::from_millis(100));
         }
         let mut whycam = command(arguments);
-        whycam.env("DISPLAY", &display).current_dir(&folder.0).stderr(Stdio::piped());
+        whycam.env("DISPLAY", &display).current_dir(&folder.0);
+        whycam.stderr(fs::File::create(folder.file("stderr")).unwrap());
         let whycam = whycam.spawn().unwrap();
         Self { display, server, manager, whycam, folder }
     }
