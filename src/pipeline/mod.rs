@@ -1,5 +1,6 @@
 //! The stages on their threads: capture and inference (`stages`), screen and sinks on the thread that calls
-//! [`run`] (`front`). Only this module starts threads.
+//! [`run`] (`front`). Only this module starts threads, but for
+//! a camera's own.
 //!
 //! ```text
 //! source ──frames──▶ link ──▶ explainer ──explained frames──▶ link ──▶ overlay ─▶ screen, sinks
