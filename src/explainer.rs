@@ -2,6 +2,7 @@
 
 use image::RgbImage;
 use ndarray::{Array2, Array3, Array4, ArrayD, ArrayView3, ArrayViewD, Axis};
+use tracing::trace_span;
 
 use crate::analysis::{Prepared, prepare_for_classes};
 use crate::cam::{self, Behind, CamMap, How, Method, OneRun, Whole};
@@ -218,7 +219,7 @@ impl Explainer {
     /// # Errors
     /// The runtime fails.
     pub fn explain(&mut self, picture: &RgbImage) -> Result<Explanation> {
-        let (tensor, region) = self.preprocessor.run(picture)?;
+        let (tensor, region) = trace_span!("preprocess").in_scope(|| self.preprocessor.run(picture))?;
         self.question.answer(&mut self.runner, self.tail.as_mut(), tensor, region)
     }
 
@@ -265,6 +266,7 @@ impl Question {
             How::Gradients(_) | How::Curvature(_) => !self.at_once && self.classes.0.len() > 1,
             How::Copies(_) | How::Masks(_) => true,
         };
+        let making = trace_span!("map").entered();
         if own_run {
             drop(outputs);
             for class in self.classes.0.iter().map(|class| scores.index_of(*class)) {
@@ -276,6 +278,7 @@ impl Question {
                 maps.push((class, self.map_of_run(&outputs, number, class, &scores, tail.as_deref_mut())?));
             }
         }
+        drop(making);
         let mut maps = maps.into_iter().map(|(class_index, values)| ClassMap {
             class_index,
             probability: scores.probabilities[class_index],

@@ -12,8 +12,10 @@ use std::sync::OnceLock;
 use ndarray::{ArrayD, ArrayViewD};
 use ort::environment::Environment;
 use ort::session::builder::GraphOptimizationLevel;
-use ort::session::{SessionInputValue, SessionOutputs};
-use ort::value::{TensorElementType, TensorRef, ValueType};
+use ort::memory::Allocator;
+use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, SessionInputValue, SessionOutputs};
+use ort::value::{Tensor, TensorElementType, TensorRef, ValueType};
+use tracing::trace_span;
 
 use crate::error::{Error, Result};
 use crate::grad::{TensorInfo, Tensors};
@@ -105,6 +107,17 @@ fn library_places() -> Vec<PathBuf> {
 pub struct Session {
     inner: ort::session::Session,
     model: String,
+    reuse: Reuse,
+}
+
+/// Outputs that are written into the same memory run after run. It saves allocating them, and ort 2.0.0-rc.14 leaks
+/// the type of each output that the runtime allocates.
+enum Reuse {
+    /// The runtime cannot, or the shapes of outputs depend on more than those of inputs.
+    Never,
+    NotYet,
+    /// For inputs of these shapes.
+    For(Vec<Vec<usize>>, RunOptions<HasSelectedOutputs>),
 }
 
 /// What a run takes: an array in standard layout, of float32 or int64.
@@ -142,7 +155,9 @@ impl Session {
             }
         }
         let inner = builder.commit_from_memory(&model.to_bytes()).map_err(|e| refused(&e))?;
-        Ok(Self { inner, model: model.name.clone() })
+        let decided = !model.graph().node.iter().any(|node| SHAPED_BY_VALUES.contains(&node.op()));
+        let reuse = if runtime.onnx_runtime && decided { Reuse::NotYet } else { Reuse::Never };
+        Ok(Self { inner, model: model.name.clone(), reuse })
     }
 
     /// Runs the model once.
@@ -153,18 +168,52 @@ impl Session {
         let model = self.model.clone();
         let failed = |e: ort::Error| Error::model(&model, format!("the run failed: {}", first_line(&e)));
         let mut values: Vec<(&str, SessionInputValue)> = Vec::with_capacity(inputs.len());
+        let mut shapes = Vec::with_capacity(inputs.len());
         for (name, input) in inputs {
+            shapes.push(match &input {
+                Input::Float(array) => array.shape().to_vec(),
+                Input::Int64(array) => array.shape().to_vec(),
+            });
             let value = match input {
                 Input::Float(array) => TensorRef::from_array_view(array).map(SessionInputValue::from),
                 Input::Int64(array) => TensorRef::from_array_view(array).map(SessionInputValue::from),
             };
             values.push((name, value.map_err(failed)?));
         }
-        Ok(Outputs { inner: self.inner.run(values).map_err(failed)? })
+        let _span = trace_span!("inference").entered();
+        if matches!(&self.reuse, Reuse::For(known, _) if *known != shapes) {
+            self.reuse = Reuse::NotYet;
+        }
+        if let Reuse::NotYet = self.reuse {
+            let outputs = Outputs { inner: self.inner.run(values).map_err(failed)? };
+            self.reuse = Reuse::For(shapes, outputs.memory().map_err(failed)?);
+            return Ok(outputs);
+        }
+        let run = match &self.reuse {
+            Reuse::For(_, options) => self.inner.run_with_options(values, options),
+            Reuse::NotYet | Reuse::Never => self.inner.run(values),
+        };
+        Ok(Outputs { inner: run.map_err(failed)? })
     }
 }
 
+/// Ops whose outputs have shapes that depend on the numbers of their inputs.
+const SHAPED_BY_VALUES: &[&str] =
+    &["Compress", "If", "Loop", "NonMaxSuppression", "NonZero", "Scan", "SequenceInsert", "Unique"];
+
 impl Outputs<'_> {
+    /// Memory for outputs of these shapes, as far as they are float32.
+    fn memory(&self) -> ort::Result<RunOptions<HasSelectedOutputs>> {
+        let mut selector = OutputSelector::default();
+        for (name, value) in &self.inner {
+            if let ValueType::Tensor { ty: TensorElementType::Float32, shape, .. } = value.dtype() {
+                let memory = Tensor::<f32>::new(&Allocator::default(), shape.clone())?;
+                selector = selector.preallocate(name, memory);
+            }
+        }
+        Ok(RunOptions::new()?.with_outputs(selector))
+    }
+
     /// A float32 output.
     ///
     /// # Errors

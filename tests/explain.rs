@@ -321,3 +321,26 @@ fn early_layer(models: &Path, net: &str) -> Option<(String, String)> {
     let found = list.as_array()?.iter().find(|entry| entry["name"] == net)?;
     Some((found["file"].as_str()?.to_owned(), found["early"].as_str()?.to_owned()))
 }
+
+/// The memory of this process, in kB, as Linux tells it.
+#[cfg(target_os = "linux")]
+fn resident_kb() -> i64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn explaining_over_and_over_takes_no_more_memory() {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/models/resnet.legacy.onnx");
+    let model = Some(model.display().to_string());
+    let mut explainer = Explainer::new(&ExplainerOptions { model, ..ExplainerOptions::default() }).unwrap();
+    let picture = RgbImage::from_fn(64, 64, |x, y| Rgb([x as u8, y as u8, 9]));
+    let mut explain = |times: usize| (0..times).for_each(|_| drop(explainer.explain(&picture).unwrap()));
+    explain(1000);
+    let before = resident_kb();
+    explain(4000);
+    let grown = resident_kb() - before;
+    assert!(grown < 400, "{grown} kB more after 4000 pictures");
+}

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use super::UsageError;
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::Args;
 use whycam::overlay::{Colormap, HeatScale, Overlay, Style};
-use whycam::{Explainer, ExplainerOptions, Fusion, Guess, session};
+use whycam::{Explainer, ExplainerOptions, Facts, Fusion, Guess, Permits, session};
 
 #[derive(Args, Clone)]
 pub struct Common {
@@ -52,7 +52,7 @@ pub struct Common {
     /// The model's output that has the class scores, where it has several
     #[arg(long = "output", global = true, value_name = "NAME")]
     pub head: Option<String>,
-    /// Processor threads for inference; 0 takes as many as there are cores
+    /// Threads that work at once; 0 takes as many as there are cores
     #[arg(long, global = true, value_name = "N", default_value_t = 0)]
     pub threads: usize,
     /// What the model runs on
@@ -73,7 +73,28 @@ pub fn share(text: &str) -> Result<f32, String> {
     }
 }
 
+/// How many threads do what, where each frame stands for itself.
+pub struct Shares {
+    /// Explainers of one thread each. A frame takes one thread less time than two threads take half of it each.
+    pub explainers: usize,
+    /// Of the decoder and of the encoder, which have little to do beside the explainers.
+    pub codec: usize,
+    /// So many work at once.
+    pub permits: Permits,
+}
+
 impl Common {
+    /// The threads asked for, or as many as there are cores.
+    pub fn threads(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        if self.threads > 0 { self.threads } else { cores() }
+    }
+
+    pub fn shares(&self) -> Shares {
+        let threads = self.threads();
+        Shares { explainers: threads, codec: (threads / 2).max(1), permits: Permits::new(threads) }
+    }
+
     pub fn explainer_options(&self) -> ExplainerOptions {
         ExplainerOptions {
             model: self.model.clone(),
@@ -94,12 +115,30 @@ impl Common {
     pub fn explainer(&self) -> Result<Explainer> {
         self.tell_runtime()?;
         let explainer = Explainer::new(&self.explainer_options())?;
-        self.tell_guess(explainer.facts().guess);
+        self.tell_facts(explainer.facts());
+        Ok(explainer)
+    }
+
+    /// So many explainers of one thread each.
+    pub fn explainers(&self, count: usize) -> Result<Vec<Explainer>> {
+        self.tell_runtime()?;
+        let options = ExplainerOptions { threads: 1, ..self.explainer_options() };
+        let explainers = std::thread::scope(|scope| {
+            let making: Vec<_> = (0..count).map(|_| scope.spawn(|| Explainer::new(&options))).collect();
+            let made = making.into_iter().map(|made| made.join().map_err(|_| anyhow!("loading the model broke off")));
+            made.map(|made| Ok(made??)).collect::<Result<Vec<_>>>()
+        })?;
+        if let Some(first) = explainers.first() {
+            self.tell_facts(first.facts());
+        }
+        Ok(explainers)
+    }
+
+    fn tell_facts(&self, facts: &Facts) {
+        self.tell_guess(facts.guess);
         if self.verbose {
-            let facts = explainer.facts();
             eprintln!("whycam: model {}, layer {}, method {}", facts.model, facts.layer, facts.method);
         }
-        Ok(explainer)
     }
 
     /// Says how pictures are preprocessed where nobody said how they should be.

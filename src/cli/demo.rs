@@ -41,7 +41,7 @@ impl Demo {
                 self.view.record = Some(film);
             }
         }
-        let sinks = self.view.files(shown)?;
+        let sinks = self.view.files(shown, common)?;
         // In a window some frames may be dropped, so that the source must have more of them.
         let frames = if shown { None } else { self.view.frames };
         let policy = if shown { Policy::Newest } else { Policy::Block };
@@ -51,6 +51,7 @@ impl Demo {
             sinks,
             screen: window,
             options: self.view.limits(policy),
+            explainers: None,
             pictures: self.view.record.is_some(),
             progress: !shown,
             tops: None,

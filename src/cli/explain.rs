@@ -9,9 +9,11 @@ use clap::Args;
 use whycam::Facts;
 use whycam::pipeline::{Options, Policy};
 use whycam::sink::{ExplainedFrame, Flow, JsonSink, MapFormat, MapsSink, Place, ResultsSink, Sink};
-use whycam::source::{Failures, SequenceSource, is_address, is_tensor, list_inputs};
+use whycam::source::{Failures, SequenceSource, Source, is_address, is_still, is_tensor, list_inputs};
 
+use super::encode::Encode;
 use super::run::Run;
+use super::common::Shares;
 use super::{Common, Status, UsageError};
 
 #[derive(Args)]
@@ -22,6 +24,8 @@ pub struct Explain {
     /// The explained picture or film; for several inputs, a folder
     #[arg(short, value_name = "OUT")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    encode: Encode,
     /// One JSON object a frame, to a file or - for standard output
     #[arg(long, value_name = "FILE|-")]
     json: Option<PathBuf>,
@@ -52,11 +56,12 @@ impl Explain {
                 if self.tensor { "is no .npy file, which --tensor takes" } else { "holds a tensor; --tensor takes it" };
             return Err(UsageError(format!("{odd} {mend}")).into());
         }
+        let shares = common.shares();
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         let place = self.place(roots, inputs.len())?;
         let pictures = place.is_some();
         if let Some(place) = place {
-            sinks.push(Box::new(ResultsSink::new(place, self.force)?));
+            sinks.push(Box::new(ResultsSink::new(place, self.encode.encoding(shares.codec), self.force)?));
         }
         let format = match self.maps_as.as_str() {
             "png" => MapFormat::Png,
@@ -72,23 +77,32 @@ impl Explain {
         }
         let tops = if common.scale == "film" && pictures { Self::first_pass(common, inputs.clone())? } else { None };
         let failures = Failures::default();
-        let noted = Arc::clone(&failures);
-        let status = Run {
-            common,
-            open: Box::new(move |_| Ok(Box::new(SequenceSource::open(inputs, noted)?))),
-            sinks,
-            screen: None,
-            options: Options { policy: Policy::Block, frames: None, duration: None, smoothing: None },
-            pictures,
-            progress: true,
-            tops,
-        }
-        .run()?;
+        let status = Run { sinks, pictures, tops, ..Self::each(common, &shares, inputs, &failures) }.run()?;
         let failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
         for failure in failures.iter() {
             eprintln!("whycam: {failure}");
         }
         Ok(if failures.is_empty() || status == Status::Interrupted { status } else { Status::Failed })
+    }
+
+    /// A run in which each frame of the inputs stands for itself.
+    fn each<'c>(common: &'c Common, shares: &Shares, inputs: Vec<String>, failures: &Failures) -> Run<'c> {
+        // A lone picture is best left to one explainer with all threads.
+        let lone = inputs.len() == 1 && (is_still(&inputs[0]) || is_tensor(&inputs[0]));
+        let (threads, permits, failures) = (shares.codec, shares.permits.clone(), Arc::clone(failures));
+        let open = move |_| Ok(Box::new(SequenceSource::open(inputs, threads, permits, failures)?) as Box<dyn Source>);
+        let permits = shares.permits.clone();
+        Run {
+            common,
+            open: Box::new(open),
+            sinks: Vec::new(),
+            screen: None,
+            options: Options { policy: Policy::Block, frames: None, duration: None, smoothing: None, permits },
+            explainers: (!lone).then_some(shares.explainers),
+            pictures: false,
+            progress: true,
+            tops: None,
+        }
     }
 
     /// The largest value of the maps of each input, by a run that writes nothing.
@@ -100,19 +114,9 @@ impl Explain {
             .into());
         }
         let tops = Tops::default();
-        let unread = Failures::default();
         let quiet = Common { quiet: true, ..common.clone() };
-        let run = Run {
-            common: &quiet,
-            open: Box::new(move |_| Ok(Box::new(SequenceSource::open(inputs, unread)?))),
-            sinks: vec![Box::new(TopSink(Arc::clone(&tops)))],
-            screen: None,
-            options: Options { policy: Policy::Block, frames: None, duration: None, smoothing: None },
-            pictures: false,
-            progress: false,
-            tops: None,
-        };
-        run.run()?;
+        let sinks: Vec<Box<dyn Sink>> = vec![Box::new(TopSink(Arc::clone(&tops)))];
+        Run { sinks, ..Self::each(&quiet, &common.shares(), inputs, &Failures::default()) }.run()?;
         let tops = std::mem::take(&mut *tops.lock().unwrap_or_else(PoisonError::into_inner));
         Ok(Some(tops))
     }

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use whycam::Steady;
+use whycam::{Permits, Steady};
 use whycam::pipeline::{Behind, Options, Policy};
 use whycam::screen::Screen;
-use whycam::sink::{JsonSink, Place, ResultsSink, Sink};
+use whycam::sink::{Encoding, JsonSink, Place, ResultsSink, Sink};
 use whycam::source::{self, End, LiveSource, Open, is_address};
 
+use super::encode::Encode;
 use super::run::Run;
 use super::{Common, Status};
 
@@ -44,6 +45,8 @@ pub struct View {
     /// Write the explained pictures to a film
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
+    #[command(flatten)]
+    pub encode: Encode,
     /// One JSON object a frame, to a file or - for standard output
     #[arg(long, value_name = "FILE|-")]
     pub json: Option<PathBuf>,
@@ -77,11 +80,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 impl View {
     /// The sinks that write files; a film is encoded on a thread of its own, and does not hold up a view.
-    pub fn files(&self, shown: bool) -> Result<Vec<Box<dyn Sink>>> {
+    pub fn files(&self, shown: bool, common: &Common) -> Result<Vec<Box<dyn Sink>>> {
         let policy = if shown { Policy::Newest } else { Policy::Block };
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         if let Some(path) = &self.record {
-            sinks.push(recording(path.clone(), self.force, policy)?);
+            sinks.push(recording(path.clone(), self.encode.encoding(common.threads), self.force, policy)?);
         }
         if let Some(path) = &self.json {
             sinks.push(Box::new(JsonSink::new(path, None, None, self.force)?));
@@ -91,13 +94,18 @@ impl View {
 
     pub fn limits(&self, policy: Policy) -> Options {
         let smoothing = (!self.no_smoothing).then_some(Steady::SECONDS);
-        Options { policy, frames: self.frames, duration: self.seconds, smoothing }
+        Options { policy, frames: self.frames, duration: self.seconds, smoothing, permits: Permits::UNBOUNDED }
     }
 }
 
 /// A film that is encoded on a thread of its own.
-pub fn recording(path: PathBuf, overwrite: bool, policy: Policy) -> whycam::Result<Box<dyn Sink>> {
-    Ok(Box::new(Behind::start(policy, move || Ok(Box::new(ResultsSink::new(Place::File(path), overwrite)?)))?))
+pub fn recording(
+    path: PathBuf,
+    encoding: Encoding,
+    overwrite: bool,
+    policy: Policy,
+) -> whycam::Result<Box<dyn Sink>> {
+    Ok(Box::new(Behind::start(policy, move || Ok(Box::new(ResultsSink::new(Place::File(path), encoding, overwrite)?)))?))
 }
 
 /// A window for pictures of about this size.
@@ -128,14 +136,14 @@ impl Live {
         let paced = self.input.as_ref().is_some_and(|input| !is_address(input));
         let mirror = self.mirror;
         let mut open: Open = match self.input.clone() {
-            Some(input) => Box::new(move || source::open(&input)),
+            Some(input) => Box::new(move || source::open(&input, 0)),
             None => self.open_camera()?,
         };
         if paced {
             // What is wrong with a file is said before a window opens.
             open()?;
         }
-        let sinks = self.view.files(!self.view.headless)?;
+        let sinks = self.view.files(!self.view.headless, common)?;
         let screen = if self.view.headless { None } else { Some(window(640, 480)?) };
         Run {
             common,
@@ -143,6 +151,7 @@ impl Live {
             sinks,
             screen,
             options: self.view.limits(Policy::Newest),
+            explainers: None,
             pictures: self.view.record.is_some(),
             progress: false,
             tops: None,

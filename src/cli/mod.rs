@@ -4,6 +4,7 @@ mod bench;
 mod cameras;
 mod common;
 mod demo;
+mod encode;
 mod evaluate;
 mod explain;
 mod inspect;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use whycam::pipeline::{self, LiveScreen, Opener, Options, Outcome, Outputs, Policy, Stop};
 use whycam::screen::{Pace, Screen};
-use whycam::sink::Sink;
+use whycam::sink::{Encoding, Sink};
 
 use super::{Common, Status};
 
@@ -23,6 +23,8 @@ pub struct Run<'c> {
     pub sinks: Vec<Box<dyn Sink>>,
     pub screen: Option<Box<dyn Screen>>,
     pub options: Options,
+    /// Explainers of one thread each that share the frames out; `None` is one that has all threads.
+    pub explainers: Option<usize>,
     /// Whether a sink writes pictures, so that the overlay is drawn.
     pub pictures: bool,
     /// Whether the work has an end to show the way to.
@@ -34,7 +36,10 @@ pub struct Run<'c> {
 impl Run<'_> {
     /// Runs to the end and says what became of the frames.
     pub fn run(mut self) -> Result<Status> {
-        let explainer = self.common.explainer()?;
+        let explainers = match self.explainers {
+            Some(count) => self.common.explainers(count)?,
+            None => vec![self.common.explainer()?],
+        };
         let overlay = if self.pictures { Some(self.common.overlay(self.tops.take())?) } else { None };
         let stop = stop_on_ctrl_c()?;
         let bar = if self.progress && !self.common.quiet { progress_bar() } else { ProgressBar::hidden() };
@@ -61,7 +66,7 @@ impl Run<'_> {
             None => None,
         };
         let outputs = Outputs { overlay, sinks: &mut self.sinks, screen };
-        let outcome = pipeline::run(self.open, explainer, outputs, &self.options, &stop, report);
+        let outcome = pipeline::run(self.open, explainers, outputs, &self.options, &stop, report);
         bar.finish_and_clear();
         let began = outcome.error.is_none() || outcome.counts.explained > 0;
         if began && !self.common.quiet {
@@ -79,7 +84,7 @@ fn recording() -> whycam::Result<(String, Box<dyn Sink>)> {
     let numbered = (1..).map(|number| format!("whycam-{number}.mp4"));
     let mut free = numbered.filter(|name| !Path::new(name).exists());
     let name = free.next().unwrap_or_default();
-    let sink = super::live::recording(PathBuf::from(&name), false, Policy::Newest)?;
+    let sink = super::live::recording(PathBuf::from(&name), Encoding::default(), false, Policy::Newest)?;
     Ok((name, sink))
 }
 

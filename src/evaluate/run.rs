@@ -296,7 +296,7 @@ impl<'a> Bench<'a> {
     }
 
     fn film(&mut self, film: &Path) -> Result<FilmMotion> {
-        let mut frames = source::open(&film.display().to_string())?;
+        let mut frames = source::open(&film.display().to_string(), 0)?;
         let (mut single, mut shown) = (Vec::new(), Vec::new());
         let mut steady = Steady::new(Steady::SECONDS);
         while let Some(frame) = frames.next_frame()?

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
+use tracing::trace_span;
 
 use super::pace::PaceMeter;
 use super::steering::Change;
@@ -94,7 +95,7 @@ impl Front<'_> {
             _ => self.outputs.overlay.as_mut(),
         };
         if let Some(overlay) = overlay {
-            overlay.draw(&mut frame, &explanation, &facts)?;
+            trace_span!("overlay").in_scope(|| overlay.draw(&mut frame, &explanation, &facts))?;
         }
         let item = ExplainedFrame { frame, explanation, number };
         if let Some(recording) = &mut self.recording
@@ -107,7 +108,7 @@ impl Front<'_> {
                 live.screen.tell(&error.to_string());
             }
         }
-        all(self.outputs.sinks, |sink| sink.write(&item, &facts))
+        trace_span!("write").in_scope(|| all(self.outputs.sinks, |sink| sink.write(&item, &facts)))
     }
 
     /// Puts a frame onto the screen, unless another one is held there.

@@ -1,11 +1,12 @@
 //! The stages on their threads: capture and inference (`stages`), screen and sinks on the thread that calls
-//! [`run`] (`front`). Only this module starts threads, but for
-//! a camera's own.
+//! [`run`] (`front`). Only this module starts threads, but for a camera's own and those that read photos ahead.
 //!
 //! ```text
 //! source ──frames──▶ link ──▶ explainer ──explained frames──▶ link ──▶ overlay ─▶ screen, sinks
-//! thread "capture"            thread "inference" ◀──changes───────────── calling thread
+//! thread "capture"            threads "inference" ◀──changes──────────── calling thread
 //! ```
+//!
+//! Where each frame stands for itself, several explainers share them out, and the front puts them back into order.
 //!
 //! The order of stopping: the front asks for the stop (a limit is reached, a window closed,
 //! an error, Ctrl-C), the inference thread ends after its frame, the capture thread at its next one
@@ -13,6 +14,7 @@
 
 mod behind;
 mod front;
+mod order;
 mod pace;
 mod stages;
 mod steering;
@@ -27,8 +29,9 @@ pub use crate::link::Policy;
 pub use behind::Behind;
 use front::{Front, Note, Pause};
 pub use pace::Ages;
+use order::InOrder;
 use pace::PaceMeter;
-use stages::{Tap, capture, infer};
+use stages::{Tap, Worker, capture};
 pub use stop::Stop;
 
 use crate::error::{Error, Result};
@@ -36,6 +39,7 @@ use crate::explainer::{Explainer, Explanation, Facts};
 use crate::frame::Frame;
 use crate::link;
 use crate::overlay::Overlay;
+use crate::permits::Permits;
 use crate::screen::{Pace, Screen};
 use crate::sink::{Ending, Flow, Sink};
 use crate::source::{Source, Tell};
@@ -51,6 +55,8 @@ pub struct Options {
     pub duration: Option<Duration>,
     /// The time constant by which maps are smoothed, in seconds; `None` leaves each frame to itself.
     pub smoothing: Option<f64>,
+    /// How many stages may work at once. A source takes its own.
+    pub permits: Permits,
 }
 
 /// What became of the frames: captured = explained + dropped.
@@ -99,6 +105,9 @@ struct Captured {
     total: Option<u64>,
 }
 
+/// What goes from thread to thread: its number in the order of the source, and what it is or why there is no more.
+type Numbered<T> = (u64, Result<T>);
+
 struct Explained {
     captured: Captured,
     explanation: Explanation,
@@ -121,11 +130,12 @@ pub struct LiveScreen<'a> {
     pub record: &'a dyn Fn() -> Result<(String, Box<dyn Sink>)>,
 }
 
-/// Runs a source through an explainer into sinks and onto a screen until it ends, a limit is reached, or `stop` is
-/// asked for. The source is opened on its own thread, since cameras may not change theirs.
+/// Runs a source through explainers into sinks and onto a screen until it ends, a limit is reached, or `stop` is
+/// asked for. Several explainers share the frames out, and for that the link must block, and neither smoothing nor a
+/// screen may ask for the frames before.
 pub fn run(
     open: Opener,
-    explainer: Explainer,
+    explainers: Vec<Explainer>,
     outputs: Outputs,
     options: &Options,
     stop: &Stop,
@@ -136,8 +146,8 @@ pub fn run(
     let stops = [stop.clone(), ended.clone()];
     // Where the newest frame counts, none that is explained waits either: it would be an old one when it is shown.
     let (ahead, behind) = if options.policy == Policy::Newest { (1, 0) } else { (LINK_FRAMES, LINK_FRAMES) };
-    let (frames_in, frames_out) = link::link::<Result<Captured>>(options.policy, ahead);
-    let (explained_in, explained_out) = link::link::<Result<Explained>>(Policy::Block, behind);
+    let (frames_in, frames_out) = link::link::<Numbered<Captured>>(options.policy, ahead);
+    let (explained_in, explained_out) = link::link::<Numbered<Explained>>(Policy::Block, behind);
     let (newest_in, newest_out) = link::link::<Captured>(Policy::Newest, 1);
     let (changes_in, changes_out) = crossbeam_channel::unbounded();
     let (notes_in, notes_out) = crossbeam_channel::unbounded();
@@ -149,10 +159,26 @@ pub fn run(
     let waits = notes_in.clone();
     let tell: Tell = Box::new(move |why| drop(waits.send(Note::Lost(why))));
     let capture = spawn("capture", move || capture(|| open(tell), &frames_in, &tap, &capture_stops));
-    let smoothing = options.smoothing.map(Steady::new);
-    let inference = spawn("inference", move || {
-        infer(explainer, smoothing, &frames_out, &explained_in, &changes_out, &notes_in, &stops);
-    });
+    let mut in_order = InOrder::new(explained_out, explainers.len() == 1);
+    let (frames_out, explained_in) = (Arc::new(frames_out), Arc::new(explained_in));
+    let inference: Vec<_> = explainers
+        .into_iter()
+        .map(|explainer| {
+            let worker = Worker {
+                follows: explainer.follows_prediction(),
+                explainer,
+                smoothing: options.smoothing.map(Steady::new),
+                frames: Arc::clone(&frames_out),
+                explained: Arc::clone(&explained_in),
+                changes: changes_out.clone(),
+                notes: notes_in.clone(),
+                permits: options.permits.clone(),
+                stops: stops.clone(),
+            };
+            spawn("inference", move || worker.work())
+        })
+        .collect();
+    drop((frames_out, explained_in, notes_in));
 
     let mut front = Front {
         outputs,
@@ -176,8 +202,9 @@ pub fn run(
             && options.duration.is_none_or(|limit| started.elapsed() < limit)
     };
     while within(front.explained) {
-        let step = match explained_out.receive_within(IDLE) {
+        let step = match in_order.receive_within(IDLE) {
             link::Received::Item(Ok(explained)) => {
+                let _permit = options.permits.take();
                 let total = explained.captured.total;
                 let result = front.take(explained);
                 report(&Progress { explained: front.explained, total, pace: front.pace() });
@@ -202,10 +229,11 @@ pub fn run(
         }
     }
     ended.request();
-    drop(explained_out);
-    let joined =
-        join_within("inference", inference, None).and_then(|()| join_within("capture", capture, Some(PATIENCE)));
-    error = error.or(joined.err());
+    drop(in_order);
+    for worker in inference {
+        error = error.or(join_within("inference", worker, None).err());
+    }
+    error = error.or(join_within("capture", capture, Some(PATIENCE)).err());
     let ending = if whole { Ending::Whole } else { Ending::Cut };
     let Front { outputs, recording, explained, meter, mut left_out, .. } = front;
     for sink in outputs.sinks.iter_mut().chain(recording.map(|recording| recording.sink).as_mut()) {

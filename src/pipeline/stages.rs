@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crossbeam_channel::{Receiver, Sender};
+use tracing::trace_span;
 
 use super::front::Note;
 use super::steering::{self, Change};
-use super::{Captured, Explained, IDLE, Stop};
+use super::{Captured, Explained, IDLE, Numbered, Stop};
 use crate::error::Result;
-use crate::explainer::Explainer;
+use crate::explainer::{Explainer, Explanation};
+use crate::frame::Frame;
 use crate::link;
+use crate::permits::Permits;
 use crate::source::Source;
 use crate::steady::Steady;
 
@@ -24,19 +27,22 @@ pub struct Tap {
 /// Reads the source to its end, counting its frames.
 pub fn capture(
     open: impl FnOnce() -> Result<Box<dyn Source>>,
-    link: &link::Sender<Result<Captured>>,
+    link: &link::Sender<Numbered<Captured>>,
     tap: &Tap,
     stops: &[Stop],
 ) {
     let mut source = match open() {
         Ok(source) => source,
         Err(e) => {
-            link.send(Err(e));
+            link.send((0, Err(e)));
             return;
         }
     };
-    while !stops.iter().any(Stop::is_requested) {
-        let item = match source.next_frame() {
+    for number in 0.. {
+        if stops.iter().any(Stop::is_requested) {
+            return;
+        }
+        let item = match trace_span!("decode").in_scope(|| source.next_frame()) {
             Ok(Some(frame)) => {
                 tap.captured.fetch_add(1 + source.passed_over(), Ordering::Relaxed);
                 let total = source.frame_count();
@@ -49,56 +55,68 @@ pub fn capture(
             Err(e) => Err(e),
         };
         let broken = item.is_err();
-        if !link.send(item) || broken {
+        if !link.send((number, item)) || broken {
             return;
         }
     }
 }
 
-/// Explains frames until they end, and changes what is explained as it is asked for.
-pub fn infer(
-    mut explainer: Explainer,
-    mut smoothing: Option<Steady>,
-    frames: &link::Receiver<Result<Captured>>,
-    explained: &link::Sender<Result<Explained>>,
-    changes: &Receiver<Change>,
-    notes: &Sender<Note>,
-    stops: &[Stop],
-) {
-    let mut facts = Arc::new(explainer.facts().clone());
-    let mut follows = explainer.follows_prediction();
-    // A stalled camera ends the link never, so the stop is looked for too.
-    while !stops.iter().any(Stop::is_requested) {
-        for asked in changes.try_iter() {
-            let note = steering::change(&mut explainer, asked).unwrap_or_else(|error| error.to_string());
-            let _ = notes.send(Note::Said(note));
-            facts = Arc::new(explainer.facts().clone());
-            follows = explainer.follows_prediction();
-            if let Some(steady) = &mut smoothing {
-                steady.reset();
+/// Explains frames on a thread of its own.
+pub struct Worker {
+    /// Whether it explains what is predicted, so that smoothing may hold the class.
+    pub follows: bool,
+    pub explainer: Explainer,
+    pub smoothing: Option<Steady>,
+    pub frames: Arc<link::Receiver<Numbered<Captured>>>,
+    pub explained: Arc<link::Sender<Numbered<Explained>>>,
+    pub changes: Receiver<Change>,
+    pub notes: Sender<Note>,
+    pub permits: Permits,
+    pub stops: [Stop; 2],
+}
+
+impl Worker {
+    /// Explains frames until they end, and changes what is explained as it is asked for.
+    pub fn work(mut self) {
+        let mut facts = Arc::new(self.explainer.facts().clone());
+        // A stalled camera ends the link never, so the stop is looked for too.
+        while !self.stops.iter().any(Stop::is_requested) {
+            for asked in self.changes.try_iter() {
+                let note = steering::change(&mut self.explainer, asked).unwrap_or_else(|error| error.to_string());
+                let _ = self.notes.send(Note::Said(note));
+                facts = Arc::new(self.explainer.facts().clone());
+                self.follows = self.explainer.follows_prediction();
+                if let Some(steady) = &mut self.smoothing {
+                    steady.reset();
+                }
             }
-        }
-        let item = match frames.receive_within(IDLE) {
-            link::Received::Item(item) => item,
-            link::Received::Nothing => continue,
-            link::Received::End => break,
-        };
-        let result = item.and_then(|captured| {
-            let frame = &captured.frame;
-            if let Some(steady) = smoothing.as_mut().filter(|_| follows) {
-                explainer.set_class(steady.class_for(&frame.picture))?;
-            }
-            let mut explanation = match &frame.tensor {
-                Some(tensor) => explainer.explain_tensor(tensor.view())?,
-                None => explainer.explain(&frame.picture)?,
+            let (number, item) = match self.frames.receive_within(IDLE) {
+                link::Received::Item(item) => item,
+                link::Received::Nothing => continue,
+                link::Received::End => break,
             };
-            if let Some(steady) = &mut smoothing {
-                steady.smooth(&frame.picture, frame.time.as_us(), &mut explanation);
+            let result = item.and_then(|captured| {
+                let explanation = self.explain(&captured.frame)?;
+                Ok(Explained { captured, explanation, facts: Arc::clone(&facts) })
+            });
+            if !self.explained.send((number, result)) {
+                break;
             }
-            Ok(Explained { captured, explanation, facts: Arc::clone(&facts) })
-        });
-        if !explained.send(result) {
-            break;
         }
+    }
+
+    fn explain(&mut self, frame: &Frame) -> Result<Explanation> {
+        let _permit = self.permits.take();
+        if let Some(steady) = self.smoothing.as_mut().filter(|_| self.follows) {
+            self.explainer.set_class(steady.class_for(&frame.picture))?;
+        }
+        let mut explanation = match &frame.tensor {
+            Some(tensor) => self.explainer.explain_tensor(tensor.view())?,
+            None => self.explainer.explain(&frame.picture)?,
+        };
+        if let Some(steady) = &mut self.smoothing {
+            steady.smooth(&frame.picture, frame.time.as_us(), &mut explanation);
+        }
+        Ok(explanation)
     }
 }

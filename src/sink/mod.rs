@@ -29,6 +29,17 @@ pub struct ExplainedFrame {
     pub number: u64,
 }
 
+/// How films are encoded.
+#[derive(Clone, Debug, Default)]
+pub struct Encoding {
+    /// FFmpeg's name of the encoder; else one that goes with the file's name.
+    pub encoder: Option<String>,
+    /// The encoder's constant rate factor: the smaller, the better and the larger the film.
+    pub quality: Option<u8>,
+    /// 0 leaves the choice to the encoder.
+    pub threads: usize,
+}
+
 /// Whether a sink wants more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {

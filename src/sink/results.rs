@@ -6,7 +6,7 @@ use super::animation::Animation;
 #[cfg(feature = "video")]
 use super::film::Film;
 use super::picture::write_picture;
-use super::{Ending, ExplainedFrame, Flow, Sink};
+use super::{Encoding, Ending, ExplainedFrame, Flow, Sink};
 use crate::error::{Error, Result};
 use crate::explainer::Facts;
 use crate::frame::{Frame, Medium, MediumKind};
@@ -25,6 +25,7 @@ pub enum Place {
 pub struct ResultsSink {
     place: Place,
     overwrite: bool,
+    encoding: Encoding,
     current: Option<Current>,
 }
 
@@ -45,11 +46,11 @@ enum File {
 impl ResultsSink {
     /// # Errors
     /// The folder cannot be made.
-    pub fn new(place: Place, overwrite: bool) -> Result<Self> {
+    pub fn new(place: Place, encoding: Encoding, overwrite: bool) -> Result<Self> {
         if let Place::Folder { folder, .. } = &place {
             std::fs::create_dir_all(folder).map_err(|e| Error::writing(folder, &e))?;
         }
-        Ok(Self { place, overwrite, current: None })
+        Ok(Self { place, overwrite, encoding, current: None })
     }
 
     fn path_for(&self, medium: &Medium) -> Result<PathBuf> {
@@ -84,7 +85,7 @@ impl ResultsSink {
         } else if extension(&path) == "gif" {
             File::Animation(Box::new(Animation::create(&path, self.overwrite)?))
         } else {
-            open_film(&path, medium, self.overwrite)?
+            open_film(&path, medium, &self.encoding, self.overwrite)?
         };
         Ok(Current { medium: std::sync::Arc::clone(medium), path, file })
     }
@@ -106,12 +107,12 @@ fn extension(path: &Path) -> String {
 }
 
 #[cfg(feature = "video")]
-fn open_film(path: &Path, medium: &Medium, overwrite: bool) -> Result<File> {
-    Ok(File::Film(Box::new(Film::create(path, medium, overwrite)?)))
+fn open_film(path: &Path, medium: &Medium, encoding: &Encoding, overwrite: bool) -> Result<File> {
+    Ok(File::Film(Box::new(Film::create(path, medium, encoding, overwrite)?)))
 }
 
 #[cfg(not(feature = "video"))]
-fn open_film(path: &Path, _: &Medium, _: bool) -> Result<File> {
+fn open_film(path: &Path, _: &Medium, _: &Encoding, _: bool) -> Result<File> {
     Err(Error::output(path, "this build of whycam writes no films (feature `video`); name a .gif"))
 }
 

@@ -40,7 +40,7 @@ struct Converter {
 impl FilmSource {
     /// # Errors
     /// The input is absent, no film, or has no pictures.
-    pub fn open(input: &str) -> Result<Self> {
+    pub fn open(input: &str, threads: usize) -> Result<Self> {
         ffmpeg::log::set_level(ffmpeg::log::Level::Fatal);
         let what = if is_address(input) { "no stream" } else { "not a film" };
         let unreadable = |e: ffmpeg::Error| Error::input(input, format!("{what} that FFmpeg can read: {e}"));
@@ -51,7 +51,7 @@ impl FilmSource {
         let mut codec = ffmpeg::codec::Context::from_parameters(stream.parameters()).map_err(unreadable)?;
         // Decoding several frames at once holds them back, which a stream to look at live must not do.
         let kind = if is_address(input) { threading::Type::Slice } else { threading::Type::Frame };
-        codec.set_threading(threading::Config::kind(kind));
+        codec.set_threading(threading::Config { count: threads, ..threading::Config::kind(kind) });
         let decoder = codec.decoder().video().map_err(unreadable)?;
         let turn = turn_of(&stream);
         let upright = turn.map_or("", |turn| turn.filters().0);
@@ -104,6 +104,15 @@ impl FilmSource {
             drained: false,
             input: context,
         })
+    }
+
+    /// Decodes up to so many frames, and returns how many there were.
+    pub fn decode_alone(&mut self, most: u64) -> Result<u64> {
+        let mut count = 0;
+        while count < most && self.decode()?.is_some() {
+            count += 1;
+        }
+        Ok(count)
     }
 
     fn error(&self, e: ffmpeg::Error) -> Error {

@@ -37,14 +37,15 @@ pub trait Source {
     }
 }
 
-/// Opens a picture, an animation, a film, a tensor or a stream address by what it holds.
+/// Opens a picture, an animation, a film, a tensor or a stream address by what it holds, to decode it on so many
+/// threads (0: the decoder's own choice).
 ///
 /// # Errors
 /// It is absent, or nothing that whycam can read.
-pub fn open(input: &str) -> Result<Box<dyn Source>> {
+pub fn open(input: &str, threads: usize) -> Result<Box<dyn Source>> {
     let path = Path::new(input);
     if is_address(input) {
-        return open_film(input);
+        return open_film(input, threads);
     }
     if !path.exists() {
         return Err(Error::input(path, "no such file or folder"));
@@ -52,15 +53,39 @@ pub fn open(input: &str) -> Result<Box<dyn Source>> {
     if is_tensor(input) {
         return Ok(Box::new(tensor::TensorSource::open(path)?));
     }
-    let reader = image::ImageReader::open(path)
-        .and_then(image::ImageReader::with_guessed_format)
-        .map_err(|e| Error::reading(path, &e))?;
-    // By the content where that is telling, else by the name.
-    match reader.format() {
+    match picture_format(path)? {
         Some(image::ImageFormat::Gif) => Ok(Box::new(gif::GifSource::open(path)?)),
         Some(_) => Ok(Box::new(still::StillSource::open(path)?)),
-        None => open_film(input),
+        None => open_film(input, threads),
     }
+}
+
+/// By the content where that is telling, else by the name.
+fn picture_format(path: &Path) -> Result<Option<image::ImageFormat>> {
+    let reader = image::ImageReader::open(path).and_then(image::ImageReader::with_guessed_format);
+    reader.map(|reader| reader.format()).map_err(|e| Error::reading(path, &e))
+}
+
+/// Decodes up to so many frames of a film and does nothing with them: what reading it costs at the least. Returns how
+/// many there were.
+///
+/// # Errors
+/// It is no film.
+#[cfg(feature = "video")]
+pub fn decode_alone(input: &str, most: u64) -> Result<u64> {
+    film::FilmSource::open(input, 1)?.decode_alone(most)
+}
+
+#[cfg(not(feature = "video"))]
+pub fn decode_alone(input: &str, _: u64) -> Result<u64> {
+    open_film(input, 1).map(|_| 0)
+}
+
+/// Whether the input is one picture.
+pub fn is_still(input: &str) -> bool {
+    let path = Path::new(input);
+    let format = if is_address(input) || is_tensor(input) { None } else { picture_format(path).ok().flatten() };
+    format.is_some_and(|format| format != image::ImageFormat::Gif)
 }
 
 /// Whether the input is a model's input as it is, by its name.
@@ -74,11 +99,11 @@ pub fn is_address(input: &str) -> bool {
 }
 
 #[cfg(feature = "video")]
-fn open_film(input: &str) -> Result<Box<dyn Source>> {
-    Ok(Box::new(film::FilmSource::open(input)?))
+fn open_film(input: &str, threads: usize) -> Result<Box<dyn Source>> {
+    Ok(Box::new(film::FilmSource::open(input, threads)?))
 }
 
 #[cfg(not(feature = "video"))]
-fn open_film(input: &str) -> Result<Box<dyn Source>> {
+fn open_film(input: &str, _: usize) -> Result<Box<dyn Source>> {
     Err(Error::input(input, "not a picture, and this build of whycam reads no films (feature `video`)"))
 }

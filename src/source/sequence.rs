@@ -3,10 +3,13 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 
-use super::{Source, is_address, open};
+use super::still::StillSource;
+use super::{Source, is_address, is_still, open};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
+use crate::permits::Permits;
 
 const PICTURES: &[&str] = &["bmp", "gif", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
 const FILMS: &[&str] = &["avi", "m4v", "mkv", "mov", "mp4", "mpg", "ts", "webm"];
@@ -68,20 +71,33 @@ pub struct SequenceSource {
     inputs: VecDeque<String>,
     single: bool,
     current: Option<Box<dyn Source>>,
+    /// Pictures that are read ahead, each on a thread of its own.
+    ahead: VecDeque<Ahead>,
+    threads: usize,
+    permits: Permits,
     failures: Failures,
     /// Of the inputs that are read to their end.
     frames_before: u64,
     frames_of_current: u64,
 }
 
+enum Ahead {
+    Picture(JoinHandle<Result<StillSource>>),
+    /// A film, or whatever else is not read ahead.
+    Other(String),
+}
+
 impl SequenceSource {
+    /// Reads on so many threads, each with a permit while it does.
+    ///
     /// # Errors
     /// The only input cannot be opened.
-    pub fn open(inputs: Vec<String>, failures: Failures) -> Result<Self> {
+    pub fn open(inputs: Vec<String>, threads: usize, permits: Permits, failures: Failures) -> Result<Self> {
         let single = inputs.len() == 1;
         let mut inputs = VecDeque::from(inputs);
-        let current = if single { inputs.pop_front().map(|input| open(&input)).transpose()? } else { None };
-        Ok(Self { inputs, single, current, failures, frames_before: 0, frames_of_current: 0 })
+        let current = if single { inputs.pop_front().map(|input| open(&input, threads)).transpose()? } else { None };
+        let ahead = VecDeque::new();
+        Ok(Self { inputs, single, current, ahead, threads, permits, failures, frames_before: 0, frames_of_current: 0 })
     }
 
     fn fail(&mut self, error: Error) -> Result<()> {
@@ -92,13 +108,45 @@ impl SequenceSource {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).push(error);
         Ok(())
     }
+
+    /// Begins to read the inputs that come next.
+    fn read_ahead(&mut self) {
+        while self.ahead.len() < self.threads.max(1)
+            && let Some(input) = self.inputs.pop_front()
+        {
+            let permits = self.permits.clone();
+            let path = PathBuf::from(&input);
+            let read = move || {
+                let _permit = permits.take();
+                StillSource::open(&path)
+            };
+            let reader = is_still(&input).then(|| thread::Builder::new().name("read ahead".into()).spawn(read).ok());
+            self.ahead.push_back(reader.flatten().map_or(Ahead::Other(input), Ahead::Picture));
+        }
+    }
+
+    fn open_next(&mut self) -> Option<Result<Box<dyn Source>>> {
+        self.read_ahead();
+        Some(match self.ahead.pop_front()? {
+            Ahead::Other(input) => open(&input, self.threads),
+            Ahead::Picture(reader) => {
+                let broken = || Error::input("picture", "reading it broke off; please report this");
+                let read = reader.join().unwrap_or_else(|_| Err(broken()));
+                read.map(|still| Box::new(still) as Box<dyn Source>)
+            }
+        })
+    }
 }
 
 impl Source for SequenceSource {
     fn next_frame(&mut self) -> Result<Option<Frame>> {
         loop {
             if let Some(source) = &mut self.current {
-                match source.next_frame() {
+                let next = {
+                    let _permit = self.permits.take();
+                    source.next_frame()
+                };
+                match next {
                     Ok(Some(frame)) => {
                         self.frames_of_current += 1;
                         return Ok(Some(frame));
@@ -110,10 +158,10 @@ impl Source for SequenceSource {
                     Err(error) => self.fail(error)?,
                 }
             }
-            let Some(input) = self.inputs.pop_front() else { return Ok(None) };
-            match open(&input) {
-                Ok(source) => self.current = Some(source),
-                Err(error) => self.fail(error)?,
+            match self.open_next() {
+                Some(Ok(source)) => self.current = Some(source),
+                Some(Err(error)) => self.fail(error)?,
+                None => return Ok(None),
             }
         }
     }
@@ -121,6 +169,6 @@ impl Source for SequenceSource {
     /// Exact for one input; for several, each is counted as one more frame at least.
     fn frame_count(&self) -> Option<u64> {
         let current = self.current.as_ref().map_or(Some(0), |source| source.frame_count())?;
-        Some(self.frames_before + current + self.inputs.len() as u64)
+        Some(self.frames_before + current + (self.ahead.len() + self.inputs.len()) as u64)
     }
 }

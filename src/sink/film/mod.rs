@@ -1,6 +1,7 @@
 //! Frames to a film file, by FFmpeg: with their exact times, and with the sound of the film that
 //! they come from.
 
+mod encoder;
 mod sound;
 mod storage;
 
@@ -9,9 +10,10 @@ use std::path::{Path, PathBuf};
 use ffmpeg::util::frame::Video;
 use ffmpeg_the_third as ffmpeg;
 
+use self::encoder::open_encoder;
 use self::sound::Sound;
 use self::storage::{Storage, say_turn};
-use super::{Ending, PartFile};
+use super::{Encoding, Ending, PartFile};
 use crate::error::{Error, Result};
 use crate::filter::{Filter, pixel_name};
 use crate::frame::{Frame, Medium, MediumKind};
@@ -36,16 +38,17 @@ pub struct Film {
 
 impl Film {
     /// # Errors
-    /// The name says no film format, or the file cannot be made.
-    pub fn create(path: &Path, medium: &Medium, overwrite: bool) -> Result<Self> {
+    /// The name says no film format, there is no such encoder, or the file cannot be made.
+    pub fn create(path: &Path, medium: &Medium, encoding: &Encoding, overwrite: bool) -> Result<Self> {
         let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
         if !FORMATS.contains(&extension.as_str()) {
             return Err(Error::output(path, format!("its name ends in no film format ({})", FORMATS.join(", "))));
         }
+        let codec = encoder::find(path, encoding)?;
         let live = medium.kind == MediumKind::Live;
         let file = if live { PartFile::in_place(path, overwrite)? } else { PartFile::new(path, overwrite)? };
         let mut film =
-            Self::start(path, file, medium, &Storage::of(medium, &extension)).map_err(|e| failed(path, e))?;
+            Self::start(path, file, medium, &Storage::of(medium, &extension), (codec, encoding)).map_err(|e| failed(path, e))?;
         let silent = film.sound.is_none();
         film.output.write_header_with(muxer_options(live, &extension)).map(drop).map_err(|e| match e {
             ffmpeg::Error::Other { errno } if is_invalid(errno) && !silent => {
@@ -56,11 +59,17 @@ impl Film {
         Ok(film)
     }
 
-    fn start(path: &Path, file: PartFile, medium: &Medium, storage: &Storage) -> Result<Self, ffmpeg::Error> {
+    fn start(
+        path: &Path,
+        file: PartFile,
+        medium: &Medium,
+        storage: &Storage,
+        (codec, encoding): (ffmpeg::Codec, &Encoding),
+    ) -> Result<Self, ffmpeg::Error> {
         ffmpeg::log::set_level(ffmpeg::log::Level::Fatal);
         let mut output = ffmpeg::format::output(&file.part)?;
         let time_base = ffmpeg::Rational::new(medium.time_base.numerator, medium.time_base.denominator);
-        let (encoder, frame_ticks) = open_encoder(path, medium, storage, &output, time_base)?;
+        let (encoder, frame_ticks) = open_encoder((codec, encoding), medium, storage, &output, time_base)?;
         {
             let codec: Option<ffmpeg::Codec> = None;
             let mut stream = output.add_stream(codec)?;
@@ -191,55 +200,6 @@ fn muxer_options(live: bool, extension: &str) -> ffmpeg::Dictionary {
         _ if live => ffmpeg::dict! { "flush_packets" => "1", "cluster_time_limit" => "250" },
         _ => ffmpeg::Dictionary::new(),
     }
-}
-
-/// The encoder for a file name, and the ticks that a frame probably lasts.
-fn open_encoder(
-    path: &Path,
-    medium: &Medium,
-    storage: &Storage,
-    output: &ffmpeg::format::context::Output,
-    time_base: ffmpeg::Rational,
-) -> Result<(ffmpeg::encoder::video::Encoder, i64), ffmpeg::Error> {
-    use ffmpeg::format::Pixel;
-    let webm = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("webm"));
-    let wanted = if webm { ["libvpx-vp9", "libvpx"] } else { ["libx264", "mpeg4"] };
-    let codec = wanted.iter().find_map(|name| ffmpeg::encoder::find_by_name(name));
-    let codec = codec.ok_or(ffmpeg::Error::EncoderNotFound)?;
-    let mut video = ffmpeg::codec::Context::new_with_codec(codec).encoder().video()?;
-    video.set_width(storage.width);
-    video.set_height(storage.height);
-    video.set_aspect_ratio(storage.sample_aspect);
-    // 4:2:0 has no odd sizes.
-    let odd = medium.width % 2 == 1 || medium.height % 2 == 1;
-    video.set_format(if odd && codec.name() != "mpeg4" { Pixel::YUV444P } else { Pixel::YUV420P });
-    video.set_time_base(time_base);
-    video.set_colorspace(ffmpeg::color::Space::BT709);
-    video.set_color_range(ffmpeg::color::Range::MPEG);
-    let mut frame_ticks = 1;
-    if let MediumKind::Film { frame_rate: (n, d), .. } = medium.kind
-        && n > 0
-        && d > 0
-    {
-        video.set_frame_rate(Some(ffmpeg::Rational::new(n, d)));
-        let ticks = f64::from(d) / f64::from(n) / f64::from(time_base);
-        frame_ticks = (ticks.round() as i64).max(1);
-    }
-    if output.format().flags().contains(ffmpeg::format::Flags::GLOBAL_HEADER) {
-        video.set_flags(ffmpeg::codec::Flags::GLOBAL_HEADER);
-    }
-    let live = medium.kind == MediumKind::Live;
-    // A recording holds no frames back.
-    let options = if webm {
-        let lag = if live { "0" } else { "25" };
-        ffmpeg::dict! {
-            "crf" => "30", "b" => "0", "deadline" => "realtime", "cpu-used" => "6", "row-mt" => "1", "lag-in-frames" => lag
-        }
-    } else {
-        let tune = if live { "zerolatency" } else { "" };
-        ffmpeg::dict! { "preset" => "veryfast", "crf" => "20", "tune" => tune }
-    };
-    Ok((video.open_with(options)?, frame_ticks))
 }
 
 fn is_invalid(errno: i32) -> bool {
