@@ -1,5 +1,6 @@
 //! From a model's file to one that explains itself: what the file says, what is guessed, what is added.
 
+use crate::cache::Slot;
 use crate::cam::{self, How};
 use crate::classes::parse_contrast;
 use crate::error::{Error, Result};
@@ -108,16 +109,32 @@ pub fn prepare_for_classes(options: &ExplainerOptions, several: bool) -> Result<
             return Err(Error::Together(format!("{} makes no contrast of two classes; {mend}", method.name)));
         }
     };
+    let several_layers = options.layer.as_ref().or(opened.manifest.layer.as_ref()).is_some_and(|l| l.contains(','));
+    let usual = matches!(method.how, How::Gradients(_))
+        && method.layer == cam::Layer::Target
+        && score == Score::Class
+        && options.randomised.is_none()
+        && !(several || several_layers);
+    let slot = if usual { Slot::of(options, &opened) } else { None };
+    if let Some(slot) = &slot
+        && let Some(model) = slot.load(&opened.model.name)
+    {
+        return Opened { model, ..opened }.into_prepared(&ExplainerOptions { layer: None, ..options.clone() });
+    }
     let analysis = opened.analyse(options)?;
     if !analysis.further.is_empty() && !matches!(method.how, How::Gradients(_)) {
         let mend = "name one layer, or take a method of one run and one gradient, such as layer-cam";
         return Err(Error::Together(format!("{} does not fuse maps of several layers; {mend}", method.name)));
     }
-    analysis.prepare_for(Needs {
+    let prepared = analysis.prepare_for(Needs {
         ask: Ask { score: method.how.needs_gradients().then_some(score), several },
         curvature: matches!(method.how, How::Curvature(_)),
         tail: matches!(method.how, How::Tail(_)),
-    })
+    })?;
+    if let Some(slot) = slot {
+        slot.store(&prepared.model);
+    }
+    Ok(prepared)
 }
 
 /// Reads a model and finds its logits and target layer. Of a model that explains itself already, it
@@ -158,10 +175,7 @@ impl Opened {
         let tensors = session::probe(&mut model, &inputs)?;
         let output = options.output.as_deref().or(manifest.output.as_deref());
         let head = grad::find_head(&model, &tensors, output)?;
-        if !manifest.labels.is_empty() && manifest.labels.len() != head.classes {
-            let labels = manifest.labels.len();
-            return Err(model.error(format!("it has {} classes, but there are {labels} labels", head.classes)));
-        }
+        check_labels(&model, &manifest, head.classes)?;
         if let Some(Known { output, .. }) = &manifest.known
             && !model.graph().output.iter().any(|o| o.name() == output)
         {
@@ -202,6 +216,7 @@ impl Opened {
         let (Some(classes), Some(grid)) = (classes, grid) else {
             return Err(model.error("its whycam metadata are damaged; prepare it again"));
         };
+        check_labels(&model, &manifest, classes as usize)?;
         let sigmoid = model.metadata(PROBABILITY) == Some(Probability::Sigmoid.name());
         let probability = if sigmoid { Probability::Sigmoid } else { Probability::Softmax };
         let input = image_input(&model)?.name().to_owned();
@@ -221,6 +236,14 @@ impl Opened {
             layers: 1,
             several: false,
         })
+    }
+}
+
+fn check_labels(model: &OnnxModel, manifest: &Manifest, classes: usize) -> Result<()> {
+    match manifest.labels.len() {
+        0 => Ok(()),
+        labels if labels == classes => Ok(()),
+        labels => Err(model.error(format!("it has {classes} classes, but there are {labels} labels"))),
     }
 }
 

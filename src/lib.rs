@@ -15,6 +15,7 @@
 //! ```
 
 mod analysis;
+mod cache;
 pub mod cam;
 mod classes;
 mod classifier;
@@ -50,8 +51,8 @@ pub use error::{Error, Result};
 pub use explainer::{ClassMap, Explainer, Explanation, Facts, Familiarity, Ranked};
 pub use frame::{Frame, Medium, MediumKind, Time, TimeBase};
 pub use opening::Guess;
-pub use permits::Permits;
 pub use options::{ExplainerOptions, Fusion, Randomised};
+pub use permits::Permits;
 pub use scores::Scores;
 pub use steady::Steady;
 pub use turn::Turn;

@@ -28,6 +28,8 @@ pub struct ExplainerOptions {
     pub fusion: Fusion,
     /// 0 leaves the choice to the runtime.
     pub threads: usize,
+    /// A folder in which models that explain themselves are kept, so that the next start is quick.
+    pub cache: Option<PathBuf>,
     /// Weights that are drawn anew, to see what maps owe to the model.
     pub randomised: Option<Randomised>,
 }

@@ -2,7 +2,7 @@
 
 use fast_image_resize::images::Image;
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
-use image::{Pixel, RgbImage};
+use image::{Pixel, Rgb, RgbImage};
 use ndarray::{Array4, ArrayD, ArrayView3, ArrayViewD, Axis, Ix3};
 
 use crate::error::{Error, Result};
@@ -69,6 +69,8 @@ pub struct Preprocessor {
     resizer: Resizer,
     resized: RgbImage,
     tensor: Array4<f32>,
+    /// What each level of a channel is in the tensor.
+    values: Vec<[f32; 256]>,
 }
 
 impl Preprocessor {
@@ -78,7 +80,9 @@ impl Preprocessor {
             Layout::ChannelsFirst => Array4::zeros((1, spec.channels, h, w)),
             Layout::ChannelsLast => Array4::zeros((1, h, w, spec.channels)),
         };
-        Self { spec, resizer: Resizer::new(), resized: RgbImage::new(w as u32, h as u32), tensor }
+        let value = |channel: usize, level: usize| (level as f32 * spec.scale - spec.mean[channel]) / spec.std[channel];
+        let values = (0..spec.channels).map(|channel| std::array::from_fn(|level| value(channel, level))).collect();
+        Self { spec, resizer: Resizer::new(), resized: RgbImage::new(w as u32, h as u32), tensor, values }
     }
 
     pub fn spec(&self) -> &InputSpec {
@@ -96,20 +100,14 @@ impl Preprocessor {
         self.resize(picture, &region).map_err(|e| {
             Error::input("picture", format!("cannot resize {width}x{height} to the model's input: {e}"))
         })?;
-        let InputSpec { channels, scale, mean, std, colour, layout, .. } = self.spec;
-        for (x, y, pixel) in self.resized.enumerate_pixels() {
-            for channel in 0..channels {
-                let level = match (channels, colour) {
-                    (1, _) => pixel.to_luma().0[0],
-                    (_, Colour::Rgb) => pixel.0[channel],
-                    (_, Colour::Bgr) => pixel.0[2 - channel],
-                };
-                let value = (f32::from(level) * scale - mean[channel]) / std[channel];
-                let place = match layout {
-                    Layout::ChannelsFirst => [0, channel, y as usize, x as usize],
-                    Layout::ChannelsLast => [0, y as usize, x as usize, channel],
-                };
-                self.tensor[place] = value;
+        let InputSpec { channels, colour, layout, .. } = self.spec;
+        let axis = if layout == Layout::ChannelsFirst { Axis(1) } else { Axis(3) };
+        let pixels = self.resized.as_raw().as_chunks::<3>().0;
+        for (channel, (mut plane, values)) in self.tensor.axis_iter_mut(axis).zip(&self.values).enumerate() {
+            let at = if colour == Colour::Rgb { channel } else { 2 - channel };
+            let level = |pixel: &[u8; 3]| if channels == 1 { Rgb(*pixel).to_luma().0[0] } else { pixel[at] };
+            for (value, pixel) in plane.iter_mut().zip(pixels) {
+                *value = values[usize::from(level(pixel))];
             }
         }
         Ok((self.tensor.view().into_dyn(), region))

@@ -11,8 +11,8 @@ use std::sync::OnceLock;
 
 use ndarray::{ArrayD, ArrayViewD};
 use ort::environment::Environment;
-use ort::session::builder::GraphOptimizationLevel;
 use ort::memory::Allocator;
+use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, SessionInputValue, SessionOutputs};
 use ort::value::{Tensor, TensorElementType, TensorRef, ValueType};
 use tracing::trace_span;

@@ -20,6 +20,7 @@ pub fn enlarged(map: ArrayView2<f32>, height: usize, width: usize) -> Result<Arr
 #[derive(Default)]
 pub struct Enlarger {
     resizer: Resizer,
+    large: Option<Image<'static>>,
 }
 
 impl Enlarger {
@@ -36,6 +37,22 @@ impl Enlarger {
         height: usize,
         width: usize,
     ) -> Result<Array2<f32>> {
+        let values = self.window_rows(map, from, over, height, width)?.flatten().collect();
+        Array2::from_shape_vec((height, width), values).map_err(|e| Error::input("map", e))
+    }
+
+    /// As [`Enlarger::window`], row by row.
+    ///
+    /// # Errors
+    /// A side is 0.
+    pub fn window_rows(
+        &mut self,
+        map: ArrayView2<f32>,
+        from: [f64; 2],
+        over: [f64; 2],
+        height: usize,
+        width: usize,
+    ) -> Result<impl Iterator<Item = impl Iterator<Item = f32>>> {
         let failed = |e: &dyn std::fmt::Display| Error::input("map", format!("cannot be enlarged: {e}"));
         let (h, w) = map.dim();
         if h == 0 || w == 0 {
@@ -50,14 +67,16 @@ impl Enlarger {
         let bytes = whole.iter().flat_map(|v| v.to_ne_bytes()).collect();
         let small =
             Image::from_vec_u8(shape.1 as u32, shape.0 as u32, bytes, PixelType::F32).map_err(|e| failed(&e))?;
-        let mut large = Image::new(width as u32, height as u32, PixelType::F32);
+        let (width, height) = (width as u32, height as u32);
+        let fits = |large: &Image| (large.width(), large.height()) == (width, height);
+        let kept = self.large.take().filter(fits);
+        let large = self.large.insert(kept.unwrap_or_else(|| Image::new(width, height, PixelType::F32)));
         let bilinear = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
         let [top, left] = [0, 1].map(|axis| from[axis] + margin[axis] as f64);
         let part = bilinear.crop(left, top, over[1], over[0]);
-        self.resizer.resize(&small, &mut large, &part).map_err(|e| failed(&e))?;
-        let (chunks, _) = large.buffer().as_chunks();
-        let values = chunks.iter().map(|bytes| f32::from_ne_bytes(*bytes)).collect();
-        Array2::from_shape_vec((height, width), values).map_err(|e| failed(&e))
+        self.resizer.resize(&small, large, &part).map_err(|e| failed(&e))?;
+        let rows = large.buffer().chunks_exact(4 * width as usize);
+        Ok(rows.map(|row| row.as_chunks().0.iter().map(|bytes| f32::from_ne_bytes(*bytes))))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Options that several commands share.
 
 use std::collections::HashMap;
+use std::env;
 use std::path::PathBuf;
 
 use super::UsageError;
@@ -77,22 +78,34 @@ pub fn share(text: &str) -> Result<f32, String> {
 pub struct Shares {
     /// Explainers of one thread each. A frame takes one thread less time than two threads take half of it each.
     pub explainers: usize,
-    /// Of the decoder and of the encoder, which have little to do beside the explainers.
+    /// Of the decoder, and of the encoder.
     pub codec: usize,
-    /// So many work at once.
+    /// How many of these work at once.
     pub permits: Permits,
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// `$XDG_CACHE_HOME/whycam`, or where a user has none of it, in the home folder.
+fn cache_folder() -> Option<PathBuf> {
+    let said = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let folder = said.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache")))?;
+    Some(folder.join("whycam").join("models"))
 }
 
 impl Common {
     /// The threads asked for, or as many as there are cores.
     pub fn threads(&self) -> usize {
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         if self.threads > 0 { self.threads } else { cores() }
     }
 
     pub fn shares(&self) -> Shares {
         let threads = self.threads();
-        Shares { explainers: threads, codec: (threads / 2).max(1), permits: Permits::new(threads) }
+        // Where all cores may be used, the system shares them out better than permits would.
+        let permits = if threads < cores() { Permits::new(threads) } else { Permits::UNBOUNDED };
+        Shares { explainers: threads, codec: threads, permits }
     }
 
     pub fn explainer_options(&self) -> ExplainerOptions {
@@ -107,6 +120,7 @@ impl Common {
             preset: self.preset.clone(),
             output: self.head.clone(),
             threads: self.threads,
+            cache: cache_folder(),
             randomised: None,
         }
     }
@@ -160,9 +174,9 @@ impl Common {
     }
 
     /// `tops` are the largest values of the films' maps, where the scale is of a film.
-    pub fn overlay(&self, tops: Option<HashMap<String, f32>>) -> Result<Overlay> {
+    pub fn overlay(&self, tops: Option<&HashMap<String, f32>>) -> Result<Overlay> {
         let scale = match (tops, self.scale.as_str()) {
-            (Some(tops), _) => HeatScale::Film(tops),
+            (Some(tops), _) => HeatScale::Film(tops.clone()),
             (None, "logit") => HeatScale::Whole(HeatScale::LOGITS),
             (None, "film") => {
                 return Err(

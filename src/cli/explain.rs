@@ -11,9 +11,9 @@ use whycam::pipeline::{Options, Policy};
 use whycam::sink::{ExplainedFrame, Flow, JsonSink, MapFormat, MapsSink, Place, ResultsSink, Sink};
 use whycam::source::{Failures, SequenceSource, Source, is_address, is_still, is_tensor, list_inputs};
 
+use super::common::Shares;
 use super::encode::Encode;
 use super::run::Run;
-use super::common::Shares;
 use super::{Common, Status, UsageError};
 
 #[derive(Args)]

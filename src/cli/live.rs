@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use whycam::{Permits, Steady};
 use whycam::pipeline::{Behind, Options, Policy};
 use whycam::screen::Screen;
 use whycam::sink::{Encoding, JsonSink, Place, ResultsSink, Sink};
 use whycam::source::{self, End, LiveSource, Open, is_address};
+use whycam::{Permits, Steady};
 
 use super::encode::Encode;
 use super::run::Run;
@@ -99,13 +99,10 @@ impl View {
 }
 
 /// A film that is encoded on a thread of its own.
-pub fn recording(
-    path: PathBuf,
-    encoding: Encoding,
-    overwrite: bool,
-    policy: Policy,
-) -> whycam::Result<Box<dyn Sink>> {
-    Ok(Box::new(Behind::start(policy, move || Ok(Box::new(ResultsSink::new(Place::File(path), encoding, overwrite)?)))?))
+pub fn recording(path: PathBuf, encoding: Encoding, overwrite: bool, policy: Policy) -> whycam::Result<Box<dyn Sink>> {
+    Ok(Box::new(Behind::start(policy, move || {
+        Ok(Box::new(ResultsSink::new(Place::File(path), encoding, overwrite)?))
+    })?))
 }
 
 /// A window for pictures of about this size.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use whycam::pipeline::{self, LiveScreen, Opener, Options, Outcome, Outputs, Policy, Stop};
+use whycam::pipeline::{self, Lane, LiveScreen, Opener, Options, Outcome, Outputs, Policy, Stop};
 use whycam::screen::{Pace, Screen};
 use whycam::sink::{Encoding, Sink};
 
@@ -40,7 +40,12 @@ impl Run<'_> {
             Some(count) => self.common.explainers(count)?,
             None => vec![self.common.explainer()?],
         };
-        let overlay = if self.pictures { Some(self.common.overlay(self.tops.take())?) } else { None };
+        let draws = self.pictures && self.screen.is_none();
+        let lane = |explainer| {
+            let overlay = if draws { Some(self.common.overlay(self.tops.as_ref())?) } else { None };
+            Ok(Lane { explainer, overlay })
+        };
+        let lanes = explainers.into_iter().map(lane).collect::<Result<Vec<_>>>()?;
         let stop = stop_on_ctrl_c()?;
         let bar = if self.progress && !self.common.quiet { progress_bar() } else { ProgressBar::hidden() };
         let live = self.options.policy == Policy::Newest;
@@ -60,13 +65,16 @@ impl Run<'_> {
             bar.set_position(progress.explained);
         };
         let screen = match &mut self.screen {
-            Some(screen) => {
-                Some(LiveScreen { screen: screen.as_mut(), overlay: self.common.overlay(None)?, record: &recording })
-            }
+            Some(screen) => Some(LiveScreen {
+                screen: screen.as_mut(),
+                overlay: self.common.overlay(None)?,
+                pictures: self.pictures,
+                record: &recording,
+            }),
             None => None,
         };
-        let outputs = Outputs { overlay, sinks: &mut self.sinks, screen };
-        let outcome = pipeline::run(self.open, explainers, outputs, &self.options, &stop, report);
+        let outputs = Outputs { sinks: &mut self.sinks, screen };
+        let outcome = pipeline::run(self.open, lanes, outputs, &self.options, &stop, report);
         bar.finish_and_clear();
         let began = outcome.error.is_none() || outcome.counts.explained > 0;
         if began && !self.common.quiet {

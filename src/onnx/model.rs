@@ -26,6 +26,8 @@ pub struct OnnxModel {
     /// What messages call the model.
     pub name: String,
     proto: Model,
+    /// Whether weights lay in other files beside the model's.
+    pub weights_beside: bool,
 }
 
 impl OnnxModel {
@@ -57,14 +59,14 @@ impl OnnxModel {
             graph: Some(graph),
             ..Model::default()
         };
-        Self { name: name.to_owned(), proto }
+        Self { name: name.to_owned(), proto, weights_beside: false }
     }
 
     /// A model of the same operator sets around another graph.
     #[must_use]
     pub fn with_graph(&self, graph: Graph) -> Self {
         let proto = Model { graph: Some(graph), metadata_props: Vec::new(), ..self.proto.clone() };
-        Self { name: self.name.clone(), proto }
+        Self { name: self.name.clone(), proto, weights_beside: false }
     }
 
     fn parse(name: &str, bytes: Bytes, folder: Option<&Path>) -> Result<Self> {
@@ -73,8 +75,10 @@ impl OnnxModel {
         let Some(graph) = proto.graph.as_mut().filter(|g| !g.node.is_empty()) else {
             return Err(Error::model(name, "not an ONNX model (it has no graph); export it as ONNX first"));
         };
+        let mut weights_beside = false;
         for tensor in &mut graph.initializer {
             if tensor.data_location() == EXTERNAL {
+                weights_beside = true;
                 load_external(tensor, folder).map_err(|problem| Error::model(name, problem))?;
             }
         }
@@ -83,7 +87,7 @@ impl OnnxModel {
         input.retain(|input| !initializer.iter().any(|weights| weights.name() == input.name()));
         inline::inline_functions(graph, &std::mem::take(&mut proto.functions)).map_err(|e| Error::model(name, e))?;
         sort_nodes(graph).map_err(|e| Error::model(name, e))?;
-        let mut model = Self { name: name.to_owned(), proto };
+        let mut model = Self { name: name.to_owned(), proto, weights_beside };
         let opset = model.opset();
         if opset < OLDEST_OPSET {
             let mend = format!("export it again with opset_version={WORKING_OPSET}");

@@ -7,7 +7,6 @@ mod colormap;
 use std::collections::HashMap;
 
 use image::RgbImage;
-use ndarray::Array2;
 
 pub use caption::{Caption, Corner};
 pub use colormap::{COLORMAPS, Colormap};
@@ -153,11 +152,19 @@ impl Overlay {
     }
 
     fn lay_over(&mut self, frame: &mut RgbImage, map: &CamMap, top: f32, region: &OnFrame) -> Result<()> {
-        let heat = self.heat(frame, map, region)?;
         let highest = 255.0 / top;
-        let alpha = self.style.alpha;
-        for (pixel, value) in pixels_of(frame, heat.part).zip(&heat.values) {
-            blend(pixel, self.style.colormap.at((value * highest) as u8), alpha);
+        let share = alpha_share(self.style.alpha);
+        let colours: [[u16; 3]; 256] =
+            std::array::from_fn(|level| self.style.colormap.at(level as u8).map(|channel| u16::from(channel) * share));
+        let (part, place) = place_on(frame, map, region);
+        let heat = self.enlarger.window_rows(map.values.view(), place.from, place.over, place.rows, place.columns)?;
+        for (pixels, values) in rows_of(frame, part).zip(heat) {
+            for (pixel, value) in pixels.iter_mut().zip(values) {
+                let colour = &colours[usize::from((value * highest) as u8)];
+                for (channel, over) in pixel.iter_mut().zip(colour) {
+                    *channel = ((u16::from(*channel) * (256 - share) + over) >> 8) as u8;
+                }
+            }
         }
         Ok(())
     }
@@ -170,17 +177,16 @@ impl Overlay {
         tops: &[f32],
         region: &OnFrame,
     ) -> Result<()> {
+        let Some(first) = maps.first() else { return Ok(()) };
+        let (part, Window { from, over, rows, columns }) = place_on(frame, first, region);
         let mut heats = Vec::with_capacity(maps.len());
         for ((map, top), colour) in maps.iter().zip(tops).zip(PALETTE.iter().cycle()) {
             if map.evidence {
-                heats.push((self.heat(frame, map, region)?, *top, *colour));
+                heats.push((self.enlarger.window(map.values.view(), from, over, rows, columns)?, *top, *colour));
             }
         }
-        let Some((Heat { part, .. }, _, _)) = heats.first() else { return Ok(()) };
-        let part = *part;
-        let mut strengths: Vec<_> =
-            heats.iter().map(|(heat, max, colour)| (heat.values.iter(), *max, *colour)).collect();
-        for pixel in pixels_of(frame, part) {
+        let mut strengths: Vec<_> = heats.iter().map(|(heat, max, colour)| (heat.iter(), *max, *colour)).collect();
+        for pixel in rows_of(frame, part).flatten() {
             let (mut sum, mut strongest, mut mixed) = (0.0, 0.0_f32, [0.0; 3]);
             for (values, max, colour) in &mut strengths {
                 let strength = (values.next().unwrap_or(&0.0) / *max).min(1.0);
@@ -196,29 +202,28 @@ impl Overlay {
         }
         Ok(())
     }
-
-    /// The map at the frame's resolution, for the part of the frame that the model saw.
-    fn heat(&mut self, frame: &RgbImage, map: &CamMap, place: &OnFrame) -> Result<Heat> {
-        let (width, height) = frame.dimensions();
-        let OnFrame { cells, seen } = place;
-        let left = seen.x.max(0.0).round() as u32;
-        let top = seen.y.max(0.0).round() as u32;
-        let right = ((seen.x + seen.width).round() as u32).clamp(left + 1, width);
-        let bottom = ((seen.y + seen.height).round() as u32).clamp(top + 1, height);
-        let [x, y, width, height] = [left, top, right - left, bottom - top].map(f64::from);
-        let [from, over] = cells.in_cells(&Region { x, y, width, height }, map.values.dim());
-        let (rows, columns) = ((bottom - top) as usize, (right - left) as usize);
-        let values = self.enlarger.window(map.values.view(), from, over, rows, columns)?;
-        Ok(Heat { values, part: [left, top, right, bottom] })
-    }
 }
 
-/// A map at the frame's resolution.
-struct Heat {
-    /// `[h,w]`
-    values: Array2<f32>,
-    /// Left, top, right and bottom of what it lies over, in pixels of the frame.
-    part: [u32; 4],
+/// A part of the frame in cells of a map, and its size in pixels.
+struct Window {
+    from: [f64; 2],
+    over: [f64; 2],
+    rows: usize,
+    columns: usize,
+}
+
+/// The part of the frame that the model saw: left, top, right and bottom in pixels, and as a window of the map.
+fn place_on(frame: &RgbImage, map: &CamMap, place: &OnFrame) -> ([u32; 4], Window) {
+    let (width, height) = frame.dimensions();
+    let OnFrame { cells, seen } = place;
+    let left = seen.x.max(0.0).round() as u32;
+    let top = seen.y.max(0.0).round() as u32;
+    let right = ((seen.x + seen.width).round() as u32).clamp(left + 1, width);
+    let bottom = ((seen.y + seen.height).round() as u32).clamp(top + 1, height);
+    let [x, y, width, height] = [left, top, right - left, bottom - top].map(f64::from);
+    let [from, over] = cells.in_cells(&Region { x, y, width, height }, map.values.dim());
+    let (rows, columns) = ((bottom - top) as usize, (right - left) as usize);
+    ([left, top, right, bottom], Window { from, over, rows, columns })
 }
 
 /// Where a map and what the model saw lie on the frame.
@@ -234,15 +239,20 @@ const PALETTE: &[[u8; 3]] =
     &[[213, 94, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66], [204, 121, 167], [0, 114, 178], [230, 159, 0]];
 
 /// The pixels of a part of the frame, row by row.
-fn pixels_of(frame: &mut RgbImage, [left, top, right, bottom]: [u32; 4]) -> impl Iterator<Item = &mut [u8; 3]> {
+fn rows_of(frame: &mut RgbImage, [left, top, right, bottom]: [u32; 4]) -> impl Iterator<Item = &mut [[u8; 3]]> {
     let row = frame.width() as usize * 3;
     let rows = frame.as_mut()[top as usize * row..bottom as usize * row].chunks_exact_mut(row);
-    rows.flat_map(move |row| row[left as usize * 3..right as usize * 3].as_chunks_mut::<3>().0)
+    rows.map(move |row| row[left as usize * 3..right as usize * 3].as_chunks_mut::<3>().0)
 }
 
 fn blend(pixel: &mut [u8; 3], colour: [u8; 3], alpha: f32) {
-    let alpha = (alpha * 256.0) as u32;
+    let share = alpha_share(alpha);
     for (channel, over) in pixel.iter_mut().zip(colour) {
-        *channel = ((u32::from(*channel) * (256 - alpha) + u32::from(over) * alpha) >> 8) as u8;
+        *channel = ((u16::from(*channel) * (256 - share) + u16::from(over) * share) >> 8) as u8;
     }
+}
+
+/// 0..=1 as parts of 256.
+fn alpha_share(alpha: f32) -> u16 {
+    (alpha.clamp(0.0, 1.0) * 256.0) as u16
 }

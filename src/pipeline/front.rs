@@ -90,12 +90,8 @@ impl Front<'_> {
                 self.show(&frame, &explanation, &facts, pace)?;
             }
         }
-        let overlay = match &mut self.outputs.screen {
-            Some(live) if recording || self.outputs.overlay.is_some() => Some(&mut live.overlay),
-            _ => self.outputs.overlay.as_mut(),
-        };
-        if let Some(overlay) = overlay {
-            trace_span!("overlay").in_scope(|| overlay.draw(&mut frame, &explanation, &facts))?;
+        if let Some(live) = self.outputs.screen.as_mut().filter(|live| recording || live.pictures) {
+            live.overlay.draw(&mut frame, &explanation, &facts)?;
         }
         let item = ExplainedFrame { frame, explanation, number };
         if let Some(recording) = &mut self.recording

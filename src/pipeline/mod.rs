@@ -2,7 +2,7 @@
 //! [`run`] (`front`). Only this module starts threads, but for a camera's own and those that read photos ahead.
 //!
 //! ```text
-//! source ──frames──▶ link ──▶ explainer ──explained frames──▶ link ──▶ overlay ─▶ screen, sinks
+//! source ──frames──▶ link ──▶ explainer ▸ overlay ──explained frames──▶ link ──▶ screen, sinks
 //! thread "capture"            threads "inference" ◀──changes──────────── calling thread
 //! ```
 //!
@@ -28,8 +28,8 @@ use std::time::{Duration, Instant};
 pub use crate::link::Policy;
 pub use behind::Behind;
 use front::{Front, Note, Pause};
-pub use pace::Ages;
 use order::InOrder;
+pub use pace::Ages;
 use pace::PaceMeter;
 use stages::{Tap, Worker, capture};
 pub use stop::Stop;
@@ -114,10 +114,15 @@ struct Explained {
     facts: Arc<Facts>,
 }
 
+/// What one inference thread works with.
+pub struct Lane {
+    pub explainer: Explainer,
+    /// Draws the map onto the frames that sinks get. A screen draws by itself.
+    pub overlay: Option<Overlay>,
+}
+
 /// Where explained frames go.
 pub struct Outputs<'a> {
-    /// Draws the map onto the frames that `sinks` get.
-    pub overlay: Option<Overlay>,
     pub sinks: &'a mut Vec<Box<dyn Sink>>,
     pub screen: Option<LiveScreen<'a>>,
 }
@@ -126,16 +131,18 @@ pub struct Outputs<'a> {
 pub struct LiveScreen<'a> {
     pub screen: &'a mut dyn Screen,
     pub overlay: Overlay,
+    /// Whether the sinks get pictures with the map, too.
+    pub pictures: bool,
     /// Begins a recording, and says where it goes.
     pub record: &'a dyn Fn() -> Result<(String, Box<dyn Sink>)>,
 }
 
-/// Runs a source through explainers into sinks and onto a screen until it ends, a limit is reached, or `stop` is
+/// Runs a source through explainers, a lane each, into sinks and onto a screen until it ends, a limit is reached, or `stop` is
 /// asked for. Several explainers share the frames out, and for that the link must block, and neither smoothing nor a
 /// screen may ask for the frames before.
 pub fn run(
     open: Opener,
-    explainers: Vec<Explainer>,
+    lanes: Vec<Lane>,
     outputs: Outputs,
     options: &Options,
     stop: &Stop,
@@ -159,14 +166,14 @@ pub fn run(
     let waits = notes_in.clone();
     let tell: Tell = Box::new(move |why| drop(waits.send(Note::Lost(why))));
     let capture = spawn("capture", move || capture(|| open(tell), &frames_in, &tap, &capture_stops));
-    let mut in_order = InOrder::new(explained_out, explainers.len() == 1);
+    let mut in_order = InOrder::new(explained_out, lanes.len() == 1);
     let (frames_out, explained_in) = (Arc::new(frames_out), Arc::new(explained_in));
-    let inference: Vec<_> = explainers
+    let inference: Vec<_> = lanes
         .into_iter()
-        .map(|explainer| {
+        .map(|lane| {
             let worker = Worker {
-                follows: explainer.follows_prediction(),
-                explainer,
+                follows: lane.explainer.follows_prediction(),
+                lane,
                 smoothing: options.smoothing.map(Steady::new),
                 frames: Arc::clone(&frames_out),
                 explained: Arc::clone(&explained_in),

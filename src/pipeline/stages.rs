@@ -8,9 +8,9 @@ use tracing::trace_span;
 
 use super::front::Note;
 use super::steering::{self, Change};
-use super::{Captured, Explained, IDLE, Numbered, Stop};
+use super::{Captured, Explained, IDLE, Lane, Numbered, Stop};
 use crate::error::Result;
-use crate::explainer::{Explainer, Explanation};
+use crate::explainer::{Explanation, Facts};
 use crate::frame::Frame;
 use crate::link;
 use crate::permits::Permits;
@@ -65,7 +65,7 @@ pub fn capture(
 pub struct Worker {
     /// Whether it explains what is predicted, so that smoothing may hold the class.
     pub follows: bool,
-    pub explainer: Explainer,
+    pub lane: Lane,
     pub smoothing: Option<Steady>,
     pub frames: Arc<link::Receiver<Numbered<Captured>>>,
     pub explained: Arc<link::Sender<Numbered<Explained>>>,
@@ -78,14 +78,14 @@ pub struct Worker {
 impl Worker {
     /// Explains frames until they end, and changes what is explained as it is asked for.
     pub fn work(mut self) {
-        let mut facts = Arc::new(self.explainer.facts().clone());
+        let mut facts = Arc::new(self.lane.explainer.facts().clone());
         // A stalled camera ends the link never, so the stop is looked for too.
         while !self.stops.iter().any(Stop::is_requested) {
             for asked in self.changes.try_iter() {
-                let note = steering::change(&mut self.explainer, asked).unwrap_or_else(|error| error.to_string());
+                let note = steering::change(&mut self.lane.explainer, asked).unwrap_or_else(|error| error.to_string());
                 let _ = self.notes.send(Note::Said(note));
-                facts = Arc::new(self.explainer.facts().clone());
-                self.follows = self.explainer.follows_prediction();
+                facts = Arc::new(self.lane.explainer.facts().clone());
+                self.follows = self.lane.explainer.follows_prediction();
                 if let Some(steady) = &mut self.smoothing {
                     steady.reset();
                 }
@@ -95,8 +95,8 @@ impl Worker {
                 link::Received::Nothing => continue,
                 link::Received::End => break,
             };
-            let result = item.and_then(|captured| {
-                let explanation = self.explain(&captured.frame)?;
+            let result = item.and_then(|mut captured| {
+                let explanation = self.explain(&mut captured.frame, &facts)?;
                 Ok(Explained { captured, explanation, facts: Arc::clone(&facts) })
             });
             if !self.explained.send((number, result)) {
@@ -105,17 +105,20 @@ impl Worker {
         }
     }
 
-    fn explain(&mut self, frame: &Frame) -> Result<Explanation> {
+    fn explain(&mut self, frame: &mut Frame, facts: &Facts) -> Result<Explanation> {
         let _permit = self.permits.take();
         if let Some(steady) = self.smoothing.as_mut().filter(|_| self.follows) {
-            self.explainer.set_class(steady.class_for(&frame.picture))?;
+            self.lane.explainer.set_class(steady.class_for(&frame.picture))?;
         }
         let mut explanation = match &frame.tensor {
-            Some(tensor) => self.explainer.explain_tensor(tensor.view())?,
-            None => self.explainer.explain(&frame.picture)?,
+            Some(tensor) => self.lane.explainer.explain_tensor(tensor.view())?,
+            None => self.lane.explainer.explain(&frame.picture)?,
         };
         if let Some(steady) = &mut self.smoothing {
             steady.smooth(&frame.picture, frame.time.as_us(), &mut explanation);
+        }
+        if let Some(overlay) = &mut self.lane.overlay {
+            trace_span!("overlay").in_scope(|| overlay.draw(frame, &explanation, facts))?;
         }
         Ok(explanation)
     }

@@ -13,7 +13,7 @@ use cpu_time::ProcessTime;
 use figures::Figures;
 use stages::Stages;
 use tracing_subscriber::layer::SubscriberExt;
-use whycam::pipeline::{self, Options, Outputs, Policy, Stop};
+use whycam::pipeline::{self, Lane, Options, Outputs, Policy, Stop};
 use whycam::sink::{Place, ResultsSink, Sink};
 use whycam::source::{self, Failures, PatternSource, SequenceSource, Source};
 use whycam::{Classifier, Error, Explainer, ExplainerOptions, Frame, Permits};
@@ -103,9 +103,7 @@ impl Bench {
 
     fn open(&self, threads: usize, permits: Permits) -> whycam::Result<Box<dyn Source>> {
         Ok(match &self.input {
-            Some(input) => {
-                Box::new(SequenceSource::open(vec![input.clone()], threads, permits, Failures::default())?)
-            }
+            Some(input) => Box::new(SequenceSource::open(vec![input.clone()], threads, permits, Failures::default())?),
             None => Box::new(PatternSource::new((640, 480), 30, false, Some(self.frames))?),
         })
     }
@@ -132,16 +130,17 @@ impl Bench {
             let place = Place::File(film.to_owned());
             sinks.push(Box::new(ResultsSink::new(place, self.encode.encoding(shares.codec), true)?));
         }
-        let (input, frames, codec, permits) =
-            (self.input.clone(), self.frames, shares.codec, shares.permits.clone());
+        let (input, frames, codec, permits) = (self.input.clone(), self.frames, shares.codec, shares.permits.clone());
         let open = move |_| -> whycam::Result<Box<dyn Source>> {
             Self { input, frames, encode: Encode::default(), json: None, force: false }.open(codec, permits)
         };
-        let outputs = Outputs { overlay: Some(common.overlay(None)?), sinks: &mut sinks, screen: None };
+        let lane = |explainer| Ok(Lane { explainer, overlay: Some(common.overlay(None)?) });
+        let lanes = explainers.into_iter().map(lane).collect::<Result<Vec<_>>>()?;
+        let outputs = Outputs { sinks: &mut sinks, screen: None };
         let (policy, permits) = (Policy::Block, shares.permits);
         let options = Options { policy, frames: Some(self.frames), duration: None, smoothing: None, permits };
         drop(stages.take());
-        let outcome = pipeline::run(Box::new(open), explainers, outputs, &options, &Stop::default(), |_| {});
+        let outcome = pipeline::run(Box::new(open), lanes, outputs, &options, &Stop::default(), |_| {});
         if let Some(error) = outcome.error {
             return Err(error.into());
         }

@@ -1,21 +1,21 @@
 //! Frames to a film file, by FFmpeg: with their exact times, and with the sound of the film that
 //! they come from.
 
+mod convert;
 mod encoder;
 mod sound;
 mod storage;
 
 use std::path::{Path, PathBuf};
 
-use ffmpeg::util::frame::Video;
 use ffmpeg_the_third as ffmpeg;
 
+use self::convert::Converter;
 use self::encoder::open_encoder;
 use self::sound::Sound;
 use self::storage::{Storage, say_turn};
 use super::{Encoding, Ending, PartFile};
 use crate::error::{Error, Result};
-use crate::filter::{Filter, pixel_name};
 use crate::frame::{Frame, Medium, MediumKind};
 
 /// Formats that a film can be written in, by the ending of its name.
@@ -26,8 +26,7 @@ pub struct Film {
     file: PartFile,
     output: ffmpeg::format::context::Output,
     encoder: ffmpeg::encoder::video::Encoder,
-    /// Upright RGB to what the encoder takes.
-    converter: Filter,
+    converter: Converter,
     /// Of the frames, and of the encoder.
     time_base: ffmpeg::Rational,
     last_ticks: i64,
@@ -47,8 +46,8 @@ impl Film {
         let codec = encoder::find(path, encoding)?;
         let live = medium.kind == MediumKind::Live;
         let file = if live { PartFile::in_place(path, overwrite)? } else { PartFile::new(path, overwrite)? };
-        let mut film =
-            Self::start(path, file, medium, &Storage::of(medium, &extension), (codec, encoding)).map_err(|e| failed(path, e))?;
+        let mut film = Self::start(path, file, medium, &Storage::of(medium, &extension), (codec, encoding))
+            .map_err(|e| failed(path, e))?;
         let silent = film.sound.is_none();
         film.output.write_header_with(muxer_options(live, &extension)).map(drop).map_err(|e| match e {
             ffmpeg::Error::Other { errno } if is_invalid(errno) && !silent => {
@@ -90,10 +89,7 @@ impl Film {
             (Some(input), MediumKind::Film { start, .. }) => Sound::open(input, start, &mut output)?,
             _ => None,
         };
-        // BT.709 in the limited range of film.
-        let pixel = pixel_name(encoder.format());
-        let chain = format!("{}scale=out_color_matrix=bt709:out_range=tv,format={pixel}", storage.turn_back);
-        let converter = Filter::new(ffmpeg::format::Pixel::RGB24, medium.width, medium.height, &chain)?;
+        let converter = Converter::new(encoder.format(), storage.turn_back, medium.width, medium.height)?;
         Ok(Self {
             path: path.to_owned(),
             file,
@@ -114,21 +110,13 @@ impl Film {
     }
 
     fn encode(&mut self, frame: &Frame) -> Result<(), ffmpeg::Error> {
-        let (width, height) = frame.picture.dimensions();
-        let mut rgb = Video::new(ffmpeg::format::Pixel::RGB24, width, height);
-        let stride = rgb.stride(0);
-        let row = 3 * width as usize;
-        for (line, pixels) in rgb.data_mut(0).chunks_mut(stride).zip(frame.picture.as_raw().chunks(row)) {
-            line[..row].copy_from_slice(pixels);
-        }
         // Times must rise, which those of a damaged film may not.
         let ticks = frame.time.ticks.max(self.last_ticks + 1);
         if self.last_ticks >= 0 {
             self.frame_ticks = ticks - self.last_ticks;
         }
         self.last_ticks = ticks;
-        rgb.set_pts(Some(ticks));
-        let mut converted = self.converter.run(&rgb)?;
+        let mut converted = self.converter.run(&frame.picture)?;
         converted.set_pts(Some(ticks));
         converted.set_kind(ffmpeg::picture::Type::None);
         self.encoder.send_frame(&converted)?;

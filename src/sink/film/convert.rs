@@ -1,0 +1,57 @@
+//! Upright RGB to what an encoder takes: BT.709 in the limited range of film.
+
+use ffmpeg::format::Pixel;
+use ffmpeg::util::frame::Video;
+use ffmpeg_the_third as ffmpeg;
+use image::RgbImage;
+use yuv::{YuvChromaSubsampling, YuvConversionMode, YuvPlanarImageMut, YuvRange, YuvStandardMatrix};
+
+use crate::filter::{Filter, pixel_name};
+
+pub struct Converter {
+    planes: YuvPlanarImageMut<'static, u8>,
+    /// 4:2:0, or 4:4:4 where the encoder takes that, or a side is odd.
+    pixel: Pixel,
+    /// Turns pictures back, and into a format that the encoder takes beside these two.
+    filter: Option<Filter>,
+}
+
+impl Converter {
+    /// # Errors
+    /// FFmpeg was built without a filter that is needed.
+    pub fn new(encoded: Pixel, turn_back: &str, width: u32, height: u32) -> Result<Self, ffmpeg::Error> {
+        let coarse = encoded == Pixel::YUV420P && width.is_multiple_of(2) && height.is_multiple_of(2);
+        let (pixel, sampling) = if coarse {
+            (Pixel::YUV420P, YuvChromaSubsampling::Yuv420)
+        } else {
+            (Pixel::YUV444P, YuvChromaSubsampling::Yuv444)
+        };
+        let chain = format!("{turn_back}format={}", pixel_name(encoded));
+        let as_it_is = turn_back.is_empty() && pixel == encoded;
+        let filter = if as_it_is { None } else { Some(Filter::new(pixel, width, height, &chain)?) };
+        Ok(Self { planes: YuvPlanarImageMut::alloc(width, height, sampling), pixel, filter })
+    }
+
+    /// # Errors
+    /// The picture has another size.
+    pub fn run(&mut self, picture: &RgbImage) -> Result<Video, ffmpeg::Error> {
+        let convert = if self.pixel == Pixel::YUV420P { yuv::rgb_to_yuv420 } else { yuv::rgb_to_yuv444 };
+        let (row, range, matrix) = (3 * picture.width(), YuvRange::Limited, YuvStandardMatrix::Bt709);
+        convert(&mut self.planes, picture.as_raw(), row, range, matrix, YuvConversionMode::Balanced)
+            .map_err(|_| ffmpeg::Error::InvalidData)?;
+        let mut video = Video::new(self.pixel, picture.width(), picture.height());
+        let YuvPlanarImageMut { y_plane, y_stride, u_plane, u_stride, v_plane, v_stride, .. } = &self.planes;
+        for (number, (plane, width)) in
+            [(y_plane, y_stride), (u_plane, u_stride), (v_plane, v_stride)].iter().enumerate()
+        {
+            let (stride, width) = (video.stride(number), **width as usize);
+            for (to, from) in video.data_mut(number).chunks_mut(stride).zip(plane.borrow().chunks(width)) {
+                to[..width].copy_from_slice(from);
+            }
+        }
+        match &mut self.filter {
+            Some(filter) => filter.run(&video),
+            None => Ok(video),
+        }
+    }
+}

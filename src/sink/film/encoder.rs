@@ -1,0 +1,120 @@
+//! Which encoder writes a film, and how it is set.
+
+use std::path::Path;
+
+use ffmpeg::format::Pixel;
+use ffmpeg_the_third as ffmpeg;
+
+use super::storage::Storage;
+use crate::error::{Error, Result};
+use crate::frame::{Medium, MediumKind};
+use crate::sink::Encoding;
+
+/// Encoders whose quality is a constant rate factor, and the factor that is right for pictures to look at.
+const RATE_FACTORS: &[(&str, u8)] = &[
+    ("libx264", 20),
+    ("libx264rgb", 20),
+    ("libx265", 23),
+    ("libvpx-vp9", 30),
+    ("libvpx", 20),
+    ("libsvtav1", 32),
+    ("libaom-av1", 32),
+];
+
+/// The encoder asked for, or the one for a file name.
+///
+/// # Errors
+/// This FFmpeg lacks it, or it takes no quality.
+pub fn find(path: &Path, encoding: &Encoding) -> Result<ffmpeg::Codec> {
+    if let Some(name) = &encoding.encoder {
+        let codec = ffmpeg::encoder::find_by_name(name).filter(|codec| codec.is_encoder() && codec.is_video());
+        let codec = codec.ok_or_else(|| {
+            let known = format!("no encoder of films in this FFmpeg is called '{name}'; `ffmpeg -encoders` lists them");
+            Error::output(path, known)
+        })?;
+        if encoding.quality.is_some() && rate_factor(codec.name()).is_none() {
+            let known: Vec<&str> = RATE_FACTORS.iter().map(|(name, _)| *name).collect();
+            let mend = format!("--quality is for {}; leave it out for {name}", known.join(", "));
+            return Err(Error::output(path, mend));
+        }
+        return Ok(codec);
+    }
+    let webm = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("webm"));
+    let wanted = if webm { ["libvpx-vp9", "libvpx"] } else { ["libx264", "mpeg4"] };
+    let codec = wanted.iter().find_map(|name| ffmpeg::encoder::find_by_name(name));
+    codec.ok_or_else(|| {
+        Error::output(path, "FFmpeg here has no encoder for it; install FFmpeg with libx264, or name a .gif")
+    })
+}
+
+fn rate_factor(encoder: &str) -> Option<u8> {
+    RATE_FACTORS.iter().find(|(name, _)| *name == encoder).map(|(_, factor)| *factor)
+}
+
+/// The encoder, opened, and the ticks that a frame probably lasts.
+pub fn open_encoder(
+    (codec, encoding): (ffmpeg::Codec, &Encoding),
+    medium: &Medium,
+    storage: &Storage,
+    output: &ffmpeg::format::context::Output,
+    time_base: ffmpeg::Rational,
+) -> Result<(ffmpeg::encoder::video::Encoder, i64), ffmpeg::Error> {
+    let mut video = ffmpeg::codec::Context::new_with_codec(codec).encoder().video()?;
+    video.set_width(storage.width);
+    video.set_height(storage.height);
+    video.set_aspect_ratio(storage.sample_aspect);
+    video.set_format(pixel_format(codec, medium)?);
+    video.set_time_base(time_base);
+    video.set_colorspace(ffmpeg::color::Space::BT709);
+    video.set_color_range(ffmpeg::color::Range::MPEG);
+    let mut frame_ticks = 1;
+    if let MediumKind::Film { frame_rate: (n, d), .. } = medium.kind
+        && n > 0
+        && d > 0
+    {
+        video.set_frame_rate(Some(ffmpeg::Rational::new(n, d)));
+        let ticks = f64::from(d) / f64::from(n) / f64::from(time_base);
+        frame_ticks = (ticks.round() as i64).max(1);
+    }
+    if output.format().flags().contains(ffmpeg::format::Flags::GLOBAL_HEADER) {
+        video.set_flags(ffmpeg::codec::Flags::GLOBAL_HEADER);
+    }
+    let options = options(codec.name(), encoding, medium.kind == MediumKind::Live);
+    Ok((video.open_with(options)?, frame_ticks))
+}
+
+fn pixel_format(codec: ffmpeg::Codec, medium: &Medium) -> Result<Pixel, ffmpeg::Error> {
+    // 4:2:0 has no odd sizes.
+    let odd = medium.width % 2 == 1 || medium.height % 2 == 1;
+    let wanted = if odd && codec.name() != "mpeg4" { Pixel::YUV444P } else { Pixel::YUV420P };
+    let video = codec.video().ok_or(ffmpeg::Error::InvalidData)?;
+    let mut offered: Vec<Pixel> = video.formats().into_iter().flatten().collect();
+    offered.sort_by_key(|format| *format != wanted);
+    Ok(offered.first().copied().unwrap_or(wanted))
+}
+
+/// A recording holds no frames back.
+fn options(encoder: &str, encoding: &Encoding, live: bool) -> ffmpeg::Dictionary {
+    let mut options = ffmpeg::dict! { "threads" => encoding.threads.to_string() };
+    if let Some(factor) = encoding.quality.or_else(|| rate_factor(encoder)) {
+        options.set("crf", factor.to_string());
+    }
+    match encoder {
+        "libx264" | "libx264rgb" | "libx265" => {
+            options.set("preset", "veryfast");
+            if live {
+                options.set("tune", "zerolatency");
+            }
+        }
+        "libvpx-vp9" | "libvpx" => {
+            for (name, value) in [("b", "0"), ("deadline", "realtime"), ("cpu-used", "6"), ("row-mt", "1")] {
+                options.set(name, value);
+            }
+            options.set("lag-in-frames", if live { "0" } else { "25" });
+        }
+        "libsvtav1" => options.set("preset", "8"),
+        "libaom-av1" => options.set("cpu-used", "8"),
+        _ => {}
+    }
+    options
+}
