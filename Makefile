@@ -4,7 +4,7 @@
 
 PACKAGES := build-essential pkg-config libclang-dev python3-pip \
 	libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev libswresample-dev libswscale-dev \
-	ffmpeg librtsp-server-perl openbox xdotool xvfb
+	ffmpeg librtsp-server-perl openbox parallel xdotool xvfb
 ONNXRUNTIME := 1.32.0
 DATA := $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/whycam
 LIBRARY := $(DATA)/libonnxruntime.so

@@ -45,7 +45,7 @@ fn the_newest_frame_wins_under_a_slow_method() {
     let text = stderr(&output);
     let explained_ms = 1000.0 / number_before(&text, " a second");
     let [age, frame_ms] = [number_before(&text, " ms old"), 40.0];
-    assert!(number_before(&text, ", in ") > 12.0, "nothing was dropped: {text}");
+    assert!(number_before(&text, ", in ") >= 3.0, "nothing was dropped: {text}");
     assert!(age <= 1.1 * explained_ms + frame_ms, "{age} ms old where an explanation takes {explained_ms} ms: {text}");
 }
 

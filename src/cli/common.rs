@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 use std::env;
+use std::fs::File;
 use std::path::PathBuf;
 
 use super::UsageError;
 use anyhow::{Result, anyhow};
 use clap::Args;
+use tracing_chrome::{ChromeLayerBuilder, FlushGuard};
+use tracing_subscriber::layer::SubscriberExt;
 use whycam::overlay::{Colormap, HeatScale, Overlay, Style};
 use whycam::{Explainer, ExplainerOptions, Facts, Fusion, Guess, Permits, session};
 
@@ -59,6 +62,9 @@ pub struct Common {
     /// What the model runs on
     #[arg(long, global = true, value_name = "NAME", default_value = "auto", value_parser = ["auto", "cpu"])]
     pub device: String,
+    /// Write what each thread did when, as a Chrome trace (for Perfetto or chrome://tracing)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
     /// Say nothing but errors
     #[arg(long, short, global = true)]
     pub quiet: bool,
@@ -96,6 +102,15 @@ fn cache_folder() -> Option<PathBuf> {
 }
 
 impl Common {
+    /// Writes a trace until what is returned goes away.
+    pub fn begin_trace(&self) -> Result<Option<FlushGuard>> {
+        let Some(path) = &self.trace else { return Ok(None) };
+        let file = File::create(path).map_err(|e| whycam::Error::writing(path, &e))?;
+        let (layer, guard) = ChromeLayerBuilder::new().writer(file).build();
+        tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer))?;
+        Ok(Some(guard))
+    }
+
     /// The threads asked for, or as many as there are cores.
     pub fn threads(&self) -> usize {
         if self.threads > 0 { self.threads } else { cores() }

@@ -1,15 +1,15 @@
 //! `whycam explain`
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 use clap::Args;
-use whycam::Facts;
 use whycam::pipeline::{Options, Policy};
-use whycam::sink::{ExplainedFrame, Flow, JsonSink, MapFormat, MapsSink, Place, ResultsSink, Sink};
+use whycam::sink::{ExplainedFrame, Flow, JsonSink, MapFormat, MapNames, MapsSink, Marks, Place, ResultsSink, Sink};
 use whycam::source::{Failures, SequenceSource, Source, is_address, is_still, is_tensor, list_inputs};
+use whycam::{ExplainerOptions, Facts};
 
 use super::common::Shares;
 use super::encode::Encode;
@@ -39,12 +39,26 @@ pub struct Explain {
     /// In the JSON, boxes around what is at least this share of the map's largest value
     #[arg(long, value_name = "0..1", value_parser = super::common::share, requires = "json")]
     boxes: Option<f32>,
+    /// Of N runs that share the inputs, do the part of the Ith
+    #[arg(long, value_name = "I/N", value_parser = shard)]
+    shard: Option<(usize, usize)>,
+    /// Go on where a run that broke off has stopped. What is done is noted in FILE.done beside --json FILE, or in the
+    /// folder of -o or --maps
+    #[arg(long)]
+    resume: bool,
     /// INPUTs are .npy files that hold the model's input as it is
     #[arg(long)]
     tensor: bool,
     /// Overwrite what is there
     #[arg(long)]
     force: bool,
+}
+
+fn shard(text: &str) -> Result<(usize, usize), String> {
+    let parts = text.split_once('/').and_then(|(part, parts)| Some((part.parse().ok()?, parts.parse().ok()?)));
+    parts
+        .filter(|(part, parts)| (1..=*parts).contains(part))
+        .ok_or_else(|| "give a part of all, from 1/8 to 8/8".into())
 }
 
 impl Explain {
@@ -57,23 +71,48 @@ impl Explain {
             return Err(UsageError(format!("{odd} {mend}")).into());
         }
         let shares = common.shares();
-        let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         let place = self.place(roots, inputs.len())?;
         let pictures = place.is_some();
+        let marks = if self.resume { Some(self.marks(common, place.as_ref())?) } else { None };
+        let numbers: Option<Arc<HashMap<String, usize>>> = (self.resume || self.shard.is_some())
+            .then(|| Arc::new(inputs.iter().enumerate().map(|(number, input)| (input.clone(), number)).collect()));
+        let (part, parts) = self.shard.unwrap_or((1, 1));
+        let mine = inputs.into_iter().enumerate().filter(|(number, _)| number % parts == part - 1);
+        let undone = |input: &String| marks.as_ref().is_none_or(|marks| !marks.done.contains(input));
+        let inputs: Vec<String> = mine.map(|(_, input)| input).filter(undone).collect();
+        if inputs.is_empty() {
+            if !common.quiet {
+                eprintln!("whycam: nothing is left to do");
+            }
+            return Ok(Status::Done);
+        }
+        let overwrite = self.force || marks.as_ref().is_some_and(|marks| marks.begun);
+        let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         if let Some(place) = place {
-            sinks.push(Box::new(ResultsSink::new(place, self.encode.encoding(shares.codec), self.force)?));
+            sinks.push(Box::new(ResultsSink::new(place, self.encode.encoding(shares.codec), overwrite)?));
         }
         let format = match self.maps_as.as_str() {
             "png" => MapFormat::Png,
             "npz" => MapFormat::Npz,
             _ => MapFormat::Npy,
         };
+        if format == MapFormat::Npz && numbers.is_some() {
+            let mend = "--maps-as npz is one archive of one whole run; take npy with --shard or --resume";
+            return Err(UsageError(mend.into()).into());
+        }
+        let names = MapNames { format, inputs: numbers };
         if let Some(folder) = &self.maps {
-            sinks.push(Box::new(MapsSink::new(folder, format, self.force)?));
+            sinks.push(Box::new(MapsSink::new(folder, names.clone(), overwrite)?));
         }
         if let Some(path) = &self.json {
-            let files = self.maps.as_ref().map(|_| format);
-            sinks.push(Box::new(JsonSink::new(path, files, self.boxes, self.force)?));
+            let names = self.maps.as_ref().map(|_| names);
+            sinks.push(Box::new(match marks.as_ref().filter(|marks| marks.begun) {
+                Some(marks) => JsonSink::resume(path, names, self.boxes, &marks.done)?,
+                None => JsonSink::new(path, names, self.boxes, self.force)?,
+            }));
+        }
+        if let Some(marks) = &marks {
+            sinks.push(Box::new(marks.sink()?));
         }
         let tops = if common.scale == "film" && pictures { Self::first_pass(common, inputs.clone())? } else { None };
         let failures = Failures::default();
@@ -83,6 +122,30 @@ impl Explain {
             eprintln!("whycam: {failure}");
         }
         Ok(if failures.is_empty() || status == Status::Interrupted { status } else { Status::Failed })
+    }
+
+    /// What earlier runs have done.
+    fn marks(&self, common: &Common, place: Option<&Place>) -> Result<Marks> {
+        let beside = |path: &Path| PathBuf::from(format!("{}.done", path.display()));
+        let (part, parts) = self.shard.unwrap_or((1, 1));
+        let inside = |folder: &Path| folder.join(format!(".whycam-{part}-of-{parts}.done"));
+        let path = match (&self.json, place, &self.maps) {
+            (Some(json), _, _) if json != Path::new("-") => beside(json),
+            (_, Some(Place::Folder { folder, .. }), _) => inside(folder),
+            (_, Some(Place::File(file)), _) => beside(file),
+            (_, _, Some(maps)) => inside(maps),
+            _ => {
+                return Err(
+                    UsageError("--resume needs --json FILE, -o or --maps to note beside what is done".into()).into()
+                );
+            }
+        };
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(|e| whycam::Error::writing(folder, &e))?;
+        }
+        let options = ExplainerOptions { threads: 0, cache: None, ..common.explainer_options() };
+        let asked = format!("{options:?} {:?} {} {:?}", self.boxes, self.maps_as, self.shard);
+        Ok(Marks::read(&path, &asked)?)
     }
 
     /// A run in which each frame of the inputs stands for itself.

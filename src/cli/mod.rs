@@ -113,6 +113,7 @@ impl Arguments {
     /// The work failed; the error says of what.
     pub fn run(self) -> Result<Status> {
         let common = &self.common;
+        let _trace = common.begin_trace()?;
         match self.command {
             None => live::Live::default().run(common),
             Some(Command::Live(live)) => live.run(common),

@@ -241,10 +241,10 @@ pub fn run(
         error = error.or(join_within("inference", worker, None).err());
     }
     error = error.or(join_within("capture", capture, Some(PATIENCE)).err());
-    let ending = if whole { Ending::Whole } else { Ending::Cut };
     let Front { outputs, recording, explained, meter, mut left_out, .. } = front;
     for sink in outputs.sinks.iter_mut().chain(recording.map(|recording| recording.sink).as_mut()) {
-        let finished = sink.finish(ending);
+        // One that follows another which failed must not take the run for a whole one.
+        let finished = sink.finish(if whole && error.is_none() { Ending::Whole } else { Ending::Cut });
         error = error.or(finished.err());
         left_out += sink.left_out();
     }

@@ -1,14 +1,15 @@
 //! One JSON object a line.
 
-use std::fs::File;
+use std::collections::HashSet;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::boxes::{HotBox, hot_boxes};
-use super::maps::{MapFormat, map_file_name};
-use super::{ExplainedFrame, Flow, Sink};
+use super::maps::MapNames;
+use super::{ExplainedFrame, Flow, PartFile, Sink};
 use crate::cam::CamMap;
 use crate::error::{Error, Result};
 use crate::explainer::{Explanation, Facts, Ranked};
@@ -17,7 +18,7 @@ use crate::frame::Frame;
 pub struct JsonSink {
     writer: Box<dyn Write>,
     path: PathBuf,
-    map_files: Option<MapFormat>,
+    map_files: Option<MapNames>,
     boxes: Option<f32>,
 }
 
@@ -93,7 +94,7 @@ impl JsonSink {
     ///
     /// # Errors
     /// The file cannot be made, or exists and `overwrite` is false.
-    pub fn new(path: &Path, map_files: Option<MapFormat>, boxes: Option<f32>, overwrite: bool) -> Result<Self> {
+    pub fn new(path: &Path, map_files: Option<MapNames>, boxes: Option<f32>, overwrite: bool) -> Result<Self> {
         let writer: Box<dyn Write> = if path == Path::new("-") {
             Box::new(BufWriter::new(io::stdout()))
         } else {
@@ -104,6 +105,34 @@ impl JsonSink {
             Box::new(BufWriter::new(file))
         };
         Ok(Self { writer, path: path.to_owned(), map_files, boxes })
+    }
+
+    /// Goes on with a file of an earlier run: the lines of inputs that are done stay, those of others go.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub fn resume(
+        path: &Path,
+        map_files: Option<MapNames>,
+        boxes: Option<f32>,
+        done: &HashSet<String>,
+    ) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Of {
+            input: String,
+        }
+        let before = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(e) => return Err(Error::reading(path, &e)),
+        };
+        let mut file = PartFile::new(path, true)?;
+        let of_done = |line: &&str| serde_json::from_str::<Of>(line).is_ok_and(|of| done.contains(&of.input));
+        let kept: String = before.split_inclusive('\n').filter(of_done).collect();
+        fs::write(&file.part, kept).map_err(|e| Error::writing(path, &e))?;
+        file.complete()?;
+        let file = File::options().append(true).open(path).map_err(|e| Error::writing(path, &e))?;
+        Ok(Self { writer: Box::new(BufWriter::new(file)), path: path.to_owned(), map_files, boxes })
     }
 }
 
@@ -165,8 +194,8 @@ impl<'a> Line<'a> {
 
 impl Sink for JsonSink {
     fn write(&mut self, explained: &ExplainedFrame, facts: &Facts) -> Result<Flow> {
-        let ExplainedFrame { frame, explanation, number } = explained;
-        let map_file = |class: usize| self.map_files.and_then(|format| map_file_name(format, *number, class));
+        let ExplainedFrame { frame, explanation, .. } = explained;
+        let map_file = |class: usize| self.map_files.as_ref().and_then(|names| names.file(explained, class));
         let boxes = match self.boxes {
             Some(share) => Some(hot_boxes(&explanation.map, &explanation.region, share, frame.picture.dimensions())?),
             None => None,

@@ -1,8 +1,10 @@
 //! Raw maps, after `ReLU`, neither upscaled nor normalised: `[h,w]`.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use image::{ImageBuffer, Luma};
 use ndarray_npy::{NpzWriter, WriteNpyError, write_npy};
@@ -23,9 +25,39 @@ pub enum MapFormat {
     Npz,
 }
 
+/// What the files of maps are called.
+#[derive(Clone, Debug)]
+pub struct MapNames {
+    pub format: MapFormat,
+    /// The number of each input, where several runs share the inputs: a map is called by the numbers of input and frame
+    /// then. Else it is called by its number over the whole run.
+    pub inputs: Option<Arc<HashMap<String, usize>>>,
+}
+
+impl MapNames {
+    /// The name of a map's file; `class` counts the classes that were asked for. An archive has no such files.
+    pub fn file(&self, explained: &ExplainedFrame, class: usize) -> Option<String> {
+        let name = self.stem(explained, class);
+        match self.format {
+            MapFormat::Npy => Some(format!("{name}.npy")),
+            MapFormat::Png => Some(format!("{name}.png")),
+            MapFormat::Npz => None,
+        }
+    }
+
+    fn stem(&self, explained: &ExplainedFrame, class: usize) -> String {
+        let frame = &explained.frame;
+        let name = match &self.inputs {
+            Some(inputs) => format!("{:06}-{:06}", inputs.get(&frame.medium.name).unwrap_or(&0), frame.index),
+            None => format!("{:06}", explained.number),
+        };
+        if class > 0 { format!("{name}.{class}") } else { name }
+    }
+}
+
 pub struct MapsSink {
     folder: PathBuf,
-    format: MapFormat,
+    names: MapNames,
     archive: Option<Archive>,
 }
 
@@ -36,48 +68,38 @@ struct Archive {
 
 const ARCHIVE: &str = "maps.npz";
 
-/// The name of a map's file: its number over the whole run, and of several classes the place of the
-/// class after the first. An archive has no such files.
-pub fn map_file_name(format: MapFormat, number: u64, class: usize) -> Option<String> {
-    let name = map_name(number, class);
-    match format {
-        MapFormat::Npy => Some(format!("{name}.npy")),
-        MapFormat::Png => Some(format!("{name}.png")),
-        MapFormat::Npz => None,
-    }
-}
-
-fn map_name(number: u64, class: usize) -> String {
-    if class == 0 { format!("{number:06}") } else { format!("{number:06}.{class}") }
-}
-
 impl MapsSink {
     /// # Errors
     /// The folder cannot be made, or holds maps of another run and `overwrite` is false.
-    pub fn new(folder: &Path, format: MapFormat, overwrite: bool) -> Result<Self> {
+    pub fn new(folder: &Path, names: MapNames, overwrite: bool) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(|e| Error::writing(folder, &e))?;
-        let first = map_file_name(format, 0, 0).unwrap_or_else(|| ARCHIVE.into());
-        if !overwrite && folder.join(first).exists() {
+        let first = match names.format {
+            MapFormat::Npy => "000000.npy",
+            MapFormat::Png => "000000.png",
+            MapFormat::Npz => ARCHIVE,
+        };
+        // Runs that share the inputs share the folder, too.
+        if !overwrite && names.inputs.is_none() && folder.join(first).exists() {
             return Err(Error::output(folder, "it holds maps of another run already; --force overwrites them"));
         }
-        let archive = if format == MapFormat::Npz {
+        let archive = if names.format == MapFormat::Npz {
             let file = PartFile::new(&folder.join(ARCHIVE), overwrite)?;
             let part = File::create(&file.part).map_err(|e| Error::writing(&file.part, &e))?;
             Some(Archive { writer: NpzWriter::new(BufWriter::new(part)), file })
         } else {
             None
         };
-        Ok(Self { folder: folder.to_owned(), format, archive })
+        Ok(Self { folder: folder.to_owned(), names, archive })
     }
 
-    fn write_map(&mut self, map: &CamMap, number: u64, class: usize) -> Result<()> {
+    fn write_map(&mut self, map: &CamMap, explained: &ExplainedFrame, class: usize) -> Result<()> {
         if let Some(Archive { writer, file }) = &mut self.archive {
-            let added = writer.add_array(map_name(number, class), &map.values);
+            let added = writer.add_array(self.names.stem(explained, class), &map.values);
             return added.map_err(|e| Error::output(&file.path, e));
         }
-        let Some(name) = map_file_name(self.format, number, class) else { return Ok(()) };
+        let Some(name) = self.names.file(explained, class) else { return Ok(()) };
         let path = self.folder.join(name);
-        if self.format == MapFormat::Png {
+        if self.names.format == MapFormat::Png {
             let (h, w) = map.values.dim();
             let white = if map.evidence { f32::from(u16::MAX) / map.max } else { 0.0 };
             let levels = map.values.iter().map(|v| (v * white).round() as u16).collect();
@@ -97,7 +119,7 @@ impl Sink for MapsSink {
         let explanation = &explained.explanation;
         let maps = std::iter::once(&explanation.map).chain(explanation.others.iter().map(|other| &other.map));
         for (class, map) in maps.enumerate() {
-            self.write_map(map, explained.number, class)?;
+            self.write_map(map, explained, class)?;
         }
         Ok(Flow::Continue)
     }

@@ -6,6 +6,7 @@ mod boxes;
 pub mod film;
 mod json;
 mod maps;
+mod marks;
 mod picture;
 mod results;
 
@@ -13,7 +14,8 @@ use std::path::{Path, PathBuf};
 
 pub use boxes::{HotBox, hot_boxes};
 pub use json::{JsonSink, json_line};
-pub use maps::{MapFormat, MapsSink};
+pub use maps::{MapFormat, MapNames, MapsSink};
+pub use marks::{Marks, MarksSink};
 pub use results::{Place, ResultsSink};
 
 use crate::error::{Error, Result};

@@ -1,0 +1,125 @@
+//! Large collections: shared out to several runs, and gone on with after a crash.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use support::{Folder, assert_ok, command, film, picture, stderr, whycam};
+
+/// Six pictures and a film.
+fn collection(folder: &Folder) -> String {
+    let photos = folder.0.join("photos");
+    fs::create_dir(&photos).unwrap();
+    for number in 0..6 {
+        picture(folder, &format!("photos/{number}.png"), 60 + 7 * number, 50);
+    }
+    film(folder, "photos/film.mp4", &["-frames:v", "12"]);
+    photos.display().to_string()
+}
+
+/// The bytes of all files of a folder but for marks, and the lines of all JSON files in it in one sorted list.
+fn results(folder: &Folder, name: &str) -> (BTreeMap<String, Vec<u8>>, Vec<String>) {
+    let (mut files, mut lines) = (BTreeMap::new(), Vec::new());
+    for entry in fs::read_dir(folder.0.join(name)).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let is = |extension: &str| path.extension().is_some_and(|e| e == extension);
+        if is("jsonl") {
+            lines.extend(fs::read_to_string(&path).unwrap().lines().map(str::to_owned));
+        } else if path.is_file() && !is("done") {
+            files.insert(name, fs::read(&path).unwrap());
+        }
+    }
+    lines.sort();
+    (files, lines)
+}
+
+fn explain(folder: &Folder, photos: &str, into: &str, part: &str) -> Vec<String> {
+    let number = part.split('/').next().unwrap();
+    let (out, json) = (folder.file(&format!("{into}/")), folder.file(&format!("{into}/{number}.jsonl")));
+    let arguments = ["explain", photos, "-o", &out, "--json", &json, "--maps", &out, "--shard", part, "--quiet"];
+    arguments.map(str::to_owned).to_vec()
+}
+
+fn run(arguments: &[String], extra: &[&str]) -> std::process::Output {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).chain(extra.iter().copied()).collect();
+    whycam(&arguments)
+}
+
+#[test]
+fn shards_together_give_the_results_of_one_run() {
+    let folder = Folder::new("shards");
+    let photos = collection(&folder);
+    for parts in [1, 3, 9] {
+        fs::create_dir(folder.0.join(format!("of-{parts}"))).unwrap();
+        for part in 1..=parts {
+            assert_ok(&run(&explain(&folder, &photos, &format!("of-{parts}"), &format!("{part}/{parts}")), &[]));
+        }
+    }
+    let whole = results(&folder, "of-1");
+    assert_eq!(whole.1.len(), 18);
+    assert_eq!(whole.0.len(), 7 + 18, "{:?}", whole.0.keys());
+    for parts in ["of-3", "of-9"] {
+        let shared = results(&folder, parts);
+        assert!(whole.0 == shared.0 && whole.1 == shared.1, "{parts} differs: {:?}", shared.0.keys());
+    }
+    let wrong = whycam(&["explain", &photos, "--shard", "4/3"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(stderr(&wrong).contains("from 1/8 to 8/8"));
+}
+
+#[test]
+fn a_run_that_was_killed_goes_on_where_it_stopped() {
+    let folder = Folder::new("resumed");
+    let photos = collection(&folder);
+    for name in ["once", "twice"] {
+        fs::create_dir(folder.0.join(name)).unwrap();
+    }
+    assert_ok(&run(&explain(&folder, &photos, "once", "1/1"), &[]));
+    let arguments = explain(&folder, &photos, "twice", "1/1");
+    let words: Vec<&str> = arguments.iter().map(String::as_str).chain(["--resume", "--threads", "1"]).collect();
+    let marks = folder.file("twice/1.jsonl.done");
+    let done = || fs::read_to_string(&marks).map_or(0, |text| text.lines().count().saturating_sub(1));
+    let mut kills = 0;
+    for wanted in [1, 4] {
+        let mut child = command(&words).stderr(Stdio::null()).spawn().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while done() < wanted && child.try_wait().unwrap().is_none() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(1));
+        }
+        kills += u32::from(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    assert!(kills > 0 && done() < 7, "it was done before it could be killed");
+    let before = done();
+    assert_ok(&run(&arguments, &["--resume"]));
+    assert_eq!(done(), 7, "{before} before");
+    let (once, twice) = (results(&folder, "once"), results(&folder, "twice"));
+    assert!(once == twice, "{:?} and {:?}", once.0.keys(), twice.0.keys());
+    let again = whycam(&words.iter().copied().filter(|word| *word != "--quiet").collect::<Vec<_>>());
+    assert_ok(&again);
+    assert!(stderr(&again).contains("nothing is left to do"), "{}", stderr(&again));
+    let other = run(&arguments, &["--resume", "--method", "layer-cam"]);
+    assert_eq!(other.status.code(), Some(1));
+    assert!(stderr(&other).contains("a run with other options"), "{}", stderr(&other));
+}
+
+#[test]
+fn gnu_parallel_shares_a_collection_out() {
+    if Command::new("parallel").arg("--version").output().is_err() {
+        eprintln!("SKIPPED: there is no GNU parallel; run `make setup`");
+        return;
+    }
+    let folder = Folder::new("parallel");
+    let photos = collection(&folder);
+    fs::create_dir(folder.0.join("out")).unwrap();
+    let line = explain(&folder, &photos, "out", "{}/2").join(" ");
+    let line = format!("{} {line} --threads 1 --resume", env!("CARGO_BIN_EXE_whycam"));
+    assert_ok(&Command::new("parallel").args(["--jobs", "2", &line, ":::", "1", "2"]).output().unwrap());
+    assert_eq!(results(&folder, "out").1.len(), 18);
+}

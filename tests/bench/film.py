@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""How near whycam comes to what the machine can do at best, on a film and on a folder of photos.
+
+    cargo build --release
+    python3 tests/bench/film.py FILM PHOTOS
+
+The bound is the processor time that must be spent, divided by the cores: ffmpeg alone decodes the film (and encodes the
+explained pictures with the same settings), libjpeg decodes the photos, and ONNX Runtime runs the plain forward passes,
+each on one thread, where it takes the least. Everything runs in turns; medians are printed.
+"""
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+WHYCAM = ROOT / "target/release/whycam"
+TURNS = 3
+RUNS = 150
+CORES = len(os.sched_getaffinity(0))
+H264 = ["-c:v", "libx264", "-threads", str(CORES), "-preset", "veryfast", "-crf", "20", "-an", "-f", "mp4"]
+
+
+def processor_seconds(*command):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def seconds(*command):
+    began = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - began
+
+
+def peak_mb(*command):
+    """The largest resident memory of one run."""
+    told = subprocess.run(["/usr/bin/time", "-f", "%M", *command], check=True, capture_output=True, text=True).stderr
+    return int(told.split()[-1]) / 1024
+
+
+def forward():
+    """Processor seconds of a plain forward pass on one thread."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(ROOT / "models/flowers.onnx", options)
+    entry = session.get_inputs()[0]
+    picture = np.random.default_rng(0).random([1, *entry.shape[1:]], dtype=np.float32)
+    for _ in range(10):
+        session.run(None, {entry.name: picture})
+    began = time.process_time()
+    for _ in range(RUNS):
+        session.run(None, {entry.name: picture})
+    return (time.process_time() - began) / RUNS
+
+
+def decode_photos(photos):
+    began = time.process_time()
+    for photo in photos:
+        Image.open(photo).convert("RGB").load()
+    return time.process_time() - began
+
+
+def main():
+    film, folder = sys.argv[1:]
+    photos = sorted(path for path in Path(folder).rglob("*.jpg"))
+    explain = [WHYCAM, "explain", "--force", "--quiet"]
+    found = {}
+
+    def note(what, value):
+        found.setdefault(what, []).append(value)
+
+    with tempfile.TemporaryDirectory() as place:
+        lossless, out, lines = (f"{place}/{name}" for name in ("lossless.mp4", "out.mp4", "lines.jsonl"))
+        subprocess.run([*explain, film, "-o", lossless, "--quality", "0"], check=True)
+        read = ["ffmpeg", "-v", "error", "-y", "-threads", "1", "-i"]
+        for _ in range(TURNS):
+            note("decode", processor_seconds(*read, film, "-f", "null", "-"))
+            of_lossless = processor_seconds(*read, lossless, "-f", "null", "-")
+            note("encode", processor_seconds(*read, lossless, *H264, os.devnull) - of_lossless)
+            note("forward", forward())
+            note("photos", decode_photos(photos))
+            note("explained", seconds(*explain, film, "--json", lines))
+            frames = len(Path(lines).read_text().splitlines())
+            note("into a film", seconds(*explain, film, "-o", out))
+            note("explained photos", seconds(*explain, folder, "--json", lines))
+            explained = len([json.loads(line) for line in Path(lines).read_text().splitlines()])
+            note("memory", peak_mb(*explain, film, "-o", out))
+    middle = {what: statistics.median(values) for what, values in found.items()}
+    passes = frames * middle["forward"]
+    bounds = {
+        "explained": (frames, (middle["decode"] + passes) / CORES),
+        "into a film": (frames, (middle["decode"] + middle["encode"] + passes) / CORES),
+        "explained photos": (explained, (middle["photos"] + explained * middle["forward"]) / CORES),
+    }
+    print("| | frames | a second | bound | share of the bound |\n| --- | --- | --- | --- | --- |")
+    for what, (count, bound) in bounds.items():
+        took = middle[what]
+        print(f"| {what} | {count} | {count / took:.0f} | {count / bound:.0f} | {bound / took:.2f} |")
+    each = 1000 / frames
+    print(
+        f"\nOf a frame: decode {each * middle['decode']:.2f} ms, forward {1000 * middle['forward']:.2f} ms, "
+        f"encode {each * middle['encode']:.2f} ms. Peak memory into a film: {middle['memory']:.0f} MB."
+    )
+
+
+if __name__ == "__main__":
+    main()
