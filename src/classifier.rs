@@ -29,7 +29,7 @@ impl Classifier {
     /// As [`analyse`](crate::analyse), or the runtime does not take the model.
     pub fn new(options: &ExplainerOptions) -> Result<Self> {
         let prepared = prepare_plain(options)?;
-        let runner = Runner::new(&prepared, 1, options.threads)?;
+        let runner = Runner::new(&prepared, 1, options.compute)?;
         let Prepared { manifest, probability, classes, .. } = prepared;
         Ok(Self {
             preprocessor: Preprocessor::new(manifest.input),

@@ -156,7 +156,7 @@ impl Explainer {
             Some((class, _)) => Classes(vec![class as i64]),
             None => Classes::parse(options.class.as_deref().unwrap_or("top"), labels, prepared.classes)?,
         };
-        let runner = Runner::new(&prepared, classes.0.len(), options.threads)?;
+        let runner = Runner::new(&prepared, classes.0.len(), options.compute)?;
         let Prepared { manifest, guess, layer, place, probability, tail, layers, several: at_once, .. } = prepared;
         let unit = if layers > 1 { "share of the largest" } else { method.unit };
         let against = against.map(|(_, other)| other);
@@ -171,7 +171,7 @@ impl Explainer {
         };
         Ok(Self {
             runner,
-            tail: tail.map(|tail| TailRunner::new(tail, options.threads)).transpose()?,
+            tail: tail.map(|tail| TailRunner::new(tail, options.compute)).transpose()?,
             question: Question {
                 probability,
                 method,

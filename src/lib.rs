@@ -19,6 +19,7 @@ mod cache;
 pub mod cam;
 mod classes;
 mod classifier;
+mod device;
 mod error;
 pub mod evaluate;
 mod explainer;
@@ -47,6 +48,7 @@ mod turn;
 
 pub use analysis::{Analysis, Needs, Prepared, analyse, prepare};
 pub use classifier::Classifier;
+pub use device::{Compute, Device};
 pub use error::{Error, Result};
 pub use explainer::{ClassMap, Explainer, Explanation, Facts, Familiarity, Ranked};
 pub use frame::{Frame, Medium, MediumKind, Time, TimeBase};

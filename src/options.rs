@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cam::{self, Method};
+use crate::device::Compute;
 use crate::error::Result;
 
 /// What to explain with. The default is the first embedded model with Grad-CAM.
@@ -26,8 +27,7 @@ pub struct ExplainerOptions {
     pub output: Option<String>,
     /// How maps of several layers become one.
     pub fusion: Fusion,
-    /// 0 leaves the choice to the runtime.
-    pub threads: usize,
+    pub compute: Compute,
     /// A folder in which models that explain themselves are kept, so that the next start is quick.
     pub cache: Option<PathBuf>,
     /// Weights that are drawn anew, to see what maps owe to the model.

@@ -3,6 +3,7 @@
 use ndarray::{Array1, Array2, Array4, ArrayD, ArrayView1, ArrayView4, ArrayViewD, Axis, CowArray, Ix2, Ix4};
 
 use crate::analysis::Prepared;
+use crate::device::Compute;
 use crate::error::{Error, Result};
 use crate::grad::{CLASS_INDEX, Explained, TAIL_INPUT, Tail, taken};
 use crate::manifest::Layout;
@@ -27,7 +28,7 @@ impl Runner {
     ///
     /// # Errors
     /// The runtime does not take the model.
-    pub fn new(prepared: &Prepared, classes: usize, threads: usize) -> Result<Self> {
+    pub fn new(prepared: &Prepared, classes: usize, compute: Compute) -> Result<Self> {
         let mut model = prepared.model.clone();
         let input = prepared.input.clone();
         let mut shape = prepared.manifest.input.shape();
@@ -44,7 +45,7 @@ impl Runner {
         }
         model.take_float32(&input);
         let channels_last = prepared.manifest.input.layout == Layout::ChannelsLast;
-        Ok(Self { session: Session::new(&model, threads)?, input, shape, channels_last, takes_class })
+        Ok(Self { session: Session::new(&model, compute)?, input, shape, channels_last, takes_class })
     }
 
     /// Runs the model on one picture, which stands for all of a fixed batch, for one class or several.
@@ -112,9 +113,9 @@ pub struct TailRunner {
 impl TailRunner {
     /// # Errors
     /// The runtime does not take the model.
-    pub fn new(tail: Tail, threads: usize) -> Result<Self> {
+    pub fn new(tail: Tail, compute: Compute) -> Result<Self> {
         let beside = tail.beside.iter().map(|tensor| taken(tensor)).collect();
-        Ok(Self { session: Session::new(&tail.model, threads)?, beside, batched: true })
+        Ok(Self { session: Session::new(&tail.model, compute)?, beside, batched: true })
     }
 
     /// What the tail takes beside the activations, from a run of the whole model.

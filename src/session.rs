@@ -11,12 +11,14 @@ use std::sync::OnceLock;
 
 use ndarray::{ArrayD, ArrayViewD};
 use ort::environment::Environment;
+use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
 use ort::memory::Allocator;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, SessionInputValue, SessionOutputs};
 use ort::value::{Tensor, TensorElementType, TensorRef, ValueType};
 use tracing::trace_span;
 
+use crate::device::{Compute, Device};
 use crate::error::{Error, Result};
 use crate::grad::{TensorInfo, Tensors};
 use crate::onnx::proto::ValueInfo;
@@ -126,21 +128,47 @@ pub enum Input<'a> {
     Int64(ArrayViewD<'a, i64>),
 }
 
+/// The execution provider for a device that the library has.
+fn provider(device: Device, runtime: &Runtime) -> Result<ExecutionProviderDispatch> {
+    fn found<P: ExecutionProvider + Into<ExecutionProviderDispatch>>(provider: P) -> (bool, ExecutionProviderDispatch) {
+        (P::is_available().unwrap_or(false), provider.into().error_on_failure())
+    }
+    let (available, provider) = match device {
+        Device::Cpu => found(ep::CPU::default()),
+        Device::Cuda => found(ep::CUDA::default()),
+        Device::TensorRt => found(ep::TensorRT::default()),
+        Device::CoreMl => found(ep::CoreML::default()),
+        Device::DirectMl => found(ep::DirectML::default()),
+        Device::OpenVino => found(ep::OpenVINO::default().with_device_type("CPU")),
+        Device::Xnnpack => found(ep::XNNPACK::default()),
+    };
+    if available && runtime.onnx_runtime {
+        return Ok(provider);
+    }
+    let (name, package) = (device.name(), device.package());
+    let problem = format!(
+        "it does not run models on {name}; set ORT_DYLIB_PATH to a library that does (PyPI package {package}), \
+         or leave --device out"
+    );
+    Err(Error::Runtime { runtime: runtime.name.clone(), problem })
+}
+
 /// The outputs of one run, in the runtime's memory.
 pub struct Outputs<'s> {
     inner: SessionOutputs<'s>,
 }
 
 impl Session {
-    /// Loads a model with its graph optimised, to run on `threads` threads (0: the runtime's own choice).
+    /// Loads a model with its graph optimised.
     ///
     /// # Errors
-    /// The runtime does not take the model.
-    pub fn new(model: &OnnxModel, threads: usize) -> Result<Self> {
-        Self::load(model, threads, GraphOptimizationLevel::All)
+    /// The runtime does not take the model, or has not the device.
+    pub fn new(model: &OnnxModel, compute: Compute) -> Result<Self> {
+        Self::load(model, compute, GraphOptimizationLevel::All)
     }
 
-    fn load(model: &OnnxModel, threads: usize, level: GraphOptimizationLevel) -> Result<Self> {
+    fn load(model: &OnnxModel, compute: Compute, level: GraphOptimizationLevel) -> Result<Self> {
+        let Compute { threads, device } = compute;
         let runtime = runtime()?;
         let refused = |e: &dyn std::fmt::Display| Error::Runtime {
             runtime: runtime.name.clone(),
@@ -153,6 +181,10 @@ impl Session {
             if threads > 0 {
                 builder = builder.with_intra_threads(threads).map_err(|e| refused(&e))?;
             }
+        }
+        if device != Device::Cpu {
+            let provider = provider(device, runtime)?;
+            builder = builder.with_execution_providers([provider]).map_err(|e| refused(&e))?;
         }
         let inner = builder.commit_from_memory(&model.to_bytes()).map_err(|e| refused(&e))?;
         let decided = !model.graph().node.iter().any(|node| SHAPED_BY_VALUES.contains(&node.op()));
@@ -327,7 +359,7 @@ fn run_on_zeros(model: &OnnxModel, inputs: &[(&str, Vec<usize>)], wanted: &[Stri
     let outputs = &mut probe.graph_mut().output;
     let known: HashSet<String> = outputs.iter().map(|o| o.name().to_owned()).collect();
     outputs.extend(wanted.iter().filter(|tensor| !known.contains(*tensor)).map(|tensor| ValueInfo::untyped(tensor)));
-    let mut session = Session::load(&probe, 0, GraphOptimizationLevel::Disable)?;
+    let mut session = Session::load(&probe, Compute::default(), GraphOptimizationLevel::Disable)?;
     let views = filled.iter().map(|(name, zeros)| match zeros {
         Zeros::Float(array) => (*name, Input::Float(array.view())),
         Zeros::Int64(array) => (*name, Input::Int64(array.view())),

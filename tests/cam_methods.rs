@@ -64,7 +64,7 @@ fn every_method_makes_the_map_of_its_formula() {
                     model: Some(file.clone()),
                     method: Some(method.name.into()),
                     layer: layer.map(str::to_owned),
-                    threads: 1,
+                    compute: whycam::Compute::on_threads(1),
                     ..ExplainerOptions::default()
                 };
                 let explanation =

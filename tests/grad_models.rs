@@ -69,7 +69,7 @@ fn check(export: &Export, which: &str, layer: Option<&str>, picture: &Array4<f32
     let options = ExplainerOptions {
         model: Some(reference(&export.file).display().to_string()),
         layer: layer.map(str::to_owned),
-        threads: 1,
+        compute: whycam::Compute::on_threads(1),
         ..ExplainerOptions::default()
     };
     let mut prepared = prepare(&options).map_err(text)?;

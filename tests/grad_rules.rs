@@ -570,7 +570,7 @@ fn check_upgrade(case: &Case) -> Result<(), String> {
     let x = Random(3).many(case.x.iter().product());
     let x = ArrayD::from_shape_vec(IxDyn(case.x), x).map_err(|e| label(&e))?;
     let run = |model: &OnnxModel| -> Result<ArrayD<f32>, String> {
-        let mut session = Session::new(model, 1).map_err(|e| label(&e))?;
+        let mut session = Session::new(model, whycam::Compute::on_threads(1)).map_err(|e| label(&e))?;
         let outputs = session.run(vec![("x", Input::Float(x.view()))]).map_err(|e| label(&e))?;
         outputs.floats("y").map(|y| y.to_owned()).map_err(|e| label(&e))
     };

@@ -21,7 +21,7 @@ fn net(name: &str) -> String {
 }
 
 fn options(model: &str) -> ExplainerOptions {
-    ExplainerOptions { model: Some(model.into()), threads: 1, ..ExplainerOptions::default() }
+    ExplainerOptions { model: Some(model.into()), compute: whycam::Compute::on_threads(1), ..ExplainerOptions::default() }
 }
 
 fn photo() -> image::RgbImage {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::env;
 use std::fs::File;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use super::UsageError;
 use anyhow::{Result, anyhow};
@@ -11,7 +12,7 @@ use clap::Args;
 use tracing_chrome::{ChromeLayerBuilder, FlushGuard};
 use tracing_subscriber::layer::SubscriberExt;
 use whycam::overlay::{Colormap, HeatScale, Overlay, Style};
-use whycam::{Explainer, ExplainerOptions, Facts, Fusion, Guess, Permits, session};
+use whycam::{Compute, Device, Explainer, ExplainerOptions, Facts, Fusion, Guess, Permits, session};
 
 #[derive(Args, Clone)]
 pub struct Common {
@@ -59,10 +60,11 @@ pub struct Common {
     /// Threads that work at once; 0 takes as many as there are cores
     #[arg(long, global = true, value_name = "N", default_value_t = 0)]
     pub threads: usize,
-    /// What the model runs on
-    #[arg(long, global = true, value_name = "NAME", default_value = "auto", value_parser = ["auto", "cpu"])]
-    pub device: String,
-    /// Write what each thread did when, as a Chrome trace (for Perfetto or chrome://tracing)
+    /// What the model runs on: auto, cpu, cuda, tensorrt, coreml, directml, openvino or xnnpack, as ONNX Runtime's
+    /// library has them
+    #[arg(long, global = true, value_name = "NAME", default_value = "auto", value_parser = Device::from_str)]
+    pub device: Device,
+    /// Write what each thread did when, as a Chrome trace (Perfetto opens it)
     #[arg(long, global = true, value_name = "FILE")]
     pub trace: Option<PathBuf>,
     /// Say nothing but errors
@@ -84,8 +86,9 @@ pub fn share(text: &str) -> Result<f32, String> {
 pub struct Shares {
     /// Explainers of one thread each. A frame takes one thread less time than two threads take half of it each.
     pub explainers: usize,
-    /// Of the decoder, and of the encoder.
-    pub codec: usize,
+    /// Of the decoder, which has less to do than all others and costs more the more threads it has.
+    pub decoder: usize,
+    pub encoder: usize,
     /// How many of these work at once.
     pub permits: Permits,
 }
@@ -120,7 +123,7 @@ impl Common {
         let threads = self.threads();
         // Where all cores may be used, the system shares them out better than permits would.
         let permits = if threads < cores() { Permits::new(threads) } else { Permits::UNBOUNDED };
-        Shares { explainers: threads, codec: threads, permits }
+        Shares { explainers: threads, decoder: (threads / 2).max(1), encoder: threads, permits }
     }
 
     pub fn explainer_options(&self) -> ExplainerOptions {
@@ -134,7 +137,7 @@ impl Common {
             labels: self.labels.clone(),
             preset: self.preset.clone(),
             output: self.head.clone(),
-            threads: self.threads,
+            compute: Compute { threads: self.threads, device: self.device },
             cache: cache_folder(),
             randomised: None,
         }
@@ -151,7 +154,8 @@ impl Common {
     /// So many explainers of one thread each.
     pub fn explainers(&self, count: usize) -> Result<Vec<Explainer>> {
         self.tell_runtime()?;
-        let options = ExplainerOptions { threads: 1, ..self.explainer_options() };
+        let compute = Compute { threads: 1, device: self.device };
+        let options = ExplainerOptions { compute, ..self.explainer_options() };
         let explainers = std::thread::scope(|scope| {
             let making: Vec<_> = (0..count).map(|_| scope.spawn(|| Explainer::new(&options))).collect();
             let made = making.into_iter().map(|made| made.join().map_err(|_| anyhow!("loading the model broke off")));

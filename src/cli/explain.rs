@@ -9,7 +9,7 @@ use clap::Args;
 use whycam::pipeline::{Options, Policy};
 use whycam::sink::{ExplainedFrame, Flow, JsonSink, MapFormat, MapNames, MapsSink, Marks, Place, ResultsSink, Sink};
 use whycam::source::{Failures, SequenceSource, Source, is_address, is_still, is_tensor, list_inputs};
-use whycam::{ExplainerOptions, Facts};
+use whycam::{Compute, ExplainerOptions, Facts};
 
 use super::common::Shares;
 use super::encode::Encode;
@@ -89,7 +89,7 @@ impl Explain {
         let overwrite = self.force || marks.as_ref().is_some_and(|marks| marks.begun);
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         if let Some(place) = place {
-            sinks.push(Box::new(ResultsSink::new(place, self.encode.encoding(shares.codec), overwrite)?));
+            sinks.push(Box::new(ResultsSink::new(place, self.encode.encoding(shares.encoder), overwrite)?));
         }
         let format = match self.maps_as.as_str() {
             "png" => MapFormat::Png,
@@ -143,7 +143,7 @@ impl Explain {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(|e| whycam::Error::writing(folder, &e))?;
         }
-        let options = ExplainerOptions { threads: 0, cache: None, ..common.explainer_options() };
+        let options = ExplainerOptions { compute: Compute::default(), cache: None, ..common.explainer_options() };
         let asked = format!("{options:?} {:?} {} {:?}", self.boxes, self.maps_as, self.shard);
         Ok(Marks::read(&path, &asked)?)
     }
@@ -152,7 +152,7 @@ impl Explain {
     fn each<'c>(common: &'c Common, shares: &Shares, inputs: Vec<String>, failures: &Failures) -> Run<'c> {
         // A lone picture is best left to one explainer with all threads.
         let lone = inputs.len() == 1 && (is_still(&inputs[0]) || is_tensor(&inputs[0]));
-        let (threads, permits, failures) = (shares.codec, shares.permits.clone(), Arc::clone(failures));
+        let (threads, permits, failures) = (shares.decoder, shares.permits.clone(), Arc::clone(failures));
         let open = move |_| Ok(Box::new(SequenceSource::open(inputs, threads, permits, failures)?) as Box<dyn Source>);
         let permits = shares.permits.clone();
         Run {

@@ -168,7 +168,7 @@ pub fn check(case: &Case) -> Result<(), String> {
     let y_dims: Vec<i64> = y_shape.iter().map(|&d| d as i64).collect();
     model.add_input("seed", DataType::Float, &y_dims);
     model.add_output(&gradient_name);
-    let mut session = Session::new(&model, 1).map_err(|e| label(&e))?;
+    let mut session = Session::new(&model, whycam::Compute::on_threads(1)).map_err(|e| label(&e))?;
 
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
     let count: usize = case.x.iter().product();

@@ -16,7 +16,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use whycam::pipeline::{self, Lane, Options, Outputs, Policy, Stop};
 use whycam::sink::{Place, ResultsSink, Sink};
 use whycam::source::{self, Failures, PatternSource, SequenceSource, Source};
-use whycam::{Classifier, Error, Explainer, ExplainerOptions, Frame, Permits};
+use whycam::{Classifier, Compute, Error, Explainer, ExplainerOptions, Frame, Permits};
 
 use super::encode::Encode;
 use super::{Common, Status, UsageError, print};
@@ -69,7 +69,10 @@ impl Bench {
         let frame = self.open(1, Permits::UNBOUNDED)?.next_frame()?;
         let frame = frame.ok_or_else(|| anyhow!("{}: it has no frames", self.name()))?;
         let [forward, explained] = in_turns(&options, &frame)?;
-        let [alone, _] = in_turns(&ExplainerOptions { threads: 1, ..options.clone() }, &frame)?;
+        let [alone, _] = in_turns(
+            &ExplainerOptions { compute: Compute { threads: 1, ..options.compute }, ..options.clone() },
+            &frame,
+        )?;
         let facts = Explainer::new(&options)?.facts().clone();
         let stages = Stages::default();
         let subscriber = tracing_subscriber::registry().with(stages.clone());
@@ -128,11 +131,12 @@ impl Bench {
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         if let Some(film) = film {
             let place = Place::File(film.to_owned());
-            sinks.push(Box::new(ResultsSink::new(place, self.encode.encoding(shares.codec), true)?));
+            sinks.push(Box::new(ResultsSink::new(place, self.encode.encoding(shares.encoder), true)?));
         }
-        let (input, frames, codec, permits) = (self.input.clone(), self.frames, shares.codec, shares.permits.clone());
+        let (input, frames, decoder, permits) =
+            (self.input.clone(), self.frames, shares.decoder, shares.permits.clone());
         let open = move |_| -> whycam::Result<Box<dyn Source>> {
-            Self { input, frames, encode: Encode::default(), json: None, force: false }.open(codec, permits)
+            Self { input, frames, encode: Encode::default(), json: None, force: false }.open(decoder, permits)
         };
         let lane = |explainer| Ok(Lane { explainer, overlay: Some(common.overlay(None)?) });
         let lanes = explainers.into_iter().map(lane).collect::<Result<Vec<_>>>()?;

@@ -1,0 +1,69 @@
+//! What a model runs on.
+
+use std::str::FromStr;
+
+use crate::error::Error;
+
+/// An execution provider of ONNX Runtime.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Device {
+    #[default]
+    Cpu,
+    Cuda,
+    TensorRt,
+    CoreMl,
+    DirectMl,
+    OpenVino,
+    Xnnpack,
+}
+
+/// What a user calls each, and the package of Python's index whose library has it.
+const DEVICES: &[(Device, &str, &str)] = &[
+    (Device::Cpu, "cpu", "onnxruntime"),
+    (Device::Cuda, "cuda", "onnxruntime-gpu"),
+    (Device::TensorRt, "tensorrt", "onnxruntime-gpu"),
+    (Device::CoreMl, "coreml", "onnxruntime for macOS"),
+    (Device::DirectMl, "directml", "onnxruntime-directml"),
+    (Device::OpenVino, "openvino", "onnxruntime-openvino"),
+    (Device::Xnnpack, "xnnpack", "none: ONNX Runtime must be built with --use_xnnpack"),
+];
+
+impl Device {
+    pub fn name(self) -> &'static str {
+        DEVICES.iter().find(|(device, _, _)| *device == self).map_or("cpu", |(_, name, _)| name)
+    }
+
+    /// The package of Python's index whose library runs models on it.
+    pub fn package(self) -> &'static str {
+        DEVICES.iter().find(|(device, _, _)| *device == self).map_or("onnxruntime", |(_, _, package)| package)
+    }
+}
+
+impl FromStr for Device {
+    type Err = Error;
+
+    /// `auto` is the processor, which every library has.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let found = DEVICES.iter().find(|(_, name, _)| *name == text).map(|(device, _, _)| *device);
+        found.or((text == "auto").then_some(Self::Cpu)).ok_or_else(|| {
+            let known: Vec<&str> = DEVICES.iter().map(|(_, name, _)| *name).collect();
+            let known = format!("there are auto, {}", known.join(", "));
+            Error::Unknown { what: "device", name: text.to_owned(), known }
+        })
+    }
+}
+
+/// How a model is run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Compute {
+    /// 0 leaves the choice to the runtime.
+    pub threads: usize,
+    pub device: Device,
+}
+
+impl Compute {
+    /// The processor, on so many threads.
+    pub fn on_threads(threads: usize) -> Self {
+        Self { threads, device: Device::Cpu }
+    }
+}
