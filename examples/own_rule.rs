@@ -49,7 +49,7 @@ fn main() -> Result<()> {
 
     let x = ndarray::arr2(&[[-2.0f32, -0.5, 0.5, 2.0]]).into_dyn();
     let seed = ArrayD::ones(x.shape());
-    let mut session = Session::new(&model, 0)?;
+    let mut session = Session::new(&model, whycam::Compute::default())?;
     let run = session.run(vec![("x", Input::Float(x.view())), ("seed", Input::Float(seed.view()))])?;
     println!("QuickGelu at {x}\nslopes       {}", run.floats(&gradient)?);
     Ok(())

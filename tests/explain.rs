@@ -85,7 +85,7 @@ fn a_prepared_model_explains_a_batch_each_picture_for_its_own_class() {
     let mut prepared = whycam::prepare(&options).unwrap();
     prepared.append_cam();
     let outputs = Explained::NAMES;
-    let mut session = Session::new(&prepared.model, 0).unwrap();
+    let mut session = Session::new(&prepared.model, whycam::Compute::default()).unwrap();
     let pictures = ndarray::Array4::from_shape_fn((2, 3, 224, 224), |(n, c, y, x)| {
         ((x * 3 + y * 5 + c * 40 + n * 77) % 256) as f32 / 255.0
     });
@@ -276,7 +276,7 @@ fn a_map_lies_where_its_receptive_fields_do() {
         let place = analysis.target.layer.view.place;
         let side = analysis.manifest.input.height;
         let prepared = analysis.prepare().unwrap();
-        let mut session = Session::new(&prepared.model, 1).unwrap();
+        let mut session = Session::new(&prepared.model, whycam::Compute::on_threads(1)).unwrap();
         let mut activations = |picture: &ndarray::Array4<f32>| {
             let class = Array1::from_elem(1, 0_i64).into_dyn();
             let inputs = vec![

@@ -21,7 +21,11 @@ fn net(name: &str) -> String {
 }
 
 fn options(model: &str) -> ExplainerOptions {
-    ExplainerOptions { model: Some(model.into()), compute: whycam::Compute::on_threads(1), ..ExplainerOptions::default() }
+    ExplainerOptions {
+        model: Some(model.into()),
+        compute: whycam::Compute::on_threads(1),
+        ..ExplainerOptions::default()
+    }
 }
 
 fn photo() -> image::RgbImage {
@@ -94,7 +98,7 @@ fn a_prepared_model_gives_each_of_several_classes_its_own_map() {
 fn a_contrast_is_the_map_of_the_difference_of_two_gradients() {
     for model in [net("mobilenet3.legacy.onnx"), net("vit_mean.dynamo.onnx"), "flowers-vgg".into()] {
         let prepared = prepare(&options(&model)).unwrap();
-        let mut session = Session::new(&prepared.model, 1).unwrap();
+        let mut session = Session::new(&prepared.model, whycam::Compute::on_threads(1)).unwrap();
         let shape = prepared.manifest.input.shape();
         let input = ndarray::ArrayD::from_shape_fn(shape, |at| ((at[1] + 3 * at[2] + 7 * at[3]) % 11) as f32 / 11.0);
         let mut gradient = |class: i64| {
