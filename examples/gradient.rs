@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The gradient of the output's first number, at an input of all 0.5.
     let (values, mut seed) = (ArrayD::from_elem(shape, 0.5), ArrayD::zeros(of_output.as_slice()));
     seed.iter_mut().take(1).for_each(|first| *first = 1.0);
-    let mut session = Session::new(&model, 0)?;
+    let mut session = Session::new(&model, whycam::Compute::default())?;
     let run = session.run(vec![(input, Input::Float(values.view())), ("seed", Input::Float(seed.view()))])?;
     let gradient = run.floats(&gradient)?;
     let largest = gradient.iter().fold(0.0f32, |largest, v| largest.max(v.abs()));

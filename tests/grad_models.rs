@@ -74,7 +74,7 @@ fn check(export: &Export, which: &str, layer: Option<&str>, picture: &Array4<f32
     };
     let mut prepared = prepare(&options).map_err(text)?;
     prepared.model.take_float32(&prepared.input);
-    let mut session = Session::new(&prepared.model, 1).map_err(text)?;
+    let mut session = Session::new(&prepared.model, whycam::Compute::on_threads(1)).map_err(text)?;
     let predicted = Array1::from_elem(1, -1).into_dyn();
     let inputs = vec![
         (prepared.input.as_str(), Input::Float(picture.view().into_dyn())),
