@@ -270,8 +270,11 @@ fn bench_gives_figures_of_model_and_pipeline() {
         let output = whycam(arguments);
         assert_ok(&output);
         let figures: Value = serde_json::from_slice(&output.stdout).unwrap();
-        for key in ["forward_ms", "explained_ms", "pipeline_fps", "bound_fps"] {
+        for key in ["forward_ms", "explained_ms", "pipeline_fps", "bound_fps", "encoded_fps"] {
             assert!(figures[key].as_f64().is_some_and(|value| value > 0.0), "{key}: {figures}");
+        }
+        for stage in ["decode_ms", "preprocess_ms", "inference_ms", "map_ms", "overlay_ms", "encode_ms"] {
+            assert!(figures["stages"][stage].as_f64().is_some_and(|value| value > 0.0), "{stage}: {figures}");
         }
     }
     assert!(stdout(&whycam(&["bench", "--frames", "3"])).contains("plain forward pass"));
@@ -334,7 +337,50 @@ fn errors_name_the_thing_and_the_mend() {
     assert_fails(&["explain", &picture, "--alpha", "7"], 2, &["0 to 1"]);
     assert_fails(&["explain", &picture, &picture, "-o", &odd], 2, &["a.xyz", "one input", "folder"]);
     assert_fails(&["explain"], 2, &["<INPUT>"]);
+    assert_fails(&["explain", &picture, "--device", "gpu"], 2, &["gpu", "cuda", "openvino"]);
+    assert_fails(&["explain", &picture, "--device", "cuda"], 1, &["cuda", "onnxruntime-gpu", "ORT_DYLIB_PATH"]);
     assert_fails(&["explain", &picture, "--json", "/dev/full"], 1, &["/dev/full", "disk is full"]);
+}
+
+#[test]
+fn encoder_and_quality_change_the_film() {
+    let folder = Folder::new("encoder");
+    let input = film(&folder, "in.mp4", &["-frames:v", "20"]);
+    let [usual, small, other] = ["usual.mp4", "small.mp4", "other.mp4"].map(|name| folder.file(name));
+    assert_ok(&whycam(&["explain", &input, "-o", &usual]));
+    assert_ok(&whycam(&["explain", &input, "-o", &small, "--quality", "40"]));
+    assert_ok(&whycam(&["explain", &input, "-o", &other, "--encoder", "mpeg4"]));
+    let size = |path: &str| fs::metadata(path).unwrap().len();
+    assert!(size(&small) < size(&usual) * 2 / 3, "{} and {} bytes", size(&small), size(&usual));
+    assert_eq!(stream(&usual, "video")["codec_name"], "h264");
+    assert_eq!(stream(&other, "video")["codec_name"], "mpeg4");
+    assert_same_times(&input, &other);
+    let nowhere = folder.file("no.mp4");
+    assert_fails(&["explain", &input, "-o", &nowhere, "--encoder", "x"], 1, &["'x'", "ffmpeg -encoders"]);
+    let quality = ["explain", &input, "-o", &nowhere, "--encoder", "mpeg4", "--quality", "3"];
+    assert_fails(&quality, 1, &["--quality", "libx264", "mpeg4"]);
+    assert!(!Path::new(&nowhere).exists());
+}
+
+#[test]
+fn one_thread_gives_the_same_film_as_many() {
+    let folder = Folder::new("threads");
+    let input = film(&folder, "in.mp4", &["-frames:v", "30"]);
+    let [one, many] = ["one.jsonl", "many.jsonl"].map(|name| folder.file(name));
+    assert_ok(&whycam(&["explain", &input, "--json", &one, "--threads", "1"]));
+    assert_ok(&whycam(&["explain", &input, "--json", &many, "--threads", "5"]));
+    assert_eq!(fs::read_to_string(one).unwrap(), fs::read_to_string(many).unwrap());
+}
+
+#[test]
+fn a_trace_tells_what_the_threads_did() {
+    let folder = Folder::new("trace");
+    let (input, trace) = (film(&folder, "in.mp4", &["-frames:v", "5"]), folder.file("trace.json"));
+    assert_ok(&whycam(&["explain", &input, "--json", "-", "--trace", &trace]));
+    let events: Vec<Value> = serde_json::from_str(&fs::read_to_string(trace).unwrap()).unwrap();
+    for stage in ["decode", "preprocess", "inference", "map", "write"] {
+        assert!(events.iter().filter(|event| event["name"] == stage).count() >= 10, "{stage}");
+    }
 }
 
 #[test]
