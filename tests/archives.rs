@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use support::{Folder, assert_ok, command, film, picture, stderr, whycam};
+use support::{Folder, assert_ok, command, film, frame_times, picture, stderr, whycam};
 
 /// Six pictures and a film.
 fn collection(folder: &Folder) -> String {
@@ -22,7 +22,7 @@ fn collection(folder: &Folder) -> String {
 }
 
 /// The bytes of all files of a folder but for marks, and the lines of all JSON files in it in one sorted list.
-fn results(folder: &Folder, name: &str) -> (BTreeMap<String, Vec<u8>>, Vec<String>) {
+fn results(folder: &Folder, name: &str) -> Results {
     let (mut files, mut lines) = (BTreeMap::new(), Vec::new());
     for entry in fs::read_dir(folder.0.join(name)).unwrap() {
         let path = entry.unwrap().path();
@@ -36,6 +36,18 @@ fn results(folder: &Folder, name: &str) -> (BTreeMap<String, Vec<u8>>, Vec<Strin
     }
     lines.sort();
     (files, lines)
+}
+
+type Results = (BTreeMap<String, Vec<u8>>, Vec<String>);
+
+/// The same files and lines. What x264 makes of the same pictures may differ in its bytes: build 164 decides by memory
+/// that nobody has written to, in ffmpeg too.
+fn assert_same(one: &Results, other: &Results) {
+    assert_eq!(one.0.keys().collect::<Vec<_>>(), other.0.keys().collect::<Vec<_>>());
+    let differs = |name: &&String| !name.starts_with("film") && one.0[*name] != other.0[*name];
+    let differing: Vec<&String> = one.0.keys().filter(differs).collect();
+    assert!(differing.is_empty(), "{differing:?} differ");
+    assert_eq!(one.1, other.1);
 }
 
 fn explain(folder: &Folder, photos: &str, into: &str, part: &str) -> Vec<String> {
@@ -65,7 +77,9 @@ fn shards_together_give_the_results_of_one_run() {
     assert_eq!(whole.0.len(), 7 + 18, "{:?}", whole.0.keys());
     for parts in ["of-3", "of-9"] {
         let shared = results(&folder, parts);
-        assert!(whole.0 == shared.0 && whole.1 == shared.1, "{parts} differs: {:?}", shared.0.keys());
+        assert_same(&whole, &shared);
+        let films = ["of-1", parts].map(|name| frame_times(&folder.file(&format!("{name}/film.whycam.mp4"))));
+        assert!(films[0].len() == 12 && films[0] == films[1], "{films:?}");
     }
     let wrong = whycam(&["explain", &photos, "--shard", "4/3"]);
     assert_eq!(wrong.status.code(), Some(2));
@@ -96,11 +110,13 @@ fn a_run_that_was_killed_goes_on_where_it_stopped() {
         child.wait().unwrap();
     }
     assert!(kills > 0 && done() < 7, "it was done before it could be killed");
+    // What a film leaves that was killed in its middle.
+    fs::write(folder.file("twice/.4194305.part.film.whycam.mp4"), "cut off").unwrap();
     let before = done();
     assert_ok(&run(&arguments, &["--resume"]));
     assert_eq!(done(), 7, "{before} before");
     let (once, twice) = (results(&folder, "once"), results(&folder, "twice"));
-    assert!(once == twice, "{:?} and {:?}", once.0.keys(), twice.0.keys());
+    assert_same(&once, &twice);
     let again = whycam(&words.iter().copied().filter(|word| *word != "--quiet").collect::<Vec<_>>());
     assert_ok(&again);
     assert!(stderr(&again).contains("nothing is left to do"), "{}", stderr(&again));

@@ -84,8 +84,10 @@ pub fn share(text: &str) -> Result<f32, String> {
 
 /// How many threads do what, where each frame stands for itself.
 pub struct Shares {
-    /// Explainers of one thread each. A frame takes one thread less time than two threads take half of it each.
+    /// Explainers, of one thread each where the model is not huge: a frame takes one thread less time than two threads
+    /// take half of it each, and results do not depend on the number of threads.
     pub explainers: usize,
+    pub threads_each: usize,
     /// Of the decoder, which has less to do than all others and costs more the more threads it has.
     pub decoder: usize,
     pub encoder: usize,
@@ -105,6 +107,9 @@ fn cache_folder() -> Option<PathBuf> {
 }
 
 impl Common {
+    /// Bytes that the weights of all explainers may take.
+    const MEMORY: u64 = 4 << 30;
+
     /// Writes a trace until what is returned goes away.
     pub fn begin_trace(&self) -> Result<Option<FlushGuard>> {
         let Some(path) = &self.trace else { return Ok(None) };
@@ -123,7 +128,12 @@ impl Common {
         let threads = self.threads();
         // Where all cores may be used, the system shares them out better than permits would.
         let permits = if threads < cores() { Permits::new(threads) } else { Permits::UNBOUNDED };
-        Shares { explainers: threads, decoder: (threads / 2).max(1), encoder: threads, permits }
+        // Each has the weights of the model about three times: as read, as loaded and as packed for the processor.
+        let model =
+            self.model.as_ref().and_then(|path| std::fs::metadata(path).ok()).map_or(1, |file| file.len().max(1));
+        let explainers = threads.min((Self::MEMORY / (3 * model)).max(1) as usize);
+        let threads_each = threads / explainers;
+        Shares { explainers, threads_each, decoder: (threads / 2).max(1), encoder: threads, permits }
     }
 
     pub fn explainer_options(&self) -> ExplainerOptions {
@@ -151,20 +161,19 @@ impl Common {
         Ok(explainer)
     }
 
-    /// So many explainers of one thread each.
-    pub fn explainers(&self, count: usize) -> Result<Vec<Explainer>> {
+    /// So many explainers of so many threads.
+    pub fn explainers(&self, count: usize, threads: usize) -> Result<Vec<Explainer>> {
         self.tell_runtime()?;
-        let compute = Compute { threads: 1, device: self.device };
+        let compute = Compute { threads, device: self.device };
         let options = ExplainerOptions { compute, ..self.explainer_options() };
-        let explainers = std::thread::scope(|scope| {
-            let making: Vec<_> = (0..count).map(|_| scope.spawn(|| Explainer::new(&options))).collect();
+        // The first one prepares the model, if that has not been done before; the others find it prepared.
+        let first = Explainer::new(&options)?;
+        self.tell_facts(first.facts());
+        std::thread::scope(|scope| {
+            let making: Vec<_> = (1..count).map(|_| scope.spawn(|| Explainer::new(&options))).collect();
             let made = making.into_iter().map(|made| made.join().map_err(|_| anyhow!("loading the model broke off")));
-            made.map(|made| Ok(made??)).collect::<Result<Vec<_>>>()
-        })?;
-        if let Some(first) = explainers.first() {
-            self.tell_facts(first.facts());
-        }
-        Ok(explainers)
+            std::iter::once(Ok(first)).chain(made.map(|made| Ok(made??))).collect()
+        })
     }
 
     fn tell_facts(&self, facts: &Facts) {

@@ -150,8 +150,9 @@ impl Explain {
 
     /// A run in which each frame of the inputs stands for itself.
     fn each<'c>(common: &'c Common, shares: &Shares, inputs: Vec<String>, failures: &Failures) -> Run<'c> {
-        // A lone picture is best left to one explainer with all threads.
-        let lone = inputs.len() == 1 && (is_still(&inputs[0]) || is_tensor(&inputs[0]));
+        // Few pictures need few explainers.
+        let few = inputs.len() < shares.explainers && inputs.iter().all(|input| is_still(input) || is_tensor(input));
+        let explainers = if few { inputs.len() } else { shares.explainers };
         let (threads, permits, failures) = (shares.decoder, shares.permits.clone(), Arc::clone(failures));
         let open = move |_| Ok(Box::new(SequenceSource::open(inputs, threads, permits, failures)?) as Box<dyn Source>);
         let permits = shares.permits.clone();
@@ -161,7 +162,7 @@ impl Explain {
             sinks: Vec::new(),
             screen: None,
             options: Options { policy: Policy::Block, frames: None, duration: None, smoothing: None, permits },
-            explainers: (!lone).then_some(shares.explainers),
+            explainers: Some((explainers, shares.threads_each)),
             pictures: false,
             progress: true,
             tops: None,

@@ -23,8 +23,8 @@ pub struct Run<'c> {
     pub sinks: Vec<Box<dyn Sink>>,
     pub screen: Option<Box<dyn Screen>>,
     pub options: Options,
-    /// Explainers of one thread each that share the frames out; `None` is one that has all threads.
-    pub explainers: Option<usize>,
+    /// Explainers that share frames out, and the threads of each; `None` is one that has all threads.
+    pub explainers: Option<(usize, usize)>,
     /// Whether a sink writes pictures, so that the overlay is drawn.
     pub pictures: bool,
     /// Whether the work has an end to show the way to.
@@ -37,7 +37,7 @@ impl Run<'_> {
     /// Runs to the end and says what became of the frames.
     pub fn run(mut self) -> Result<Status> {
         let explainers = match self.explainers {
-            Some(count) => self.common.explainers(count)?,
+            Some((count, threads)) => self.common.explainers(count, threads)?,
             None => vec![self.common.explainer()?],
         };
         let draws = self.pictures && self.screen.is_none();

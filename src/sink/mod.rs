@@ -106,6 +106,9 @@ impl PartFile {
             return Err(Error::output(path, format!("there is no folder {}", folder.display())));
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if overwrite {
+            sweep(folder.unwrap_or(Path::new(".")), &name);
+        }
         let part = path.with_file_name(format!(".{}.part.{name}", std::process::id()));
         Ok(Self { path: path.to_owned(), part, done: false })
     }
@@ -130,6 +133,18 @@ impl PartFile {
             self.done = true;
         }
         Ok(())
+    }
+}
+
+/// Removes what runs that were killed have left of a file. Which processes live, Linux alone says in this way.
+fn sweep(folder: &Path, name: &str) {
+    let Some(entries) = std::fs::read_dir(folder).ok().filter(|_| cfg!(target_os = "linux")) else { return };
+    for entry in entries.flatten() {
+        let file = entry.file_name().to_string_lossy().into_owned();
+        let process = file.strip_prefix('.').and_then(|rest| rest.strip_suffix(&format!(".part.{name}")));
+        if process.is_some_and(|id| id.parse::<u32>().is_ok() && !Path::new("/proc").join(id).exists()) {
+            let _ = std::fs::remove_file(entry.path());
+        }
     }
 }
 

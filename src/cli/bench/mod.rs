@@ -127,7 +127,7 @@ impl Bench {
     /// a frame.
     fn pipeline(&self, common: &Common, stages: &Stages, film: Option<&Path>) -> Result<(f64, figures::Stages)> {
         let shares = common.shares();
-        let explainers = common.explainers(shares.explainers)?;
+        let explainers = common.explainers(shares.explainers, shares.threads_each)?;
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         if let Some(film) = film {
             let place = Place::File(film.to_owned());
