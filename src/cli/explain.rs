@@ -29,7 +29,7 @@ pub struct Explain {
     /// One JSON object a frame, to a file or - for standard output
     #[arg(long, value_name = "FILE|-")]
     json: Option<PathBuf>,
-    /// The raw maps as 000000.npy, 000001.npy …
+    /// The raw maps as 000000.npy, 000001.npy …, or with --shard or --resume by input and frame: 000000-000000.npy
     #[arg(long, value_name = "DIR")]
     maps: Option<PathBuf>,
     /// The maps as NumPy files, as grey pictures of 16 bits (white is a map's largest value), or as one

@@ -169,6 +169,7 @@ impl Live {
     }
 
     #[cfg(not(feature = "camera"))]
+    #[expect(clippy::unused_self, reason = "it is called as the one of the feature is")]
     fn open_camera(&self) -> Result<Open> {
         anyhow::bail!("this build of whycam reads no cameras (feature `camera`); try `whycam demo` or --input")
     }

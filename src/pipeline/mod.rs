@@ -246,7 +246,8 @@ pub fn run(
         // One that follows another which failed must not take the run for a whole one.
         let finished = sink.finish(if whole && error.is_none() { Ending::Whole } else { Ending::Cut });
         error = error.or(finished.err());
-        left_out += sink.left_out();
+        // What an error has ended was not left out for want of speed.
+        left_out += if error.is_none() { sink.left_out() } else { 0 };
     }
     let captured = captured.load(Ordering::Relaxed);
     let counts = Counts { captured, explained, dropped: captured - explained };
