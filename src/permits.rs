@@ -13,15 +13,11 @@ impl Permits {
     /// Everyone works as they like.
     pub const UNBOUNDED: Self = Self(None);
 
-    /// 0 stands for as many as are asked for.
+    /// So many, and at least one.
     pub fn new(count: usize) -> Self {
-        Self((count > 0).then(|| {
-            let (back, free) = bounded(count);
-            (0..count).for_each(|_| {
-                let _ = back.send(());
-            });
-            (back, free)
-        }))
+        let (back, free) = bounded(count.max(1));
+        while back.try_send(()).is_ok() {}
+        Self(Some((back, free)))
     }
 
     /// Waits for a permit. Whoever has one must not wait for another stage.

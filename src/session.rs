@@ -202,14 +202,15 @@ impl Session {
         let mut values: Vec<(&str, SessionInputValue)> = Vec::with_capacity(inputs.len());
         let mut shapes = Vec::with_capacity(inputs.len());
         for (name, input) in inputs {
-            shapes.push(match &input {
-                Input::Float(array) => array.shape().to_vec(),
-                Input::Int64(array) => array.shape().to_vec(),
-            });
-            let value = match input {
-                Input::Float(array) => TensorRef::from_array_view(array).map(SessionInputValue::from),
-                Input::Int64(array) => TensorRef::from_array_view(array).map(SessionInputValue::from),
+            let (shape, value) = match input {
+                Input::Float(array) => {
+                    (array.shape().to_vec(), TensorRef::from_array_view(array).map(SessionInputValue::from))
+                }
+                Input::Int64(array) => {
+                    (array.shape().to_vec(), TensorRef::from_array_view(array).map(SessionInputValue::from))
+                }
             };
+            shapes.push(shape);
             values.push((name, value.map_err(failed)?));
         }
         let _span = trace_span!("inference").entered();

@@ -13,7 +13,19 @@ use crate::error::{Error, Result};
 /// A side is 0.
 pub fn enlarged(map: ArrayView2<f32>, height: usize, width: usize) -> Result<Array2<f32>> {
     let (h, w) = map.dim();
-    Enlarger::default().window(map, [0.0, 0.0], [h as f64, w as f64], height, width)
+    Enlarger::default().window(map, &Window { from: [0.0, 0.0], over: [h as f64, w as f64], height, width })
+}
+
+/// A part of a map, and the size that it is brought to.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    /// Where it begins, `[row, column]`, counted in cells from the map's upper left corner.
+    pub from: [f64; 2],
+    /// How far it reaches, `[rows, columns]` of cells.
+    pub over: [f64; 2],
+    /// In pixels.
+    pub height: usize,
+    pub width: usize,
 }
 
 /// Enlarges maps; its buffers are used again for each.
@@ -24,21 +36,13 @@ pub struct Enlarger {
 }
 
 impl Enlarger {
-    /// A part of a map bilinearly at another size: from a place `[row, column]` on, counted in cells from the map's
-    /// upper left corner, over so many `[rows, columns]`. Beyond its edges the map goes on as it is there.
+    /// A part of a map bilinearly at another size. Beyond the map's edges it goes on as it is there.
     ///
     /// # Errors
     /// A side is 0.
-    pub fn window(
-        &mut self,
-        map: ArrayView2<f32>,
-        from: [f64; 2],
-        over: [f64; 2],
-        height: usize,
-        width: usize,
-    ) -> Result<Array2<f32>> {
-        let values = self.window_rows(map, from, over, height, width)?.flatten().collect();
-        Array2::from_shape_vec((height, width), values).map_err(|e| Error::input("map", e))
+    pub fn window(&mut self, map: ArrayView2<f32>, window: &Window) -> Result<Array2<f32>> {
+        let values = self.window_rows(map, window)?.flatten().collect();
+        Array2::from_shape_vec((window.height, window.width), values).map_err(|e| Error::input("map", e))
     }
 
     /// As [`Enlarger::window`], row by row.
@@ -48,11 +52,9 @@ impl Enlarger {
     pub fn window_rows(
         &mut self,
         map: ArrayView2<f32>,
-        from: [f64; 2],
-        over: [f64; 2],
-        height: usize,
-        width: usize,
+        window: &Window,
     ) -> Result<impl Iterator<Item = impl Iterator<Item = f32>>> {
+        let Window { from, over, .. } = *window;
         let failed = |e: &dyn std::fmt::Display| Error::input("map", format!("cannot be enlarged: {e}"));
         let (h, w) = map.dim();
         if h == 0 || w == 0 {
@@ -67,7 +69,7 @@ impl Enlarger {
         let bytes = whole.iter().flat_map(|v| v.to_ne_bytes()).collect();
         let small =
             Image::from_vec_u8(shape.1 as u32, shape.0 as u32, bytes, PixelType::F32).map_err(|e| failed(&e))?;
-        let (width, height) = (width as u32, height as u32);
+        let (width, height) = (window.width as u32, window.height as u32);
         let fits = |large: &Image| (large.width(), large.height()) == (width, height);
         let kept = self.large.take().filter(fits);
         let large = self.large.insert(kept.unwrap_or_else(|| Image::new(width, height, PixelType::F32)));

@@ -11,7 +11,7 @@ use image::RgbImage;
 pub use caption::{Caption, Corner};
 pub use colormap::{COLORMAPS, Colormap};
 
-use crate::cam::{CamMap, Enlarger};
+use crate::cam::{CamMap, Enlarger, Window};
 use crate::error::Result;
 use crate::explainer::{Explanation, Facts};
 use crate::frame::Frame;
@@ -156,8 +156,8 @@ impl Overlay {
         let share = alpha_share(self.style.alpha);
         let colours: [[u16; 3]; 256] =
             std::array::from_fn(|level| self.style.colormap.at(level as u8).map(|channel| u16::from(channel) * share));
-        let (part, place) = place_on(frame, map, region);
-        let heat = self.enlarger.window_rows(map.values.view(), place.from, place.over, place.rows, place.columns)?;
+        let (part, window) = place_on(frame, map, region);
+        let heat = self.enlarger.window_rows(map.values.view(), &window)?;
         for (pixels, values) in rows_of(frame, part).zip(heat) {
             for (pixel, value) in pixels.iter_mut().zip(values) {
                 let colour = &colours[usize::from((value * highest) as u8)];
@@ -178,11 +178,11 @@ impl Overlay {
         region: &OnFrame,
     ) -> Result<()> {
         let Some(first) = maps.first() else { return Ok(()) };
-        let (part, Window { from, over, rows, columns }) = place_on(frame, first, region);
+        let (part, window) = place_on(frame, first, region);
         let mut heats = Vec::with_capacity(maps.len());
         for ((map, top), colour) in maps.iter().zip(tops).zip(PALETTE.iter().cycle()) {
             if map.evidence {
-                heats.push((self.enlarger.window(map.values.view(), from, over, rows, columns)?, *top, *colour));
+                heats.push((self.enlarger.window(map.values.view(), &window)?, *top, *colour));
             }
         }
         let mut strengths: Vec<_> = heats.iter().map(|(heat, max, colour)| (heat.iter(), *max, *colour)).collect();
@@ -204,14 +204,6 @@ impl Overlay {
     }
 }
 
-/// A part of the frame in cells of a map, and its size in pixels.
-struct Window {
-    from: [f64; 2],
-    over: [f64; 2],
-    rows: usize,
-    columns: usize,
-}
-
 /// The part of the frame that the model saw: left, top, right and bottom in pixels, and as a window of the map.
 fn place_on(frame: &RgbImage, map: &CamMap, place: &OnFrame) -> ([u32; 4], Window) {
     let (width, height) = frame.dimensions();
@@ -222,8 +214,8 @@ fn place_on(frame: &RgbImage, map: &CamMap, place: &OnFrame) -> ([u32; 4], Windo
     let bottom = ((seen.y + seen.height).round() as u32).clamp(top + 1, height);
     let [x, y, width, height] = [left, top, right - left, bottom - top].map(f64::from);
     let [from, over] = cells.in_cells(&Region { x, y, width, height }, map.values.dim());
-    let (rows, columns) = ((bottom - top) as usize, (right - left) as usize);
-    ([left, top, right, bottom], Window { from, over, rows, columns })
+    let (height, width) = ((bottom - top) as usize, (right - left) as usize);
+    ([left, top, right, bottom], Window { from, over, height, width })
 }
 
 /// Where a map and what the model saw lie on the frame.

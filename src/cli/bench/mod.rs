@@ -16,7 +16,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use whycam::pipeline::{self, Lane, Options, Outputs, Policy, Stop};
 use whycam::sink::{Place, ResultsSink, Sink};
 use whycam::source::{self, Failures, PatternSource, SequenceSource, Source};
-use whycam::{Classifier, Compute, Error, Explainer, ExplainerOptions, Frame, Permits};
+use whycam::{Classifier, Compute, Error, Explainer, ExplainerOptions, Permits};
 
 use super::encode::Encode;
 use super::{Common, Status, UsageError, print};
@@ -66,14 +66,19 @@ impl Bench {
 
     fn measure(&self, common: &Common) -> Result<Figures> {
         let options = common.explainer_options();
-        let frame = self.open(1, Permits::UNBOUNDED)?.next_frame()?;
+        let frame = self.opener(1, Permits::UNBOUNDED)()?.next_frame()?;
         let frame = frame.ok_or_else(|| anyhow!("{}: it has no frames", self.name()))?;
-        let [forward, explained] = in_turns(&options, &frame)?;
-        let [alone, _] = in_turns(
-            &ExplainerOptions { compute: Compute { threads: 1, ..options.compute }, ..options.clone() },
-            &frame,
-        )?;
-        let facts = Explainer::new(&options)?.facts().clone();
+        let mut explainer = Explainer::new(&options)?;
+        let facts = explainer.facts().clone();
+        let mut classifier = Classifier::new(&options)?;
+        let input = classifier.preprocess(&frame.picture)?;
+        let tensor = classifier.as_input(input.view());
+        let [forward, explained] = in_turns([&mut || classifier.classify(input.view()).map(drop), &mut || {
+            explainer.explain_tensor(tensor.view()).map(drop)
+        }])?;
+        let compute = Compute { threads: 1, ..options.compute };
+        let mut classifier = Classifier::new(&ExplainerOptions { compute, ..options })?;
+        let [alone] = in_turns([&mut || classifier.classify(input.view()).map(drop)])?;
         let stages = Stages::default();
         let subscriber = tracing_subscriber::registry().with(stages.clone());
         // Where --trace has set another one, that is what is wanted.
@@ -104,11 +109,15 @@ impl Bench {
         self.input.as_deref().unwrap_or("drawn flowers, 640x480")
     }
 
-    fn open(&self, threads: usize, permits: Permits) -> whycam::Result<Box<dyn Source>> {
-        Ok(match &self.input {
-            Some(input) => Box::new(SequenceSource::open(vec![input.clone()], threads, permits, Failures::default())?),
-            None => Box::new(PatternSource::new((640, 480), 30, false, Some(self.frames))?),
-        })
+    /// What opens the frames, on another thread too.
+    fn opener(&self, threads: usize, permits: Permits) -> impl FnOnce() -> whycam::Result<Box<dyn Source>> + use<> {
+        let (input, frames) = (self.input.clone(), self.frames);
+        move || {
+            Ok(match input {
+                Some(input) => Box::new(SequenceSource::open(vec![input], threads, permits, Failures::default())?),
+                None => Box::new(PatternSource::new((640, 480), 30, false, Some(frames))?),
+            })
+        }
     }
 
     /// What it costs at least to read or draw a frame, in milliseconds of processor time.
@@ -117,7 +126,7 @@ impl Bench {
         let frames = if let Some(input) = &self.input {
             source::decode_alone(input, self.frames)?
         } else {
-            let mut source = self.open(1, Permits::UNBOUNDED)?;
+            let mut source = self.opener(1, Permits::UNBOUNDED)()?;
             std::iter::from_fn(|| source.next_frame().ok().flatten()).count() as u64
         };
         Ok(milliseconds(began.try_elapsed()?) / frames.max(1) as f64)
@@ -133,18 +142,14 @@ impl Bench {
             let place = Place::File(film.to_owned());
             sinks.push(Box::new(ResultsSink::new(place, self.encode.encoding(shares.encoder), true)?));
         }
-        let (input, frames, decoder, permits) =
-            (self.input.clone(), self.frames, shares.decoder, shares.permits.clone());
-        let open = move |_| -> whycam::Result<Box<dyn Source>> {
-            Self { input, frames, encode: Encode::default(), json: None, force: false }.open(decoder, permits)
-        };
+        let open = self.opener(shares.decoder, shares.permits.clone());
         let lane = |explainer| Ok(Lane { explainer, overlay: Some(common.overlay(None)?) });
         let lanes = explainers.into_iter().map(lane).collect::<Result<Vec<_>>>()?;
         let outputs = Outputs { sinks: &mut sinks, screen: None };
         let (policy, permits) = (Policy::Block, shares.permits);
         let options = Options { policy, frames: Some(self.frames), duration: None, smoothing: None, permits };
         drop(stages.take());
-        let outcome = pipeline::run(Box::new(open), lanes, outputs, &options, &Stop::default(), |_| {});
+        let outcome = pipeline::run(Box::new(move |_| open()), lanes, outputs, &options, &Stop::default(), |_| {});
         if let Some(error) = outcome.error {
             return Err(error.into());
         }
@@ -163,22 +168,14 @@ impl Bench {
     }
 }
 
-/// The plain forward pass and the explained one on a frame, in turns: medians in milliseconds.
-fn in_turns(options: &ExplainerOptions, frame: &Frame) -> Result<[f64; 2]> {
-    let mut explainer = Explainer::new(options)?;
-    let mut classifier = Classifier::new(options)?;
-    let input = classifier.preprocess(&frame.picture)?;
-    let tensor = classifier.as_input(input.view());
-    let mut times = [Vec::new(), Vec::new()];
+/// What several kinds of run take, measured in turns: medians in milliseconds.
+fn in_turns<const N: usize>(mut runs: [&mut dyn FnMut() -> whycam::Result<()>; N]) -> Result<[f64; N]> {
+    let mut times = [const { Vec::new() }; N];
     for block in 0..=BLOCKS {
-        for (which, times) in times.iter_mut().enumerate() {
+        for (run, times) in runs.iter_mut().zip(&mut times) {
             for _ in 0..BLOCK {
                 let began = Instant::now();
-                if which == 0 {
-                    classifier.classify(input.view())?;
-                } else {
-                    explainer.explain_tensor(tensor.view())?;
-                }
+                run()?;
                 // The first block is for the runtime to warm up on.
                 if block > 0 {
                     times.push(milliseconds(began.elapsed()));
