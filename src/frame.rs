@@ -7,6 +7,7 @@ use std::time::Instant;
 use image::RgbImage;
 use ndarray::ArrayD;
 
+use crate::picture::Picture;
 use crate::turn::Turn;
 
 /// A moment as whole ticks of a time base, so that a film keeps its exact times.
@@ -77,7 +78,7 @@ pub struct Frame {
     /// Counted from 0 in its medium.
     pub index: u64,
     pub time: Time,
-    pub picture: RgbImage,
+    pub picture: Picture,
     /// The model's input as it is, where the medium holds that; `picture` only shows it then.
     pub tensor: Option<ArrayD<f32>>,
     /// When it came to be: by a camera's own stamp where it gives one, else when the source gave it.
@@ -86,7 +87,8 @@ pub struct Frame {
 
 impl Frame {
     /// A picture that the source gives now.
-    pub fn now(medium: &Arc<Medium>, index: u64, time: Time, picture: RgbImage) -> Self {
+    pub fn now(medium: &Arc<Medium>, index: u64, time: Time, picture: impl Into<Picture>) -> Self {
+        let picture = picture.into();
         Self { medium: Arc::clone(medium), index, time, picture, tensor: None, taken: Instant::now() }
     }
 

@@ -51,6 +51,6 @@ impl Photo {
     /// The file is no picture, or a damaged one.
     pub fn read(&self) -> Result<RgbImage> {
         let frame = source::open(&self.path.display().to_string(), 1)?.next_frame()?;
-        frame.map(|frame| frame.picture).ok_or_else(|| Error::input(&self.path, "it holds no picture"))
+        frame.map(|frame| frame.picture.into_image()).ok_or_else(|| Error::input(&self.path, "it holds no picture"))
     }
 }

@@ -10,6 +10,7 @@ use super::keys::{Action, KEYS, listen};
 use super::{Command, Screen, View, hud, snapshot};
 use crate::error::{Error, Result};
 use crate::overlay::{Caption, Overlay};
+use crate::picture::Picture;
 
 pub struct Window {
     window: minifb::Window,
@@ -22,7 +23,7 @@ pub struct Window {
     buffer: Vec<u32>,
     title: String,
     /// What is shown, to write on when no more comes.
-    shown: RgbImage,
+    shown: Picture,
     /// Why no frames come.
     waiting: Option<String>,
     note: Option<(String, Instant)>,
@@ -61,7 +62,7 @@ impl Window {
             look: Look::default(),
             buffer: vec![0; (width * height) as usize],
             title: Self::TITLE.into(),
-            shown: RgbImage::new(width, height),
+            shown: RgbImage::new(width, height).into(),
             waiting: None,
             note: None,
             snapshot: false,
@@ -96,7 +97,7 @@ impl Window {
         let (half_width, half_height) = ((width / 2).max(1), (height / 2).max(1));
         let mut row = RgbImage::new(width + half_width, height);
         imageops::replace(&mut row, drawn, 0, 0);
-        for (panel, top) in [(&view.frame.picture, 0), (&map, half_height)] {
+        for (panel, top) in [(&*view.frame.picture, 0), (&map, half_height)] {
             let panel = imageops::thumbnail(panel, half_width, half_height);
             imageops::replace(&mut row, &panel, i64::from(width), i64::from(top));
         }
@@ -156,7 +157,7 @@ impl Screen for Window {
         if view.recording {
             hud::recording(&mut picture);
         }
-        self.shown = if self.look.side_by_side { Self::side_by_side(view, &picture, overlay)? } else { picture };
+        self.shown = if self.look.side_by_side { Self::side_by_side(view, &picture, overlay)?.into() } else { picture };
         self.refresh();
         Ok(())
     }

@@ -4,18 +4,20 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
 
+use image::buffer::ConvertBuffer;
 use image::codecs::gif::{GifEncoder, Repeat};
-use image::{Delay, DynamicImage, ImageError, RgbImage};
+use image::{Delay, ImageError, RgbImage};
 
 use super::{Ending, PartFile};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
+use crate::picture::Picture;
 
 /// Writes each picture when the next one tells how long it stayed.
 pub struct Animation {
     file: PartFile,
     encoder: GifEncoder<BufWriter<File>>,
-    waiting: Option<(RgbImage, i64)>,
+    waiting: Option<(Picture, i64)>,
     last_delay_us: i64,
 }
 
@@ -40,7 +42,7 @@ impl Animation {
         let now = frame.time.as_us();
         if let Some((picture, then)) = self.waiting.replace((frame.picture.clone(), now)) {
             self.last_delay_us = (now - then).max(0);
-            self.encode(picture)?;
+            self.encode(&picture)?;
         }
         Ok(())
     }
@@ -51,16 +53,16 @@ impl Animation {
     /// The file cannot be written.
     pub fn finish(mut self, _: Ending) -> Result<()> {
         if let Some((picture, _)) = self.waiting.take() {
-            self.encode(picture)?;
+            self.encode(&picture)?;
         }
         let Self { mut file, encoder, .. } = self;
         drop(encoder);
         file.complete()
     }
 
-    fn encode(&mut self, picture: RgbImage) -> Result<()> {
+    fn encode(&mut self, picture: &RgbImage) -> Result<()> {
         let delay = Delay::from_numer_denom_ms(u32::try_from(self.last_delay_us).unwrap_or(u32::MAX), 1_000);
-        let picture = DynamicImage::ImageRgb8(picture).into_rgba8();
+        let picture = picture.convert();
         let frame = image::Frame::from_parts(picture, 0, 0, delay);
         self.encoder.encode_frame(frame).map_err(|e| failed(&self.file.path, e))
     }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use image::RgbImage;
 use nokhwa::pixel_format::RgbFormat;
 use nokhwa::utils::{ApiBackend, CameraFormat, CameraIndex, FrameFormat, RequestedFormat, RequestedFormatType};
 use nokhwa::{Buffer, Camera, NokhwaError};
@@ -13,6 +12,7 @@ use super::Source;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Medium, MediumKind, Time, TimeBase};
 use crate::link::{self, Policy};
+use crate::picture::{Picture, Pool};
 
 /// A camera that the system knows.
 #[derive(Clone, Debug)]
@@ -142,6 +142,7 @@ pub struct CameraSource {
     camera: u32,
     shots: link::Receiver<Result<Shot>>,
     medium: Arc<Medium>,
+    pool: Pool,
     started: Option<Instant>,
     /// How many frames were given or passed over.
     counted: u64,
@@ -183,7 +184,30 @@ impl CameraSource {
             height: format.height(),
             time_base: TimeBase::MICROSECONDS,
         };
-        Ok(Self { camera: index, shots, medium: Arc::new(medium), started: None, counted: 0, passed_over: 0 })
+        Ok(Self {
+            camera: index,
+            shots,
+            medium: Arc::new(medium),
+            pool: Pool::default(),
+            started: None,
+            counted: 0,
+            passed_over: 0,
+        })
+    }
+}
+
+impl CameraSource {
+    fn decode(&self, buffer: &Buffer) -> Result<Picture, NokhwaError> {
+        let (width, height) = (buffer.resolution().width(), buffer.resolution().height());
+        let mut picture = self.pool.picture(width, height);
+        let format = buffer.source_frame_format();
+        // nokhwa copies these without a look at their size.
+        if format == FrameFormat::RAWRGB && buffer.buffer().len() != picture.len() {
+            let error = format!("{} bytes for {width}x{height}", buffer.buffer().len());
+            return Err(NokhwaError::ProcessFrameError { src: format, destination: "RGB".into(), error });
+        }
+        buffer.decode_image_to_buffer::<RgbFormat>(&mut picture)?;
+        Ok(picture)
     }
 }
 
@@ -330,7 +354,7 @@ impl Source for CameraSource {
             };
             self.passed_over += number - self.counted;
             self.counted = number + 1;
-            let picture: RgbImage = match buffer.decode_image::<RgbFormat>() {
+            let picture = match self.decode(&buffer) {
                 Ok(picture) => picture,
                 Err(error) if damaged == DAMAGED_IN_A_ROW => return Err(camera_error(self.camera, &error)),
                 Err(_) => {

@@ -7,12 +7,12 @@ use ffmpeg::codec::packet::side_data;
 use ffmpeg::codec::threading;
 use ffmpeg::util::frame::Video;
 use ffmpeg_the_third as ffmpeg;
-use image::RgbImage;
 
 use super::{Source, is_address};
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::frame::{Frame, Medium, MediumKind, Time, TimeBase};
+use crate::picture::{Picture, Pool};
 use crate::turn::Turn;
 
 pub struct FilmSource {
@@ -22,6 +22,7 @@ pub struct FilmSource {
     converter: Option<Converter>,
     upright: &'static str,
     medium: Arc<Medium>,
+    pool: Pool,
     frames: Option<u64>,
     start_ticks: i64,
     last_ticks: i64,
@@ -97,6 +98,7 @@ impl FilmSource {
             converter: None,
             upright,
             medium: Arc::new(medium),
+            pool: Pool::default(),
             frames,
             start_ticks: start.ticks,
             last_ticks: 0,
@@ -143,7 +145,7 @@ impl FilmSource {
         }
     }
 
-    fn convert(&mut self, decoded: &Video) -> Result<RgbImage, ffmpeg::Error> {
+    fn convert(&mut self, decoded: &Video) -> Result<Picture, ffmpeg::Error> {
         let fits =
             |c: &Converter| (c.width, c.height, c.format) == (decoded.width(), decoded.height(), decoded.format());
         if !self.converter.as_ref().is_some_and(fits) {
@@ -153,11 +155,11 @@ impl FilmSource {
         let rgb = converter.filter.run(decoded)?;
         let (width, height) = (self.medium.width, self.medium.height);
         let row = 3 * width as usize;
-        let mut pixels = Vec::with_capacity(row * height as usize);
-        for line in rgb.data(0).chunks(rgb.stride(0)).take(height as usize) {
-            pixels.extend_from_slice(&line[..row]);
+        let mut picture = self.pool.picture(width, height);
+        for (to, from) in picture.chunks_exact_mut(row).zip(rgb.data(0).chunks(rgb.stride(0))) {
+            to.copy_from_slice(&from[..row]);
         }
-        RgbImage::from_raw(width, height, pixels).ok_or(ffmpeg::Error::InvalidData)
+        Ok(picture)
     }
 }
 

@@ -66,7 +66,7 @@ impl LiveSource {
         }
         self.last_us = time_us;
         if self.mirrored {
-            imageops::flip_horizontal_in_place(&mut frame.picture);
+            imageops::flip_horizontal_in_place(&mut *frame.picture);
         }
         let (width, height) = frame.picture.dimensions();
         let same = |medium: &&Arc<Medium>| (medium.width, medium.height) == (width, height);

@@ -4,12 +4,12 @@ use std::f32::consts::TAU;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use image::RgbImage;
 use tiny_skia::{Color, FillRule, Paint, PathBuilder, Pixmap, Rect, Stroke, Transform};
 
 use super::Source;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Medium, MediumKind, Time, TimeBase};
+use crate::picture::Pool;
 
 /// Seconds that one kind of flower stays.
 const SECONDS_A_KIND: f32 = 3.0;
@@ -19,6 +19,7 @@ pub struct PatternSource {
     /// Frames a second.
     rate: u32,
     canvas: Pixmap,
+    pool: Pool,
     index: u64,
     /// When the first frame was given, for a source that keeps to the clock.
     started: Option<Instant>,
@@ -46,7 +47,16 @@ impl PatternSource {
             height,
             time_base: TimeBase { numerator: 1, denominator },
         };
-        Ok(Self { medium: Arc::new(medium), rate, canvas, index: 0, started: None, paced, frames })
+        Ok(Self {
+            medium: Arc::new(medium),
+            rate,
+            canvas,
+            pool: Pool::default(),
+            index: 0,
+            started: None,
+            paced,
+            frames,
+        })
     }
 
     fn wait_for_turn(&mut self) {
@@ -66,9 +76,11 @@ impl Source for PatternSource {
         }
         let seconds = self.index as f32 / self.rate as f32;
         draw_scene(&mut self.canvas, seconds);
-        let pixels: Vec<u8> = self.canvas.data().as_chunks::<4>().0.iter().flat_map(|p| [p[0], p[1], p[2]]).collect();
-        let picture = RgbImage::from_raw(self.medium.width, self.medium.height, pixels);
-        let picture = picture.ok_or_else(|| Error::input("drawn flowers", "the canvas has another size"))?;
+        let mut picture = self.pool.picture(self.medium.width, self.medium.height);
+        let drawn = self.canvas.data().as_chunks::<4>().0;
+        for (pixel, [red, green, blue, _]) in picture.as_chunks_mut::<3>().0.iter_mut().zip(drawn) {
+            *pixel = [*red, *green, *blue];
+        }
         let time = Time { ticks: self.index as i64, base: self.medium.time_base };
         let frame = Frame::now(&self.medium, self.index, time, picture);
         self.index += 1;

@@ -149,7 +149,7 @@ fn figure(evaluation: &Evaluation, case: &Case, explainer: &mut Explainer, overl
     let mut frame = Frame::alone(&case.photo.path, case.photo.read()?, None);
     let explanation = explainer.explain(&frame.picture)?;
     overlay.draw(&mut frame, &explanation, explainer.facts())?;
-    let small = DynamicImage::from(frame.picture).thumbnail(320, 320);
+    let small = DynamicImage::from(frame.picture.into_image()).thumbnail(320, 320);
     let mut jpeg = Cursor::new(Vec::new());
     small.write_to(&mut jpeg, ImageFormat::Jpeg).context("cannot write a picture of the report")?;
     let source = format!("data:image/jpeg;base64,{}", BASE64_STANDARD.encode(jpeg.into_inner()));

@@ -1,0 +1,131 @@
+//! What the live path allocates from frame to frame, once it is warm.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::{Arc, Mutex};
+
+use dhat::HeapStats;
+use whycam::overlay::{Colormap, HeatScale, Overlay, Style};
+use whycam::pipeline::{self, Lane, LiveScreen, Options, Outputs, Policy, Stop};
+use whycam::screen::{Command, Screen, View};
+use whycam::sink::{ExplainedFrame, Flow, Sink};
+use whycam::source::Source;
+use whycam::{
+    Compute, Explainer, ExplainerOptions, Facts, Frame, Medium, MediumKind, Permits, Picture, Pool, Result, Steady,
+    Time, TimeBase,
+};
+
+#[global_allocator]
+static ALLOCATOR: dhat::Alloc = dhat::Alloc;
+
+const WARM: u64 = 20;
+const FRAMES: u64 = 60;
+
+/// Gives pictures as a camera does, each decoded into memory of its pool.
+struct Camera {
+    medium: Arc<Medium>,
+    pool: Pool,
+    index: u64,
+}
+
+impl Source for Camera {
+    fn next_frame(&mut self) -> Result<Option<Frame>> {
+        let mut picture = self.pool.picture(self.medium.width, self.medium.height);
+        for (place, value) in picture.iter_mut().enumerate() {
+            *value = (place as u64 * 7 + self.index) as u8;
+        }
+        let time = Time { ticks: 33 * self.index as i64, base: self.medium.time_base };
+        self.index += 1;
+        Ok(Some(Frame::now(&self.medium, self.index - 1, time, picture)))
+    }
+
+    fn frame_count(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// Bytes and blocks allocated so far, at each frame.
+#[derive(Clone, Default)]
+struct Counter(Arc<Mutex<Vec<(u64, u64)>>>);
+
+impl Sink for Counter {
+    fn write(&mut self, _: &ExplainedFrame, _: &Facts) -> Result<Flow> {
+        let stats = HeapStats::get();
+        self.0.lock().unwrap().push((stats.total_bytes, stats.total_blocks));
+        Ok(Flow::Continue)
+    }
+}
+
+/// Draws as a window does, and shows nobody.
+#[derive(Default)]
+struct Blind(Picture);
+
+impl Screen for Blind {
+    fn show(&mut self, view: &View, overlay: &mut Overlay) -> Result<()> {
+        let mut frame = view.frame.clone();
+        overlay.draw(&mut frame, view.explanation, view.facts)?;
+        self.0 = frame.picture;
+        Ok(())
+    }
+
+    fn tell(&mut self, _: &str) {}
+
+    fn wait(&mut self, _: &str) {}
+
+    fn poll(&mut self) -> Result<Vec<Command>> {
+        Ok(Vec::new())
+    }
+}
+
+fn overlay() -> Overlay {
+    let colormap = Colormap::named("turbo").unwrap();
+    Overlay::new(Style { colormap, alpha: 0.4, scale: HeatScale::Frame, bar: false }).unwrap()
+}
+
+#[test]
+fn a_live_frame_allocates_no_picture_and_no_tensor() {
+    let _profiler = dhat::Profiler::builder().testing().build();
+    let compute = Compute { threads: 1, ..Compute::default() };
+    let explainer = Explainer::new(&ExplainerOptions { compute, ..ExplainerOptions::default() }).unwrap();
+    let counter = Counter::default();
+    let options = Options {
+        policy: Policy::Block,
+        frames: Some(FRAMES),
+        duration: None,
+        smoothing: Some(Steady::SECONDS),
+        permits: Permits::UNBOUNDED,
+    };
+    let medium = Arc::new(Medium {
+        name: "camera".into(),
+        path: None,
+        kind: MediumKind::Live,
+        width: 640,
+        height: 480,
+        time_base: TimeBase::MILLISECONDS,
+    });
+    let camera = Camera { medium, pool: Pool::default(), index: 0 };
+    let outcome = pipeline::run(
+        Box::new(|_| Ok(Box::new(camera))),
+        vec![Lane { explainer, overlay: None }],
+        Outputs {
+            sinks: &mut vec![Box::new(counter.clone())],
+            screen: Some(LiveScreen {
+                screen: &mut Blind::default(),
+                overlay: overlay(),
+                pictures: false,
+                record: &|| unreachable!("nobody asks for a recording"),
+            }),
+        },
+        &options,
+        &Stop::default(),
+        |_| (),
+    );
+    assert!(outcome.error.is_none(), "{:?}", outcome.error);
+    let counts = counter.0.lock().unwrap();
+    let (before, after) = (counts[WARM as usize], counts[FRAMES as usize - 1]);
+    let frames = FRAMES - 1 - WARM;
+    let (bytes, blocks) = ((after.0 - before.0) / frames, (after.1 - before.1) / frames);
+    eprintln!("{bytes} bytes in {blocks} blocks a frame");
+    // A picture has 921,600 bytes, the model's input 786,432, and its last activation 327,680. What is left are
+    // fast_image_resize's coefficients, the outlines of letters, and a few hundred bytes of an explanation.
+    assert!(bytes < 200_000, "{bytes} bytes in {blocks} blocks a frame");
+}
