@@ -93,7 +93,7 @@ pub fn prepare_for_classes(options: &ExplainerOptions, several: bool) -> Result<
     };
     if opened.model.metadata(LAYER).is_some() {
         let plain = method.layer == cam::Layer::Target && method.score == cam::Score::Class && against.is_none();
-        if !plain || !matches!(method.how, How::Activations(_) | How::Gradients(_)) {
+        if !plain || !(matches!(method.how, How::Activations(_)) || method.how.formula().is_some()) {
             let problem =
                 format!("it explains itself, but not by {}; give the model that it was made from", method.name);
             return Err(opened.model.error(problem));
@@ -110,7 +110,7 @@ pub fn prepare_for_classes(options: &ExplainerOptions, several: bool) -> Result<
         }
     };
     let several_layers = options.layer.as_ref().or(opened.manifest.layer.as_ref()).is_some_and(|l| l.contains(','));
-    let usual = matches!(method.how, How::Gradients(_))
+    let usual = method.how.formula().is_some()
         && method.layer == cam::Layer::Target
         && score == Score::Class
         && options.randomised.is_none()
@@ -122,7 +122,7 @@ pub fn prepare_for_classes(options: &ExplainerOptions, several: bool) -> Result<
         return Opened { model, ..opened }.into_prepared(&ExplainerOptions { layer: None, ..options.clone() });
     }
     let analysis = opened.analyse(options)?;
-    if !analysis.further.is_empty() && !matches!(method.how, How::Gradients(_)) {
+    if !analysis.further.is_empty() && method.how.formula().is_none() {
         let mend = "name one layer, or take a method of one run and one gradient, such as layer-cam";
         return Err(Error::Together(format!("{} does not fuse maps of several layers; {mend}", method.name)));
     }
@@ -335,10 +335,26 @@ impl Analysis {
 }
 
 impl Prepared {
+    /// The output of [`Prepared::reduce_to_cam`].
+    pub const CAM: &str = "whycam.cam";
+
     /// Adds Grad-CAM itself, as the output `cam`, float32 `[N,h,w]`.
-    pub fn append_cam(&mut self) {
-        if !self.model.graph().output.iter().any(|o| o.name() == "cam") {
-            grad::append_cam(&mut self.model, self.grid);
-        }
+    ///
+    /// # Errors
+    /// The model has an output of that name.
+    pub fn append_cam(&mut self) -> Result<()> {
+        grad::append_cam(&mut self.model, "cam", self.grid)
+    }
+
+    /// Puts Grad-CAM, as the output [`Prepared::CAM`], in the place of activations and gradients.
+    ///
+    /// # Errors
+    /// As [`Prepared::append_cam`].
+    pub fn reduce_to_cam(&mut self) -> Result<()> {
+        grad::append_cam(&mut self.model, Self::CAM, self.grid)?;
+        // An output costs a copy, and keeps the runtime from fusing what it is made of.
+        let made_of = [grad::Explained::NAMES.activations, grad::Explained::NAMES.gradients];
+        self.model.graph_mut().output.retain(|output| !made_of.contains(&output.name()));
+        Ok(())
     }
 }

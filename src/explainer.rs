@@ -1,11 +1,11 @@
 //! From a picture to its explanation: preprocess, one run, map.
 
 use image::RgbImage;
-use ndarray::{Array2, Array3, Array4, ArrayD, ArrayView3, ArrayViewD, Axis};
+use ndarray::{Array2, Array3, Array4, ArrayD, ArrayViewD, Axis};
 use tracing::trace_span;
 
 use crate::analysis::{Prepared, prepare_for_classes};
-use crate::cam::{self, Behind, CamMap, How, Method, OneRun, Whole};
+use crate::cam::{self, Behind, CamMap, Formula, How, Method, OneRun, Whole};
 use crate::classes::{Classes, parse_contrast};
 use crate::error::{Error, Result};
 use crate::grad::{CURVATURE, Explained, Place, Probability, names_of_layer};
@@ -94,6 +94,8 @@ pub struct Explainer {
 struct Question {
     probability: Probability,
     method: &'static Method,
+    /// Whether the model makes the map itself.
+    in_graph: bool,
     classes: Classes,
     /// Whether one run gives the gradients of all classes.
     at_once: bool,
@@ -136,7 +138,7 @@ impl Explainer {
     pub fn new(options: &ExplainerOptions) -> Result<Self> {
         let method = options.find_method()?;
         let several = options.contrast.is_none() && Classes::are_several(options.class.as_deref().unwrap_or_default());
-        if several && matches!(method.how, How::Gradients(_)) {
+        if several && method.how.formula().is_some() {
             // Not every graph can be run on one picture for several classes. What else is wrong is said below.
             if let Ok(mut explainer) = Self::build(options, method, true) {
                 let zeros = ArrayD::zeros(explainer.runner.shape.as_slice());
@@ -149,7 +151,11 @@ impl Explainer {
     }
 
     fn build(options: &ExplainerOptions, method: &'static Method, several: bool) -> Result<Self> {
-        let prepared = prepare_for_classes(options, several)?;
+        let mut prepared = prepare_for_classes(options, several)?;
+        let in_graph = matches!(method.how, How::GradCam) && prepared.layers == 1 && !prepared.several;
+        if in_graph {
+            prepared.reduce_to_cam()?;
+        }
         let labels = &prepared.manifest.labels;
         let against = options.contrast.as_ref().map(|pair| parse_contrast(pair, labels)).transpose()?;
         let classes = match against {
@@ -175,6 +181,7 @@ impl Explainer {
             question: Question {
                 probability,
                 method,
+                in_graph,
                 classes,
                 at_once,
                 layers,
@@ -263,7 +270,7 @@ impl Question {
         let mut maps = Vec::with_capacity(self.classes.0.len());
         let own_run = match self.method.how {
             How::Activations(_) | How::Tail(_) => false,
-            How::Gradients(_) | How::Curvature(_) => !self.at_once && self.classes.0.len() > 1,
+            How::GradCam | How::Gradients(_) | How::Curvature(_) => !self.at_once && self.classes.0.len() > 1,
             How::Copies(_) | How::Masks(_) => true,
         };
         let making = trace_span!("map").entered();
@@ -313,11 +320,16 @@ impl Question {
         scores: &Scores,
         tail: Option<&mut TailRunner>,
     ) -> Result<Array2<f32>> {
+        if self.in_graph {
+            return outputs.cam();
+        }
+        if let Some(of) = self.method.how.formula() {
+            return self.fused_map(outputs, of, number);
+        }
         let all = outputs.maps(NAMES.activations)?;
         let activations = all.index_axis(Axis(0), 0);
         match self.method.how {
             How::Activations(of) => Ok(of(activations)),
-            How::Gradients(of) => self.fused_map(outputs, of, number),
             How::Curvature(of) => {
                 let gradients = outputs.maps(NAMES.gradients)?;
                 let gradients = gradients.index_axis(Axis(0), 0);
@@ -336,7 +348,7 @@ impl Question {
                 };
                 of(&mut Behind { activations, score: scores.of_class(class), run })
             }
-            How::Copies(_) | How::Masks(_) => {
+            How::GradCam | How::Gradients(_) | How::Copies(_) | How::Masks(_) => {
                 Err(Error::model(&self.facts.model, "one run makes no map by this method"))
             }
         }
@@ -385,6 +397,3 @@ impl Question {
         of(&mut Whole { input, activations: activations.view(), run })
     }
 }
-
-/// Activations and gradients `[C,h,w]` to a map.
-type Formula = fn(ArrayView3<f32>, ArrayView3<f32>) -> Array2<f32>;

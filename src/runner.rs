@@ -93,6 +93,15 @@ impl Run<'_> {
         first.ok_or_else(|| Error::model(name, "the run gave no number there"))
     }
 
+    /// The map `[h,w]` of the first picture, by a model that makes it itself.
+    ///
+    /// # Errors
+    /// The model gave none.
+    pub fn cam(&self) -> Result<Array2<f32>> {
+        let map = self.0.floats(Prepared::CAM)?.index_axis_move(Axis(0), 0).into_dimensionality::<Ix2>();
+        Ok(map.map_err(|e| Error::model(Prepared::CAM, e))?.to_owned())
+    }
+
     /// An output `[N,C,h,w]`.
     ///
     /// # Errors

@@ -83,7 +83,7 @@ fn a_prepared_model_explains_a_batch_each_picture_for_its_own_class() {
     let layer = Some("/3/MaxPool".into());
     let options = ExplainerOptions { model: Some("flowers-vgg".into()), layer, ..ExplainerOptions::default() };
     let mut prepared = whycam::prepare(&options).unwrap();
-    prepared.append_cam();
+    prepared.append_cam().unwrap();
     let outputs = Explained::NAMES;
     let mut session = Session::new(&prepared.model, whycam::Compute::default()).unwrap();
     let pictures = ndarray::Array4::from_shape_fn((2, 3, 224, 224), |(n, c, y, x)| {

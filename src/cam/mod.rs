@@ -59,13 +59,18 @@ pub enum Score {
     AgainstRivals,
 }
 
+/// Activations and gradients `[C,h,w]` to a map.
+pub type Formula = fn(ArrayView3<f32>, ArrayView3<f32>) -> Array2<f32>;
+
 /// What a method needs, and makes its map from.
 #[derive(Clone, Copy)]
 pub enum How {
     /// Activations of one run.
     Activations(fn(ArrayView3<f32>) -> Array2<f32>),
+    /// Grad-CAM, which a model that explains itself can give as an output of one run.
+    GradCam,
     /// Activations and gradients of one run.
-    Gradients(fn(ArrayView3<f32>, ArrayView3<f32>) -> Array2<f32>),
+    Gradients(Formula),
     /// Those, and the Hessian of the score by the activations times the activations.
     Curvature(fn(ArrayView3<f32>, ArrayView3<f32>, ArrayView3<f32>) -> Array2<f32>),
     /// Runs of the part behind the target layer on other activations.
@@ -85,7 +90,7 @@ pub const METHODS: &[Method] = &[
         unit: "logit",
         layer: Layer::Target,
         score: Score::Class,
-        how: How::Gradients(grad_cam::grad_cam),
+        how: How::GradCam,
     },
     Method {
         name: "grad-cam++",
@@ -139,7 +144,7 @@ pub const METHODS: &[Method] = &[
         unit: "logit",
         layer: Layer::Target,
         score: Score::AgainstRivals,
-        how: How::Gradients(grad_cam::grad_cam),
+        how: How::GradCam,
     },
     Method {
         name: "shapley-cam",
@@ -236,7 +241,16 @@ pub fn find(name: &str) -> Result<&'static Method> {
 impl How {
     /// Whether the score's gradient is needed, for which every op on the way must have a rule.
     pub fn needs_gradients(self) -> bool {
-        matches!(self, Self::Gradients(_) | Self::Curvature(_) | Self::Copies(_))
+        matches!(self, Self::GradCam | Self::Gradients(_) | Self::Curvature(_) | Self::Copies(_))
+    }
+
+    /// How the map is made where that takes activations and gradients of one run.
+    pub fn formula(self) -> Option<Formula> {
+        match self {
+            Self::GradCam => Some(grad_cam::grad_cam),
+            Self::Gradients(of) => Some(of),
+            _ => None,
+        }
     }
 }
 

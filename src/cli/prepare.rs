@@ -32,7 +32,7 @@ impl Prepare {
         let options = ExplainerOptions { model: Some(self.name), ..common.explainer_options() };
         let mut prepared = analyse(&options)?.prepare()?;
         if self.cam {
-            prepared.append_cam();
+            prepared.append_cam()?;
         }
         std::fs::write(&self.output, prepared.model.to_bytes()).map_err(|e| Error::writing(&self.output, &e))?;
         common.tell_guess(prepared.guess);

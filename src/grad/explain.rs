@@ -2,7 +2,7 @@
 
 use super::{Backward, Head, Rules, Target, Tensors, View, independent, write_backward};
 use crate::error::Result;
-use crate::onnx::proto::{Attribute, Node, Tensor, ValueInfo};
+use crate::onnx::proto::{Attribute, ValueInfo};
 use crate::onnx::{DataType, GraphIndex, OnnxModel};
 
 /// The added input: int64 `[N]`, the class to explain, or -1 for the predicted one.
@@ -243,26 +243,6 @@ fn write_view(backward: &mut Backward, view: &View, tensor: &str, name: &str) {
         tensor = backward.emit("Reshape", &[&tensor, &shape], vec![]);
     }
     backward.emit_as(name, "Identity", &[&tensor], vec![]);
-}
-
-/// Appends Grad-CAM itself to a model that [`explain`] has been through: the output `cam`, float32
-/// `[N,h,w]`, `ReLU(Σ_k mean(∂y/∂A^k) A^k)` (Selvaraju et al. 2017).
-pub fn append_cam(model: &mut OnnxModel, grid: [usize; 2]) {
-    let graph = model.graph_mut();
-    let keep = |op: &str, name: &str, inputs: &[&str], keepdims: i64| {
-        Node::new(op, name, inputs, &[name]).with(Attribute::from_int("keepdims", keepdims))
-    };
-    graph.node.extend([
-        keep("ReduceMean", "whycam.weights", &[NAMES.gradients, "whycam.spatial"], 1),
-        Node::new("Mul", "whycam.weighted", &[NAMES.activations, "whycam.weights"], &["whycam.weighted"]),
-        keep("ReduceSum", "whycam.summed", &["whycam.weighted", "whycam.channels"], 0),
-        Node::new("Relu", "whycam.cam", &["whycam.summed"], &["cam"]),
-    ]);
-    graph
-        .initializer
-        .extend([Tensor::from_i64s("whycam.spatial", &[2], &[2, 3]), Tensor::from_i64s("whycam.channels", &[1], &[1])]);
-    let dims = [-1, grid[0] as i64, grid[1] as i64];
-    graph.output.push(ValueInfo::tensor("cam", DataType::Float, &dims));
 }
 
 /// Renames inner tensors of the model that bear a name which [`explain`] gives to its own.

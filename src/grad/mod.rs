@@ -8,6 +8,7 @@
 
 mod axes;
 mod backward;
+mod cam;
 mod explain;
 mod head;
 mod ops;
@@ -20,8 +21,9 @@ use std::collections::HashMap;
 
 pub use axes::{Place, View};
 pub use backward::{Backward, Patch, Vjp};
+pub use cam::append_cam;
 pub use explain::{
-    Ask, CLASS_INDEX, CURVATURE, Explained, MOST_RANKS, Score, append_cam, explain, explain_curvature, names_of_layer,
+    Ask, CLASS_INDEX, CURVATURE, Explained, MOST_RANKS, Score, explain, explain_curvature, names_of_layer,
     reserve_names,
 };
 pub use head::{Head, Probability, find_head};
