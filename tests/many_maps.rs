@@ -9,7 +9,7 @@ use std::path::Path;
 use ndarray::{Array2, Axis, Ix4, Zip};
 use serde_json::Value;
 use support::{Folder, picture, stderr, stdout, whycam};
-use whycam::cam::{self, CamMap, How, enlarged};
+use whycam::cam::{self, CamMap, enlarged};
 use whycam::grad::{CLASS_INDEX, Explained};
 use whycam::preprocess::Region;
 use whycam::session::{Input, Session};
