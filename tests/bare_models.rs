@@ -184,12 +184,14 @@ fn every_form_of_head_gives_the_logits() {
     let share = Node::new("Div", "share", &["powers", "sum"], &["probabilities"]);
     let sigmoid = Node::new("Sigmoid", "sigmoid", &["scores"], &["probabilities"]);
     let argmax = Node::new("ArgMax", "argmax", &["scores"], &["best"]).with(Attribute::from_int("axis", 1));
-    let heads: [(&str, Vec<Node>, Vec<&'static str>, f64); 6] = [
+    let cast = Node::new("Cast", "to_float", &["scores"], &["logits"]).with(Attribute::from_int("to", 1));
+    let heads: [(&str, Vec<Node>, Vec<&'static str>, f64); 7] = [
         ("softmax.onnx", vec![flat(), gemm(), softmax("scores")], vec!["probabilities"], 1.0),
         ("saturated.onnx", vec![flat(), gemm(), many, softmax("loud")], vec!["probabilities"], 400.0),
         ("written_out.onnx", vec![flat(), gemm(), exp, sum, share], vec!["probabilities"], 1.0),
         ("sigmoid.onnx", vec![flat(), gemm(), sigmoid], vec!["probabilities"], 1.0),
         ("wide.onnx", vec![flat(), gemm(), wide("scores")], vec!["image_of_scores"], 1.0),
+        ("cast.onnx", vec![flat(), gemm(), cast], vec!["logits"], 1.0),
         ("best.onnx", vec![flat(), gemm(), argmax], vec!["best"], 1.0),
     ];
     for (name, head, outputs, factor) in heads {

@@ -72,7 +72,7 @@ pub fn explain(
     // A model whose logits are an output of that name, in that form, has it already.
     let plain =
         |tensor: &str| tensors.get(tensor).is_some_and(|t| t.shape.len() == 2 && t.kind == Some(DataType::Float));
-    let has_logits = head.logits == NAMES.logits && plain(&head.logits);
+    let has_logits = plain(NAMES.logits) && is_same(model, NAMES.logits, &head.logits);
     let added = [NAMES.logits, NAMES.activations, NAMES.gradients];
     let added = &added[usize::from(has_logits)..added.len() - usize::from(score.is_none())];
     if let Some(taken) = model.graph().output.iter().find(|o| added.contains(&o.name())) {
@@ -131,6 +131,18 @@ pub fn explain(
         ValueInfo::tensor(name, DataType::Float, dims)
     }));
     Ok(gradient)
+}
+
+/// Whether a tensor holds the numbers of another one, in whatever type.
+fn is_same(model: &OnnxModel, tensor: &str, as_other: &str) -> bool {
+    let index = GraphIndex::new(model.graph());
+    let mut tensor = tensor;
+    while tensor != as_other {
+        let copied = index.producer_node(tensor).filter(|node| matches!(node.op(), "Cast" | "Identity"));
+        let Some(from) = copied.and_then(|node| node.input.first()) else { return false };
+        tensor = from;
+    }
+    true
 }
 
 /// The gradient `[N,K]` of the score by the logits.
