@@ -3,12 +3,13 @@
 
 mod support;
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use serde_json::Value;
 use support::desktop::Desktop;
+use support::streams::{end, free_port, number_before, serve_http};
 use support::{Folder, assert_ok, command, film, frame_times, json_lines, stderr, stdout, whycam};
 
 #[test]
@@ -27,13 +28,6 @@ fn a_film_is_played_live_at_its_own_speed_over_and_over() {
     assert!(stderr(&missing).contains("nowhere.mp4: no such file"), "{}", stderr(&missing));
 }
 
-/// The number that stands before some words in a text.
-fn number_before(text: &str, words: &str) -> f64 {
-    let before = &text[..text.find(words).unwrap_or_else(|| panic!("no '{words}' in {text}"))];
-    let digits = before.rsplit(|c: char| !c.is_ascii_digit() && c != '.').next().unwrap();
-    digits.parse().unwrap_or_else(|_| panic!("no number before '{words}' in {text}"))
-}
-
 /// Averaging over 25 noisy copies takes several times as long as a frame of the film lasts.
 #[test]
 fn the_newest_frame_wins_under_a_slow_method() {
@@ -47,23 +41,6 @@ fn the_newest_frame_wins_under_a_slow_method() {
     let [age, frame_ms] = [number_before(&text, " ms old"), 40.0];
     assert!(number_before(&text, ", in ") >= 3.0, "nothing was dropped: {text}");
     assert!(age <= 1.1 * explained_ms + frame_ms, "{age} ms old where an explanation takes {explained_ms} ms: {text}");
-}
-
-/// A film as an endless transport stream for the next one who asks.
-fn serve_http(input: &str, address: &str) -> Child {
-    let serve = ["-v", "error", "-re", "-stream_loop", "50", "-i", input, "-c", "copy", "-f", "mpegts", "-listen", "1"];
-    let server = Command::new("ffmpeg").args(serve).arg(address).spawn().unwrap();
-    thread::sleep(Duration::from_secs(1));
-    server
-}
-
-fn end(mut process: Child) {
-    let _ = process.kill();
-    let _ = process.wait();
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 #[test]
@@ -140,84 +117,6 @@ fn a_recording_plays_whatever_ended_it() {
         let plays = times.last().copied().unwrap_or(0.0);
         assert!(last > 1.0 && last - plays < 1.0, "{ending}: explained for {last} s, and {plays} s play");
     }
-}
-
-/// What a process takes at a moment, and how old the explanations are that it shows.
-#[derive(Clone, Copy)]
-struct Sample {
-    memory_mb: f64,
-    threads: usize,
-    files: usize,
-    age_ms: f64,
-}
-
-impl Sample {
-    fn of(desktop: &Desktop) -> Option<Self> {
-        let process = format!("/proc/{}", desktop.whycam.id());
-        let entries = |of: &str| fs::read_dir(format!("{process}/{of}")).map_or(0, Iterator::count);
-        let status = fs::read_to_string(format!("{process}/status")).unwrap();
-        let said = fs::read_to_string(desktop.folder.file("stderr")).unwrap();
-        let pace = said.lines().rfind(|line| line.contains(" ms old, "))?;
-        Some(Self {
-            memory_mb: number_before(&status[status.find("VmRSS:")?..], " kB") / 1024.0,
-            threads: entries("task"),
-            files: entries("fd"),
-            age_ms: number_before(pace, " ms old"),
-        })
-    }
-}
-
-/// Plays a film in a window while keys change what is seen, and asks that nothing grows.
-fn soak(seconds: usize) {
-    const KEYS: [&str; 12] = ["h", "h", "v", "t", "i", "c", "f", "f", "space", "space", "plus", "minus"];
-    let folder = Folder::new("soak-film");
-    let input = film(&folder, "in.mp4", &[]);
-    let mut desktop = Desktop::new("soak", &["live", "--input", &input, "--loop", "-v"]);
-    desktop.wait_for_picture();
-    let began = Instant::now();
-    let mut samples = Vec::new();
-    let mut table = vec!["seconds,memory_mb,threads,files,age_ms".to_owned()];
-    for key in KEYS.iter().cycle() {
-        if began.elapsed() > Duration::from_secs(seconds as u64) {
-            break;
-        }
-        desktop.press(key);
-        assert!(desktop.whycam.try_wait().unwrap().is_none(), "it ended");
-        if let Some(sample) = Sample::of(&desktop) {
-            let Sample { memory_mb, threads, files, age_ms } = sample;
-            table.push(format!("{},{memory_mb:.1},{threads},{files},{age_ms}", began.elapsed().as_secs()));
-            samples.push(sample);
-        }
-    }
-    fs::write(concat!(env!("CARGO_TARGET_TMPDIR"), "/soak.csv"), table.join("\n")).unwrap();
-    // Of the second quarter and of the last one.
-    let quarter = samples.len() / 4;
-    let medians = |of: fn(&Sample) -> f64| {
-        [quarter, 3 * quarter].map(|from| {
-            let mut values: Vec<f64> = samples[from..from + quarter].iter().map(of).collect();
-            values.sort_by(f64::total_cmp);
-            values[values.len() / 2]
-        })
-    };
-    let [memory, threads, files, ages] =
-        [medians(|s| s.memory_mb), medians(|s| s.threads as f64), medians(|s| s.files as f64), medians(|s| s.age_ms)];
-    eprintln!(
-        "from the second quarter to the last: {memory:?} MB, {threads:?} threads, {files:?} files, {ages:?} ms old"
-    );
-    assert!(memory[1] < 1.01 * memory[0] + 1.0, "memory grows: {memory:?} MB");
-    assert!(threads[1] <= threads[0] && files[1] <= files[0], "threads {threads:?}, files {files:?}");
-    assert!(ages[1] < 2.0 * ages[0] + 40.0, "explanations grow old: {ages:?} ms");
-}
-
-#[test]
-fn nothing_grows_in_a_short_soak() {
-    soak(16);
-}
-
-#[test]
-#[ignore = "make soak"]
-fn nothing_grows_in_a_long_soak() {
-    soak(std::env::var("SOAK_SECONDS").map_or(600, |seconds| seconds.parse().unwrap()));
 }
 
 #[test]

@@ -93,7 +93,7 @@ def explained(model, folder, place):
         [WHYCAM, "explain", folder, "--model", model, "--maps", maps, "--json", "-", "--force", "--quiet"],
         check=True, capture_output=True, text=True,
     ).stdout.splitlines()
-    return [(line, np.load(place / line["map_file"]).ravel()) for line in map(json.loads, lines)]
+    return [(line, np.load(maps / line["map_file"]).ravel()) for line in map(json.loads, lines)]
 
 
 def accuracy(results):
@@ -133,7 +133,8 @@ def main():
         new = place / "flowers-int8.onnx"
         quantised(source, new, options.train, options.seed)
         half = place / "flowers-float16.onnx"
-        onnx.save(float16.convert_float_to_float16(onnx.load(source), keep_io_types=True), half)
+        plain = onnx.load(new.with_suffix(".prepared.onnx"))
+        onnx.save(float16.convert_float_to_float16(plain, keep_io_types=True, check_fp16_ready=False), half)
         settings = manifest[manifest.index("[input]") : manifest.index("measure =")]
         for file in (new, half):
             labels = re.search(r"^labels = .*$", manifest, re.M)[0]

@@ -3,6 +3,7 @@
 
 pub mod desktop;
 pub mod gradient;
+pub mod streams;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -1,0 +1,151 @@
+//! Nothing grows: a window on a stream that comes and goes, under random keys, and beside it a folder that is explained
+//! over and over, damaged files among its films and pictures.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use support::desktop::Desktop;
+use support::streams::{end, free_port, number_before, serve_http};
+use support::{Folder, Random, command, film, picture};
+
+/// What a process takes at a moment.
+#[derive(Clone, Copy, Default)]
+struct Sample {
+    memory_mb: f64,
+    threads: usize,
+    files: usize,
+}
+
+impl Sample {
+    fn of(process: &Child) -> Self {
+        let place = format!("/proc/{}", process.id());
+        let entries = |of: &str| fs::read_dir(format!("{place}/{of}")).map_or(0, Iterator::count);
+        let status = fs::read_to_string(format!("{place}/status")).unwrap();
+        let memory = &status[status.find("VmRSS:").expect("the process runs")..];
+        Self { memory_mb: number_before(memory, " kB") / 1024.0, threads: entries("task"), files: entries("fd") }
+    }
+}
+
+/// What happened and what was measured, for a plot.
+struct Log {
+    began: Instant,
+    rows: Vec<(f64, [Sample; 2])>,
+    faults: Vec<String>,
+}
+
+impl Log {
+    fn fault(&mut self, what: &str) {
+        self.faults.push(format!("{:.0},{what}", self.began.elapsed().as_secs_f64()));
+    }
+
+    fn write(&self) {
+        let place = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let fields = |s: &Sample| format!("{:.1},{},{}", s.memory_mb, s.threads, s.files);
+        let lines =
+            self.rows.iter().map(|(at, [live, folder])| format!("{at:.0},{},{}\n", fields(live), fields(folder)));
+        let head = "seconds,live_mb,live_threads,live_files,folder_mb,folder_threads,folder_files\n";
+        fs::write(place.join("soak.csv"), head.to_owned() + &lines.collect::<String>()).unwrap();
+        fs::write(place.join("soak-faults.csv"), "seconds,what\n".to_owned() + &self.faults.join("\n") + "\n").unwrap();
+    }
+
+    /// Medians of the second quarter of the time and of the last one.
+    fn quarters(&self, of: impl Fn(&[Sample; 2]) -> f64) -> [f64; 2] {
+        let quarter = self.rows.len() / 4;
+        [quarter, 3 * quarter].map(|from| {
+            let mut values: Vec<f64> = self.rows[from..from + quarter].iter().map(|(_, row)| of(row)).collect();
+            values.sort_by(f64::total_cmp);
+            values[values.len() / 2]
+        })
+    }
+}
+
+/// Explains a film, a picture and damaged copies of both, so often that it does not end by itself.
+fn explain_a_folder(folder: &Folder, film: &str) -> Child {
+    let photo = picture(folder, "photo.png", 320, 240);
+    let inputs: Vec<String> = [film, &photo]
+        .into_iter()
+        .flat_map(|input| {
+            let mut bytes = fs::read(input).unwrap();
+            let cut = bytes.len() / 2;
+            let damaged = folder.file(&format!("cut-{}", Path::new(input).file_name().unwrap().to_string_lossy()));
+            bytes[cut / 2..cut / 2 + 200].fill(0x55);
+            fs::write(&damaged, &bytes[..cut]).unwrap();
+            [input.to_owned(), damaged]
+        })
+        .collect();
+    let mut run = command(&["explain", "--json", "/dev/null", "--force", "--quiet"]);
+    run.args((0..5_000).flat_map(|_| &inputs));
+    run.stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn soak(seconds: u64) {
+    /// Those that come more often stand more often here. M and L build another explainer.
+    const KEYS: &str = "h h v v t t i i f f c c plus minus space space 1 2 3 0 0 0 r r s m l l";
+    let folder = Folder::new("soak-inputs");
+    let input = film(&folder, "in.mp4", &[]);
+    let address = format!("http://127.0.0.1:{}/", free_port());
+    let mut server = serve_http(&input, &address);
+    let mut desktop = Desktop::new("soak", &["live", "--input", &address]);
+    desktop.wait_for_picture();
+    let mut explaining = explain_a_folder(&folder, &input);
+    let keys: Vec<&str> = KEYS.split(' ').collect();
+    let mut random = Random(7);
+    let mut log = Log { began: Instant::now(), rows: Vec::new(), faults: Vec::new() };
+    let mut draw = |among: usize| (f32::midpoint(random.next(), 1.0) * among as f32) as usize % among;
+    while log.began.elapsed() < Duration::from_secs(seconds) {
+        match draw(200) {
+            0..=4 => {
+                log.fault("the stream breaks off");
+                end(server);
+                thread::sleep(Duration::from_millis(500 * draw(10) as u64));
+                server = serve_http(&input, &address);
+            }
+            5 => {
+                log.fault("the folder's run is killed and begun anew");
+                end(explaining);
+                explaining = explain_a_folder(&folder, &input);
+                thread::sleep(Duration::from_secs(1));
+            }
+            6..=8 => {
+                for entry in fs::read_dir(&desktop.folder.0).unwrap().map(Result::unwrap) {
+                    if entry.file_name().to_string_lossy().starts_with("whycam-") {
+                        fs::remove_file(entry.path()).unwrap();
+                    }
+                }
+                log.fault("snapshots and recordings are removed, also open ones");
+            }
+            _ => desktop.press(keys[draw(keys.len())]),
+        }
+        let said = fs::read_to_string(desktop.folder.file("stderr")).unwrap();
+        assert!(desktop.whycam.try_wait().unwrap().is_none(), "the window ended: {said}");
+        assert!(explaining.try_wait().unwrap().is_none(), "the folder's run ended");
+        log.rows.push((log.began.elapsed().as_secs_f64(), [Sample::of(&desktop.whycam), Sample::of(&explaining)]));
+        log.write();
+    }
+    end(explaining);
+    end(server);
+    for (name, at) in [("live", 0), ("folder", 1)] {
+        let memory = log.quarters(|row| row[at].memory_mb);
+        let [threads, files] = [log.quarters(|row| row[at].threads as f64), log.quarters(|row| row[at].files as f64)];
+        eprintln!("{name}, second quarter and last: {memory:?} MB, {threads:?} threads, {files:?} files");
+        // Methods and layers take more or less, and both quarters see few of them.
+        assert!(memory[1] < 1.05 * memory[0] + 10.0, "{name}: memory grows: {memory:?} MB");
+        assert!(threads[1] <= threads[0] + 2.0 && files[1] <= files[0] + 2.0, "{name}: {threads:?}, {files:?}");
+    }
+}
+
+#[test]
+fn nothing_grows_in_a_short_soak() {
+    soak(20);
+}
+
+#[test]
+#[ignore = "make soak"]
+fn nothing_grows_in_a_long_soak() {
+    soak(std::env::var("SOAK_SECONDS").map_or(3600, |seconds| seconds.parse().unwrap()));
+}
