@@ -19,6 +19,11 @@ pub const EMBEDDED: &[Embedded] = &[
         manifest: include_str!("../models/flowers.toml"),
     },
     Embedded {
+        name: "flowers-int8",
+        onnx: include_bytes!("../models/flowers-int8.onnx"),
+        manifest: include_str!("../models/flowers-int8.toml"),
+    },
+    Embedded {
         name: "flowers-vgg",
         onnx: include_bytes!("../models/flowers-vgg.onnx"),
         manifest: include_str!("../models/flowers-vgg.toml"),

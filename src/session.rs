@@ -172,7 +172,12 @@ impl Session {
         let runtime = runtime()?;
         let refused = |e: &dyn std::fmt::Display| Error::Runtime {
             runtime: runtime.name.clone(),
-            problem: format!("cannot load model {}: {}", model.name, first_line(e)),
+            problem: format!(
+                "cannot load model {}: {}{}",
+                model.name,
+                first_line(e),
+                if runtime.onnx_runtime { "" } else { "; ONNX Runtime takes more models (`make setup` installs it)" }
+            ),
         };
         let mut builder = ort::session::Session::builder(&runtime.environment).map_err(|e| refused(&e))?;
         builder = builder.with_optimization_level(level).map_err(|e| refused(&e))?;
