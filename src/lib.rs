@@ -15,6 +15,7 @@
 //! ```
 
 mod analysis;
+mod bounds;
 mod cache;
 pub mod cam;
 mod classes;
@@ -48,6 +49,7 @@ mod steady;
 mod turn;
 
 pub use analysis::{Analysis, Needs, Prepared, analyse, prepare};
+pub use bounds::printable;
 pub use classifier::Classifier;
 pub use device::{Compute, Device};
 pub use error::{Error, Result};

@@ -11,7 +11,7 @@ fn main() -> ExitCode {
     match arguments.run() {
         Ok(status) => status.into(),
         Err(error) => {
-            eprintln!("whycam: {error:#}");
+            cli::say(format_args!("{error:#}"));
             cli::Status::of(&error).into()
         }
     }

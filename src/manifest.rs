@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::bounds;
 use crate::error::{Error, Result};
 
 /// A model's `NAME.toml`.
@@ -153,6 +154,10 @@ impl InputSpec {
         if !matches!(self.channels, 1 | 3) {
             return Err(format!("{} channels are neither 1 nor 3", self.channels));
         }
+        let numbers = [self.scale].into_iter().chain(self.mean).chain(self.std);
+        if numbers.into_iter().any(|number| !number.is_finite()) {
+            return Err("scale, mean and std must be numbers".into());
+        }
         if self.std.contains(&0.0) || !(self.crop > 0.0 && self.crop <= 1.0) {
             return Err("std must not hold 0, and crop must lie above 0 and up to 1".into());
         }
@@ -202,7 +207,7 @@ impl Manifest {
     /// # Errors
     /// The file is absent or says something else than a manifest does.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::reading(path, &e))?;
+        let text = bounds::read_text(path).map_err(|e| Error::reading(path, &e))?;
         Self::parse(&text).map_err(|problem| Error::input(path, problem))
     }
 

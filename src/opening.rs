@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use crate::bounds;
 use crate::error::{Error, Result};
 use crate::grad;
 use crate::manifest::{InputSpec, Layout, Manifest};
@@ -35,8 +36,11 @@ pub struct Opened {
 pub fn open(options: &ExplainerOptions) -> Result<Opened> {
     let mut opened = open_file(options)?;
     if let Some(path) = &options.labels {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::reading(path, &e))?;
+        let text = bounds::read_text(path).map_err(|e| Error::reading(path, &e))?;
         opened.manifest.labels = text.lines().map(str::to_owned).collect();
+    }
+    for label in &mut opened.manifest.labels {
+        *label = bounds::printable(label);
     }
     if let Some(Randomised { share, seed }) = options.randomised {
         opened.model.randomise(share, seed);

@@ -2,13 +2,13 @@
 
 use anyhow::Result;
 
-use super::Status;
+use super::{Status, say};
 
 #[cfg(feature = "camera")]
 pub fn run() -> Result<Status> {
     let cameras = whycam::source::camera::list_cameras();
     if cameras.is_empty() {
-        eprintln!("whycam: no camera was found; plug one in, or try `whycam demo`");
+        say(format_args!("no camera was found; plug one in, or try `whycam demo`"));
         return Ok(Status::Failed);
     }
     let mut lines = Vec::new();

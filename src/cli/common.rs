@@ -6,7 +6,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::UsageError;
+use super::{UsageError, say};
 use anyhow::{Result, anyhow};
 use clap::Args;
 use tracing_chrome::{ChromeLayerBuilder, FlushGuard};
@@ -179,24 +179,24 @@ impl Common {
     fn tell_facts(&self, facts: &Facts) {
         self.tell_guess(facts.guess);
         if self.verbose {
-            eprintln!("whycam: model {}, layer {}, method {}", facts.model, facts.layer, facts.method);
+            say(format_args!("model {}, layer {}, method {}", facts.model, facts.layer, facts.method));
         }
     }
 
     /// Says how pictures are preprocessed where nobody said how they should be.
     pub fn tell_guess(&self, guess: Option<Guess>) {
         if let Some(Guess { preset, reason }) = guess.filter(|_| !self.quiet) {
-            eprintln!("whycam: pictures are preprocessed as '{preset}' ({reason}); --preset chooses");
+            say(format_args!("pictures are preprocessed as '{preset}' ({reason}); --preset chooses"));
         }
     }
 
     pub fn tell_runtime(&self) -> Result<()> {
         let runtime = session::runtime()?;
         if let Some(slower) = runtime.slower.as_ref().filter(|_| !self.quiet) {
-            eprintln!("whycam: {slower}");
+            say(slower);
         }
         if self.verbose {
-            eprintln!("whycam: runtime {}", runtime.name);
+            say(format_args!("runtime {}", runtime.name));
         }
         Ok(())
     }

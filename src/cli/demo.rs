@@ -9,7 +9,7 @@ use whycam::source::PatternSource;
 
 use super::live::{View, size, window};
 use super::run::Run;
-use super::{Common, Status};
+use super::{Common, Status, say};
 
 #[derive(Args)]
 pub struct Demo {
@@ -36,7 +36,7 @@ impl Demo {
             if !self.view.headless && self.view.record.is_none() {
                 let film = free_name();
                 if !common.quiet {
-                    eprintln!("whycam: no display; the demo goes into {}", film.display());
+                    say(format_args!("no display; the demo goes into {}", film.display()));
                 }
                 self.view.record = Some(film);
             }

@@ -14,7 +14,7 @@ use whycam::{Compute, ExplainerOptions, Facts};
 use super::common::Shares;
 use super::encode::Encode;
 use super::run::Run;
-use super::{Common, Status, UsageError};
+use super::{Common, Status, UsageError, say};
 
 #[derive(Args)]
 pub struct Explain {
@@ -82,7 +82,7 @@ impl Explain {
         let inputs: Vec<String> = mine.map(|(_, input)| input).filter(undone).collect();
         if inputs.is_empty() {
             if !common.quiet {
-                eprintln!("whycam: nothing is left to do");
+                say(format_args!("nothing is left to do"));
             }
             return Ok(Status::Done);
         }
@@ -119,7 +119,7 @@ impl Explain {
         let status = Run { sinks, pictures, tops, ..Self::each(common, &shares, inputs, &failures) }.run()?;
         let failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
         for failure in failures.iter() {
-            eprintln!("whycam: {failure}");
+            say(failure);
         }
         Ok(if failures.is_empty() || status == Status::Interrupted { status } else { Status::Failed })
     }

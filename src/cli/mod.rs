@@ -130,9 +130,14 @@ impl Arguments {
     }
 }
 
+/// Says something to the person at the terminal, on standard error.
+pub fn say(what: impl std::fmt::Display) {
+    eprintln!("whycam: {}", whycam::printable(&what.to_string()));
+}
+
 /// Writes to standard output; a reader that has gone, as `head` does, is no error.
 fn print(text: &str) -> Result<Status> {
-    match io::stdout().write_all(text.as_bytes()) {
+    match io::stdout().write_all(whycam::printable(text).as_bytes()) {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(e).context("cannot write to standard output"),
         _ => Ok(Status::Done),
     }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use whycam::{Error, ExplainerOptions, analyse};
 
-use super::{Common, Status};
+use super::{Common, Status, say};
 
 #[derive(Args)]
 pub struct Prepare {
@@ -37,7 +37,7 @@ impl Prepare {
         std::fs::write(&self.output, prepared.model.to_bytes()).map_err(|e| Error::writing(&self.output, &e))?;
         common.tell_guess(prepared.guess);
         if !common.quiet {
-            eprintln!("whycam: {} explains {}", self.output.display(), prepared.layer);
+            say(format_args!("{} explains {}", self.output.display(), prepared.layer));
         }
         Ok(Status::Done)
     }

@@ -11,7 +11,7 @@ use whycam::pipeline::{self, Lane, LiveScreen, Opener, Options, Outcome, Outputs
 use whycam::screen::{Pace, Screen};
 use whycam::sink::{Encoding, Sink};
 
-use super::{Common, Status};
+use super::{Common, Status, say};
 
 /// How often `-v` says how live view keeps up.
 const PACE_EVERY: Duration = Duration::from_secs(1);
@@ -54,9 +54,9 @@ impl Run<'_> {
             if live && self.common.verbose && said.elapsed() >= PACE_EVERY {
                 let Pace { age, captured, explained, dropped } = progress.pace;
                 let age = age.as_millis();
-                eprintln!(
-                    "whycam: {age} ms old, {captured:.1} captured and {explained:.1} explained a second, {dropped} dropped"
-                );
+                say(format_args!(
+                    "{age} ms old, {captured:.1} captured and {explained:.1} explained a second, {dropped} dropped"
+                ));
                 said = Instant::now();
             }
             if let Some(total) = progress.total {
@@ -78,7 +78,7 @@ impl Run<'_> {
         bar.finish_and_clear();
         let began = outcome.error.is_none() || outcome.counts.explained > 0;
         if began && !self.common.quiet {
-            eprintln!("whycam: {}", summary(&outcome, live));
+            say(format_args!("{}", summary(&outcome, live)));
         }
         if let Some(error) = outcome.error {
             return Err(error.into());

@@ -9,9 +9,10 @@ use super::proto::{Attribute, Function, Graph, Node};
 /// (<https://github.com/onnx/onnx/blob/main/docs/IR.md#functions>) by their nodes.
 ///
 /// # Errors
-/// A function calls itself.
+/// A function calls itself, or they make more nodes of each other than any net has.
 pub fn inline_functions(graph: &mut Graph, functions: &[Function]) -> Result<(), String> {
     const DEEPEST: usize = 64;
+    const MOST_NODES: usize = 1_000_000;
     let called = |node: &Node| functions.iter().find(|f| f.name() == node.op() && f.domain() == node.domain());
     for _ in 0..DEEPEST {
         if !graph.node.iter().any(|node| called(node).is_some()) {
@@ -21,6 +22,9 @@ pub fn inline_functions(graph: &mut Graph, functions: &[Function]) -> Result<(),
             match called(&node) {
                 Some(function) => graph.node.extend(expand(&node, function)),
                 None => graph.node.push(node),
+            }
+            if graph.node.len() > MOST_NODES {
+                return Err(format!("its functions make more than {MOST_NODES} nodes of each other"));
             }
         }
     }

@@ -1,5 +1,6 @@
 //! A model file in memory.
 
+use std::collections::HashMap;
 use std::path::{Component, Path};
 
 use prost::Message;
@@ -8,6 +9,7 @@ use prost::bytes::Bytes;
 use super::index::sort_nodes;
 use super::proto::{Attribute, Graph, Model, Node, StringStringEntry, Tensor, ValueInfo};
 use super::{DataType, inline, upgrade};
+use crate::bounds;
 use crate::error::{Error, Result};
 
 /// The operator set that nodes made by this crate are written in. Older models are brought up
@@ -37,9 +39,9 @@ impl OnnxModel {
     /// The file is absent, no ONNX model, of too old an operator set, or points to weights that
     /// are absent, too short or outside its folder.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|e| Error::reading(path, &e))?;
+        let bytes = bounds::read(path, bounds::MODEL_BYTES).map_err(|e| Error::reading(path, &e))?;
         let name = path.display().to_string();
-        Self::parse(&name, bytes.into(), path.parent())
+        Self::parse(&name, bytes.into(), Some(path))
     }
 
     /// A model from the bytes of its file. `name` is what messages call it.
@@ -69,19 +71,17 @@ impl OnnxModel {
         Self { name: self.name.clone(), proto, weights_beside: false }
     }
 
-    fn parse(name: &str, bytes: Bytes, folder: Option<&Path>) -> Result<Self> {
+    fn parse(name: &str, bytes: Bytes, path: Option<&Path>) -> Result<Self> {
         let mut proto = Model::decode(bytes)
             .map_err(|e| Error::model(name, format!("not an ONNX model ({e}); export it as ONNX first")))?;
         let Some(graph) = proto.graph.as_mut().filter(|g| !g.node.is_empty()) else {
             return Err(Error::model(name, "not an ONNX model (it has no graph); export it as ONNX first"));
         };
-        let mut weights_beside = false;
-        for tensor in &mut graph.initializer {
-            if tensor.data_location() == EXTERNAL {
-                weights_beside = true;
-                load_external(tensor, folder).map_err(|problem| Error::model(name, problem))?;
-            }
+        let mut beside = WeightsBeside { model: path, files: HashMap::new() };
+        for tensor in graph.initializer.iter_mut().filter(|tensor| tensor.data_location() == EXTERNAL) {
+            beside.load(tensor).map_err(|problem| Error::model(name, problem))?;
         }
+        let weights_beside = !beside.files.is_empty();
         // Old files list weights among the inputs, where a runtime must expect other values for them.
         let Graph { input, initializer, .. } = graph;
         input.retain(|input| !initializer.iter().any(|weights| weights.name() == input.name()));
@@ -198,29 +198,55 @@ impl OnnxModel {
     }
 }
 
-/// Brings a tensor's value in from the file that it names.
-fn load_external(tensor: &mut Tensor, folder: Option<&Path>) -> Result<(), String> {
-    let entry =
-        |key: &str| tensor.external_data.iter().find(|e| e.key() == key).map(super::proto::StringStringEntry::value);
-    let number = |key: &str| match entry(key) {
-        None => Ok(None),
-        Some(text) => {
-            text.parse::<usize>().map(Some).map_err(|_| format!("the {key} '{text}' of its weights is no number"))
+/// Files beside a model that hold its weights, each read once.
+struct WeightsBeside<'p> {
+    model: Option<&'p Path>,
+    files: HashMap<String, Bytes>,
+}
+
+impl WeightsBeside<'_> {
+    /// Brings a tensor's value in from the file that it names
+    /// (<https://onnx.ai/onnx/repo-docs/ExternalData.html>).
+    fn load(&mut self, tensor: &mut Tensor) -> Result<(), String> {
+        let entry = |key: &str| {
+            tensor.external_data.iter().find(|e| e.key() == key).map(super::proto::StringStringEntry::value)
+        };
+        let number = |key: &str| match entry(key) {
+            None => Ok(None),
+            Some(text) => {
+                text.parse::<usize>().map(Some).map_err(|_| format!("the {key} '{text}' of its weights is no number"))
+            }
+        };
+        let location = entry("location").ok_or("it names no file for its weights")?;
+        if !self.files.contains_key(location) {
+            self.files.insert(location.to_owned(), self.read(location)?);
         }
-    };
-    let location = entry("location").ok_or("it names no file for its weights")?;
-    let folder = folder.ok_or_else(|| format!("its weights lie in another file ({location}); embed them"))?;
-    let inside = Path::new(location).components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
-    if !inside {
-        return Err(format!("its weights '{location}' lie outside its folder; move them beside it"));
+        let bytes = &self.files[location];
+        let start = number("offset")?.unwrap_or(0);
+        let length = number("length")?.unwrap_or(bytes.len().saturating_sub(start));
+        let end = start.checked_add(length).filter(|end| *end <= bytes.len());
+        let end = end.ok_or_else(|| format!("its weights {location} are cut short; fetch the file again"))?;
+        tensor.raw_data = Some(bytes.slice(start..end));
+        tensor.external_data.clear();
+        tensor.data_location = None;
+        Ok(())
     }
-    let bytes = std::fs::read(folder.join(location)).map_err(|e| format!("its weights {location}: {e}"))?;
-    let start = number("offset")?.unwrap_or(0);
-    let length = number("length")?.unwrap_or(bytes.len().saturating_sub(start));
-    let end = start.checked_add(length).filter(|end| *end <= bytes.len());
-    let end = end.ok_or_else(|| format!("its weights {location} are cut short; fetch the file again"))?;
-    tensor.raw_data = Some(Bytes::from(bytes).slice(start..end));
-    tensor.external_data.clear();
-    tensor.data_location = None;
-    Ok(())
+
+    fn read(&self, location: &str) -> Result<Bytes, String> {
+        let model = self.model.ok_or_else(|| format!("its weights lie in another file ({location}); embed them"))?;
+        let outside = || format!("its weights '{location}' lie outside its folder; move them beside it");
+        if !Path::new(location).components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir)) {
+            return Err(outside());
+        }
+        let failed = |e: std::io::Error| format!("its weights {location}: {e}");
+        let folder_of = |path: &Path| path.parent().map(Path::to_owned).unwrap_or_default();
+        let file = folder_of(model).join(location).canonicalize().map_err(failed)?;
+        // A download may be a folder of links, to the model and to its weights alike.
+        let real = folder_of(&model.canonicalize().map_err(failed)?);
+        let named = Path::new(".").join(folder_of(model)).canonicalize().map_err(failed)?;
+        if !(file.starts_with(&named) || file.starts_with(real)) {
+            return Err(outside());
+        }
+        Ok(bounds::read(&file, bounds::MODEL_BYTES).map_err(failed)?.into())
+    }
 }

@@ -9,6 +9,7 @@ use ffmpeg::util::frame::Video;
 use ffmpeg_the_third as ffmpeg;
 
 use super::{Source, is_address};
+use crate::bounds::{self, check_picture};
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::frame::{Frame, Medium, MediumKind, Time, TimeBase};
@@ -49,17 +50,19 @@ impl FilmSource {
         let context = context.map_err(unreadable)?;
         let stream = context.streams().best(ffmpeg::media::Type::Video);
         let stream = stream.ok_or_else(|| Error::input(input, "it has no pictures; whycam explains what is seen"))?;
+        let (mut width, mut height) = (stream.parameters().width(), stream.parameters().height());
+        check_picture(input, width, height)?;
         let mut codec = ffmpeg::codec::Context::from_parameters(stream.parameters()).map_err(unreadable)?;
         // Decoding several frames at once holds them back, which a stream to look at live must not do.
         let kind = if is_address(input) { threading::Type::Slice } else { threading::Type::Frame };
         codec.set_threading(threading::Config { count: threads, ..threading::Config::kind(kind) });
-        let decoder = codec.decoder().video().map_err(unreadable)?;
+        let kind =
+            ffmpeg::codec::decoder::find(codec.id()).ok_or_else(|| unreadable(ffmpeg::Error::DecoderNotFound))?;
+        let most = bounds::PIXELS.to_string();
+        let decoder = codec.decoder().open_as_with(kind, ffmpeg::dict! { "max_pixels" => most.as_str() });
+        let decoder = decoder.and_then(|opened| opened.video()).map_err(unreadable)?;
         let turn = turn_of(&stream);
         let upright = turn.map_or("", |turn| turn.filters().0);
-        let (mut width, mut height) = (decoder.width(), decoder.height());
-        if width == 0 || height == 0 {
-            return Err(Error::input(input, "its pictures have no size; the file is damaged"));
-        }
         if turn.is_some_and(|turn| turn.swaps()) {
             (width, height) = (height, width);
         }
@@ -171,6 +174,8 @@ impl Source for FilmSource {
             }
             return Ok(None);
         };
+        // Its size may change on the way.
+        check_picture(&self.medium.name, decoded.width(), decoded.height())?;
         let ticks = decoded.timestamp().unwrap_or(self.last_ticks + 1);
         self.last_ticks = ticks;
         let picture = self.convert(&decoded).map_err(|e| self.error(e))?;

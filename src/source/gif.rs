@@ -9,6 +9,7 @@ use image::codecs::gif::GifDecoder;
 use image::{AnimationDecoder, DynamicImage, Frames, ImageDecoder};
 
 use super::Source;
+use crate::bounds::check_picture;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Medium, MediumKind, Time, TimeBase};
 
@@ -27,6 +28,7 @@ impl GifSource {
         let file = File::open(path).map_err(|e| Error::reading(path, &e))?;
         let decoder = GifDecoder::new(BufReader::new(file)).map_err(|e| unreadable(path, &e))?;
         let (width, height) = decoder.dimensions();
+        check_picture(path, width, height)?;
         let medium = Medium {
             name: path.display().to_string(),
             path: Some(path.to_owned()),

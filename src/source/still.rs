@@ -5,6 +5,7 @@ use std::path::Path;
 use image::{DynamicImage, ImageDecoder, ImageReader};
 
 use super::Source;
+use crate::bounds::check_picture;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 
@@ -20,6 +21,8 @@ impl StillSource {
         let reader =
             ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|e| Error::reading(path, &e))?;
         let mut decoder = reader.into_decoder().map_err(unreadable)?;
+        let (width, height) = decoder.dimensions();
+        check_picture(path, width, height)?;
         let orientation = decoder.orientation().map_err(unreadable)?;
         let mut picture = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
         picture.apply_orientation(orientation);

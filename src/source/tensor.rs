@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use image::{Rgb, RgbImage};
-use ndarray::{ArrayD, ArrayView3, Axis, Ix3};
-use ndarray_npy::ReadNpyError;
+use ndarray::{ArrayView3, ArrayViewD, Axis, Ix3};
+use ndarray_npy::ViewNpyExt;
 
 use super::Source;
+use crate::bounds;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 
@@ -20,10 +21,10 @@ impl TensorSource {
     /// # Errors
     /// The file is no such array.
     pub fn open(path: &Path) -> Result<Self> {
-        let tensor: ArrayD<f32> = ndarray_npy::read_npy(path).map_err(|e| match e {
-            ReadNpyError::Io(e) => Error::reading(path, &e),
-            e => Error::input(path, format!("not a .npy file of float32 that whycam can read: {e}")),
-        })?;
+        let bytes = bounds::read(path, bounds::TENSOR_BYTES).map_err(|e| Error::reading(path, &e))?;
+        // A view takes no memory by what the header says.
+        let tensor = ArrayViewD::<f32>::view_npy(&bytes);
+        let tensor = tensor.map_err(|e| Error::input(path, format!("not a .npy file of float32: {e}")))?.to_owned();
         let shape = tensor.shape().to_vec();
         let single = if shape.len() == 4 && shape[0] == 1 { tensor.index_axis(Axis(0), 0) } else { tensor.view() };
         let picture = single.into_dimensionality::<Ix3>().ok().and_then(|picture| show(picture)).ok_or_else(|| {

@@ -16,7 +16,7 @@ use whycam::evaluate::{Plan, evaluate};
 use whycam::{Error, ExplainerOptions};
 
 use super::run::progress_bar;
-use super::{Common, Status, UsageError, print};
+use super::{Common, Status, UsageError, print, say};
 
 #[derive(Args)]
 pub struct Evaluate {
@@ -82,7 +82,7 @@ impl Evaluate {
             write(path, &page::page(&evaluation, &plan, common)?)?;
         }
         for error in &evaluation.unread {
-            eprintln!("whycam: {error}");
+            say(error);
         }
         let status = if evaluation.unread.is_empty() { Status::Done } else { Status::Failed };
         let json = || format!("{}\n", json::json(&evaluation));
