@@ -6,6 +6,8 @@
 
 use std::collections::HashSet;
 use std::env;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -59,6 +61,10 @@ fn find_runtime() -> Result<Runtime, String> {
     let mut problem = String::from("its library was not found");
     let places = library_places();
     for path in &places {
+        if let Err(cut) = check_whole(path) {
+            problem = cut;
+            continue;
+        }
         match ort::init_from(path) {
             Ok(builder) => {
                 let environment = builder.with_telemetry(false).build().map_err(|e| e.to_string())?;
@@ -71,6 +77,29 @@ fn find_runtime() -> Result<Runtime, String> {
         }
     }
     embedded_runtime(&problem)
+}
+
+/// A library in ELF (System V ABI, chapter 4) that was cut short is mapped all the same, and ends the program where it
+/// is missing. Its table of sections stands at its end.
+fn check_whole(path: &Path) -> Result<(), String> {
+    let mut header = [0; 64];
+    let read = File::open(path).and_then(|mut file| {
+        file.read_exact(&mut header)?;
+        file.metadata()
+    });
+    // What is absent, or none of these, the loader says.
+    let Ok(metadata) = read else { return Ok(()) };
+    if header[..6] != *b"\x7fELF\x02\x01" {
+        return Ok(());
+    }
+    let [short, long] = [2, 8].map(|size| {
+        move |at: usize| header[at..at + size].iter().rev().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte))
+    });
+    let end = long(40).saturating_add(short(58) * short(60));
+    if metadata.len() >= end {
+        return Ok(());
+    }
+    Err(format!("{} is cut short ({} of {end} bytes); fetch it again", path.display(), metadata.len()))
 }
 
 #[cfg(feature = "tract")]

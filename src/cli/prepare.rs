@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use whycam::{Error, ExplainerOptions, analyse};
+use whycam::sink::{check_free, write_whole};
+use whycam::{ExplainerOptions, analyse};
 
 use super::{Common, Status, say};
 
@@ -26,15 +27,13 @@ pub struct Prepare {
 impl Prepare {
     pub fn run(self, common: &Common) -> Result<Status> {
         common.tell_runtime()?;
-        if self.output.exists() && !self.force {
-            return Err(Error::output(&self.output, "it exists already; --force overwrites it").into());
-        }
+        check_free(&self.output, self.force)?;
         let options = ExplainerOptions { model: Some(self.name), ..common.explainer_options() };
         let mut prepared = analyse(&options)?.prepare()?;
         if self.cam {
             prepared.append_cam()?;
         }
-        std::fs::write(&self.output, prepared.model.to_bytes()).map_err(|e| Error::writing(&self.output, &e))?;
+        write_whole(&self.output, prepared.model.to_bytes(), self.force)?;
         common.tell_guess(prepared.guess);
         if !common.quiet {
             say(format_args!("{} explains {}", self.output.display(), prepared.layer));

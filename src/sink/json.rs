@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::boxes::{HotBox, hot_boxes};
 use super::maps::MapNames;
-use super::{ExplainedFrame, Flow, PartFile, Sink};
+use super::{ExplainedFrame, Flow, PartFile, Sink, check_free};
 use crate::cam::CamMap;
 use crate::error::{Error, Result};
 use crate::explainer::{Explanation, Facts, Ranked};
@@ -98,9 +98,7 @@ impl JsonSink {
         let writer: Box<dyn Write> = if path == Path::new("-") {
             Box::new(BufWriter::new(io::stdout()))
         } else {
-            if path.is_file() && !overwrite {
-                return Err(Error::output(path, "it exists already; --force overwrites it"));
-            }
+            check_free(path, overwrite)?;
             let file = File::create(path).map_err(|e| Error::writing(path, &e))?;
             Box::new(BufWriter::new(file))
         };

@@ -14,9 +14,9 @@ use figures::Figures;
 use stages::Stages;
 use tracing_subscriber::layer::SubscriberExt;
 use whycam::pipeline::{self, Lane, Options, Outputs, Policy, Stop};
-use whycam::sink::{Place, ResultsSink, Sink};
+use whycam::sink::{Place, ResultsSink, Sink, check_free, write_whole};
 use whycam::source::{self, Failures, PatternSource, SequenceSource, Source};
-use whycam::{Classifier, Compute, Error, Explainer, ExplainerOptions, Permits};
+use whycam::{Classifier, Compute, Explainer, ExplainerOptions, Permits};
 
 use super::encode::Encode;
 use super::{Common, Status, UsageError, print};
@@ -47,8 +47,8 @@ const REST: Duration = Duration::from_millis(60);
 
 impl Bench {
     pub fn run(self, common: &Common) -> Result<Status> {
-        if let Some(path) = self.json.as_ref().filter(|path| path.is_file() && !self.force) {
-            return Err(Error::output(path, "it exists already; --force overwrites it").into());
+        if let Some(path) = &self.json {
+            check_free(path, self.force)?;
         }
         if common.class.as_deref().is_some_and(|class| class.contains(',')) {
             return Err(UsageError("bench measures one class; leave --class out or name one".into()).into());
@@ -58,7 +58,7 @@ impl Bench {
         let json = || format!("{}\n", figures.as_json());
         match &self.json {
             Some(path) if path == Path::new("-") => return print(&json()),
-            Some(path) => std::fs::write(path, json()).map_err(|e| Error::writing(path, &e))?,
+            Some(path) => write_whole(path, json(), self.force)?,
             None => {}
         }
         print(&figures.as_table())

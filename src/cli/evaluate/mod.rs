@@ -5,15 +5,15 @@ mod page;
 mod plots;
 mod table;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use indicatif::ProgressBar;
+use whycam::ExplainerOptions;
 use whycam::cam::{self, METHODS, Method};
 use whycam::evaluate::{Plan, evaluate};
-use whycam::{Error, ExplainerOptions};
+use whycam::sink::{check_free, write_whole};
 
 use super::run::progress_bar;
 use super::{Common, Status, UsageError, print, say};
@@ -52,9 +52,8 @@ const STEPS: usize = 32;
 
 impl Evaluate {
     pub fn run(self, common: &Common) -> Result<Status> {
-        let mut outputs = [&self.json, &self.html].into_iter().flatten();
-        if let Some(path) = outputs.find(|path| path.is_file() && !self.force) {
-            return Err(Error::output(path, "it exists already; --force overwrites it").into());
+        for path in [&self.json, &self.html].into_iter().flatten() {
+            check_free(path, self.force)?;
         }
         for (option, given) in [("--class", &common.class), ("--contrast", &common.contrast)] {
             if given.is_some() {
@@ -79,7 +78,7 @@ impl Evaluate {
         bar.finish_and_clear();
         let evaluation = evaluation?;
         if let Some(path) = &self.html {
-            write(path, &page::page(&evaluation, &plan, common)?)?;
+            write_whole(path, page::page(&evaluation, &plan, common)?, self.force)?;
         }
         for error in &evaluation.unread {
             say(error);
@@ -91,7 +90,7 @@ impl Evaluate {
                 print(&json())?;
                 return Ok(status);
             }
-            Some(path) => write(path, &json())?,
+            Some(path) => write_whole(path, json(), self.force)?,
             None => {}
         }
         print(&table::table(&evaluation))?;
@@ -106,9 +105,4 @@ fn methods(names: Option<&str>) -> Result<Vec<&'static Method>> {
         Some("all") => METHODS.iter().collect(),
         Some(names) => names.split(',').map(|name| cam::find(name.trim())).collect::<whycam::Result<_>>()?,
     })
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    let mut file = std::fs::File::create(path).map_err(|e| Error::writing(path, &e))?;
-    file.write_all(text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
 }
