@@ -6,9 +6,8 @@ use std::path::Path;
 
 use image::buffer::ConvertBuffer;
 use image::codecs::gif::{GifEncoder, Repeat};
-use image::{Delay, RgbImage};
+use image::{Delay, ImageError, RgbImage};
 
-use super::picture::failed;
 use super::{Ending, PartFile};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
@@ -33,7 +32,7 @@ impl Animation {
         let file = PartFile::new(path, overwrite)?;
         let writer = File::create(&file.part).map_err(|e| Error::writing(path, &e))?;
         let mut encoder = GifEncoder::new_with_speed(BufWriter::new(writer), Self::SPEED);
-        encoder.set_repeat(Repeat::Infinite).map_err(|e| failed(path, &e))?;
+        encoder.set_repeat(Repeat::Infinite).map_err(|e| failed(path, e))?;
         Ok(Self { file, encoder, waiting: None, last_delay_us: Self::USUAL_DELAY_US })
     }
 
@@ -65,6 +64,13 @@ impl Animation {
         let delay = Delay::from_numer_denom_ms(u32::try_from(self.last_delay_us).unwrap_or(u32::MAX), 1_000);
         let picture = picture.convert();
         let frame = image::Frame::from_parts(picture, 0, 0, delay);
-        self.encoder.encode_frame(frame).map_err(|e| failed(&self.file.path, &e))
+        self.encoder.encode_frame(frame).map_err(|e| failed(&self.file.path, e))
+    }
+}
+
+fn failed(path: &Path, error: ImageError) -> Error {
+    match error {
+        ImageError::IoError(e) => Error::writing(path, &e),
+        other => Error::output(path, other),
     }
 }
