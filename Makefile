@@ -1,6 +1,8 @@
 # make demo    build, and explain drawn flowers in a window (or into a film, without a display)
-# make test    build, and run the tests; make test-camera and make soak run the long ones
+# make test    build, and run the tests; the long ones are test-camera, test-web, damage, fuzz and soak
 # make setup   install what those two need; quick when nothing is missing
+# make lint    format, clippy, documentation, spelling, licences; make features builds each feature alone
+# make dist    an archive that runs on a bare Debian 12
 
 PACKAGES := build-essential pkg-config libclang-dev python3-pip \
 	libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev libswresample-dev libswscale-dev \
@@ -11,7 +13,7 @@ LIBRARY := $(DATA)/libonnxruntime.so
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: demo test test-camera soak setup setup-camera packages lint reference train train-vgg gallery
+.PHONY: demo test test-camera test-web soak damage fuzz setup setup-camera packages lint features dist reference train train-vgg gallery
 
 demo: setup
 	cargo run --release -- demo
@@ -31,9 +33,20 @@ endif
 test-camera: setup setup-camera
 	cargo test --test camera -- --include-ignored --test-threads 1 --nocapture
 
-# Ten minutes of live view (SOAK_SECONDS): memory, threads, files and age stay as they are.
+# An hour (SOAK_SECONDS) of a window under random keys and of a folder over and over: memory, threads and files stay as
+# they are. The log is target/tmp/soak.csv, tests/bench/soak.py draws it.
 soak: setup
-	cargo test --test live -- --ignored --nocapture nothing_grows
+	cargo test --test soak -- --ignored --nocapture
+
+# 500 damages of each of model, picture, film and tensor.
+damage: setup
+	cargo test --test damage -- --ignored --nocapture
+
+# Each fuzz target for FUZZ_SECONDS, by cargo-fuzz. It asks for nightly's flags, which RUSTC_BOOTSTRAP gives here.
+FUZZ_SECONDS ?= 60
+fuzz: setup
+	for target in onnx_reader differentiator manifest npy; do RUSTC_BOOTSTRAP=1 \
+		cargo fuzz run --fuzz-dir tests/fuzz $$target -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=4096 || exit 1; done
 
 setup: packages $(LIBRARY)
 
@@ -60,6 +73,14 @@ $(LIBRARY): | packages
 lint:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+	@for tool in typos "cargo deny check licenses bans sources"; do \
+		command -v $$(echo $$tool | sed 's/ deny.*/-deny/') >/dev/null && { $$tool || exit 1; } || echo "SKIPPED: $$tool is not installed"; done
+
+# Without features, and with each alone.
+features: setup
+	for each in "" cli cli,video cli,camera cli,window cli,tract; do \
+		cargo check --no-default-features --features "$$each" || exit 1; done
 
 # Committed values from autograd, made anew. Needs tests/reference/requirements.txt, and for the last
 # line requirements-keras.txt, which may want a virtual environment of its own: KERAS_PYTHON.

@@ -2,13 +2,13 @@
 
 use anyhow::Result;
 
-use super::{Status, say};
+use super::Status;
 
 #[cfg(feature = "camera")]
 pub fn run() -> Result<Status> {
     let cameras = whycam::source::camera::list_cameras();
     if cameras.is_empty() {
-        say(format_args!("no camera was found; plug one in, or try `whycam demo`"));
+        super::say(format_args!("no camera was found; plug one in, or try `whycam demo`"));
         return Ok(Status::Failed);
     }
     let mut lines = Vec::new();

@@ -7,6 +7,7 @@ mod demo;
 mod encode;
 mod evaluate;
 mod explain;
+mod generate;
 mod inspect;
 mod live;
 mod methods;
@@ -73,6 +74,8 @@ enum Command {
     Models,
     /// List the ways to make a map, with what each costs and is good for
     Methods,
+    /// Write man pages or completions for shells into a folder
+    Generate(generate::Generate),
 }
 
 /// What the program ends with.
@@ -126,6 +129,7 @@ impl Arguments {
             Some(Command::Cameras) => cameras::run(),
             Some(Command::Models) => models::run(),
             Some(Command::Methods) => methods::run(),
+            Some(Command::Generate(generate)) => generate.run(),
         }
     }
 }

@@ -1,0 +1,44 @@
+//! `whycam generate`
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, CommandFactory, ValueEnum};
+use clap_complete::Shell;
+use whycam::Error;
+
+use super::{Arguments, Status};
+
+#[derive(Args)]
+pub struct Generate {
+    #[arg(value_name = "WHAT")]
+    what: What,
+    #[arg(value_name = "FOLDER")]
+    folder: PathBuf,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum What {
+    /// A page for whycam and one for each command
+    Man,
+    /// For bash, elvish, fish, PowerShell and zsh
+    Completions,
+}
+
+impl Generate {
+    pub fn run(self) -> Result<Status> {
+        let failed = |e: std::io::Error| Error::writing(&self.folder, &e);
+        fs::create_dir_all(&self.folder).map_err(failed)?;
+        let mut command = Arguments::command();
+        match self.what {
+            What::Man => clap_mangen::generate_to(command, &self.folder).map_err(failed)?,
+            What::Completions => {
+                for shell in Shell::value_variants() {
+                    clap_complete::generate_to(*shell, &mut command, "whycam", &self.folder).map_err(failed)?;
+                }
+            }
+        }
+        Ok(Status::Done)
+    }
+}
