@@ -33,6 +33,11 @@ endif
 test-camera: setup setup-camera
 	cargo test --test camera -- --include-ignored --test-threads 1 --nocapture
 
+# A prepared model in Python and in a headless browser.
+test-web: setup
+	@$(MAKE) --no-print-directory packages PACKAGES="chromium npm"
+	cargo test --test elsewhere -- --include-ignored --nocapture
+
 # An hour (SOAK_SECONDS) of a window under random keys and of a folder over and over: memory, threads and files stay as
 # they are. The log is target/tmp/soak.csv, tests/bench/soak.py draws it.
 soak: setup
@@ -42,10 +47,11 @@ soak: setup
 damage: setup
 	cargo test --test damage -- --ignored --nocapture
 
-# Each fuzz target for FUZZ_SECONDS, by cargo-fuzz. It asks for nightly's flags, which RUSTC_BOOTSTRAP gives here.
+# Each fuzz target for FUZZ_SECONDS, by cargo-fuzz. It asks for nightly's flags, which RUSTC_BOOTSTRAP gives here. Leaks are
+# left to the soak: the runtime keeps some memory for as long as the process lives.
 FUZZ_SECONDS ?= 60
 fuzz: setup
-	for target in onnx_reader differentiator manifest npy; do RUSTC_BOOTSTRAP=1 \
+	for target in onnx_reader differentiator manifest npy; do RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=detect_leaks=0 \
 		cargo fuzz run --fuzz-dir tests/fuzz $$target -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=4096 || exit 1; done
 
 setup: packages $(LIBRARY)
@@ -81,6 +87,23 @@ lint:
 features: setup
 	for each in "" cli cli,video cli,camera cli,window cli,tract; do \
 		cargo check --no-default-features --features "$$each" || exit 1; done
+
+# One archive with all that it takes but glibc: FFmpeg's libraries of this system, and ONNX Runtime's.
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+DIST := target/dist/whycam-$(VERSION)-$(shell uname -m)-linux
+dist: setup
+	@$(MAKE) --no-print-directory packages PACKAGES=patchelf
+	cargo build --release
+	rm -rf $(DIST) && mkdir -p $(DIST)/lib
+	cp target/release/whycam README.md ATTRIBUTION.md CHANGELOG.md LICENSE-APACHE LICENSE-MIT $(DIST)
+	cp -L $(LIBRARY) $(DIST)
+	ldd target/release/whycam $(LIBRARY) | awk '$$2 == "=>" && $$3 ~ /^\// { print $$3 }' | sort -u | \
+		grep -vE '/(libc|libm|libdl|librt|libpthread|libresolv)\.so' | xargs cp -L -t $(DIST)/lib
+	patchelf --force-rpath --set-rpath '$$ORIGIN/lib' $(DIST)/whycam
+	$(DIST)/whycam generate man $(DIST)/man
+	$(DIST)/whycam generate completions $(DIST)/completions
+	tar -C target/dist -czf $(DIST).tar.gz $(notdir $(DIST))
+	@ls -lh $(DIST).tar.gz
 
 # Committed values from autograd, made anew. Needs tests/reference/requirements.txt, and for the last
 # line requirements-keras.txt, which may want a virtual environment of its own: KERAS_PYTHON.
