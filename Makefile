@@ -39,7 +39,7 @@ test-web: setup
 	cargo test --test elsewhere -- --include-ignored --nocapture
 
 # An hour (SOAK_SECONDS) of a window under random keys and of a folder over and over: memory, threads and files stay as
-# they are. The log is target/tmp/soak.csv, tests/bench/soak.py draws it.
+# they are. The log is target/tmp/soak.csv.
 soak: setup
 	cargo test --test soak -- --ignored --nocapture
 

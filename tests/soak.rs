@@ -53,13 +53,14 @@ impl Log {
         fs::write(place.join("soak-faults.csv"), "seconds,what\n".to_owned() + &self.faults.join("\n") + "\n").unwrap();
     }
 
-    /// Medians of the second quarter of the time and of the last one.
+    /// What was taken at the least in the second quarter of the time and in the last one: methods and layers hold more
+    /// or less while they are shown, and a leak raises all of them.
     fn quarters(&self, of: impl Fn(&[Sample; 2]) -> f64) -> [f64; 2] {
         let quarter = self.rows.len() / 4;
         [quarter, 3 * quarter].map(|from| {
             let mut values: Vec<f64> = self.rows[from..from + quarter].iter().map(|(_, row)| of(row)).collect();
             values.sort_by(f64::total_cmp);
-            values[values.len() / 2]
+            values[values.len() / 20]
         })
     }
 }
@@ -83,9 +84,10 @@ fn explain_a_folder(folder: &Folder, film: &str) -> Child {
     run.stderr(Stdio::null()).spawn().unwrap()
 }
 
-fn soak(seconds: u64) {
-    /// Those that come more often stand more often here. M and L build another explainer.
-    const KEYS: &str = "h h v v t t i i f f c c plus minus space space 1 2 3 0 0 0 r r s m l l";
+/// Those that come more often stand more often here.
+const KEYS: &str = "h h v v t t i i f f c c plus minus space space 1 2 3 0 0 0 r r s";
+
+fn soak(seconds: u64, keys: &str) {
     let folder = Folder::new("soak-inputs");
     let input = film(&folder, "in.mp4", &[]);
     let address = format!("http://127.0.0.1:{}/", free_port());
@@ -93,7 +95,7 @@ fn soak(seconds: u64) {
     let mut desktop = Desktop::new("soak", &["live", "--input", &address]);
     desktop.wait_for_picture();
     let mut explaining = explain_a_folder(&folder, &input);
-    let keys: Vec<&str> = KEYS.split(' ').collect();
+    let keys: Vec<&str> = keys.split(' ').collect();
     let mut random = Random(7);
     let mut log = Log { began: Instant::now(), rows: Vec::new(), faults: Vec::new() };
     let mut draw = |among: usize| (f32::midpoint(random.next(), 1.0) * among as f32) as usize % among;
@@ -133,7 +135,6 @@ fn soak(seconds: u64) {
         let memory = log.quarters(|row| row[at].memory_mb);
         let [threads, files] = [log.quarters(|row| row[at].threads as f64), log.quarters(|row| row[at].files as f64)];
         eprintln!("{name}, second quarter and last: {memory:?} MB, {threads:?} threads, {files:?} files");
-        // Methods and layers take more or less, and both quarters see few of them.
         assert!(memory[1] < 1.05 * memory[0] + 10.0, "{name}: memory grows: {memory:?} MB");
         assert!(threads[1] <= threads[0] + 2.0 && files[1] <= files[0] + 2.0, "{name}: {threads:?}, {files:?}");
     }
@@ -141,11 +142,13 @@ fn soak(seconds: u64) {
 
 #[test]
 fn nothing_grows_in_a_short_soak() {
-    soak(20);
+    soak(20, KEYS);
 }
 
 #[test]
 #[ignore = "make soak"]
 fn nothing_grows_in_a_long_soak() {
-    soak(std::env::var("SOAK_SECONDS").map_or(3600, |seconds| seconds.parse().unwrap()));
+    let seconds = std::env::var("SOAK_SECONDS").map_or(3600, |seconds| seconds.parse().unwrap());
+    // M and L build another explainer, for which a short soak has no time to come back to what it was.
+    soak(seconds, &format!("{KEYS} m l l"));
 }
