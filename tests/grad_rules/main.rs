@@ -1,0 +1,103 @@
+//! Every gradient rule against finite differences.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod built_in;
+mod rarer;
+#[path = "../support/mod.rs"]
+mod support;
+mod usual;
+
+use ndarray::{ArrayD, IxDyn};
+use support::Random;
+use support::gradient::{Case, case, check, graph_of, int, ints, node};
+use whycam::grad::RULES;
+use whycam::onnx::proto::{Attribute, Node};
+use whycam::onnx::{OnnxModel, WORKING_OPSET};
+use whycam::session::{Input, Session};
+
+/// Every case. `whycam::grad::RULES` has no rule without one.
+fn cases() -> Vec<Case> {
+    [usual::cases(), rarer::cases(), built_in::cases()].into_iter().flatten().collect()
+}
+
+fn pool(op: &'static str, name: &'static str, x: &'static [usize], attributes: Vec<Attribute>) -> Case {
+    let mut tested = node(op, &["x"]);
+    tested.attribute = attributes;
+    case(op, name, x, tested).with_kinks()
+}
+
+/// Nodes in the form of an old operator set.
+fn old_cases() -> Vec<Case> {
+    let old = |op, opset: i64, x, tested: Node| case(op, "old form", x, tested).in_opset(opset);
+    let float = Attribute::from_float;
+    vec![
+        old("Clip", 7, &[2, 3], node("Clip", &["x"]).with(float("min", -0.2)).with(float("max", 0.4))),
+        old("Clip", 10, &[2, 3], node("Clip", &["x"]).with(float("max", 0.4))),
+        old("Slice", 9, &[4, 5], node("Slice", &["x"]).with(ints("starts", &[1, -2])).with(ints("ends", &[3, 9]))),
+        old(
+            "Slice",
+            7,
+            &[4, 5],
+            node("Slice", &["x"]).with(ints("axes", &[1])).with(ints("starts", &[1])).with(ints("ends", &[4])),
+        ),
+        old("Pad", 9, &[2, 3], node("Pad", &["x"]).with(ints("pads", &[0, 1, 1, 2])).with(float("value", 0.5))),
+        old("ReduceSum", 11, &[2, 3, 4], node("ReduceSum", &["x"]).with(ints("axes", &[1])).with(int("keepdims", 0))),
+        old("ReduceMean", 12, &[2, 3, 4], node("ReduceMean", &["x"]).with(ints("axes", &[1, 2]))),
+        old("ReduceMax", 17, &[2, 3, 4], node("ReduceMax", &["x"]).with(ints("axes", &[-1]))),
+        old("Squeeze", 11, &[2, 1, 3], node("Squeeze", &["x"]).with(ints("axes", &[1]))),
+        old("Unsqueeze", 8, &[2, 3], node("Unsqueeze", &["x"]).with(ints("axes", &[0, 2]))),
+        old("Softmax", 7, &[2, 5], node("Softmax", &["x"])),
+        old("LogSoftmax", 12, &[2, 5], node("LogSoftmax", &["x"]).with(int("axis", -1))),
+        old("Dropout", 10, &[2, 3], node("Dropout", &["x"]).with(float("ratio", 0.3))),
+        old(
+            "Split",
+            11,
+            &[2, 5],
+            Node::new("Split", "tested", &["x"], &["unused", "y"]).with(int("axis", 1)).with(ints("split", &[2, 3])),
+        ),
+        old("Split", 13, &[2, 4], Node::new("Split", "tested", &["x"], &["unused", "y"]).with(int("axis", 1))),
+        old("BatchNormalization", 8, &[2, 3, 2], node("BatchNormalization", &["x", "s", "b", "m", "v"]))
+            .constant("s", &[3])
+            .constant("b", &[3])
+            .constant("m", &[3])
+            .positive("v", &[3]),
+    ]
+}
+
+#[test]
+fn models_of_old_operator_sets_give_the_same_after_the_upgrade() {
+    let failures: Vec<String> = old_cases().iter().filter_map(|case| check_upgrade(case).err()).collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+fn check_upgrade(case: &Case) -> Result<(), String> {
+    let label = |e: &dyn std::fmt::Display| format!("{} in operator set {}: {e}", case.op, case.opset);
+    let old = OnnxModel::from_graph("old", case.opset, graph_of(case));
+    let new = OnnxModel::from_bytes("new", old.to_bytes()).map_err(|e| label(&e))?;
+    if new.opset() != WORKING_OPSET {
+        return Err(label(&format!("it stays in {}", new.opset())));
+    }
+    let x = Random(3).many(case.x.iter().product());
+    let x = ArrayD::from_shape_vec(IxDyn(case.x), x).map_err(|e| label(&e))?;
+    let run = |model: &OnnxModel| -> Result<ArrayD<f32>, String> {
+        let mut session = Session::new(model, whycam::Compute::on_threads(1)).map_err(|e| label(&e))?;
+        let outputs = session.run(vec![("x", Input::Float(x.view()))]).map_err(|e| label(&e))?;
+        outputs.floats("y").map(|y| y.to_owned()).map_err(|e| label(&e))
+    };
+    let (before, after) = (run(&old)?, run(&new)?);
+    if before == after { Ok(()) } else { Err(label(&format!("{before} became {after}"))) }
+}
+
+#[test]
+fn every_rule_has_a_case() {
+    let tested: Vec<&str> = cases().iter().map(|c| c.op).collect();
+    let missing: Vec<&str> = RULES.iter().map(|(op, _)| *op).filter(|op| !tested.contains(op)).collect();
+    assert!(missing.is_empty(), "rules without a finite-difference case: {missing:?}");
+}
+
+#[test]
+fn the_rules_agree_with_finite_differences() {
+    let cases = cases();
+    let failures: Vec<String> = cases.iter().filter_map(|c| check(c).err()).collect();
+    assert!(failures.is_empty(), "{} of {} cases fail:\n{}", failures.len(), cases.len(), failures.join("\n"));
+}
