@@ -11,6 +11,7 @@ use crate::models::EMBEDDED;
 use crate::onnx::OnnxModel;
 use crate::opening::Opened;
 use crate::options::ExplainerOptions;
+use crate::output::write_whole;
 use crate::session;
 
 /// The metadata that say what a kept model was made from, and how.
@@ -60,13 +61,8 @@ impl Slot {
         let mut model = model.clone();
         model.set_metadata(MADE_FROM, &self.made_from);
         let Some(folder) = self.path.parent() else { return };
-        let part = self.path.with_extension(format!("{}.part", std::process::id()));
-        let kept = fs::create_dir_all(folder)
-            .and_then(|()| fs::write(&part, model.to_bytes()))
-            .and_then(|()| fs::rename(&part, &self.path));
-        if kept.is_err() {
-            let _ = fs::remove_file(&part);
-        }
+        let _ = fs::create_dir_all(folder);
+        let _ = write_whole(&self.path, model.to_bytes(), true);
         let _ = tidy(folder);
     }
 }

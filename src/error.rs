@@ -35,6 +35,10 @@ pub enum Error {
     #[error("{0}")]
     Together(String),
 
+    /// An explanation of many runs that was given up between two of them, as it was asked to be.
+    #[error("the explanation was given up before it was done")]
+    GivenUp,
+
     /// The inference runtime refused the model or failed in a run.
     #[error("{runtime}: {problem}")]
     Runtime { runtime: String, problem: String },

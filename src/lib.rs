@@ -34,6 +34,7 @@ pub mod models;
 pub mod onnx;
 mod opening;
 mod options;
+mod output;
 pub mod overlay;
 mod permits;
 mod picture;
@@ -57,6 +58,7 @@ pub use explainer::{ClassMap, Explainer, Explanation, Facts, Familiarity, Ranked
 pub use frame::{Frame, Medium, MediumKind, Time, TimeBase};
 pub use opening::Guess;
 pub use options::{ExplainerOptions, Fusion, Randomised};
+pub use output::{check_free, first_free, write_whole};
 pub use permits::Permits;
 pub use picture::{Picture, Pool};
 pub use scores::Scores;

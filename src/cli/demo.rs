@@ -1,9 +1,10 @@
 //! `whycam demo`
 
-use std::path::{Path, PathBuf};
+use std::iter;
 
 use anyhow::Result;
 use clap::Args;
+use whycam::first_free;
 use whycam::pipeline::Policy;
 use whycam::source::PatternSource;
 
@@ -34,7 +35,8 @@ impl Demo {
         if !shown {
             self.view.frames = self.view.frames.or(self.view.seconds.is_none().then_some(FILM_FRAMES));
             if !self.view.headless && self.view.record.is_none() {
-                let film = free_name();
+                let further = (2..).map(|number| format!("whycam-demo-{number}.mp4"));
+                let film = first_free(iter::once("whycam-demo.mp4".into()).chain(further));
                 if !common.quiet {
                     say(format_args!("no display; the demo goes into {}", film.display()));
                 }
@@ -58,11 +60,4 @@ impl Demo {
         }
         .run()
     }
-}
-
-/// `whycam-demo.mp4`, or with a number where that is taken.
-fn free_name() -> PathBuf {
-    let numbered = (2..).map(|number| PathBuf::from(format!("whycam-demo-{number}.mp4")));
-    let mut names = std::iter::once(PathBuf::from("whycam-demo.mp4")).chain(numbered);
-    names.find(|name| !Path::exists(name)).unwrap_or_default()
 }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use whycam::sink::{check_free, write_whole};
 use whycam::{ExplainerOptions, analyse};
+use whycam::{check_free, write_whole};
 
 use super::{Common, Status, say};
 

@@ -1,12 +1,12 @@
 //! Running the pipeline from the command line: Ctrl-C, the progress bar, the closing line.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
+use whycam::first_free;
 use whycam::pipeline::{self, Lane, LiveScreen, Opener, Options, Outcome, Outputs, Policy, Stop};
 use whycam::screen::{Pace, Screen};
 use whycam::sink::{Encoding, Sink};
@@ -89,11 +89,9 @@ impl Run<'_> {
 
 /// A film that is begun by a key, under the first free name in the current folder.
 fn recording() -> whycam::Result<(String, Box<dyn Sink>)> {
-    let numbered = (1..).map(|number| format!("whycam-{number}.mp4"));
-    let mut free = numbered.filter(|name| !Path::new(name).exists());
-    let name = free.next().unwrap_or_default();
-    let sink = super::live::recording(PathBuf::from(&name), Encoding::default(), false, Policy::Newest)?;
-    Ok((name, sink))
+    let name = first_free((1..).map(|number| format!("whycam-{number}.mp4")));
+    let sink = super::live::recording(name.clone(), Encoding::default(), false, Policy::Newest)?;
+    Ok((name.display().to_string(), sink))
 }
 
 fn summary(outcome: &Outcome, live: bool) -> String {

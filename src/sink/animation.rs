@@ -8,9 +8,10 @@ use image::buffer::ConvertBuffer;
 use image::codecs::gif::{GifEncoder, Repeat};
 use image::{Delay, ImageError, RgbImage};
 
-use super::{Ending, PartFile};
+use super::Ending;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
+use crate::output::PartFile;
 use crate::picture::Picture;
 
 /// Writes each picture when the next one tells how long it stayed.

@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use super::boxes::{HotBox, hot_boxes};
 use super::maps::MapNames;
-use super::{ExplainedFrame, Flow, PartFile, Sink, check_free};
+use super::{ExplainedFrame, Flow, Sink};
 use crate::cam::CamMap;
 use crate::error::{Error, Result};
 use crate::explainer::{Explanation, Facts, Ranked};
 use crate::frame::Frame;
+use crate::output::{PartFile, check_free};
 
 pub struct JsonSink {
     writer: Box<dyn Write>,

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use image::{ImageBuffer, Luma};
 use ndarray_npy::{NpzWriter, WriteNpyError, write_npy};
 
-use super::{Ending, ExplainedFrame, Flow, PartFile, Sink};
+use super::{Ending, ExplainedFrame, Flow, Sink};
 use crate::cam::CamMap;
 use crate::error::{Error, Result};
 use crate::explainer::Facts;
+use crate::output::PartFile;
 
 /// How maps are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,6 @@ pub mod film;
 mod json;
 mod maps;
 mod marks;
-mod part_file;
 mod picture;
 mod results;
 
@@ -15,8 +14,6 @@ pub use boxes::{HotBox, hot_boxes};
 pub use json::{JsonSink, json_line};
 pub use maps::{MapFormat, MapNames, MapsSink};
 pub use marks::{Marks, MarksSink};
-use part_file::PartFile;
-pub use part_file::{check_free, write_whole};
 pub use results::{Place, ResultsSink};
 
 use crate::error::Result;

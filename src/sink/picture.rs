@@ -5,8 +5,8 @@ use std::path::Path;
 
 use image::{ImageFormat, RgbImage};
 
-use super::{check_free, write_whole};
 use crate::error::{Error, Result};
+use crate::output::{check_free, write_whole};
 
 /// # Errors
 /// The name says no format that can be written, or the file cannot be.

@@ -14,9 +14,10 @@ use figures::Figures;
 use stages::Stages;
 use tracing_subscriber::layer::SubscriberExt;
 use whycam::pipeline::{self, Lane, Options, Outputs, Policy, Stop};
-use whycam::sink::{Place, ResultsSink, Sink, check_free, write_whole};
+use whycam::sink::{Place, ResultsSink, Sink};
 use whycam::source::{self, Failures, PatternSource, SequenceSource, Source};
 use whycam::{Classifier, Compute, Explainer, ExplainerOptions, Permits};
+use whycam::{check_free, write_whole};
 
 use super::encode::Encode;
 use super::{Common, Status, UsageError, print};

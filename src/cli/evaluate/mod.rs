@@ -13,7 +13,7 @@ use indicatif::ProgressBar;
 use whycam::ExplainerOptions;
 use whycam::cam::{self, METHODS, Method};
 use whycam::evaluate::{Plan, evaluate};
-use whycam::sink::{check_free, write_whole};
+use whycam::{check_free, write_whole};
 
 use super::run::progress_bar;
 use super::{Common, Status, UsageError, print, say};

@@ -14,9 +14,10 @@ use self::convert::Converter;
 use self::encoder::open_encoder;
 use self::sound::Sound;
 use self::storage::{Storage, say_turn};
-use super::{Encoding, Ending, PartFile};
+use super::{Encoding, Ending};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Medium, MediumKind};
+use crate::output::PartFile;
 
 /// Formats that a film can be written in, by the ending of its name.
 const FORMATS: &[&str] = &["avi", "m4v", "mkv", "mov", "mp4", "ts", "webm"];

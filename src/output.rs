@@ -93,6 +93,11 @@ pub fn write_whole(path: &Path, bytes: impl AsRef<[u8]>, overwrite: bool) -> Res
     file.complete()
 }
 
+/// The first of these names under which there is nothing yet.
+pub fn first_free(names: impl IntoIterator<Item = String>) -> PathBuf {
+    names.into_iter().map(PathBuf::from).find(|name| !name.exists()).unwrap_or_default()
+}
+
 /// Removes what runs that were killed have left of a file. Which processes live, Linux alone says in this way.
 fn sweep(folder: &Path, name: &str) {
     let Some(entries) = fs::read_dir(folder).ok().filter(|_| cfg!(target_os = "linux")) else { return };

@@ -1,0 +1,92 @@
+//! What the tensors of a model are, found out by running it.
+
+use std::collections::HashSet;
+
+use ndarray::ArrayD;
+use ort::session::builder::GraphOptimizationLevel;
+
+use super::{Input, Session};
+use crate::device::Compute;
+use crate::error::Result;
+use crate::grad::{TensorInfo, Tensors};
+use crate::onnx::proto::ValueInfo;
+use crate::onnx::{DataType, GraphIndex, OnnxModel};
+
+/// Finds out shape and type of every tensor of `model` by running it once on zeros of the given
+/// input shapes, with all tensors as outputs. `If` nodes whose condition follows from the shapes
+/// alone are replaced by the branch that is taken.
+///
+/// # Errors
+/// The runtime does not take the model.
+pub fn probe(model: &mut OnnxModel, inputs: &[(&str, Vec<usize>)]) -> Result<Tensors> {
+    while let Some((place, condition)) = decided_branch(model, inputs)? {
+        model.inline_branch(place, condition)?;
+    }
+    let made: Vec<String> =
+        model.graph().node.iter().flat_map(|n| n.output.iter()).filter(|o| !o.is_empty()).cloned().collect();
+    let mut tensors = run_on_zeros(model, inputs, &made)?;
+    for tensor in &model.graph().initializer {
+        let shape = tensor.dims.iter().map(|&d| usize::try_from(d).unwrap_or(0)).collect();
+        let kind = DataType::from_number(tensor.data_type());
+        tensors.insert(tensor.name().to_owned(), TensorInfo { shape, kind, integers: tensor.to_i64s() });
+    }
+    for info in &model.graph().input {
+        if let Some((name, shape)) = inputs.iter().find(|(name, _)| *name == info.name()) {
+            tensors.insert((*name).to_owned(), TensorInfo { shape: shape.clone(), kind: info.kind(), integers: None });
+        }
+    }
+    Ok(tensors)
+}
+
+/// The first `If` node whose condition does not depend on the numbers of any input, and which way it goes.
+fn decided_branch(model: &OnnxModel, inputs: &[(&str, Vec<usize>)]) -> Result<Option<(usize, bool)>> {
+    let index = GraphIndex::new(model.graph());
+    let decided = |condition: &str| inputs.iter().all(|(input, _)| !index.depends_on_values(condition, input));
+    let branches = model.graph().node.iter().enumerate().filter(|(_, node)| node.is_standard() && node.op() == "If");
+    for (place, node) in branches {
+        let Some(condition) = node.input.first().filter(|condition| decided(condition)) else { continue };
+        let constant = index.constant(condition).and_then(crate::onnx::proto::Tensor::to_i64s);
+        let value = match constant {
+            Some(value) => Some(value),
+            None => {
+                run_on_zeros(model, inputs, std::slice::from_ref(condition))?.remove(condition).and_then(|t| t.integers)
+            }
+        };
+        if let Some(value) = value.and_then(|values| values.first().copied()) {
+            return Ok(Some((place, value != 0)));
+        }
+    }
+    Ok(None)
+}
+
+fn run_on_zeros(model: &OnnxModel, inputs: &[(&str, Vec<usize>)], wanted: &[String]) -> Result<Tensors> {
+    let mut probe = model.clone();
+    let mut filled: Vec<(&str, Zeros)> = Vec::new();
+    for (name, shape) in inputs {
+        let kind = model.graph().input.iter().find(|i| i.name() == *name).and_then(ValueInfo::kind);
+        filled.push((
+            name,
+            if kind == Some(DataType::Int64) {
+                Zeros::Int64(ArrayD::zeros(shape.as_slice()))
+            } else {
+                probe.take_float32(name);
+                Zeros::Float(ArrayD::zeros(shape.as_slice()))
+            },
+        ));
+    }
+    let outputs = &mut probe.graph_mut().output;
+    let known: HashSet<String> = outputs.iter().map(|o| o.name().to_owned()).collect();
+    outputs.extend(wanted.iter().filter(|tensor| !known.contains(*tensor)).map(|tensor| ValueInfo::untyped(tensor)));
+    let mut session = Session::load(&probe, Compute::default(), GraphOptimizationLevel::Disable)?;
+    let views = filled.iter().map(|(name, zeros)| match zeros {
+        Zeros::Float(array) => (*name, Input::Float(array.view())),
+        Zeros::Int64(array) => (*name, Input::Int64(array.view())),
+    });
+    let outputs = session.run(views.collect())?;
+    Ok(wanted.iter().filter_map(|name| Some((name.clone(), outputs.info(name)?))).collect())
+}
+
+enum Zeros {
+    Float(ArrayD<f32>),
+    Int64(ArrayD<i64>),
+}
