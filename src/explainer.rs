@@ -106,6 +106,7 @@ struct Question {
     place: Place,
     known: Option<Known>,
     facts: Facts,
+    give_up: Box<dyn Fn() -> bool + Send>,
 }
 
 /// What stays the same from picture to picture.
@@ -190,6 +191,7 @@ impl Explainer {
                 place,
                 known: manifest.known,
                 facts,
+                give_up: Box::new(|| false),
             },
             preprocessor: Preprocessor::new(manifest.input),
             options: options.clone(),
@@ -223,8 +225,14 @@ impl Explainer {
         Ok(())
     }
 
+    /// From now on gives up a method of many runs as soon as this is so, with [`Error::GivenUp`]: at a fine layer such a
+    /// map takes minutes.
+    pub fn give_up_when(&mut self, asked: impl Fn() -> bool + Send + 'static) {
+        self.question.give_up = Box::new(asked);
+    }
+
     /// # Errors
-    /// The runtime fails.
+    /// The runtime fails, or the explanation was given up.
     pub fn explain(&mut self, picture: &RgbImage) -> Result<Explanation> {
         let (tensor, region) = trace_span!("preprocess").in_scope(|| self.preprocessor.run(picture))?;
         self.question.answer(&mut self.runner, self.tail.as_mut(), tensor, region)
@@ -234,7 +242,7 @@ impl Explainer {
     /// of the model's input, with or without a batch of 1. The map lies over all of it.
     ///
     /// # Errors
-    /// The tensor has another shape than the model's input, or the runtime fails.
+    /// The tensor has another shape than the model's input, the runtime fails, or the explanation was given up.
     pub fn explain_tensor(&mut self, tensor: ArrayViewD<f32>) -> Result<Explanation> {
         let wanted = &self.runner.shape[1..];
         let given = tensor.shape().to_vec();
@@ -343,6 +351,7 @@ impl Question {
                 let tail = tail.ok_or_else(|| Error::model(&self.facts.model, "it was prepared without its tail"))?;
                 let beside = tail.beside(outputs)?;
                 let run = &mut |batch: Array4<f32>| {
+                    self.go_on()?;
                     let rows = tail.run(batch, &beside)?;
                     Ok(rows.outer_iter().map(|row| Scores::of(row, self.probability).of_class(class)).collect())
                 };
@@ -352,6 +361,11 @@ impl Question {
                 Err(Error::model(&self.facts.model, "one run makes no map by this method"))
             }
         }
+    }
+
+    /// Asked before each run of a method of many.
+    fn go_on(&self) -> Result<()> {
+        if (self.give_up)() { Err(Error::GivenUp) } else { Ok(()) }
     }
 
     /// The map of a run over all layers.
@@ -387,6 +401,7 @@ impl Question {
         let channels_last = runner.channels_last;
         let input = channels_first(tensor, channels_last)?;
         let run = &mut |copy: Array3<f32>| {
+            self.go_on()?;
             let outputs = runner.run(as_input(copy.view(), channels_last).view(), &[class as i64])?;
             let first = |name| Ok::<_, Error>(outputs.maps(name)?.index_axis(Axis(0), 0).to_owned());
             let gradients =

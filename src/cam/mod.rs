@@ -277,12 +277,15 @@ impl Behind<'_> {
         count: usize,
         change: impl Fn(usize, ArrayView3<f32>, ndarray::ArrayViewMut3<f32>),
     ) -> Result<Vec<ClassScore>> {
-        /// Versions that go through the model at once.
+        /// Versions that go through the model at once, as far as they are no more than so many numbers together: what
+        /// lies behind a fine layer takes several times their memory.
         const BATCH: usize = 32;
+        const NUMBERS: usize = 1 << 22;
         let (c, h, w) = self.activations.dim();
+        let at_once = (NUMBERS / (c * h * w).max(1)).clamp(1, BATCH);
         let mut scores = Vec::with_capacity(count);
-        for start in (0..count).step_by(BATCH) {
-            let mut batch = Array4::zeros((BATCH.min(count - start), c, h, w));
+        for start in (0..count).step_by(at_once) {
+            let mut batch = Array4::zeros((at_once.min(count - start), c, h, w));
             for (at, version) in batch.axis_iter_mut(Axis(0)).enumerate() {
                 change(start + at, self.activations, version);
             }

@@ -21,8 +21,9 @@ use crate::sink::{Ending, ExplainedFrame, Flow, Sink};
 pub struct Front<'a> {
     pub outputs: Outputs<'a>,
     pub paused: Pause,
-    /// When the last frame came, and whether the screen says that none comes.
+    /// When the last explained frame came, how many were captured by then, and whether the screen says that none comes.
     pub heard: Instant,
+    pub captured_when_heard: u64,
     pub waiting: bool,
     /// Why no frames come, where the source knows.
     pub lost: Option<String>,
@@ -79,6 +80,7 @@ impl Front<'_> {
         self.explained += 1;
         self.meter.shown(frame.taken);
         self.heard = Instant::now();
+        self.captured_when_heard = self.captured.load(Ordering::Relaxed);
         if std::mem::take(&mut self.waiting) {
             self.show_held()?;
         }
@@ -148,7 +150,13 @@ impl Front<'_> {
                 Note::Lost(why) => self.lost = why,
             }
         }
-        let stalled = (self.heard.elapsed() > STALL).then_some("no frames are coming\nwaiting for more");
+        let stalled = (self.heard.elapsed() > STALL).then(|| {
+            if self.captured.load(Ordering::Relaxed) > self.captured_when_heard + 1 {
+                "this map takes long\nM and L choose another method or layer"
+            } else {
+                "no frames are coming\nwaiting for more"
+            }
+        });
         if let Some(why) = self.lost.as_deref().or(stalled).filter(|_| !self.waiting) {
             live.screen.wait(why);
             self.waiting = true;

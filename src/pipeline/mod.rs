@@ -9,7 +9,7 @@
 //! Where each frame stands for itself, several explainers share them out, and the front puts them back into order.
 //!
 //! The order of stopping: the front asks for the stop (a limit is reached, a window closed,
-//! an error, Ctrl-C), the inference thread ends after its frame, the capture thread at its next one
+//! an error, Ctrl-C), the inference thread ends after its run, the capture thread at its next one
 //! (a stalled camera's is left behind), and the sinks are finished last.
 
 mod behind;
@@ -64,7 +64,7 @@ pub struct Options {
 pub struct Counts {
     pub captured: u64,
     pub explained: u64,
-    /// Replaced by a newer frame before they were explained, or left when the run was stopped.
+    /// Replaced by a newer frame before they were explained, or left when the run was stopped or changed.
     pub dropped: u64,
 }
 
@@ -191,6 +191,7 @@ pub fn run(
         outputs,
         paused: Pause::No,
         heard: started,
+        captured_when_heard: 0,
         waiting: false,
         lost: None,
         meter: PaceMeter::new(),

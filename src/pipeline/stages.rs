@@ -9,7 +9,7 @@ use tracing::trace_span;
 use super::front::Note;
 use super::steering::{self, Change};
 use super::{Captured, Explained, IDLE, Lane, Numbered, Stop};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::explainer::{Explanation, Facts};
 use crate::frame::Frame;
 use crate::link;
@@ -79,11 +79,13 @@ impl Worker {
     /// Explains frames until they end, and changes what is explained as it is asked for.
     pub fn work(mut self) {
         let mut facts = Arc::new(self.lane.explainer.facts().clone());
+        self.give_up_when_asked();
         // A stalled camera ends the link never, so the stop is looked for too.
         while !self.stops.iter().any(Stop::is_requested) {
-            for asked in self.changes.try_iter() {
+            while let Ok(asked) = self.changes.try_recv() {
                 let note = steering::change(&mut self.lane.explainer, asked).unwrap_or_else(|error| error.to_string());
                 let _ = self.notes.send(Note::Said(note));
+                self.give_up_when_asked();
                 facts = Arc::new(self.lane.explainer.facts().clone());
                 self.follows = self.lane.explainer.follows_prediction();
                 if let Some(steady) = &mut self.smoothing {
@@ -99,10 +101,20 @@ impl Worker {
                 let explanation = self.explain(&mut captured.frame, &facts)?;
                 Ok(Explained { captured, explanation, facts: Arc::clone(&facts) })
             });
+            if matches!(result, Err(Error::GivenUp)) {
+                continue;
+            }
             if !self.explained.send((number, result)) {
                 break;
             }
         }
+    }
+
+    /// A change or a stop that is asked for need not wait for a map that takes minutes.
+    fn give_up_when_asked(&mut self) {
+        let (changes, stops) = (self.changes.clone(), self.stops.clone());
+        let asked = move || !changes.is_empty() || stops.iter().any(Stop::is_requested);
+        self.lane.explainer.give_up_when(asked);
     }
 
     fn explain(&mut self, frame: &mut Frame, facts: &Facts) -> Result<Explanation> {

@@ -60,7 +60,7 @@ impl FilmSource {
             ffmpeg::codec::decoder::find(codec.id()).ok_or_else(|| unreadable(ffmpeg::Error::DecoderNotFound))?;
         let most = bounds::PIXELS.to_string();
         let decoder = codec.decoder().open_as_with(kind, ffmpeg::dict! { "max_pixels" => most.as_str() });
-        let decoder = decoder.and_then(|opened| opened.video()).map_err(unreadable)?;
+        let decoder = decoder.and_then(ffmpeg_the_third::decoder::Opened::video).map_err(unreadable)?;
         let turn = turn_of(&stream);
         let upright = turn.map_or("", |turn| turn.filters().0);
         if turn.is_some_and(|turn| turn.swaps()) {
