@@ -148,27 +148,9 @@ fn a_page_gives_the_same_map_of_a_picture_and_of_a_webcam() {
     assert_eq!(of_picture["label"], label.as_str());
     assert_same(&map_of(&of_picture), &expected);
     // A webcam that shows the picture, through YUV.
-    let film = page.folder.file("webcam.mjpeg");
-    tool(
-        "ffmpeg",
-        &[
-            "-v",
-            "error",
-            "-loop",
-            "1",
-            "-i",
-            &picture,
-            "-frames:v",
-            "30",
-            "-q:v",
-            "1",
-            "-vf",
-            "scale=640:480",
-            "-pix_fmt",
-            "yuvj444p",
-            &film,
-        ],
-    );
+    let film = page.folder.file("webcam.y4m");
+    let look = ["-frames:v", "30", "-vf", "scale=640:480:flags=lanczos", "-pix_fmt", "yuv420p"];
+    tool("ffmpeg", &[&["-v", "error", "-loop", "1", "-i", &picture], &look[..], &[&film]].concat());
     let file = format!("--use-file-for-fake-video-capture={film}");
     let of_webcam =
         page.result("", 5, &["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", &file]);

@@ -136,6 +136,15 @@ fn an_end_without_warning_leaves_what_was_done_and_the_next_run_sweeps_up() {
     assert_eq!(frame_times(&format!("{out}/in.whycam.mp4")).len(), 50);
 }
 
+fn assert_named_and_replaced(library: &str, photo: &str) {
+    let mut run = command(&["explain", photo, "--json", "-"]);
+    let run = run.env("ORT_DYLIB_PATH", library).output().unwrap();
+    assert_ok(&run);
+    let said = stderr(&run);
+    assert!(said.contains("ONNX Runtime: ") && said.contains("embedded tract runs"), "{library}: {said}");
+    assert_eq!(stdout(&run).lines().count(), 1);
+}
+
 #[test]
 fn a_library_that_is_none_is_named_and_the_embedded_runtime_runs() {
     let folder = Folder::new("library");
@@ -157,18 +166,9 @@ fn a_library_that_is_none_is_named_and_the_embedded_runtime_runs() {
     for (name, bytes) in broken {
         let library = folder.file(name);
         fs::write(&library, bytes).unwrap();
-        check(&library, &photo);
+        assert_named_and_replaced(&library, &photo);
     }
     // A library, but not this one.
     let maths = ["/lib/x86_64-linux-gnu/libm.so.6", "/lib/aarch64-linux-gnu/libm.so.6"];
-    maths.into_iter().filter(|path| Path::new(path).exists()).for_each(|path| check(path, &photo));
-
-    fn check(library: &str, photo: &str) {
-        let mut run = command(&["explain", photo, "--json", "-"]);
-        let run = run.env("ORT_DYLIB_PATH", library).output().unwrap();
-        assert_ok(&run);
-        let said = stderr(&run);
-        assert!(said.contains("ONNX Runtime: ") && said.contains("embedded tract runs"), "{library}: {said}");
-        assert_eq!(stdout(&run).lines().count(), 1);
-    }
+    maths.into_iter().filter(|path| Path::new(path).exists()).for_each(|path| assert_named_and_replaced(path, &photo));
 }

@@ -43,6 +43,26 @@ fn the_newest_frame_wins_under_a_slow_method() {
     assert!(age <= 1.1 * explained_ms + frame_ms, "{age} ms old where an explanation takes {explained_ms} ms: {text}");
 }
 
+/// At this layer Recipro-CAM takes 16,384 runs, which are minutes.
+const SLOW: [&str; 4] = ["--method", "recipro-cam", "--layer", "/_blocks.0/_project_conv/Conv_output_0"];
+
+#[test]
+fn a_map_that_takes_minutes_holds_up_no_end() {
+    let output = whycam(&[&["demo", "--headless", "--seconds", "2"][..], &SLOW].concat());
+    assert_ok(&output);
+    assert!(stderr(&output).contains("= explained 0 +"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_map_that_takes_minutes_is_said_to_and_gives_way_to_a_key() {
+    let mut desktop = Desktop::new("slow-map", &[&["demo", "--seconds", "120"][..], &SLOW].concat());
+    desktop.wait("did the window say so", |desktop| desktop.titled("this map takes long"));
+    desktop.press("l");
+    desktop.wait("was there a map of the next layer", |desktop| desktop.titled("whycam - drawn"));
+    desktop.press("q");
+    desktop.wait_for_end();
+}
+
 #[test]
 fn a_stream_over_http_is_explained() {
     let folder = Folder::new("live-http");
@@ -161,9 +181,5 @@ fn keys_steer_the_window() {
     let film = desktop.folder.file("whycam-1.mp4");
     assert!(frame_times(&film).len() > 10, "the recording holds a second");
     desktop.press("q");
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while desktop.whycam.try_wait().unwrap().is_none() && Instant::now() < deadline {
-        thread::sleep(Duration::from_millis(100));
-    }
-    assert_eq!(desktop.whycam.try_wait().unwrap().and_then(|status| status.code()), Some(0), "Q ends it");
+    desktop.wait_for_end();
 }

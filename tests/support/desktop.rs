@@ -73,6 +73,19 @@ impl Desktop {
         });
     }
 
+    /// Waits until the program has ended as it should.
+    pub fn wait_for_end(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while self.whycam.try_wait().unwrap().is_none() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(100));
+        }
+        assert_eq!(
+            self.whycam.try_wait().unwrap().and_then(|status| status.code()),
+            Some(0),
+            "the window's program ends"
+        );
+    }
+
     fn xdotool(&self, arguments: &[&str]) -> String {
         let output = Command::new("xdotool").args(arguments).env("DISPLAY", &self.display).output();
         stdout(&output.unwrap_or_else(|e| panic!("xdotool: {e}; run `make setup`")))

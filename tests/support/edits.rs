@@ -104,7 +104,7 @@ fn edit(model: &mut OnnxModel, names: &[&String], script: &mut Script) {
                 Some(values) if values.len() < 10 => {
                     let dims = tensor.dims.clone();
                     let values: Vec<i64> = values.iter().map(|_| script.number()).collect();
-                    *tensor = Tensor::from_i64s(&tensor.name().to_owned(), &dims, &values);
+                    *tensor = Tensor::from_i64s(tensor.name(), &dims, &values);
                 }
                 _ => tensor.dims = (0..script.below(6)).map(|_| script.number()).collect(),
             }
