@@ -31,7 +31,7 @@ NETS = {
     "resnet18": lambda net: net.layer4[-1],
     "resnet50": lambda net: net.layer4[-1],
     "efficientnet_b0": lambda net: net.features[-1],
-    "squeezenet1_1": lambda net: net.features[-1],
+    "squeezenet1_1": lambda net: net.classifier[2],
 }
 
 
