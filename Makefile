@@ -35,7 +35,7 @@ test-camera: setup setup-camera
 
 # A prepared model in Python and in a headless browser.
 test-web: setup
-	@$(MAKE) --no-print-directory packages PACKAGES="chromium npm"
+	@$(MAKE) --no-print-directory packages PACKAGES="chromium $$(command -v npm >/dev/null || echo npm)"
 	cargo test --test elsewhere -- --include-ignored --nocapture
 
 # An hour (SOAK_SECONDS) of a window under random keys and of a folder over and over: memory, threads and files stay as

@@ -63,6 +63,8 @@ impl Style {
 pub struct Overlay {
     style: Style,
     enlarger: Enlarger,
+    /// A row of the map's colours, times their share of the picture.
+    heat: Vec<[u16; 3]>,
     caption: Caption,
 }
 
@@ -70,7 +72,7 @@ impl Overlay {
     /// # Errors
     /// The embedded font is damaged.
     pub fn new(style: Style) -> Result<Self> {
-        Ok(Self { style, enlarger: Enlarger::default(), caption: Caption::new()? })
+        Ok(Self { style, enlarger: Enlarger::default(), heat: Vec::new(), caption: Caption::new()? })
     }
 
     /// Draws the map and the caption onto the frame that they explain. Of several classes each has
@@ -159,11 +161,11 @@ impl Overlay {
         let (part, window) = place_on(frame, map, region);
         let heat = self.enlarger.window_rows(map.values.view(), &window)?;
         for (pixels, values) in rows_of(frame, part).zip(heat) {
-            for (pixel, value) in pixels.iter_mut().zip(values) {
-                let colour = &colours[usize::from((value * highest) as u8)];
-                for (channel, over) in pixel.iter_mut().zip(colour) {
-                    *channel = ((u16::from(*channel) * (256 - share) + over) >> 8) as u8;
-                }
+            // Looked up first and blended then, since the processor blends many channels at once.
+            self.heat.clear();
+            self.heat.extend(values.map(|value| colours[usize::from((value * highest) as u8)]));
+            for (channel, over) in pixels.as_flattened_mut().iter_mut().zip(self.heat.as_flattened()) {
+                *channel = ((u16::from(*channel) * (256 - share) + over) >> 8) as u8;
             }
         }
         Ok(())

@@ -77,7 +77,8 @@ pub fn open_encoder(
         frame_ticks = (ticks.round() as i64).max(1);
     }
     if output.format().flags().contains(ffmpeg::format::Flags::GLOBAL_HEADER) {
-        video.set_flags(ffmpeg::codec::Flags::GLOBAL_HEADER);
+        // Setting flags takes away the encoders' own default, groups of pictures that stand for themselves.
+        video.set_flags(ffmpeg::codec::Flags::GLOBAL_HEADER | ffmpeg::codec::Flags::CLOSED_GOP);
     }
     let options = options(codec.name(), encoding, medium.kind == MediumKind::Live);
     Ok((video.open_with(options)?, frame_ticks))
