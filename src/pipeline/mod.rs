@@ -90,7 +90,7 @@ pub struct Progress {
 }
 
 /// Frames that wait between decoding and inference, and between inference and the sinks, where every frame counts.
-const LINK_FRAMES: usize = 4;
+const LINK_FRAMES: usize = 2;
 const IDLE: Duration = Duration::from_millis(10);
 /// A camera that gives no frames can hold its thread for ever; the program does not wait longer for it.
 const PATIENCE: Duration = Duration::from_secs(1);
