@@ -76,11 +76,11 @@ pub fn open_encoder(
         let ticks = f64::from(d) / f64::from(n) / f64::from(time_base);
         frame_ticks = (ticks.round() as i64).max(1);
     }
+    let mut options = options(codec.name(), encoding, medium.kind == MediumKind::Live);
     if output.format().flags().contains(ffmpeg::format::Flags::GLOBAL_HEADER) {
-        // Setting flags takes away the encoders' own default, groups of pictures that stand for themselves.
-        video.set_flags(ffmpeg::codec::Flags::GLOBAL_HEADER | ffmpeg::codec::Flags::CLOSED_GOP);
+        // As an option, it joins the flags that the encoder sets by itself; `set_flags` would take those away.
+        options.set("flags", "+global_header");
     }
-    let options = options(codec.name(), encoding, medium.kind == MediumKind::Live);
     Ok((video.open_with(options)?, frame_ticks))
 }
 
