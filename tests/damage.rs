@@ -114,7 +114,7 @@ fn media(folder: &Folder, times: usize) {
                 })
                 .collect();
             let mut arguments = vec!["explain", "--model", model.to_str().unwrap(), "--json", "-", "--quiet"];
-            if kind[0].ends_with(".npy") {
+            if whycam::source::is_tensor(&kind[0]) {
                 arguments.push("--tensor");
             }
             arguments.extend(inputs.iter().map(String::as_str));

@@ -27,7 +27,9 @@ fn no_bytes_break_the_reader_of_models() {
     let whole = include_bytes!("reference/models/resnet.legacy.onnx");
     check(500, vec((0..whole.len(), any::<u8>()), 1..20), |changes| {
         let mut bytes = whole.to_vec();
-        changes.into_iter().for_each(|(at, byte)| bytes[at] = byte);
+        for (at, byte) in changes {
+            bytes[at] = byte;
+        }
         if let Ok(model) = OnnxModel::from_bytes("changed", bytes) {
             let _ = OnnxModel::from_bytes("again", model.to_bytes());
         }
