@@ -62,7 +62,7 @@ impl Explanation {
     /// A side is 0.
     pub fn over_input(&self, height: usize, width: usize) -> Result<Array2<f32>> {
         let [from, over] = self.region.in_cells(&self.seen, self.map.values.dim());
-        cam::Enlarger::default().window(self.map.values.view(), &cam::Window { from, over, height, width })
+        cam::window(self.map.values.view(), &cam::Window { from, over, height, width })
     }
 
     /// Whether the picture shows any of the model's classes, as far as the model can tell.

@@ -1,7 +1,8 @@
 //! Maps at a finer grid.
 
-use fast_image_resize::images::Image;
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{F32, U8};
+use fast_image_resize::{FilterType, ImageView, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 use ndarray::{Array2, ArrayView2, Zip};
 
 use super::CamMap;
@@ -13,7 +14,17 @@ use crate::error::{Error, Result};
 /// A side is 0.
 pub fn enlarged(map: ArrayView2<f32>, height: usize, width: usize) -> Result<Array2<f32>> {
     let (h, w) = map.dim();
-    Enlarger::default().window(map, &Window { from: [0.0, 0.0], over: [h as f64, w as f64], height, width })
+    window(map, &Window { from: [0.0, 0.0], over: [h as f64, w as f64], height, width })
+}
+
+/// A part of a map bilinearly at another size. Beyond the map's edges it goes on as it is there.
+///
+/// # Errors
+/// A side is 0.
+pub fn window(map: ArrayView2<f32>, window: &Window) -> Result<Array2<f32>> {
+    let mut large = Enlarger::<F32>::default();
+    let values = large.run(map.mapv(F32::new).view(), window)?.iter().map(|value| value.0).collect();
+    Array2::from_shape_vec((window.height, window.width), values).map_err(|e| Error::input("map", e))
 }
 
 /// A part of a map, and the size that it is brought to.
@@ -28,32 +39,35 @@ pub struct Window {
     pub width: usize,
 }
 
-/// Enlarges maps; its buffers are used again for each.
-#[derive(Default)]
-pub struct Enlarger {
+/// Enlarges maps of one kind of number; its buffers are used again for each.
+pub struct Enlarger<P: PixelTrait> {
     resizer: Resizer,
-    large: Option<Image<'static>>,
+    cells: Vec<P>,
+    /// As many rows as the map has, as wide as the window.
+    wide: TypedImage<'static, P>,
+    large: TypedImage<'static, P>,
 }
 
-impl Enlarger {
-    /// A part of a map bilinearly at another size. Beyond the map's edges it goes on as it is there.
-    ///
-    /// # Errors
-    /// A side is 0.
-    pub fn window(&mut self, map: ArrayView2<f32>, window: &Window) -> Result<Array2<f32>> {
-        let values = self.window_rows(map, window)?.flatten().collect();
-        Array2::from_shape_vec((window.height, window.width), values).map_err(|e| Error::input("map", e))
+impl<P: PixelTrait> Default for Enlarger<P> {
+    fn default() -> Self {
+        let empty = || TypedImage::new(0, 0);
+        Self { resizer: Resizer::new(), cells: Vec::new(), wide: empty(), large: empty() }
     }
+}
 
-    /// As [`Enlarger::window`], row by row.
+impl Enlarger<U8> {
+    /// As [`window`], row by row in levels of which 255 is the map's largest value.
     ///
     /// # Errors
     /// A side is 0.
-    pub fn window_rows(
-        &mut self,
-        map: ArrayView2<f32>,
-        window: &Window,
-    ) -> Result<impl Iterator<Item = impl Iterator<Item = f32>>> {
+    pub fn levels(&mut self, map: &CamMap, window: &Window) -> Result<&[U8]> {
+        let levels = map.values.mapv(|value| U8::new((value * 255.0 / map.max).round() as u8));
+        self.run(levels.view(), window)
+    }
+}
+
+impl<P: PixelTrait> Enlarger<P> {
+    fn run(&mut self, map: ArrayView2<P>, window: &Window) -> Result<&[P]> {
         let Window { from, over, .. } = *window;
         let failed = |e: &dyn std::fmt::Display| Error::input("map", format!("cannot be enlarged: {e}"));
         let (h, w) = map.dim();
@@ -64,21 +78,29 @@ impl Enlarger {
             |from: f64, over: f64, cells: usize| (-from).max(from + over - cells as f64).max(0.0).ceil() as usize;
         let margin = [beyond(from[0], over[0], h), beyond(from[1], over[1], w)];
         let near = |at: usize, margin: usize, cells: usize| at.saturating_sub(margin).min(cells - 1);
-        let shape = (h + 2 * margin[0], w + 2 * margin[1]);
-        let whole = Array2::from_shape_fn(shape, |(y, x)| map[[near(y, margin[0], h), near(x, margin[1], w)]]);
-        let bytes = whole.iter().flat_map(|v| v.to_ne_bytes()).collect();
-        let small =
-            Image::from_vec_u8(shape.1 as u32, shape.0 as u32, bytes, PixelType::F32).map_err(|e| failed(&e))?;
+        let [rows, columns] = [h + 2 * margin[0], w + 2 * margin[1]];
+        self.cells.clear();
+        for y in 0..rows {
+            self.cells.extend((0..columns).map(|x| map[[near(y, margin[0], h), near(x, margin[1], w)]]));
+        }
+        let small = TypedImageRef::new(columns as u32, rows as u32, &self.cells).map_err(|e| failed(&e))?;
         let (width, height) = (window.width as u32, window.height as u32);
-        let fits = |large: &Image| (large.width(), large.height()) == (width, height);
-        let kept = self.large.take().filter(fits);
-        let large = self.large.insert(kept.unwrap_or_else(|| Image::new(width, height, PixelType::F32)));
+        fit(&mut self.wide, width, rows as u32);
+        fit(&mut self.large, width, height);
         let bilinear = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
         let [top, left] = [0, 1].map(|axis| from[axis] + margin[axis] as f64);
-        let part = bilinear.crop(left, top, over[1], over[0]);
-        self.resizer.resize(&small, large, &part).map_err(|e| failed(&e))?;
-        let rows = large.buffer().chunks_exact(4 * width as usize);
-        Ok(rows.map(|row| row.as_chunks().0.iter().map(|bytes| f32::from_ne_bytes(*bytes))))
+        // Across first, while the rows are few; in one step the resizer may go down first.
+        let across = bilinear.crop(left, 0.0, over[1], rows as f64);
+        self.resizer.resize_typed(&small, &mut self.wide, &across).map_err(|e| failed(&e))?;
+        let down = bilinear.crop(0.0, top, f64::from(width), over[0]);
+        self.resizer.resize_typed(&self.wide, &mut self.large, &down).map_err(|e| failed(&e))?;
+        Ok(self.large.pixels())
+    }
+}
+
+fn fit<P: PixelTrait>(image: &mut TypedImage<'static, P>, width: u32, height: u32) {
+    if (image.width(), image.height()) != (width, height) {
+        *image = TypedImage::new(width, height);
     }
 }
 

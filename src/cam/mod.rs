@@ -20,7 +20,7 @@ mod shapley_cam;
 mod smooth_grad_cam_plus_plus;
 mod x_grad_cam;
 
-pub use enlarge::{Enlarger, Window, enlarged, fused};
+pub use enlarge::{Enlarger, Window, enlarged, fused, window};
 use ndarray::{Array2, Array3, Array4, ArrayView3, Axis};
 
 use crate::error::{Error, Result};

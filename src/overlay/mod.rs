@@ -6,6 +6,7 @@ mod colormap;
 
 use std::collections::HashMap;
 
+use fast_image_resize::pixels::U8;
 use image::RgbImage;
 
 pub use caption::{Caption, Corner};
@@ -62,7 +63,7 @@ impl Style {
 /// Draws explanations; its buffers are used again for each.
 pub struct Overlay {
     style: Style,
-    enlarger: Enlarger,
+    enlarger: Enlarger<U8>,
     /// A row of the map's colours, times their share of the picture.
     heat: Vec<[u16; 3]>,
     caption: Caption,
@@ -154,18 +155,20 @@ impl Overlay {
     }
 
     fn lay_over(&mut self, frame: &mut RgbImage, map: &CamMap, top: f32, region: &OnFrame) -> Result<()> {
-        let highest = 255.0 / top;
         let share = alpha_share(self.style.alpha);
-        let colours: [[u16; 3]; 256] =
-            std::array::from_fn(|level| self.style.colormap.at(level as u8).map(|channel| u16::from(channel) * share));
+        let step = map.max / top;
+        let colours: [[u16; 3]; 256] = std::array::from_fn(|level| {
+            let colour = self.style.colormap.at((level as f32 * step).round() as u8);
+            colour.map(|channel| u16::from(channel) * share)
+        });
         let (part, window) = place_on(frame, map, region);
-        let heat = self.enlarger.window_rows(map.values.view(), &window)?;
-        for (pixels, values) in rows_of(frame, part).zip(heat) {
+        let levels = self.enlarger.levels(map, &window)?;
+        for (pixels, levels) in rows_of(frame, part).zip(levels.chunks_exact(window.width)) {
             // Looked up first and blended then, since the processor blends many channels at once.
             self.heat.clear();
-            self.heat.extend(values.map(|value| colours[usize::from((value * highest) as u8)]));
+            self.heat.extend(levels.iter().map(|level| colours[usize::from(level.0)]));
             for (channel, over) in pixels.as_flattened_mut().iter_mut().zip(self.heat.as_flattened()) {
-                *channel = ((u16::from(*channel) * (256 - share) + over) >> 8) as u8;
+                *channel = mixed(*channel, *over, share);
             }
         }
         Ok(())
@@ -184,14 +187,15 @@ impl Overlay {
         let mut heats = Vec::with_capacity(maps.len());
         for ((map, top), colour) in maps.iter().zip(tops).zip(PALETTE.iter().cycle()) {
             if map.evidence {
-                heats.push((self.enlarger.window(map.values.view(), &window)?, *top, *colour));
+                heats.push((self.enlarger.levels(map, &window)?.to_vec(), map.max / (255.0 * top), *colour));
             }
         }
-        let mut strengths: Vec<_> = heats.iter().map(|(heat, max, colour)| (heat.iter(), *max, *colour)).collect();
+        let mut strengths: Vec<_> =
+            heats.iter().map(|(levels, step, colour)| (levels.iter(), *step, *colour)).collect();
         for pixel in rows_of(frame, part).flatten() {
             let (mut sum, mut strongest, mut mixed) = (0.0, 0.0_f32, [0.0; 3]);
-            for (values, max, colour) in &mut strengths {
-                let strength = (values.next().unwrap_or(&0.0) / *max).min(1.0);
+            for (levels, step, colour) in &mut strengths {
+                let strength = levels.next().map_or(0.0, |level| (f32::from(level.0) * *step).min(1.0));
                 sum += strength;
                 strongest = strongest.max(strength);
                 for (channel, over) in mixed.iter_mut().zip(*colour) {
@@ -242,8 +246,13 @@ fn rows_of(frame: &mut RgbImage, [left, top, right, bottom]: [u32; 4]) -> impl I
 fn blend(pixel: &mut [u8; 3], colour: [u8; 3], alpha: f32) {
     let share = alpha_share(alpha);
     for (channel, over) in pixel.iter_mut().zip(colour) {
-        *channel = ((u16::from(*channel) * (256 - share) + u16::from(over) * share) >> 8) as u8;
+        *channel = mixed(*channel, u16::from(over) * share, share);
     }
+}
+
+/// A channel under `over`, which has been multiplied by its share.
+fn mixed(channel: u8, over: u16, share: u16) -> u8 {
+    ((u16::from(channel) * (256 - share) + over) >> 8) as u8
 }
 
 /// 0..=1 as parts of 256.

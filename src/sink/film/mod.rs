@@ -117,10 +117,10 @@ impl Film {
             self.frame_ticks = ticks - self.last_ticks;
         }
         self.last_ticks = ticks;
-        let mut converted = self.converter.run(&frame.picture)?;
+        let converted = self.converter.run(&frame.picture)?;
         converted.set_pts(Some(ticks));
         converted.set_kind(ffmpeg::picture::Type::None);
-        self.encoder.send_frame(&converted)?;
+        self.encoder.send_frame(converted)?;
         self.take_packets()?;
         let now = f64::from(self.time_base) * ticks as f64;
         if let Some(sound) = &mut self.sound {
