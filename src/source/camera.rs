@@ -14,6 +14,9 @@ use crate::frame::{Frame, Medium, MediumKind, Time, TimeBase};
 use crate::link::{self, Policy};
 use crate::picture::{Picture, Pool};
 
+/// Longer ago than this no picture was taken that a camera gives only now.
+const OLDEST: Duration = Duration::from_secs(10);
+
 /// A camera that the system knows.
 #[derive(Clone, Debug)]
 pub struct CameraName {
@@ -255,8 +258,14 @@ fn read(mut camera: Camera, index: u32, shots: &link::Sender<Result<Shot>>) {
 fn taken(buffer: &Buffer) -> Instant {
     let now = Instant::now();
     let stamp = buffer.capture_timestamp().map(|stamp| SystemTime::UNIX_EPOCH + stamp);
-    let age = stamp.and_then(|stamp| SystemTime::now().duration_since(stamp).ok());
-    age.and_then(|age| now.checked_sub(age)).unwrap_or(now)
+    let age = stamp.map_or(Duration::ZERO, |stamp| age(stamp, SystemTime::now()));
+    now.checked_sub(age).unwrap_or(now)
+}
+
+/// How long ago a stamp was; nothing, if the system's clock was set meanwhile.
+fn age(stamp: SystemTime, now: SystemTime) -> Duration {
+    let age = now.duration_since(stamp).unwrap_or_default();
+    if age < OLDEST { age } else { Duration::ZERO }
 }
 
 /// Puts a camera that another program left at a fractional rate or in a format that nokhwa does not
@@ -376,5 +385,19 @@ impl Source for CameraSource {
 
     fn passed_over(&mut self) -> u64 {
         std::mem::take(&mut self.passed_over)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_makes_no_picture_old_or_new() {
+        let now = SystemTime::now();
+        let [moment, year] = [Duration::from_millis(30), Duration::from_hours(8766)];
+        assert_eq!(age(now - moment, now), moment);
+        assert_eq!(age(now - year, now), Duration::ZERO);
+        assert_eq!(age(now + year, now), Duration::ZERO);
     }
 }
