@@ -12,6 +12,7 @@ pub type Rule = fn(&mut Vjp) -> Result<Option<String>>;
 pub const RULES: &[(&str, Rule)] = &[
     ("Abs", arithmetic::abs),
     ("Add", arithmetic::add),
+    ("Atan", activation::atan),
     ("Attention", attention::attention),
     ("AveragePool", pool::average_pool),
     ("BatchNormalization", norm::batch_normalization),

@@ -32,6 +32,7 @@ pub fn cases() -> Vec<Case> {
         unary("Mish", "plain", vec![]),
         unary("Softplus", "plain", vec![]),
         unary("Softsign", "plain", vec![]),
+        unary("Atan", "plain", vec![]),
         unary("Tanh", "plain", vec![]),
         unary("Erf", "plain", vec![]),
         unary("Neg", "plain", vec![]),

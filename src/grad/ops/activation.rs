@@ -223,6 +223,17 @@ pub fn softsign(vjp: &mut Vjp) -> Result<Option<String>> {
     scale(vjp, &slope)
 }
 
+/// `y = atan(x)`, `dx = dy / (1 + x²)`.
+///
+/// <https://onnx.ai/onnx/operators/onnx__Atan.html>, opset 7 on.
+pub fn atan(vjp: &mut Vjp) -> Result<Option<String>> {
+    let one = vjp.backward.scalar(1.0);
+    let squared = vjp.emit("Mul", &[vjp.wanted(), vjp.wanted()], vec![]);
+    let base = vjp.emit("Add", &[&one, &squared], vec![]);
+    let slope = vjp.emit("Reciprocal", &[&base], vec![]);
+    scale(vjp, &slope)
+}
+
 /// `y = tanh(x)`, `dx = dy (1 - y²)`.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__Tanh.html>, opset 6 on.
