@@ -23,7 +23,7 @@ pub fn enlarged(map: ArrayView2<f32>, height: usize, width: usize) -> Result<Arr
 /// A side is 0.
 pub fn window(map: ArrayView2<f32>, window: &Window) -> Result<Array2<f32>> {
     let mut large = Enlarger::<F32>::default();
-    let values = large.run(map.mapv(F32::new).view(), window)?.iter().map(|value| value.0).collect();
+    let values = large.run(map, F32::new, window)?.iter().map(|value| value.0).collect();
     Array2::from_shape_vec((window.height, window.width), values).map_err(|e| Error::input("map", e))
 }
 
@@ -61,13 +61,12 @@ impl Enlarger<U8> {
     /// # Errors
     /// A side is 0.
     pub fn levels(&mut self, map: &CamMap, window: &Window) -> Result<&[U8]> {
-        let levels = map.values.mapv(|value| U8::new((value * 255.0 / map.max).round() as u8));
-        self.run(levels.view(), window)
+        self.run(map.values.view(), |value| U8::new((value * 255.0 / map.max).round() as u8), window)
     }
 }
 
 impl<P: PixelTrait> Enlarger<P> {
-    fn run(&mut self, map: ArrayView2<P>, window: &Window) -> Result<&[P]> {
+    fn run(&mut self, map: ArrayView2<f32>, cell: impl Fn(f32) -> P, window: &Window) -> Result<&[P]> {
         let Window { from, over, .. } = *window;
         let failed = |e: &dyn std::fmt::Display| Error::input("map", format!("cannot be enlarged: {e}"));
         let (h, w) = map.dim();
@@ -81,7 +80,7 @@ impl<P: PixelTrait> Enlarger<P> {
         let [rows, columns] = [h + 2 * margin[0], w + 2 * margin[1]];
         self.cells.clear();
         for y in 0..rows {
-            self.cells.extend((0..columns).map(|x| map[[near(y, margin[0], h), near(x, margin[1], w)]]));
+            self.cells.extend((0..columns).map(|x| cell(map[[near(y, margin[0], h), near(x, margin[1], w)]])));
         }
         let small = TypedImageRef::new(columns as u32, rows as u32, &self.cells).map_err(|e| failed(&e))?;
         let (width, height) = (window.width as u32, window.height as u32);

@@ -168,7 +168,7 @@ impl Overlay {
             self.heat.clear();
             self.heat.extend(levels.iter().map(|level| colours[usize::from(level.0)]));
             for (channel, over) in pixels.as_flattened_mut().iter_mut().zip(self.heat.as_flattened()) {
-                *channel = mixed(*channel, *over, share);
+                *channel = blended(*channel, *over, share);
             }
         }
         Ok(())
@@ -246,12 +246,12 @@ fn rows_of(frame: &mut RgbImage, [left, top, right, bottom]: [u32; 4]) -> impl I
 fn blend(pixel: &mut [u8; 3], colour: [u8; 3], alpha: f32) {
     let share = alpha_share(alpha);
     for (channel, over) in pixel.iter_mut().zip(colour) {
-        *channel = mixed(*channel, u16::from(over) * share, share);
+        *channel = blended(*channel, u16::from(over) * share, share);
     }
 }
 
 /// A channel under `over`, which has been multiplied by its share.
-fn mixed(channel: u8, over: u16, share: u16) -> u8 {
+fn blended(channel: u8, over: u16, share: u16) -> u8 {
     ((u16::from(channel) * (256 - share) + over) >> 8) as u8
 }
 

@@ -16,6 +16,7 @@ pub struct Converter {
     video: Video,
     /// Turns pictures back, and into a format that the encoder takes beside these two.
     filter: Option<Filter>,
+    /// What the filter made of it; apart from `video`, whose memory keeps its own format.
     filtered: Video,
 }
 
