@@ -31,6 +31,11 @@ impl Sample {
     }
 }
 
+/// Methods and layers hold more memory or less while they are shown, so that the least of it is compared.
+const LEAST: f64 = 0.05;
+/// Between two inputs, and when it begins, a run has fewer threads and files; the most of them are compared.
+const MOST: f64 = 1.0;
+
 /// What happened and what was measured, for a plot.
 struct Log {
     began: Instant,
@@ -53,14 +58,14 @@ impl Log {
         fs::write(place.join("soak-faults.csv"), "seconds,what\n".to_owned() + &self.faults.join("\n") + "\n").unwrap();
     }
 
-    /// What was taken at the least in the third quarter of the time and in the last one: methods and layers hold more or
-    /// less while they are shown, and a leak raises all of them. Before, the heap grows to what any of them needs.
-    fn quarters(&self, of: impl Fn(&[Sample; 2]) -> f64) -> [f64; 2] {
+    /// What was taken in the second quarter of the time and in the last one, at a share of the sorted values: a leak
+    /// raises all of them.
+    fn quarters(&self, share: f64, of: impl Fn(&[Sample; 2]) -> f64) -> [f64; 2] {
         let quarter = self.rows.len() / 4;
-        [2 * quarter, 3 * quarter].map(|from| {
+        [quarter, 3 * quarter].map(|from| {
             let mut values: Vec<f64> = self.rows[from..from + quarter].iter().map(|(_, row)| of(row)).collect();
             values.sort_by(f64::total_cmp);
-            values[values.len() / 20]
+            values[((quarter - 1) as f64 * share) as usize]
         })
     }
 }
@@ -132,9 +137,10 @@ fn soak(seconds: u64, keys: &str) {
     end(explaining);
     end(server);
     for (name, at) in [("live", 0), ("folder", 1)] {
-        let memory = log.quarters(|row| row[at].memory_mb);
-        let [threads, files] = [log.quarters(|row| row[at].threads as f64), log.quarters(|row| row[at].files as f64)];
-        eprintln!("{name}, third quarter and last: {memory:?} MB, {threads:?} threads, {files:?} files");
+        let memory = log.quarters(LEAST, |row| row[at].memory_mb);
+        let threads = log.quarters(MOST, |row| row[at].threads as f64);
+        let files = log.quarters(MOST, |row| row[at].files as f64);
+        eprintln!("{name}, second quarter and last: {memory:?} MB, {threads:?} threads, {files:?} files");
         assert!(memory[1] < 1.05 * memory[0] + 10.0, "{name}: memory grows: {memory:?} MB");
         assert!(threads[1] <= threads[0] + 2.0 && files[1] <= files[0] + 2.0, "{name}: {threads:?}, {files:?}");
     }
