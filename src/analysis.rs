@@ -8,8 +8,9 @@ use crate::grad::{self, Ask, Head, Place, Probability, Rules, Score, Tail, Targe
 use crate::manifest::{Known, Layout, Manifest};
 use crate::onnx::proto::{Attribute, Node};
 use crate::onnx::{DataType, OnnxModel};
-use crate::opening::{Guess, KNOWN, LABELS, Opened, PREPROCESSING, image_input, open};
+use crate::opening::{Guess, KNOWN, LABELS, LAYER, Opened, PREPROCESSING, image_input, open};
 use crate::options::ExplainerOptions;
+use crate::probed::Probed;
 use crate::session;
 
 /// A classifier that has been read and looked through, before the backward pass is added.
@@ -65,7 +66,7 @@ pub struct Needs {
 /// As [`analyse`]; an op between logits and target layer has no gradient rule; or a model that explains
 /// itself lacks what the method needs.
 pub fn prepare(options: &ExplainerOptions) -> Result<Prepared> {
-    prepare_for_classes(options, false)
+    prepare_for_classes(options, false, &mut None)
 }
 
 /// Reads a model and brings it into the form that gives logits beside its own outputs, and nothing else.
@@ -77,15 +78,19 @@ pub fn prepare_plain(options: &ExplainerOptions) -> Result<Prepared> {
     if opened.model.metadata(LAYER).is_some() {
         return opened.into_prepared(options);
     }
-    let mut prepared = opened.analyse(options)?.prepare_for(Needs::default())?;
+    let mut prepared = Probed::new(opened)?.analyse(options)?.prepare_for(Needs::default())?;
     // An output keeps the runtime from fusing what it is made of.
     prepared.model.graph_mut().output.retain(|output| output.name() != grad::Explained::NAMES.activations);
     Ok(prepared)
 }
 
-/// As [`prepare`], and with `several` so that `class_index` may hold several classes for one picture.
-pub fn prepare_for_classes(options: &ExplainerOptions, several: bool) -> Result<Prepared> {
-    let opened = open(options)?;
+/// As [`prepare`], and with `several` so that `class_index` may hold several classes for one picture. A model that is
+/// kept in `probed` is not looked through again; where it has to be looked through, it is kept there.
+pub fn prepare_for_classes(options: &ExplainerOptions, several: bool, probed: &mut Option<Probed>) -> Result<Prepared> {
+    let opened = match probed {
+        Some(probed) => probed.opened.clone(),
+        None => open(options)?,
+    };
     let method = options.find_method()?;
     let against = match &options.contrast {
         Some(pair) => Some(parse_contrast(pair, &opened.manifest.labels)?.1),
@@ -121,7 +126,11 @@ pub fn prepare_for_classes(options: &ExplainerOptions, several: bool) -> Result<
     {
         return Opened { model, ..opened }.into_prepared(&ExplainerOptions { layer: None, ..options.clone() });
     }
-    let analysis = opened.analyse(options)?;
+    let probed = match probed {
+        Some(probed) => probed,
+        None => probed.insert(Probed::new(opened)?),
+    };
+    let analysis = probed.clone().analyse(options)?;
     if !analysis.further.is_empty() && method.how.formula().is_none() {
         let mend = "name one layer, or take a method of one run and one gradient, such as layer-cam";
         return Err(Error::Together(format!("{} does not fuse maps of several layers; {mend}", method.name)));
@@ -143,36 +152,19 @@ pub fn prepare_for_classes(options: &ExplainerOptions, several: bool) -> Result<
 /// # Errors
 /// The model cannot be read, is no image classifier, or lacks the layer asked for.
 pub fn analyse(options: &ExplainerOptions) -> Result<Analysis> {
-    open(options)?.analyse(options)
+    Probed::new(open(options)?)?.analyse(options)
 }
 
-const LAYER: &str = "whycam.layer";
 const GRID: &str = "whycam.grid";
 const PLACE: &str = "whycam.place";
 const PROBABILITY: &str = "whycam.probability";
 
-impl Opened {
-    fn analyse(self, options: &ExplainerOptions) -> Result<Analysis> {
-        let Self { mut model, manifest, guess } = self;
-        let info = image_input(&model)?;
-        let input = info.name().to_owned();
-        let mut shape = manifest.input.shape();
-        let stated = info.dims().unwrap_or_default();
-        let fits = stated.len() == shape.len()
-            && stated[1..].iter().zip(&shape[1..]).all(|(a, b)| a.is_none_or(|a| a == *b as i64));
-        if !fits && !stated.is_empty() {
-            let stated = info.dims_text();
-            return Err(model.error(format!("its input is [{stated}], but its manifest says {shape:?}")));
-        }
-        shape[0] = info.batch();
+impl Probed {
+    /// # Errors
+    /// As [`analyse`], but for reading the file.
+    pub fn analyse(self, options: &ExplainerOptions) -> Result<Analysis> {
+        let Self { opened: Opened { model, manifest, guess }, input, tensors } = self;
         let prepared_for = model.metadata(LAYER).map(str::to_owned);
-        let mut inputs = vec![(input.as_str(), shape.clone())];
-        if prepared_for.is_some() {
-            inputs.push((grad::CLASS_INDEX, vec![shape[0]]));
-        } else {
-            grad::reserve_names(&mut model);
-        }
-        let tensors = session::probe(&mut model, &inputs)?;
         let output = options.output.as_deref().or(manifest.output.as_deref());
         let head = grad::find_head(&model, &tensors, output)?;
         check_labels(&model, &manifest, head.classes)?;
@@ -197,7 +189,9 @@ impl Opened {
         }
         Ok(Analysis { model, manifest, guess, input, head, target, further, tensors, rules: Rules::default() })
     }
+}
 
+impl Opened {
     /// A model that was written by [`Analysis::prepare`], from what its metadata say.
     fn into_prepared(self, options: &ExplainerOptions) -> Result<Prepared> {
         let Self { model, manifest, guess } = self;

@@ -97,7 +97,7 @@ mod tests {
     use crate::analysis::{Prepared, prepare_for_classes};
 
     fn prepared(options: &ExplainerOptions) -> Prepared {
-        prepare_for_classes(options, false).unwrap_or_else(|e| panic!("{e}"))
+        prepare_for_classes(options, false, &mut None).unwrap_or_else(|e| panic!("{e}"))
     }
 
     fn files(folder: &Path) -> Vec<PathBuf> {

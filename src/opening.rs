@@ -13,6 +13,7 @@ use crate::onnx::{GraphIndex, OnnxModel};
 use crate::options::{ExplainerOptions, Randomised};
 
 /// The metadata of a model that explains itself.
+pub const LAYER: &str = "whycam.layer";
 pub const LABELS: &str = "whycam.labels";
 pub const PREPROCESSING: &str = "whycam.preprocessing";
 pub const KNOWN: &str = "whycam.known";
@@ -25,6 +26,7 @@ pub struct Guess {
 }
 
 /// A model file and what is known of it without looking through its graph.
+#[derive(Clone)]
 pub struct Opened {
     pub model: OnnxModel,
     pub manifest: Manifest,

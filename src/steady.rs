@@ -4,7 +4,7 @@ use image::RgbImage;
 use ndarray::Array2;
 
 use crate::cam::CamMap;
-use crate::explainer::Explanation;
+use crate::explanation::Explanation;
 
 /// Smooths what one frame after the other is explained by.
 pub struct Steady {
@@ -111,7 +111,7 @@ mod tests {
     use image::Rgb;
 
     use super::*;
-    use crate::explainer::{Familiarity, Ranked};
+    use crate::explanation::{Familiarity, Ranked};
     use crate::preprocess::Region;
 
     const LEFT: usize = 0;

@@ -63,6 +63,36 @@ fn other_methods_make_the_maps_of_their_formulas() {
     }
 }
 
+#[test]
+fn an_explainer_that_is_changed_makes_the_same_maps() {
+    const CLASS: usize = 2;
+    let options = ExplainerOptions {
+        model: Some("flowers-vgg".into()),
+        class: Some(CLASS.to_string()),
+        ..ExplainerOptions::default()
+    };
+    let mut explainer = Explainer::new(&options).unwrap();
+    let usual = explainer.facts().layer.clone();
+    let assert_is = |explainer: &mut Explainer, file: String| {
+        let expected: Array2<f32> = ndarray_npy::read_npy(reference(&file)).unwrap();
+        let explanation = explainer.explain(&reference_picture()).unwrap();
+        assert_alike(&pooled(&explanation.map.values, expected.dim()), &expected, &file);
+    };
+    let layers = fs::read_to_string(reference("layers.txt")).unwrap();
+    for (number, layer) in layers.lines().enumerate() {
+        explainer.set_layer(layer).unwrap();
+        assert_is(&mut explainer, format!("map_{number}_{CLASS}.npy"));
+    }
+    explainer.set_layer(&usual).unwrap();
+    assert!(explainer.set_layer("no such layer").is_err() && explainer.set_method("no-cam").is_err());
+    for method in ["hires-cam", "layer-cam"] {
+        explainer.set_method(method).unwrap();
+        assert_is(&mut explainer, format!("{method}_{CLASS}.npy"));
+    }
+    let layers = explainer.layers().unwrap();
+    assert!(layers[0] == usual && layers.len() > 2, "{layers:?}");
+}
+
 /// Cosine above 0.9999, and no value further off than 2e-3 of the largest.
 fn assert_alike(map: &Array2<f32>, expected: &Array2<f32>, what: &str) {
     let largest = expected.iter().copied().fold(0.0, f32::max);

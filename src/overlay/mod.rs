@@ -14,7 +14,7 @@ pub use colormap::{COLORMAPS, Colormap};
 
 use crate::cam::{CamMap, Enlarger, Window};
 use crate::error::Result;
-use crate::explainer::{Explanation, Facts};
+use crate::explanation::{Explanation, Facts};
 use crate::frame::Frame;
 use crate::preprocess::Region;
 

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{Sender, bounded};
 
 use crate::error::{Error, Result};
-use crate::explainer::Facts;
+use crate::explanation::Facts;
 use crate::link::{self, Policy};
 use crate::sink::{Ending, ExplainedFrame, Flow, Sink};
 
@@ -103,7 +103,7 @@ mod tests {
 
     use super::*;
     use crate::cam::CamMap;
-    use crate::explainer::Explanation;
+    use crate::explanation::Explanation;
     use crate::frame::Frame;
     use crate::preprocess::Region;
 

@@ -11,7 +11,7 @@ use super::pace::PaceMeter;
 use super::steering::Change;
 use super::{Captured, Explained, Outputs};
 use crate::error::Result;
-use crate::explainer::{Explanation, Facts};
+use crate::explanation::{Explanation, Facts};
 use crate::frame::Frame;
 use crate::link;
 use crate::screen::{Command, Pace, View};

@@ -35,7 +35,8 @@ use stages::{Tap, Worker, capture};
 pub use stop::Stop;
 
 use crate::error::{Error, Result};
-use crate::explainer::{Explainer, Explanation, Facts};
+use crate::explainer::Explainer;
+use crate::explanation::{Explanation, Facts};
 use crate::frame::Frame;
 use crate::link;
 use crate::overlay::Overlay;

@@ -10,7 +10,7 @@ use super::front::Note;
 use super::steering::{self, Change};
 use super::{Captured, Explained, IDLE, Lane, Numbered, Stop};
 use crate::error::{Error, Result};
-use crate::explainer::{Explanation, Facts};
+use crate::explanation::{Explanation, Facts};
 use crate::frame::Frame;
 use crate::link;
 use crate::permits::Permits;

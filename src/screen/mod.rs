@@ -15,7 +15,7 @@ pub use window::Window;
 use std::time::Duration;
 
 use crate::error::Result;
-use crate::explainer::{Explanation, Facts};
+use crate::explanation::{Explanation, Facts};
 use crate::frame::Frame;
 use crate::overlay::Overlay;
 

@@ -26,10 +26,10 @@ pub struct Session {
     reuse: Reuse,
 }
 
-/// Outputs that are written into the same memory run after run. It saves allocating them, and ort 2.0.0-rc.14 leaks
-/// the type of each output that the runtime allocates.
+/// Outputs that are written into the same memory run after run. It saves allocating them, and ort 2.0.0-rc.14,
+/// which ort-tract 0.5 asks for, leaks the type of each output that the runtime allocates.
 enum Reuse {
-    /// The runtime cannot, or the shapes of outputs depend on more than those of inputs.
+    /// The runtime cannot, the shapes of outputs depend on more than those of inputs, or there is but one run.
     Never,
     NotYet,
     /// For inputs of these shapes.
@@ -53,9 +53,15 @@ impl Session {
     /// # Errors
     /// The runtime does not take the model, or has not the device.
     pub fn new(model: &OnnxModel, compute: Compute) -> Result<Self> {
-        Self::load(model, compute, GraphOptimizationLevel::All)
+        let mut session = Self::load(model, compute, GraphOptimizationLevel::All)?;
+        let decided = !model.graph().node.iter().any(|node| SHAPED_BY_VALUES.contains(&node.op()));
+        if decided && runtime()?.onnx_runtime {
+            session.reuse = Reuse::NotYet;
+        }
+        Ok(session)
     }
 
+    /// Loads a model for one run.
     fn load(model: &OnnxModel, compute: Compute, level: GraphOptimizationLevel) -> Result<Self> {
         let Compute { threads, device } = compute;
         let runtime = runtime()?;
@@ -81,9 +87,7 @@ impl Session {
             builder = builder.with_execution_providers([provider]).map_err(|e| refused(&e))?;
         }
         let inner = builder.commit_from_memory(&model.to_bytes()).map_err(|e| refused(&e))?;
-        let decided = !model.graph().node.iter().any(|node| SHAPED_BY_VALUES.contains(&node.op()));
-        let reuse = if runtime.onnx_runtime && decided { Reuse::NotYet } else { Reuse::Never };
-        Ok(Self { inner, model: model.name.clone(), reuse })
+        Ok(Self { inner, model: model.name.clone(), reuse: Reuse::Never })
     }
 
     /// Runs the model once.

@@ -12,7 +12,7 @@ use super::maps::MapNames;
 use super::{ExplainedFrame, Flow, Sink};
 use crate::cam::CamMap;
 use crate::error::{Error, Result};
-use crate::explainer::{Explanation, Facts, Ranked};
+use crate::explanation::{Explanation, Facts, Ranked};
 use crate::frame::Frame;
 use crate::output::{PartFile, check_free};
 

@@ -12,7 +12,7 @@ use ndarray_npy::{NpzWriter, WriteNpyError, write_npy};
 use super::{Ending, ExplainedFrame, Flow, Sink};
 use crate::cam::CamMap;
 use crate::error::{Error, Result};
-use crate::explainer::Facts;
+use crate::explanation::Facts;
 use crate::output::PartFile;
 
 /// How maps are written.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::{Ending, ExplainedFrame, Flow, Sink};
 use crate::error::{Error, Result};
-use crate::explainer::Facts;
+use crate::explanation::Facts;
 use crate::frame::Medium;
 
 /// A file of JSON strings, one a line: first what was asked for, then each input that is done.

@@ -17,7 +17,7 @@ pub use marks::{Marks, MarksSink};
 pub use results::{Place, ResultsSink};
 
 use crate::error::Result;
-use crate::explainer::{Explanation, Facts};
+use crate::explanation::{Explanation, Facts};
 use crate::frame::Frame;
 
 /// A frame with its explanation; its picture bears the overlay.

@@ -8,7 +8,7 @@ use super::film::Film;
 use super::picture::write_picture;
 use super::{Encoding, Ending, ExplainedFrame, Flow, Sink};
 use crate::error::{Error, Result};
-use crate::explainer::Facts;
+use crate::explanation::Facts;
 use crate::frame::{Frame, Medium, MediumKind};
 
 /// Where results go.
