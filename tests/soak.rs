@@ -124,7 +124,7 @@ fn soak(seconds: u64, keys: &str) {
                         fs::remove_file(entry.path()).unwrap();
                     }
                 }
-                log.fault("snapshots and recordings are removed, also open ones");
+                log.fault("snapshots and recordings are removed while they are open");
             }
             _ => desktop.press(keys[draw(keys.len())]),
         }
