@@ -1,13 +1,17 @@
-//! How many stages may work at once.
+//! How much may go on at once.
+
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-/// A number of permits to work, of which each stage takes one a step: a counting semaphore.
+/// A counting semaphore: permits to work, of which each stage takes one a step, or to be on the way, of which each frame
+/// takes one.
 #[derive(Clone, Debug)]
 pub struct Permits(Option<(Sender<()>, Receiver<()>)>);
 
 /// Gives itself back.
-pub struct Permit<'p>(Option<&'p Sender<()>>);
+#[derive(Debug)]
+pub struct Permit(Option<Sender<()>>);
 
 impl Permits {
     /// Everyone works as they like.
@@ -20,18 +24,24 @@ impl Permits {
         Self(Some((back, free)))
     }
 
-    /// Waits for a permit. Whoever has one must not wait for another stage.
-    pub fn take(&self) -> Permit<'_> {
+    /// Waits for a permit. Whoever has one to work must not wait for another stage.
+    pub fn take(&self) -> Permit {
         Permit(self.0.as_ref().map(|(back, free)| {
             let _ = free.recv();
-            back
+            back.clone()
         }))
+    }
+
+    /// A permit, if one comes in time.
+    pub fn take_within(&self, patience: Duration) -> Option<Permit> {
+        let Some((back, free)) = &self.0 else { return Some(Permit(None)) };
+        free.recv_timeout(patience).ok().map(|()| Permit(Some(back.clone())))
     }
 }
 
-impl Drop for Permit<'_> {
+impl Drop for Permit {
     fn drop(&mut self) {
-        if let Some(back) = self.0 {
+        if let Some(back) = &self.0 {
             let _ = back.send(());
         }
     }

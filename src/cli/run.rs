@@ -12,6 +12,7 @@ use whycam::screen::{Pace, Screen};
 use whycam::sink::{Encoding, Sink};
 
 use super::{Common, Status, say};
+use crate::memory;
 
 /// How often `-v` says how live view keeps up.
 const PACE_EVERY: Duration = Duration::from_secs(1);
@@ -46,6 +47,7 @@ impl Run<'_> {
             Ok(Lane { explainer, overlay })
         };
         let lanes = explainers.into_iter().map(lane).collect::<Result<Vec<_>>>()?;
+        memory::give_back();
         let stop = stop_on_ctrl_c()?;
         let bar = if self.progress && !self.common.quiet { progress_bar() } else { ProgressBar::hidden() };
         let live = self.options.policy == Policy::Newest;

@@ -133,9 +133,9 @@ impl Front<'_> {
     }
 
     /// Does what was asked for on the screen, and shows the newest frame in the fluid view.
-    pub fn steer(&mut self, newest: &link::Receiver<Captured>, notes: &Receiver<Note>) -> Result<Flow> {
+    pub fn steer(&mut self, newest: &link::Receiver<Frame>, notes: &Receiver<Note>) -> Result<Flow> {
         if self.fluid.load(Ordering::Relaxed)
-            && let link::Received::Item(Captured { frame, .. }) = newest.receive_within(Duration::ZERO)
+            && let link::Received::Item(frame) = newest.receive_within(Duration::ZERO)
             && let Some((explanation, facts, taken)) = self.last.take()
         {
             let mut pace = self.pace();

@@ -40,7 +40,7 @@ use crate::explanation::{Explanation, Facts};
 use crate::frame::Frame;
 use crate::link;
 use crate::overlay::Overlay;
-use crate::permits::Permits;
+use crate::permits::{Permit, Permits};
 use crate::screen::{Pace, Screen};
 use crate::sink::{Ending, Flow, Sink};
 use crate::source::{Source, Tell};
@@ -104,6 +104,8 @@ struct Captured {
     frame: Frame,
     /// Of the source's frames, as far as that is known.
     total: Option<u64>,
+    /// Of those that bound how many frames are on their way.
+    _place: Permit,
 }
 
 /// What goes from thread to thread: its number in the order of the source, and what it is or why there is no more.
@@ -156,13 +158,18 @@ pub fn run(
     let (ahead, behind) = if options.policy == Policy::Newest { (1, 0) } else { (LINK_FRAMES, LINK_FRAMES) };
     let (frames_in, frames_out) = link::link::<Numbered<Captured>>(options.policy, ahead);
     let (explained_in, explained_out) = link::link::<Numbered<Explained>>(Policy::Block, behind);
-    let (newest_in, newest_out) = link::link::<Captured>(Policy::Newest, 1);
+    // A lane that is ahead of the others waits, and so do their frames, for which each lane has room for one.
+    let places = match options.policy {
+        Policy::Block => Permits::new(2 * lanes.len() + LINK_FRAMES),
+        Policy::Newest => Permits::UNBOUNDED,
+    };
+    let (newest_in, newest_out) = link::link::<Frame>(Policy::Newest, 1);
     let (changes_in, changes_out) = crossbeam_channel::unbounded();
     let (notes_in, notes_out) = crossbeam_channel::unbounded();
 
     let captured = Arc::new(AtomicU64::new(0));
     let fluid = Arc::new(AtomicBool::new(false));
-    let tap = Tap { captured: Arc::clone(&captured), fluid: Arc::clone(&fluid), newest: newest_in };
+    let tap = Tap { captured: Arc::clone(&captured), fluid: Arc::clone(&fluid), newest: newest_in, places };
     let capture_stops = stops.clone();
     let waits = notes_in.clone();
     let tell: Tell = Box::new(move |why| drop(waits.send(Note::Lost(why))));

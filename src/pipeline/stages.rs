@@ -21,7 +21,9 @@ use crate::steady::Steady;
 pub struct Tap {
     pub captured: Arc<AtomicU64>,
     pub fluid: Arc<AtomicBool>,
-    pub newest: link::Sender<Captured>,
+    pub newest: link::Sender<Frame>,
+    /// Of which each frame takes one on its way.
+    pub places: Permits,
 }
 
 /// Reads the source to its end, counting its frames.
@@ -38,18 +40,24 @@ pub fn capture(
             return;
         }
     };
+    let stopped = || stops.iter().any(Stop::is_requested);
     for number in 0.. {
-        if stops.iter().any(Stop::is_requested) {
-            return;
-        }
+        let place = loop {
+            if stopped() {
+                return;
+            }
+            if let Some(place) = tap.places.take_within(IDLE) {
+                break place;
+            }
+        };
         let item = match trace_span!("decode").in_scope(|| source.next_frame()) {
             Ok(Some(frame)) => {
                 tap.captured.fetch_add(1 + source.passed_over(), Ordering::Relaxed);
                 let total = source.frame_count();
                 if tap.fluid.load(Ordering::Relaxed) {
-                    tap.newest.send(Captured { frame: frame.clone(), total });
+                    tap.newest.send(frame.clone());
                 }
-                Ok(Captured { frame, total })
+                Ok(Captured { frame, total, _place: place })
             }
             Ok(None) => return,
             Err(e) => Err(e),

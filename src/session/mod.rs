@@ -78,6 +78,8 @@ impl Session {
         builder = builder.with_optimization_level(level).map_err(|e| refused(&e))?;
         if runtime.onnx_runtime {
             builder = builder.with_log_level(ort::logging::LogLevel::Fatal).map_err(|e| refused(&e))?;
+            // One block for all of a run is rounded up to the next power of two.
+            builder = builder.with_memory_pattern(false).map_err(|e| refused(&e))?;
             if threads > 0 {
                 builder = builder.with_intra_threads(threads).map_err(|e| refused(&e))?;
             }
