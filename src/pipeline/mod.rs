@@ -280,3 +280,69 @@ fn join_within(name: &str, handle: Option<JoinHandle<()>>, patience: Option<Dura
     }
     handle.join().map_err(|_| broken("it broke off; please report this"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use image::RgbImage;
+
+    use super::*;
+    use crate::options::ExplainerOptions;
+    use crate::sink::ExplainedFrame;
+
+    /// Counts the frames that it gives.
+    struct Counting(Arc<AtomicU64>);
+
+    impl Source for Counting {
+        fn next_frame(&mut self) -> Result<Option<Frame>> {
+            let number = self.0.fetch_add(1, Ordering::Relaxed);
+            Ok((number < 12).then(|| Frame::alone(Path::new("frame"), RgbImage::new(8, 8), None)))
+        }
+
+        fn frame_count(&self) -> Option<u64> {
+            None
+        }
+    }
+
+    /// Notes how many frames were on their way at most.
+    struct Noting {
+        given: Arc<AtomicU64>,
+        most: Arc<AtomicU64>,
+    }
+
+    impl Sink for Noting {
+        fn write(&mut self, explained: &ExplainedFrame, _: &Facts) -> Result<Flow> {
+            self.most.fetch_max(self.given.load(Ordering::Relaxed) - explained.number, Ordering::Relaxed);
+            Ok(Flow::Continue)
+        }
+    }
+
+    #[test]
+    fn a_lane_that_is_ahead_waits_for_a_slow_one() {
+        let (given, most) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let lane = |method: &str| {
+            let (model, method) = (Some("flowers-vgg".to_owned()), Some(method.to_owned()));
+            let explainer = Explainer::new(&ExplainerOptions { model, method, ..ExplainerOptions::default() });
+            Lane { explainer: explainer.unwrap_or_else(|e| panic!("{e}")), overlay: None }
+        };
+        let source = Counting(Arc::clone(&given));
+        let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(Noting { given, most: Arc::clone(&most) })];
+        let outcome = run(
+            Box::new(|_| Ok(Box::new(source))),
+            vec![lane("grad-cam"), lane("score-cam")],
+            Outputs { sinks: &mut sinks, screen: None },
+            &Options {
+                policy: Policy::Block,
+                frames: None,
+                duration: None,
+                smoothing: None,
+                permits: Permits::UNBOUNDED,
+            },
+            &Stop::default(),
+            |_| (),
+        );
+        assert!(outcome.error.is_none() && outcome.counts.explained == 12, "{outcome:?}");
+        assert!(most.load(Ordering::Relaxed) <= 2 * 2 + LINK_FRAMES as u64, "{most:?} frames were on their way");
+    }
+}

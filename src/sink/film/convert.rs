@@ -9,6 +9,8 @@ use yuv::{BufferStoreMut, YuvConversionMode, YuvPlanarImageMut, YuvRange, YuvSta
 use crate::filter::{Filter, pixel_name};
 
 pub struct Converter {
+    width: u32,
+    height: u32,
     /// 4:2:0, or 4:4:4 where the encoder takes that, or a side is odd.
     pixel: Pixel,
     /// The picture in that format, unless the filter has taken it.
@@ -28,14 +30,14 @@ impl Converter {
         let chain = format!("{turn_back}format={}", pixel_name(encoded));
         let as_it_is = turn_back.is_empty() && pixel == encoded;
         let filter = if as_it_is { None } else { Some(Filter::new(pixel, width, height, &chain)?) };
-        Ok(Self { pixel, video: Video::new(pixel, width, height), filter, filtered: Video::empty() })
+        Ok(Self { width, height, pixel, video: Video::empty(), filter, filtered: Video::empty() })
     }
 
     /// # Errors
     /// The picture has another size.
     pub fn run(&mut self, picture: &RgbImage) -> Result<&mut Video, ffmpeg::Error> {
         let convert = if self.pixel == Pixel::YUV420P { yuv::rgb_to_yuv420 } else { yuv::rgb_to_yuv444 };
-        let (width, height) = (self.video.width(), self.video.height());
+        let (width, height) = (self.width, self.height);
         if picture.dimensions() != (width, height) {
             return Err(ffmpeg::Error::InvalidData);
         }
