@@ -297,7 +297,7 @@ mod tests {
     impl Source for Counting {
         fn next_frame(&mut self) -> Result<Option<Frame>> {
             let number = self.0.fetch_add(1, Ordering::Relaxed);
-            Ok((number < 12).then(|| Frame::alone(Path::new("frame"), RgbImage::new(8, 8), None)))
+            Ok((number < 60).then(|| Frame::alone(Path::new("frame"), RgbImage::new(8, 8), None)))
         }
 
         fn frame_count(&self) -> Option<u64> {
@@ -330,7 +330,7 @@ mod tests {
         let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(Noting { given, most: Arc::clone(&most) })];
         let outcome = run(
             Box::new(|_| Ok(Box::new(source))),
-            vec![lane("grad-cam"), lane("score-cam")],
+            vec![lane("grad-cam"), lane("smooth-grad-cam++")],
             Outputs { sinks: &mut sinks, screen: None },
             &Options {
                 policy: Policy::Block,
@@ -342,7 +342,7 @@ mod tests {
             &Stop::default(),
             |_| (),
         );
-        assert!(outcome.error.is_none() && outcome.counts.explained == 12, "{outcome:?}");
+        assert!(outcome.error.is_none() && outcome.counts.explained == 60, "{outcome:?}");
         assert!(most.load(Ordering::Relaxed) <= 2 * 2 + LINK_FRAMES as u64, "{most:?} frames were on their way");
     }
 }
