@@ -28,6 +28,7 @@ pub struct Explainer {
     /// The model as it was looked through, for another method or layer; not kept before one is asked for.
     probed: Option<Probed>,
 }
+
 impl Explainer {
     /// Reads the model, appends what the method needs and loads the whole into the runtime.
     ///

@@ -69,6 +69,7 @@ pub struct ClassMap {
     pub logit: f32,
     pub map: CamMap,
 }
+
 /// What stays the same from picture to picture.
 #[derive(Clone, Debug)]
 pub struct Facts {

@@ -35,6 +35,7 @@ pub struct Question {
     /// Asked before each run of a method of many.
     pub give_up: Box<dyn Fn() -> bool + Send>,
 }
+
 impl Question {
     /// One picture's explanation, from the model's input for it.
     ///
