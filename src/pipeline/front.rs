@@ -10,7 +10,7 @@ use tracing::trace_span;
 use super::pace::PaceMeter;
 use super::steering::Change;
 use super::{Captured, Explained, Outputs};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::explanation::{Explanation, Facts};
 use crate::frame::Frame;
 use crate::link;
@@ -126,6 +126,19 @@ impl Front<'_> {
 
     pub fn pace(&mut self) -> Pace {
         self.meter.after(self.captured.load(Ordering::Relaxed), self.explained)
+    }
+
+    /// Completes what was written by a run that ended by itself or by an error. The first error is returned.
+    pub fn finish(&mut self, whole: bool, mut error: Option<Error>) -> Option<Error> {
+        let mut recording = self.recording.take().map(|recording| recording.sink);
+        for sink in self.outputs.sinks.iter_mut().chain(recording.as_mut()) {
+            // One that follows another which failed must not take the run for a whole one.
+            let finished = sink.finish(if whole && error.is_none() { Ending::Whole } else { Ending::Cut });
+            error = error.or(finished.err());
+            // What an error has ended was not left out for want of speed.
+            self.left_out += if error.is_none() { sink.left_out() } else { 0 };
+        }
+        error
     }
 
     pub fn idle(&mut self) -> Result<Flow> {

@@ -42,7 +42,7 @@ use crate::link;
 use crate::overlay::Overlay;
 use crate::permits::{Permit, Permits};
 use crate::screen::{Pace, Screen};
-use crate::sink::{Ending, Flow, Sink};
+use crate::sink::{Flow, Sink};
 use crate::source::{Source, Tell};
 use crate::steady::Steady;
 
@@ -250,14 +250,8 @@ pub fn run(
         error = error.or(join_within("inference", worker, None).err());
     }
     error = error.or(join_within("capture", capture, Some(PATIENCE)).err());
-    let Front { outputs, recording, explained, meter, mut left_out, .. } = front;
-    for sink in outputs.sinks.iter_mut().chain(recording.map(|recording| recording.sink).as_mut()) {
-        // One that follows another which failed must not take the run for a whole one.
-        let finished = sink.finish(if whole && error.is_none() { Ending::Whole } else { Ending::Cut });
-        error = error.or(finished.err());
-        // What an error has ended was not left out for want of speed.
-        left_out += if error.is_none() { sink.left_out() } else { 0 };
-    }
+    let error = front.finish(whole, error);
+    let Front { explained, meter, left_out, .. } = front;
     let captured = captured.load(Ordering::Relaxed);
     let counts = Counts { captured, explained, dropped: captured - explained };
     Outcome { counts, elapsed: started.elapsed(), ages: meter.ages(), left_out, error }
