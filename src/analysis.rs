@@ -126,11 +126,7 @@ pub fn prepare_for_classes(options: &ExplainerOptions, several: bool, probed: &m
     {
         return Opened { model, ..opened }.into_prepared(&ExplainerOptions { layer: None, ..options.clone() });
     }
-    let probed = match probed {
-        Some(probed) => probed,
-        None => probed.insert(Probed::new(opened)?),
-    };
-    let analysis = probed.clone().analyse(options)?;
+    let analysis = Probed::kept(probed, || Ok(opened))?.clone().analyse(options)?;
     if !analysis.further.is_empty() && method.how.formula().is_none() {
         let mend = "name one layer, or take a method of one run and one gradient, such as layer-cam";
         return Err(Error::Together(format!("{} does not fuse maps of several layers; {mend}", method.name)));

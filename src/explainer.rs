@@ -162,11 +162,7 @@ impl Explainer {
     /// As [`analyse`](crate::analyse).
     pub fn layers(&mut self) -> Result<Vec<String>> {
         let options = ExplainerOptions { layer: None, ..self.options.clone() };
-        let probed = match &mut self.probed {
-            Some(probed) => probed,
-            None => self.probed.insert(Probed::new(open(&options)?)?),
-        };
-        let analysis = probed.clone().analyse(&options)?;
+        let analysis = Probed::kept(&mut self.probed, || open(&options))?.clone().analyse(&options)?;
         let channels_last = analysis.manifest.input.layout == Layout::ChannelsLast;
         let candidates = list_candidates(&analysis.model, &analysis.tensors, &analysis.head, channels_last);
         let view = &analysis.target.layer.view;

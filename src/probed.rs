@@ -39,4 +39,15 @@ impl Probed {
         let tensors = session::probe(&mut model, &inputs)?;
         Ok(Self { opened: Opened { model, manifest, guess }, input, tensors })
     }
+
+    /// The model that is kept in `place`, or else one that is opened, and kept there from now on.
+    ///
+    /// # Errors
+    /// Those of opening, and of [`Probed::new`].
+    pub fn kept(place: &mut Option<Self>, open: impl FnOnce() -> Result<Opened>) -> Result<&Self> {
+        Ok(match place {
+            Some(probed) => probed,
+            None => place.insert(Self::new(open()?)?),
+        })
+    }
 }

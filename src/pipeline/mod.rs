@@ -158,7 +158,7 @@ pub fn run(
     let (ahead, behind) = if options.policy == Policy::Newest { (1, 0) } else { (LINK_FRAMES, LINK_FRAMES) };
     let (frames_in, frames_out) = link::link::<Numbered<Captured>>(options.policy, ahead);
     let (explained_in, explained_out) = link::link::<Numbered<Explained>>(Policy::Block, behind);
-    // A lane that is ahead of the others waits, and so do their frames, for which each lane has room for one.
+    // The links alone bound no frames that wait for the one before them, which a slow lane has.
     let places = match options.policy {
         Policy::Block => Permits::new(2 * lanes.len() + LINK_FRAMES),
         Policy::Newest => Permits::UNBOUNDED,

@@ -40,10 +40,9 @@ pub fn capture(
             return;
         }
     };
-    let stopped = || stops.iter().any(Stop::is_requested);
     for number in 0.. {
         let place = loop {
-            if stopped() {
+            if stops.iter().any(Stop::is_requested) {
                 return;
             }
             if let Some(place) = tap.places.take_within(IDLE) {
