@@ -1,7 +1,7 @@
 # make demo    build, and explain drawn flowers in a window (or into a film, without a display)
 # make test    build, and run the tests; the long ones are test-camera, test-web, damage, fuzz and soak
 # make setup   install what those two need; quick when nothing is missing
-# make lint    format, clippy, documentation, spelling, licences; make features builds each feature alone
+# make lint    format, clippy, documentation, spelling, licences, interface; make features builds each feature alone
 # make dist    an archive that runs on a bare Debian 12
 
 PACKAGES := build-essential pkg-config libclang-dev python3-pip \
@@ -76,12 +76,22 @@ $(LIBRARY): | packages
 	python3 -m zipfile -e "$$new"/onnxruntime-*.whl "$$new" && \
 	mv "$$new"/onnxruntime/capi/libonnxruntime.so.* $@
 
+# $(call with,TOOL,COMMAND) is the command where its tool is installed.
+with = @command -v $(1) >/dev/null || { echo "SKIPPED: $(1) is not installed"; exit 0; }; $(2)
+# The version that the public interface is held to.
+SINCE ?= $(shell git describe --tags --abbrev=0 2>/dev/null)
+
 lint:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
-	@for tool in typos "cargo deny check licenses bans sources"; do \
-		command -v $$(echo $$tool | sed 's/ deny.*/-deny/') >/dev/null && { $$tool || exit 1; } || echo "SKIPPED: $$tool is not installed"; done
+	$(call with,typos,typos)
+	$(call with,cargo-deny,cargo deny check licenses bans sources)
+	$(call with,cargo-deny,cargo deny fetch db >/dev/null 2>&1 || \
+		{ echo "SKIPPED: the database of advisories cannot be reached"; exit 0; }; cargo deny check advisories)
+	$(call with,cargo-semver-checks,[ -n "$(SINCE)" ] || \
+		{ echo "SKIPPED: no version is tagged for cargo-semver-checks; SINCE=COMMIT names one"; exit 0; }; \
+		cargo semver-checks --baseline-rev $(SINCE))
 
 # Without features, and with each alone.
 features: setup

@@ -70,7 +70,9 @@ fn every_method_makes_the_map_of_its_formula() {
                 let explanation =
                     Explainer::new(&options).and_then(|mut e| e.explain_tensor(picture(size).view().into_dyn()));
                 let path = reference(&format!("methods/{name}.{which}{}.npy", method.name));
-                let expected: Array2<f32> = ndarray_npy::read_npy(&path).unwrap();
+                let expected: Array2<f32> = ndarray_npy::read_npy(&path).unwrap_or_else(|e| {
+                    panic!("{}: {e}; tests/reference/methods.py {} makes it", path.display(), method.name)
+                });
                 let terms = reference(&format!("methods/{name}.{which}grad-cam-elementwise.npy"));
                 let terms = ndarray_npy::read_npy(terms).map_or(0.0, |map| norm(&map));
                 let found = explanation.map_err(|e| e.to_string());

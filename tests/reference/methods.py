@@ -3,13 +3,14 @@
 paper's formula in PyTorch where it does not, or has none. Run models.py first: the nets are the same.
 
     pip install -r tests/reference/requirements.txt
-    python tests/reference/methods.py
+    python tests/reference/methods.py [METHOD...]
 
-Writes tests/reference/methods/NET.LAYER.METHOD.npy [h,w] for two layers of each net, and for the methods at
+Writes for these methods, or all, tests/reference/methods/NET.LAYER.METHOD.npy [h,w] for two layers of each net, and for the methods at
 the input NET.METHOD.npy. Says how far torchcam is from each map that it has too.
 """
 
 import copy
+import sys
 import warnings
 from pathlib import Path
 
@@ -178,6 +179,10 @@ FORMULAS = {
     "eigen-cam": eigen,
     "eigen-grad-cam": eigen_grad,
 }
+AT_INPUT = {
+    "gradient": lambda net, picture, label: input_gradient(net, picture, label).abs().amax(0).numpy(),
+    "integrated-gradients": integrated,
+}
 OTHERS = {
     "grad-cam": others.GradCAM,
     "grad-cam++": others.GradCAMpp,
@@ -193,6 +198,9 @@ def cosine(a, b):
 
 def main():
     warnings.simplefilter("ignore")
+    asked = set(sys.argv[1:]) or {*PEERS, *FORMULAS, *AT_INPUT}
+    if unknown := asked - {*PEERS, *FORMULAS, *AT_INPUT}:
+        sys.exit(f"no reference is known for {', '.join(sorted(unknown))}; write one into FORMULAS")
     OUT.mkdir(exist_ok=True)
     whole = torch.from_numpy(np.load(MODELS / "input.npy")).float() / 255
     for number, family in enumerate(families()):
@@ -207,19 +215,19 @@ def main():
         label = int(net(picture)[0].argmax())
         for which in ("default", "early"):
             layer = dict(net.named_modules())[getattr(family, which)]
-            found = {name: by_peer(peer, net, layer, picture, label) for name, peer in PEERS.items()}
-            found |= {name: formula(net, layer, picture, label) for name, formula in FORMULAS.items()}
+            found = {name: by_peer(PEERS[name], net, layer, picture, label) for name in PEERS if name in asked}
+            found |= {name: FORMULAS[name](net, layer, picture, label) for name in FORMULAS if name in asked}
             for name, values in found.items():
                 np.save(OUT / f"{family.name}.{which}.{name}.npy", values.astype(np.float32))
             apart = []
-            for name, peer in OTHERS.items():
-                with peer(net, layer, input_shape=tuple(picture.shape[1:])) as extractor:
+            for name in [name for name in OTHERS if name in found]:
+                with OTHERS[name](net, layer, input_shape=tuple(picture.shape[1:])) as extractor:
                     scores = net(picture.clone().requires_grad_())
                     other = extractor(label, scores, normalized=False)[0][0].detach().numpy()
                 apart.append(f"{name} {cosine(np.maximum(other, 0), found[name]):.4f}")
             print(f"{family.name:12} {which:8} torchcam: {', '.join(apart)}", flush=True)
-        np.save(OUT / f"{family.name}.gradient.npy", input_gradient(net, picture, label).abs().amax(0).numpy())
-        np.save(OUT / f"{family.name}.integrated-gradients.npy", integrated(net, picture, label))
+        for name in [name for name in AT_INPUT if name in asked]:
+            np.save(OUT / f"{family.name}.{name}.npy", AT_INPUT[name](net, picture, label))
 
 
 if __name__ == "__main__":
