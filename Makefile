@@ -25,6 +25,7 @@ test: setup
 		echo "SKIPPED: the test on a real camera; make setup-camera installs what it needs"
 ifeq ($(NEXTEST),yes)
 	cargo nextest run
+	cargo test --doc
 else
 	cargo test
 endif

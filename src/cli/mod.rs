@@ -146,3 +146,35 @@ fn print(text: &str) -> Result<Status> {
         _ => Ok(Status::Done),
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    /// The arguments of every `whycam` in the shell blocks of a page, as a shell hands them over.
+    fn commands(page: &str) -> Vec<Vec<String>> {
+        let mut script = "whycam() { printf '%s\\t' whycam \"$@\"; echo; }\n".to_owned();
+        let mut goes_on = false;
+        for line in page.split("```sh").skip(1).flat_map(|block| block.split("```").next()).flat_map(str::lines) {
+            if goes_on || line.split(' ').next() == Some("whycam") {
+                script += &format!("{line}\n");
+                goes_on = line.ends_with('\\');
+            }
+        }
+        let variables = ["SLURM_ARRAY_TASK_ID", "SLURM_CPUS_PER_TASK", "JOB_COMPLETION_INDEX"].map(|name| (name, "1"));
+        let output = std::process::Command::new("sh").args(["-euc", &script]).envs(variables).output();
+        let output = output.unwrap_or_else(|e| panic!("sh: {e}"));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let words = |line: &str| line.split_terminator('\t').map(str::to_owned).collect();
+        String::from_utf8_lossy(&output.stdout).lines().map(words).collect()
+    }
+
+    #[test]
+    fn the_commands_of_the_readme_are_understood() {
+        let commands = commands(include_str!("../../README.md"));
+        assert!(commands.len() > 20, "{commands:?}");
+        for command in commands {
+            Arguments::try_parse_from(&command).unwrap_or_else(|e| panic!("{command:?}: {e}"));
+        }
+    }
+}
