@@ -52,7 +52,7 @@ damage: setup
 # left to the soak: the runtime keeps some memory for as long as the process lives.
 FUZZ_SECONDS ?= 60
 fuzz: setup
-	for target in onnx_reader differentiator manifest npy; do RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=detect_leaks=0 \
+	for target in onnx_reader differentiator manifest npy command_line; do RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=detect_leaks=0 \
 		cargo fuzz run --fuzz-dir tests/fuzz $$target -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=4096 || exit 1; done
 
 setup: packages $(LIBRARY)
