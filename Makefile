@@ -87,8 +87,7 @@ lint:
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 	$(call with,typos,typos)
-	$(call with,cargo-deny,cargo deny check licenses bans sources)
-	$(call with,cargo-deny,cargo deny fetch db >/dev/null 2>&1 || \
+	$(call with,cargo-deny,cargo deny check licenses bans sources || exit 1; cargo deny fetch db >/dev/null 2>&1 || \
 		{ echo "SKIPPED: the database of advisories cannot be reached"; exit 0; }; cargo deny check advisories)
 	$(call with,cargo-semver-checks,[ -n "$(SINCE)" ] || \
 		{ echo "SKIPPED: no version is tagged for cargo-semver-checks; SINCE=COMMIT names one"; exit 0; }; \

@@ -7,13 +7,10 @@
 //! ```
 //! use whycam::{Explainer, ExplainerOptions};
 //!
-//! # std::env::set_current_dir(std::env::temp_dir()).unwrap();
-//! # image::RgbImage::new(64, 64).save("flower.jpg").unwrap();
 //! let mut explainer = Explainer::new(&ExplainerOptions::default())?;
-//! let picture = image::open("flower.jpg").unwrap().to_rgb8();
+//! let picture = image::open("examples/gallery/demo.gif").unwrap().to_rgb8();
 //! let explanation = explainer.explain(&picture)?;
 //! println!("{} {:?}", explainer.facts().label(explanation.class_index), explanation.map.values);
-//! # std::fs::remove_file("flower.jpg").unwrap();
 //! # Ok::<(), whycam::Error>(())
 //! ```
 

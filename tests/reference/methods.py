@@ -5,8 +5,8 @@ paper's formula in PyTorch where it does not, or has none. Run models.py first: 
     pip install -r tests/reference/requirements.txt
     python tests/reference/methods.py [METHOD...]
 
-Writes for these methods, or all, tests/reference/methods/NET.LAYER.METHOD.npy [h,w] for two layers of each net, and for the methods at
-the input NET.METHOD.npy. Says how far torchcam is from each map that it has too.
+Writes for these methods, or all, tests/reference/methods/NET.LAYER.METHOD.npy [h,w] for two layers of each net,
+and for the methods at the input NET.METHOD.npy. Says how far torchcam is from each map that it has too.
 """
 
 import copy
@@ -198,9 +198,14 @@ def cosine(a, b):
 
 def main():
     warnings.simplefilter("ignore")
-    asked = set(sys.argv[1:]) or {*PEERS, *FORMULAS, *AT_INPUT}
-    if unknown := asked - {*PEERS, *FORMULAS, *AT_INPUT}:
+    known = {*PEERS, *FORMULAS, *AT_INPUT}
+    asked = set(sys.argv[1:]) or known
+    if unknown := asked - known:
         sys.exit(f"no reference is known for {', '.join(sorted(unknown))}; write one into FORMULAS")
+
+    def asked_of(table):
+        return [(name, make) for name, make in table.items() if name in asked]
+
     OUT.mkdir(exist_ok=True)
     whole = torch.from_numpy(np.load(MODELS / "input.npy")).float() / 255
     for number, family in enumerate(families()):
@@ -215,19 +220,19 @@ def main():
         label = int(net(picture)[0].argmax())
         for which in ("default", "early"):
             layer = dict(net.named_modules())[getattr(family, which)]
-            found = {name: by_peer(PEERS[name], net, layer, picture, label) for name in PEERS if name in asked}
-            found |= {name: FORMULAS[name](net, layer, picture, label) for name in FORMULAS if name in asked}
+            found = {name: by_peer(peer, net, layer, picture, label) for name, peer in asked_of(PEERS)}
+            found |= {name: formula(net, layer, picture, label) for name, formula in asked_of(FORMULAS)}
             for name, values in found.items():
                 np.save(OUT / f"{family.name}.{which}.{name}.npy", values.astype(np.float32))
             apart = []
-            for name in [name for name in OTHERS if name in found]:
-                with OTHERS[name](net, layer, input_shape=tuple(picture.shape[1:])) as extractor:
+            for name, peer in asked_of(OTHERS):
+                with peer(net, layer, input_shape=tuple(picture.shape[1:])) as extractor:
                     scores = net(picture.clone().requires_grad_())
                     other = extractor(label, scores, normalized=False)[0][0].detach().numpy()
                 apart.append(f"{name} {cosine(np.maximum(other, 0), found[name]):.4f}")
             print(f"{family.name:12} {which:8} torchcam: {', '.join(apart)}", flush=True)
-        for name in [name for name in AT_INPUT if name in asked]:
-            np.save(OUT / f"{family.name}.{name}.npy", AT_INPUT[name](net, picture, label))
+        for name, formula in asked_of(AT_INPUT):
+            np.save(OUT / f"{family.name}.{name}.npy", formula(net, picture, label))
 
 
 if __name__ == "__main__":
