@@ -1,5 +1,7 @@
 //! From a model's file to one that explains itself: what the file says, what is guessed, what is added.
 
+use std::path::PathBuf;
+
 use crate::cache::Slot;
 use crate::cam::{self, How};
 use crate::classes::parse_contrast;
@@ -49,6 +51,8 @@ pub struct Prepared {
     pub layers: usize,
     /// Whether `class_index` may hold several classes for one picture.
     pub several: bool,
+    /// The folder in which what the runtime makes of it may be kept.
+    pub kept_in: Option<PathBuf>,
 }
 
 /// What a method wants of a model beside logits and activations.
@@ -124,7 +128,9 @@ pub fn prepare_for_classes(options: &ExplainerOptions, several: bool, probed: &m
     if let Some(slot) = &slot
         && let Some(model) = slot.load(&opened.model.name)
     {
-        return Opened { model, ..opened }.into_prepared(&ExplainerOptions { layer: None, ..options.clone() });
+        let prepared =
+            Opened { model, ..opened }.into_prepared(&ExplainerOptions { layer: None, ..options.clone() })?;
+        return Ok(Prepared { kept_in: options.cache.clone(), ..prepared });
     }
     let analysis = Probed::kept(probed, || Ok(opened))?.clone().analyse(options)?;
     if !analysis.further.is_empty() && method.how.formula().is_none() {
@@ -136,10 +142,9 @@ pub fn prepare_for_classes(options: &ExplainerOptions, several: bool, probed: &m
         curvature: matches!(method.how, How::Curvature(_)),
         tail: matches!(method.how, How::Tail(_)),
     })?;
-    if let Some(slot) = slot {
-        slot.store(&prepared.model);
-    }
-    Ok(prepared)
+    let Some(slot) = slot else { return Ok(prepared) };
+    slot.store(&prepared.model);
+    Ok(Prepared { kept_in: options.cache.clone(), ..prepared })
 }
 
 /// Reads a model and finds its logits and target layer. Of a model that explains itself already, it
@@ -225,6 +230,7 @@ impl Opened {
             tail: None,
             layers: 1,
             several: false,
+            kept_in: None,
         })
     }
 }
@@ -320,6 +326,7 @@ impl Analysis {
             tail,
             layers,
             several: needs.ask.several,
+            kept_in: None,
         })
     }
 }

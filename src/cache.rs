@@ -16,8 +16,9 @@ use crate::session;
 
 /// The metadata that say what a kept model was made from, and how.
 const MADE_FROM: &str = "whycam.cache";
-/// More models than this, or older ones, are removed when another is kept.
-const MOST: usize = 16;
+/// When a model is kept, the files before it are removed as far as all of them together are larger than this, or older.
+/// A model has one, and another for what the runtime has made of it.
+const MOST_BYTES: u64 = 1 << 30;
 const AGE: Duration = Duration::from_hours(30 * 24);
 
 /// A place on disk for one prepared model.
@@ -52,7 +53,7 @@ impl Slot {
     pub fn load(&self, name: &str) -> Option<OnnxModel> {
         let mut model = OnnxModel::read(&self.path).ok()?;
         name.clone_into(&mut model.name);
-        (model.metadata(MADE_FROM) == Some(self.made_from.as_str())).then_some(model)
+        (model.take_metadata(MADE_FROM)? == self.made_from).then_some(model)
     }
 
     /// Keeps a model as far as that is possible. It gets its name when it is whole, so that several programs may do
@@ -79,14 +80,18 @@ fn tidy(folder: &Path) -> Result<(), std::io::Error> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        files.push((entry.metadata()?.modified()?, entry.path()));
+        let metadata = entry.metadata()?;
+        files.push((metadata.modified()?, metadata.len(), entry.path()));
     }
     files.sort();
-    files.reverse();
     let now = SystemTime::now();
-    let old = |changed: &SystemTime| now.duration_since(*changed).is_ok_and(|age| age > AGE);
-    for (_, path) in files.iter().enumerate().filter(|(at, (changed, _))| *at >= MOST || old(changed)).map(|(_, f)| f) {
-        fs::remove_file(path)?;
+    let mut bytes = 0;
+    for (at, (changed, length, path)) in files.iter().rev().enumerate() {
+        bytes += length;
+        let old = now.duration_since(*changed).is_ok_and(|age| age > AGE);
+        if at > 0 && (bytes > MOST_BYTES || old) {
+            fs::remove_file(path)?;
+        }
     }
     Ok(())
 }

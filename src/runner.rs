@@ -45,7 +45,8 @@ impl Runner {
         }
         model.take_float32(&input);
         let channels_last = prepared.manifest.input.layout == Layout::ChannelsLast;
-        Ok(Self { session: Session::new(&model, compute)?, input, shape, channels_last, takes_class })
+        let session = Session::kept_in(prepared.kept_in.as_deref(), &model, compute)?;
+        Ok(Self { session, input, shape, channels_last, takes_class })
     }
 
     /// Runs the model on one picture, which stands for all of a fixed batch, for one class or several.

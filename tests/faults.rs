@@ -115,6 +115,46 @@ fn two_programs_at_one_output_lose_nothing() {
 }
 
 #[test]
+fn programs_that_start_at_once_keep_one_model_whole_and_a_damaged_one_is_made_anew() {
+    let folder = Folder::new("kept");
+    let photo = picture(&folder, "photo.png", 64, 64);
+    let cache = folder.file("cache");
+    let run = |kept_in: &str| {
+        let mut run = command(&["explain", &photo, "--json", "-", "--quiet"]);
+        run.env("XDG_CACHE_HOME", kept_in).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let end = |run: std::process::Child| {
+        let output = run.wait_with_output().unwrap();
+        assert_ok(&output);
+        stdout(&output)
+    };
+    let fresh = end(run("/dev/null"));
+    let at_once = [run(&cache), run(&cache), run(&cache)];
+    at_once.map(end).iter().for_each(|told| assert_eq!(*told, fresh));
+    let place = Path::new(&cache).join("whycam/models");
+    assert_eq!(left_over(&place), Vec::<String>::new());
+    let kept = || fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().path());
+    // The prepared model, and what ONNX Runtime made of it.
+    let onnx_runtime = whycam::session::runtime().unwrap().slower.is_none();
+    assert_eq!(kept().count(), 1 + usize::from(onnx_runtime));
+    for file in kept() {
+        let whole = fs::read(&file).unwrap();
+        let mut flipped = whole.clone();
+        flipped[whole.len() / 2] ^= 0xff;
+        let mut damages = vec![&whole[..0], &whole[..whole.len() / 2], &whole[whole.len() / 2..], &[b'?'; 5000]];
+        if file.extension().is_some_and(|extension| extension == "ort") {
+            damages.push(&flipped);
+        }
+        for damaged in damages {
+            fs::write(&file, damaged).unwrap();
+            assert_eq!(end(run(&cache)), fresh);
+            assert_eq!(end(run(&cache)), fresh);
+            assert_eq!(fs::metadata(&file).unwrap().len(), whole.len() as u64, "{} was not made anew", file.display());
+        }
+    }
+}
+
+#[test]
 fn an_end_without_warning_leaves_what_was_done_and_the_next_run_sweeps_up() {
     let folder = Folder::new("killed");
     let clip = film(&folder, "in.mp4", &["-t", "2"]);

@@ -186,6 +186,12 @@ impl OnnxModel {
         self.proto.metadata_props.iter().find(|p| p.key() == key).map(StringStringEntry::value)
     }
 
+    /// Takes a value out of the model's own metadata.
+    pub fn take_metadata(&mut self, key: &str) -> Option<String> {
+        let place = self.proto.metadata_props.iter().position(|p| p.key() == key)?;
+        self.proto.metadata_props.remove(place).value
+    }
+
     /// Writes a value of the model's own metadata.
     pub fn set_metadata(&mut self, key: &str, value: impl Into<String>) {
         self.proto.metadata_props.retain(|p| p.key() != key);

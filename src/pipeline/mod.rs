@@ -160,7 +160,7 @@ pub fn run(
     let (explained_in, explained_out) = link::link::<Numbered<Explained>>(Policy::Block, behind);
     // The links alone bound no frames that wait for the one before them, which a slow lane has.
     let places = match options.policy {
-        Policy::Block => Permits::new(2 * lanes.len() + LINK_FRAMES),
+        Policy::Block => Permits::new((2 * lanes.len()).max(3)),
         Policy::Newest => Permits::UNBOUNDED,
     };
     let (newest_in, newest_out) = link::link::<Frame>(Policy::Newest, 1);

@@ -1,15 +1,19 @@
 //! Running a model. The only folder that names the inference runtime.
 
+mod optimised;
 mod probe;
 mod runtime;
 
+use std::path::Path;
+
 use ndarray::ArrayViewD;
 use ort::memory::Allocator;
-use ort::session::builder::GraphOptimizationLevel;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, SessionInputValue, SessionOutputs};
 use ort::value::{Tensor, TensorElementType, TensorRef, ValueType};
 use tracing::trace_span;
 
+use optimised::Optimised;
 pub use probe::probe;
 use runtime::provider;
 pub use runtime::{Runtime, runtime};
@@ -21,7 +25,9 @@ use crate::onnx::{DataType, OnnxModel};
 
 /// A model that is ready to run.
 pub struct Session {
+    // Before the graph that it reads its weights from, so that it goes first.
     inner: ort::session::Session,
+    _graph: Option<Optimised>,
     model: String,
     reuse: Reuse,
 }
@@ -53,7 +59,15 @@ impl Session {
     /// # Errors
     /// The runtime does not take the model, or has not the device.
     pub fn new(model: &OnnxModel, compute: Compute) -> Result<Self> {
-        let mut session = Self::load(model, compute, GraphOptimizationLevel::All)?;
+        Self::kept_in(None, model, compute)
+    }
+
+    /// As [`Session::new`], with the optimised graph kept in a folder as far as that is possible.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn kept_in(folder: Option<&Path>, model: &OnnxModel, compute: Compute) -> Result<Self> {
+        let mut session = Self::load(model, compute, GraphOptimizationLevel::All, folder)?;
         let decided = !model.graph().node.iter().any(|node| SHAPED_BY_VALUES.contains(&node.op()));
         if decided && runtime()?.onnx_runtime {
             session.reuse = Reuse::NotYet;
@@ -61,35 +75,37 @@ impl Session {
         Ok(session)
     }
 
-    /// Loads a model for one run.
-    fn load(model: &OnnxModel, compute: Compute, level: GraphOptimizationLevel) -> Result<Self> {
-        let Compute { threads, device } = compute;
+    fn load(
+        model: &OnnxModel,
+        compute: Compute,
+        level: GraphOptimizationLevel,
+        kept_in: Option<&Path>,
+    ) -> Result<Self> {
         let runtime = runtime()?;
-        let refused = |e: &dyn std::fmt::Display| Error::Runtime {
+        let refused = |e: ort::Error| Error::Runtime {
             runtime: runtime.name.clone(),
             problem: format!(
                 "cannot load model {}: {}{}",
                 model.name,
-                first_line(e),
+                first_line(&e),
                 if runtime.onnx_runtime { "" } else { "; ONNX Runtime takes more models (`make setup` installs it)" }
             ),
         };
-        let mut builder = ort::session::Session::builder(&runtime.environment).map_err(|e| refused(&e))?;
-        builder = builder.with_optimization_level(level).map_err(|e| refused(&e))?;
-        if runtime.onnx_runtime {
-            builder = builder.with_log_level(ort::logging::LogLevel::Fatal).map_err(|e| refused(&e))?;
-            // One block for all of a run is rounded up to the next power of two.
-            builder = builder.with_memory_pattern(false).map_err(|e| refused(&e))?;
-            if threads > 0 {
-                builder = builder.with_intra_threads(threads).map_err(|e| refused(&e))?;
-            }
+        let mut builder = settings(compute, level, runtime).map_err(refused)?;
+        if compute.device != Device::Cpu {
+            let provider = provider(compute.device, runtime)?;
+            builder = builder.with_execution_providers([provider]).map_err(|e| refused(e.into()))?;
         }
-        if device != Device::Cpu {
-            let provider = provider(device, runtime)?;
-            builder = builder.with_execution_providers([provider]).map_err(|e| refused(&e))?;
-        }
-        let inner = builder.commit_from_memory(&model.to_bytes()).map_err(|e| refused(&e))?;
-        Ok(Self { inner, model: model.name.clone(), reuse: Reuse::Never })
+        let bytes = model.to_bytes();
+        // What other devices have made of a graph cannot be written down.
+        let kept_in = kept_in.filter(|_| runtime.onnx_runtime && compute.device == Device::Cpu);
+        let graph = kept_in.and_then(|folder| Optimised::of(&bytes, folder, builder.clone()));
+        let loaded = graph.and_then(|graph| Some((graph.load(builder.clone()).ok()?, Some(graph))));
+        let (inner, graph) = match loaded {
+            Some(loaded) => loaded,
+            None => (builder.commit_from_memory(&bytes).map_err(refused)?, None),
+        };
+        Ok(Self { inner, _graph: graph, model: model.name.clone(), reuse: Reuse::Never })
     }
 
     /// Runs the model once.
@@ -128,6 +144,19 @@ impl Session {
         };
         Ok(Outputs { inner: run.map_err(failed)? })
     }
+}
+
+fn settings(compute: Compute, level: GraphOptimizationLevel, runtime: &Runtime) -> ort::Result<SessionBuilder> {
+    let mut builder = ort::session::Session::builder(&runtime.environment)?.with_optimization_level(level)?;
+    if runtime.onnx_runtime {
+        builder = builder.with_log_level(ort::logging::LogLevel::Fatal)?;
+        // One block for all of a run is rounded up to the next power of two.
+        builder = builder.with_memory_pattern(false)?;
+        if compute.threads > 0 {
+            builder = builder.with_intra_threads(compute.threads)?;
+        }
+    }
+    Ok(builder)
 }
 
 /// Ops whose outputs have shapes that depend on the numbers of their inputs.

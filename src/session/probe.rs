@@ -77,7 +77,7 @@ fn run_on_zeros(model: &OnnxModel, inputs: &[(&str, Vec<usize>)], wanted: &[Stri
     let outputs = &mut probe.graph_mut().output;
     let known: HashSet<String> = outputs.iter().map(|o| o.name().to_owned()).collect();
     outputs.extend(wanted.iter().filter(|tensor| !known.contains(*tensor)).map(|tensor| ValueInfo::untyped(tensor)));
-    let mut session = Session::load(&probe, Compute::default(), GraphOptimizationLevel::Disable)?;
+    let mut session = Session::load(&probe, Compute::default(), GraphOptimizationLevel::Disable, None)?;
     let views = filled.iter().map(|(name, zeros)| match zeros {
         Zeros::Float(array) => (*name, Input::Float(array.view())),
         Zeros::Int64(array) => (*name, Input::Int64(array.view())),

@@ -21,6 +21,9 @@ const RATE_FACTORS: &[(&str, u8)] = &[
     ("libaom-av1", 32),
 ];
 
+/// In how many slices x264 may cut a picture.
+const MOST_SLICES: usize = 4;
+
 /// The encoder asked for, or the one for a file name.
 ///
 /// # Errors
@@ -103,6 +106,11 @@ fn options(encoder: &str, encoding: &Encoding, live: bool) -> ffmpeg::Dictionary
     match encoder {
         "libx264" | "libx264rgb" | "libx265" => {
             options.set("preset", "veryfast");
+            // Threads that share one picture out hold fewer pictures than threads of a picture each. Every slice costs
+            // some of the compression, so that this is for few.
+            if (1..=MOST_SLICES).contains(&encoding.threads) && encoder != "libx265" {
+                options.set("thread_type", "slice");
+            }
             if live {
                 options.set("tune", "zerolatency");
             }
