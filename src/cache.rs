@@ -11,13 +11,13 @@ use crate::models::EMBEDDED;
 use crate::onnx::OnnxModel;
 use crate::opening::Opened;
 use crate::options::ExplainerOptions;
-use crate::output::write_whole;
+use crate::output::{sealed, unsealed, write_whole};
 use crate::session;
 
 /// The metadata that say what a kept model was made from, and how.
 const MADE_FROM: &str = "whycam.cache";
-/// When a model is kept, the files before it are removed as far as all of them together are larger than this, or older.
-/// A model has one, and another for what the runtime has made of it.
+/// When a model is kept, the oldest files go until this is left, and those that are older than [`AGE`]. A model has one file
+/// here, and one for what the runtime has made of it.
 const MOST_BYTES: u64 = 1 << 30;
 const AGE: Duration = Duration::from_hours(30 * 24);
 
@@ -46,13 +46,13 @@ impl Slot {
         let made_from = format!("{program} {model} {layer:?} {output:?} {:?} {input} {runtime}", manifest.output);
         let mut hasher = DefaultHasher::new();
         made_from.hash(&mut hasher);
-        Some(Self { path: folder.join(format!("{:016x}.onnx", hasher.finish())), made_from })
+        Some(Self { path: folder.join(format!("{:016x}.prepared", hasher.finish())), made_from })
     }
 
     /// The model, if it was kept. One that is damaged or of another origin is none.
     pub fn load(&self, name: &str) -> Option<OnnxModel> {
-        let mut model = OnnxModel::read(&self.path).ok()?;
-        name.clone_into(&mut model.name);
+        let bytes = unsealed(fs::read(&self.path).ok()?)?;
+        let mut model = OnnxModel::from_bytes(name, bytes).ok()?;
         (model.take_metadata(MADE_FROM)? == self.made_from).then_some(model)
     }
 
@@ -63,7 +63,7 @@ impl Slot {
         model.set_metadata(MADE_FROM, &self.made_from);
         let Some(folder) = self.path.parent() else { return };
         let _ = fs::create_dir_all(folder);
-        let _ = write_whole(&self.path, model.to_bytes(), true);
+        let _ = write_whole(&self.path, sealed(model.to_bytes()), true);
         let _ = tidy(folder);
     }
 }

@@ -93,6 +93,18 @@ pub fn write_whole(path: &Path, bytes: impl AsRef<[u8]>, overwrite: bool) -> Res
     file.complete()
 }
 
+/// The bytes with their CRC-32 behind them, for a file that nobody else reads.
+pub fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
+    bytes
+}
+
+/// What was sealed, if it is still that.
+pub fn unsealed(mut bytes: Vec<u8>) -> Option<Vec<u8>> {
+    let sum = bytes.split_off(bytes.len().checked_sub(size_of::<u32>())?);
+    (sum == crc32fast::hash(&bytes).to_le_bytes()).then_some(bytes)
+}
+
 /// The first of these names under which there is nothing yet.
 pub fn first_free(names: impl IntoIterator<Item = String>) -> PathBuf {
     names.into_iter().map(PathBuf::from).find(|name| !name.exists()).unwrap_or_default()

@@ -141,11 +141,7 @@ fn programs_that_start_at_once_keep_one_model_whole_and_a_damaged_one_is_made_an
         let whole = fs::read(&file).unwrap();
         let mut flipped = whole.clone();
         flipped[whole.len() / 2] ^= 0xff;
-        let mut damages = vec![&whole[..0], &whole[..whole.len() / 2], &whole[whole.len() / 2..], &[b'?'; 5000]];
-        if file.extension().is_some_and(|extension| extension == "ort") {
-            damages.push(&flipped);
-        }
-        for damaged in damages {
+        for damaged in [&whole[..0], &whole[..whole.len() / 2], &whole[whole.len() / 2..], &flipped] {
             fs::write(&file, damaged).unwrap();
             assert_eq!(end(run(&cache)), fresh);
             assert_eq!(end(run(&cache)), fresh);

@@ -155,9 +155,10 @@ mod tests {
     fn commands(page: &str) -> Vec<Vec<String>> {
         let mut script = "whycam() { printf '%s\\t' whycam \"$@\"; echo; }\n".to_owned();
         let mut goes_on = false;
-        for line in page.split("```sh").skip(1).flat_map(|block| block.split("```").next()).flat_map(str::lines) {
+        let blocks = page.split("```sh").skip(1).filter_map(|block| block.split("```").next());
+        for line in blocks.flat_map(str::lines) {
             if goes_on || line.split(' ').next() == Some("whycam") {
-                script += &format!("{line}\n");
+                script.extend([line, "\n"]);
                 goes_on = line.ends_with('\\');
             }
         }

@@ -2,15 +2,14 @@
 //! that optimising takes, and all sessions of one have the same weights in memory.
 
 use std::env::consts::ARCH;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
-use crate::output::PartFile;
+use crate::output::{PartFile, sealed, unsealed};
 
 /// Larger models are not kept, which would take as much of the disk again.
 const MOST_BYTES: usize = 256 << 20;
@@ -30,14 +29,14 @@ impl Optimised {
         }
         let mut hasher = DefaultHasher::new();
         (model, ort::info(), processor()).hash(&mut hasher);
-        let path = folder.join(format!("{:016x}.ort", hasher.finish()));
+        let path = folder.join(format!("{:016x}.optimised", hasher.finish()));
         let mut in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
         in_use.retain(|(_, bytes)| bytes.strong_count() > 0);
         let used = in_use.iter().find(|(used, _)| *used == path).and_then(|(_, bytes)| bytes.upgrade());
         if let Some(bytes) = used {
             return Some(Self(bytes));
         }
-        let bytes = Arc::new(read(&path).or_else(|| make(model, &path, builder))?);
+        let bytes = Arc::new(fs::read(&path).ok().and_then(unsealed).or_else(|| make(model, &path, builder))?);
         in_use.push((path, Arc::downgrade(&bytes)));
         Some(Self(bytes))
     }
@@ -55,23 +54,15 @@ impl Optimised {
     }
 }
 
-/// The graph in a file, if it is what was written there: its CRC-32 stands behind it.
-fn read(path: &Path) -> Option<Vec<u8>> {
-    let mut bytes = fs::read(path).ok()?;
-    let sum = bytes.split_off(bytes.len().checked_sub(size_of::<u32>())?);
-    (sum == crc32fast::hash(&bytes).to_le_bytes()).then_some(bytes)
-}
-
 fn make(model: &[u8], path: &Path, builder: SessionBuilder) -> Option<Vec<u8>> {
     fs::create_dir_all(path.parent()?).ok()?;
     let mut file = PartFile::new(path, true).ok()?;
     let builder = builder.with_optimized_model_path(&file.part).ok()?;
     builder.with_config_entry("session.save_model_format", "ORT").ok()?.commit_from_memory(model).ok()?;
-    let bytes = fs::read(&file.part).ok()?;
-    let mut end = OpenOptions::new().append(true).open(&file.part).ok()?;
-    end.write_all(&crc32fast::hash(&bytes).to_le_bytes()).ok()?;
+    let bytes = sealed(fs::read(&file.part).ok()?);
+    fs::write(&file.part, &bytes).ok()?;
     file.complete().ok()?;
-    Some(bytes)
+    unsealed(bytes)
 }
 
 /// What decides how the runtime lays out weights, on a disk that several machines may share.
