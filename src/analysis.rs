@@ -125,12 +125,13 @@ pub fn prepare_for_classes(options: &ExplainerOptions, several: bool, probed: &m
         && options.randomised.is_none()
         && !(several || several_layers);
     let slot = if usual { Slot::of(options, &opened) } else { None };
+    let kept_in = slot.as_ref().and(options.cache.clone());
     if let Some(slot) = &slot
         && let Some(model) = slot.load(&opened.model.name)
     {
         let prepared =
             Opened { model, ..opened }.into_prepared(&ExplainerOptions { layer: None, ..options.clone() })?;
-        return Ok(Prepared { kept_in: options.cache.clone(), ..prepared });
+        return Ok(Prepared { kept_in, ..prepared });
     }
     let analysis = Probed::kept(probed, || Ok(opened))?.clone().analyse(options)?;
     if !analysis.further.is_empty() && method.how.formula().is_none() {
@@ -142,9 +143,10 @@ pub fn prepare_for_classes(options: &ExplainerOptions, several: bool, probed: &m
         curvature: matches!(method.how, How::Curvature(_)),
         tail: matches!(method.how, How::Tail(_)),
     })?;
-    let Some(slot) = slot else { return Ok(prepared) };
-    slot.store(&prepared.model);
-    Ok(Prepared { kept_in: options.cache.clone(), ..prepared })
+    if let Some(slot) = slot {
+        slot.store(&prepared.model);
+    }
+    Ok(Prepared { kept_in, ..prepared })
 }
 
 /// Reads a model and finds its logits and target layer. Of a model that explains itself already, it

@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::bounds;
 use crate::error::Result;
 use crate::models::EMBEDDED;
 use crate::onnx::OnnxModel;
@@ -51,7 +52,7 @@ impl Slot {
 
     /// The model, if it was kept. One that is damaged or of another origin is none.
     pub fn load(&self, name: &str) -> Option<OnnxModel> {
-        let bytes = unsealed(fs::read(&self.path).ok()?)?;
+        let bytes = unsealed(bounds::read(&self.path, bounds::MODEL_BYTES).ok()?)?;
         let mut model = OnnxModel::from_bytes(name, bytes).ok()?;
         (model.take_metadata(MADE_FROM)? == self.made_from).then_some(model)
     }

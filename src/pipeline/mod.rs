@@ -159,6 +159,7 @@ pub fn run(
     let (frames_in, frames_out) = link::link::<Numbered<Captured>>(options.policy, ahead);
     let (explained_in, explained_out) = link::link::<Numbered<Explained>>(Policy::Block, behind);
     // The links alone bound no frames that wait for the one before them, which a slow lane has.
+    // One lane, too, has a frame decoded ahead of it and one written behind it.
     let places = match options.policy {
         Policy::Block => Permits::new((2 * lanes.len()).max(3)),
         Policy::Newest => Permits::UNBOUNDED,
@@ -337,6 +338,6 @@ mod tests {
             |_| (),
         );
         assert!(outcome.error.is_none() && outcome.counts.explained == 60, "{outcome:?}");
-        assert!(most.load(Ordering::Relaxed) <= 2 * 2 + LINK_FRAMES as u64, "{most:?} frames were on their way");
+        assert!(most.load(Ordering::Relaxed) <= 2 * 2, "{most:?} frames were on their way");
     }
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
+use crate::bounds;
 use crate::output::{PartFile, sealed, unsealed};
 
 /// Larger models are not kept, which would take as much of the disk again.
@@ -36,7 +37,8 @@ impl Optimised {
         if let Some(bytes) = used {
             return Some(Self(bytes));
         }
-        let bytes = Arc::new(fs::read(&path).ok().and_then(unsealed).or_else(|| make(model, &path, builder))?);
+        let kept = bounds::read(&path, bounds::MODEL_BYTES).ok().and_then(unsealed);
+        let bytes = Arc::new(kept.or_else(|| make(model, &path, builder))?);
         in_use.push((path, Arc::downgrade(&bytes)));
         Some(Self(bytes))
     }
