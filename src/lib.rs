@@ -1,70 +1,66 @@
-//! whycam shows why an image classifier says what it says: Grad-CAM for any ONNX model, on
-//! pictures, films and live video.
+//! whycam shows why an image model says what it says: Grad-CAM and its relatives for any ONNX classifier, on pictures,
+//! films and live video.
 //!
-//! ONNX has no gradients, so whycam writes them: [`grad::differentiate`] appends the backward pass
-//! to the model as ordinary ONNX nodes, and one run gives logits, activations and gradients.
+//! ONNX has no gradients, so whycam writes them: it appends the backward pass to the model as ordinary ONNX nodes. One
+//! run of the augmented model then gives the prediction and the heat map, without a training framework.
 //!
 //! ```
-//! use whycam::{Explainer, ExplainerOptions};
+//! use whycam::Explainer;
 //!
-//! let mut explainer = Explainer::new(&ExplainerOptions::default())?;
+//! let mut explainer = Explainer::builder().model("flowers").build()?;
 //! let picture = image::open("examples/gallery/demo.gif").unwrap().to_rgb8();
 //! let explanation = explainer.explain(&picture)?;
-//! println!("{} {:?}", explainer.facts().label(explanation.class_index), explanation.map.values);
+//! println!("{:?}", explanation.captions(explainer.context()));
+//! println!("{:?}", explanation.map.values);
 //! # Ok::<(), whycam::Error>(())
 //! ```
+//!
+//! - [`Explainer`] takes pictures and gives an [`Explanation`]; [`Explainer::builder`] chooses model, layer, method and
+//!   classes.
+//! - [`cam::METHODS`] lists the methods, with what each costs and needs.
+//! - [`grad::differentiate`] gives the gradient of any output of an ONNX graph by any tensor, with the rules of
+//!   [`grad::RULES`] and your own.
+//! - [`session`] runs ONNX models, and [`onnx`] reads and edits them.
 
-mod analysis;
-mod bounds;
-mod cache;
 pub mod cam;
-mod classes;
-mod classifier;
-mod device;
 mod error;
+#[doc(hidden)]
 pub mod evaluate;
-mod explainer;
-mod explanation;
-#[cfg(feature = "video")]
-mod filter;
-mod frame;
+mod explain;
+mod files;
 pub mod grad;
-mod link;
-pub mod manifest;
-pub mod models;
+mod media;
+#[doc(hidden)]
+pub mod model;
 pub mod onnx;
-mod opening;
-mod options;
-mod output;
+#[doc(hidden)]
 pub mod overlay;
-mod permits;
-mod picture;
+#[doc(hidden)]
 pub mod pipeline;
-pub mod preprocess;
-mod probed;
-mod question;
-mod runner;
-mod scores;
+#[doc(hidden)]
 pub mod screen;
 pub mod session;
+#[doc(hidden)]
 pub mod sink;
+#[doc(hidden)]
 pub mod source;
-mod steady;
-mod turn;
+mod sync;
 
-pub use analysis::{Analysis, Needs, Prepared, analyse, prepare};
-pub use bounds::printable;
-pub use classifier::Classifier;
-pub use device::{Compute, Device};
 pub use error::{Error, Result};
-pub use explainer::Explainer;
-pub use explanation::{ClassMap, Explanation, Facts, Familiarity, Ranked};
-pub use frame::{Frame, Medium, MediumKind, Time, TimeBase};
-pub use opening::Guess;
-pub use options::{ExplainerOptions, Fusion, Randomised};
-pub use output::{check_free, first_free, write_whole};
-pub use permits::Permits;
-pub use picture::{Picture, Pool};
-pub use scores::Scores;
-pub use steady::Steady;
-pub use turn::Turn;
+pub use explain::{
+    ClassMap, ClassPrediction, Explainer, ExplainerBuilder, Explanation, ExplanationContext, Familiarity, Prediction,
+    Ranked, RankedLabel,
+};
+pub use grad::LayerName;
+pub use model::{ClassName, Fusion, ModelOptions, ModelSource, Preset, Randomised, Request, ScoreQuery};
+pub use session::{Compute, Device};
+
+/// The program's plumbing.
+#[doc(hidden)]
+pub mod plumbing {
+    pub use crate::explain::{Classifier, Scores, TemporalSmoother};
+    pub use crate::files::limits::printable;
+    pub use crate::files::{check_free, first_free, write_whole};
+    pub use crate::media::{DisplayMatrix, Frame, Medium, MediumKind, Picture, Pool, Time, TimeBase};
+    pub use crate::sync::Semaphore;
+}

@@ -1,20 +1,19 @@
-//! The program: reads the command line, does the work, reports once what went wrong.
+//! The program: it parses the command line, does the work, and reports what went wrong, once.
 
 mod cli;
-mod memory;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
 fn main() -> ExitCode {
-    memory::keep_little();
+    cli::allocator::keep_little();
     let arguments = cli::Arguments::parse();
     match arguments.run() {
         Ok(status) => status.into(),
         Err(error) => {
-            cli::say(format_args!("{error:#}"));
-            cli::Status::of(&error).into()
+            cli::say_failure(&error);
+            cli::ExitStatus::of(&error).into()
         }
     }
 }

@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
-"""Train `flowers`, an EfficientNet-Lite fine-tuned on photos, and write it as ONNX with its manifest.
+"""Trains `flowers`, an EfficientNet-Lite fine-tuned on photos, and writes it as ONNX with its manifest.
 
     pip install -r models/training/requirements.txt
     python models/training/flowers.py TRAIN --val VAL --test TEST --out models
 
-TRAIN, VAL and TEST are folders of class folders with the same class names, of whatever classes. VAL
-tunes the temperature and the limit below which a picture shows none of the classes; TEST is looked at
-once, after the last epoch. A run is seeded, writes a checkpoint after each epoch, and goes on from it
-with `--resume`.
+TRAIN, VAL and TEST are folders of class folders with the same class names. VAL tunes the temperature and
+the limit below which a picture shows none of the classes. TEST is used once, after the last epoch. A run is
+seeded and writes a checkpoint after each epoch; `--resume` continues from it.
 """
 
 import importlib
@@ -26,9 +25,9 @@ import photos as seen
 from photos import Draw
 from training import accuracy, arguments, calibrated, calibration_error, export, load_parts, logits_of, sha256, train
 
-# Photos are kept larger than the net's input, so that a zooming augmentation has pixels to show.
+# Photos are stored larger than the net's input, so that augmentation can zoom without losing detail.
 STORED_SIDE = 320
-# Trained smaller than used: flowers look larger in random crops (Touvron et al. 2019, FixRes).
+# Smaller than at inference, because flowers look larger in random crops (Touvron et al. 2019, FixRes).
 TRAINED_SIDE = 192
 SIDE = 256
 MEAN, DEVIATION = 127, 128
@@ -49,11 +48,11 @@ class Flowers(nn.Module):
 
     @staticmethod
     def normalised(photos):
-        """Photos in 0..=1 as the published weights want them."""
+        """Photos in 0..=1, normalised as the published weights expect."""
         return (photos * 255 - MEAN) / DEVIATION
 
     def features(self, photos):
-        """[N,C]"""
+        """Features [N,C]."""
         return self.backbone.extract_features(photos).mean((2, 3))
 
     def forward(self, photos):
@@ -61,10 +60,10 @@ class Flowers(nn.Module):
 
 
 class Published(nn.Module):
-    """The net as it goes out: calibrated logits [N,classes], and how familiar the picture is [N].
+    """The exported net: calibrated logits [N,classes] and the familiarity of each picture [N].
 
-    Familiar is the cosine of its features to the k-th nearest of photos that were trained on, -1..=1
-    (Sun et al., Out-of-Distribution Detection with Deep Nearest Neighbors, ICML 2022).
+    Familiarity is the cosine between the picture's features and those of the k-th nearest training photo,
+    -1..=1 (Sun et al., Out-of-Distribution Detection with Deep Nearest Neighbors, ICML 2022).
     """
 
     def __init__(self, net, temperature, features, neighbour=5):
@@ -74,7 +73,7 @@ class Published(nn.Module):
         with torch.no_grad():
             self.net.classify.weight /= temperature
             self.net.classify.bias /= temperature
-        # Through float16, as the file keeps it.
+        # The file stores it as float16.
         self.register_buffer("bank", F.normalize(features, dim=1).T.half().float())
 
     def forward(self, photos):
@@ -84,7 +83,7 @@ class Published(nn.Module):
 
 
 def augment(photos, targets, draw):
-    """What the net sees in training: moved, lit, tiled, and in part seen badly. [N,3,h,w] in 0..=1."""
+    """Augments a batch: motion, light, tiling, and bad pictures for some. [N,3,h,w] in 0..=1."""
     photos = seen.moved(photos, TRAINED_SIDE, draw, area=(0.2, 1.1), ratio=0.45)
     photos = seen.lit(photos, draw, spread=0.4, saturation=(0.4, 1.6))
     photos, targets = seen.tiled(photos, targets, draw, share=0.2)
@@ -93,15 +92,15 @@ def augment(photos, targets, draw):
 
 @torch.no_grad()
 def features_of(net, photos):
-    """[N,C] of uint8 photos."""
+    """Features [N,C] of uint8 photos."""
     net.eval()
     batches = (net.normalised(batch.float().div(255)) for batch in photos.split(64))
     return torch.cat([net.features(batch.to(memory_format=torch.channels_last)) for batch in batches])
 
 
 def halve_weights(path):
-    """Keeps the weights of two axes and more as float16, cast to float32 as the model is loaded."""
-    # The exporter leaves the padding's sizes to be computed anew in each run.
+    """Stores weights of two or more axes as float16; a Cast node makes them float32 again."""
+    # The exporter computes padding sizes in the graph; the optimizer folds them into constants.
     model = optimizer.optimize(onnx.load(path))
     for tensor in model.graph.initializer:
         values = numpy_helper.to_array(tensor)
@@ -114,7 +113,7 @@ def halve_weights(path):
     onnx.save(model, path)
 
 
-# What demos do to pictures; the same kinds as in training, other draws. [N,3,h,w] in 0..=1.
+# Bad pictures at a demo: the same kinds as in training, other random numbers. [N,3,h,w] in 0..=1.
 ROBUSTNESS = {
     "soft_focus": lambda photos, draw: seen.blurred(photos, draw.uniform(3, 3.5)),
     "low_light": lambda photos, draw: (photos * 0.2 + 0.03 * torch.randn(photos.shape, generator=draw.generator)).clamp(0, 1),
@@ -127,7 +126,7 @@ ROBUSTNESS = {
 
 
 def robustness(net, photos, labels):
-    """Accuracy under each kind of harm, and on four photos of one class in one picture."""
+    """Accuracy on each kind of bad picture, and on four photos of one class in one picture."""
     results = {}
     for name, harm in ROBUSTNESS.items():
         draw = Draw(len(photos), torch.Generator().manual_seed(0))

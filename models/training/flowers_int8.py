@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Make `flowers-int8` of `flowers`: 8-bit weights and activations as far as the target layer (QDQ).
+"""Makes `flowers-int8` from `flowers`: 8-bit weights and activations up to the target layer (QDQ).
 
     pip install -r models/training/requirements-int8.txt
     cargo build --release
     python models/training/flowers_int8.py TRAIN --val VAL --test TEST --out models
 
-TRAIN, VAL and TEST are folders of class folders. Photos of TRAIN say in which range each activation lies. What is
-measured, the program measures: accuracy, how far the maps are those of `flowers` (cosine, on photos where both name the
-same class), and how long the plain forward pass takes beside that of `flowers`. Weights have 7 bits, since
-processors without dot products of bytes overflow at 8 (ONNX Runtime's documentation, "When to use reduce-range").
-What a model all in float16 costs is measured too, and written down; it is not kept.
+TRAIN, VAL and TEST are folders of class folders. Photos of TRAIN calibrate the range of each activation. whycam itself
+measures accuracy, the likeness of the maps to those of `flowers` (cosine, on photos where both predict the same class),
+and the time of the plain forward pass relative to `flowers`. Weights use 7 bits, because processors without dot products
+of bytes overflow at 8 (ONNX Runtime's documentation, "When to use reduce-range"). A float16 model is measured too, and
+then discarded.
 """
 
 import argparse
@@ -37,7 +37,7 @@ TURNS = 5
 
 
 class Photos(CalibrationDataReader):
-    """Inputs of the model, one photo each."""
+    """Model inputs for calibration, one photo each."""
 
     def __init__(self, folder, input_name, side, seed):
         photos = sorted(path for path in Path(folder).glob("*/*") if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
@@ -55,7 +55,7 @@ class Photos(CalibrationDataReader):
 
 
 def quantised(source, target, photos_folder, seed):
-    """Convolutions in int8; what comes behind the last of them stays as it is."""
+    """Quantises the convolutions; nodes after the last one stay unchanged."""
     prepared = target.with_suffix(".prepared.onnx")
     quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
     model = onnx.load(prepared)
@@ -87,7 +87,7 @@ def quantised(source, target, photos_folder, seed):
 
 
 def explained(model, folder, place):
-    """What the program says of each photo, and its maps."""
+    """whycam's JSON line and map for each photo."""
     maps = place / "maps"
     lines = subprocess.run(
         [WHYCAM, "explain", folder, "--model", model, "--maps", maps, "--json", "-", "--force", "--quiet"],
@@ -101,13 +101,13 @@ def accuracy(results):
 
 
 def agreement(ours, theirs):
-    """The share of photos of the same class, and the cosines of these maps."""
+    """The share of photos with the same predicted class, and the cosines of their maps."""
     same = [(a, b) for (one, a), (other, b) in zip(ours, theirs, strict=True) if one["label"] == other["label"]]
     return len(same) / len(ours), [float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b))) for a, b in same]
 
 
 def forward_ms(models):
-    """Medians of the plain forward pass, in turns."""
+    """Median times of the plain forward pass, measured in turns."""
     taken = {model: [] for model in models}
     for _ in range(TURNS):
         for model, times in taken.items():

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Train `flowers-vgg`, the separable VGG of the tutorial, and write it as ONNX with its manifest.
+"""Trains `flowers-vgg`, the separable VGG of the tutorial, and writes it as ONNX with its manifest.
 
     pip install -r models/training/requirements.txt
     python models/training/flowers_vgg.py TRAIN --val VAL --test TEST --out models
 
-TRAIN, VAL and TEST are folders of class folders with the same class names. VAL chooses nothing but
-is printed after each epoch; TEST is looked at once, after the last epoch. A run is seeded, writes a
-checkpoint after each epoch, and goes on from it with `--resume`.
+TRAIN, VAL and TEST are folders of class folders with the same class names. VAL is only printed after each
+epoch. TEST is used once, after the last epoch. A run is seeded and writes a checkpoint after each epoch;
+`--resume` continues from it.
 """
 
 import torch
@@ -16,7 +16,7 @@ import photos as seen
 from training import accuracy, arguments, export, load_parts, logits_of, sha256, train
 
 SIDE = 224
-# Photos are kept a little larger, so that a zooming augmentation has pixels to show.
+# Photos are stored a little larger, so that augmentation can zoom without losing detail.
 STORED_SIDE = 256
 
 
@@ -29,7 +29,7 @@ class SeparableConv(nn.Sequential):
             nn.Conv2d(channels_in, channels_out, 1),
             nn.ReLU(),
         )
-        # He et al. 2015, so that the signal keeps its size through layers without normalisation.
+        # He et al. 2015: the signal keeps its scale through layers without normalisation.
         nn.init.kaiming_normal_(self[0].weight, nonlinearity="linear")
         nn.init.kaiming_normal_(self[1].weight, nonlinearity="relu")
         nn.init.zeros_(self[1].bias)
@@ -67,7 +67,7 @@ class FlowersVgg(nn.Sequential):
 
 
 def augment(photos, targets, draw):
-    """What the net sees in training. [N,3,h,w] in 0..=1."""
+    """Augments a batch: motion and light. [N,3,h,w] in 0..=1."""
     return seen.lit(seen.moved(photos, SIDE, draw), draw), targets
 
 
@@ -118,7 +118,7 @@ def main():
     net = train(net, photos, labels, validation[:2], options, augment)
 
     path = options.out / f"{options.name}.onnx"
-    # With the tutorial's softmax behind it.
+    # With the tutorial's softmax after it.
     export(nn.Sequential(*net, nn.Softmax(1)), SIDE, ["probabilities"], path)
     facts = {
         "name": options.name,

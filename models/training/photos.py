@@ -1,4 +1,4 @@
-"""Folders of class folders, and what happens to a photo on its way into training."""
+"""Loading of class folders, and augmentation."""
 
 import io
 import math
@@ -11,7 +11,7 @@ from PIL import Image
 
 
 def load(folder, side):
-    """All photos of a folder of class folders: uint8 [N,3,side,side], labels [N], class names."""
+    """Loads a folder of class folders: photos as uint8 [N,3,side,side], labels [N], class names."""
     names = sorted(entry.name for entry in Path(folder).iterdir() if entry.is_dir())
     photos, labels = [], []
     for label, name in enumerate(names):
@@ -26,33 +26,33 @@ def load(folder, side):
 
 
 def stretched(path, side):
-    """A photo as uint8 [3,side,side], its aspect ratio given up."""
+    """A photo as uint8 [3,side,side], stretched to a square."""
     with Image.open(path) as photo:
         square = photo.convert("RGB").resize((side, side), Image.Resampling.BILINEAR)
     return np.asarray(square).transpose(2, 0, 1)
 
 
 class Draw:
-    """Random numbers of one batch."""
+    """Random numbers for one batch."""
 
     def __init__(self, count, generator):
         self.count, self.generator = count, generator
 
     def uniform(self, low, high):
-        """[count]"""
+        """Uniform numbers [count]."""
         return torch.empty(self.count).uniform_(low, high, generator=self.generator)
 
     def chance(self, share):
-        """Booleans [count], true in `share` of them."""
+        """Booleans [count], each true with probability `share`."""
         return self.uniform(0, 1) < share
 
     def per_photo(self, low, high):
-        """[count,1,1,1]"""
+        """Uniform numbers [count,1,1,1]."""
         return self.uniform(low, high).view(-1, 1, 1, 1)
 
 
 def moved(photos, side, draw, area=(0.35, 1.1), ratio=0.29):
-    """Rotation by up to 30 degrees, horizontal flip, zoom, stretch and shift. [N,3,h,w] to [N,3,side,side]."""
+    """Rotates by up to 30 degrees, flips, zooms, stretches and shifts. [N,3,h,w] to [N,3,side,side]."""
     angle = draw.uniform(-math.pi / 6, math.pi / 6)
     flip = (draw.uniform(0, 1) < 0.5).float() * 2 - 1
     zoom = draw.uniform(*area).sqrt()
@@ -71,7 +71,7 @@ def moved(photos, side, draw, area=(0.35, 1.1), ratio=0.29):
 
 
 def lit(photos, draw, spread=0.3, saturation=(0.6, 1.4)):
-    """Brightness, contrast and saturation. [N,3,h,w] in 0..=1."""
+    """Changes brightness, contrast and saturation. [N,3,h,w] in 0..=1."""
     brightness = draw.per_photo(1 - spread, 1 + spread)
     contrast = draw.per_photo(1 - spread, 1 + spread)
     saturation = draw.per_photo(*saturation)
@@ -83,10 +83,10 @@ def lit(photos, draw, spread=0.3, saturation=(0.6, 1.4)):
 
 
 def seen_badly(photos, draw, share=0.25):
-    """What a camera at a demo does to a picture. [N,3,h,w] in 0..=1.
+    """Imitates pictures from a camera at a demo. [N,3,h,w] in 0..=1.
 
-    In about `share` of the photos each: a coloured light, dusk with its noise, a soft focus, strong JPEG,
-    the pixels and the bluish glare of a screen, no colour, a hand in front.
+    Each change affects about `share` of the photos: coloured light, darkness with noise, bad focus, strong
+    JPEG, the pixels and bluish glare of a screen, loss of colour, a hand in front.
     """
     def some(changed):
         return torch.where(draw.chance(share).view(-1, 1, 1, 1), changed, photos)
@@ -107,7 +107,7 @@ def seen_badly(photos, draw, share=0.25):
 
 
 def blurred(photos, sigma):
-    """Gaussian blur, one `sigma` in pixels a photo."""
+    """Gaussian blur with one `sigma` per photo, in pixels."""
     reach = torch.arange(-7, 8)
     kernel = torch.exp(-(reach[None] ** 2) / (2 * sigma[:, None] ** 2))
     kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(3, 0)
@@ -118,7 +118,7 @@ def blurred(photos, sigma):
 
 
 def on_a_screen(photos, draw):
-    """Photos shown on a phone: a moiré of its pixels, less contrast, blue light and a glare."""
+    """Imitates photos shown on a phone: moiré, less contrast, blue light and a glare."""
     side = photos.shape[-1]
     down = torch.linspace(0, 1, side).view(1, 1, -1, 1)
     across = torch.linspace(0, 1, side).view(1, 1, 1, -1)
@@ -131,7 +131,7 @@ def on_a_screen(photos, draw):
 
 
 def hand_in_front(photos, draw, share):
-    """Fingers, as ellipses in a colour of skin, that come in from an edge."""
+    """Draws fingers that reach in from an edge, as skin-coloured ellipses."""
     side = photos.shape[-1]
     down = torch.linspace(-1, 1, side).view(1, 1, -1, 1)
     across = torch.linspace(-1, 1, side).view(1, 1, 1, -1)
@@ -150,7 +150,7 @@ def hand_in_front(photos, draw, share):
 
 
 def through_jpeg(photo, quality):
-    """One photo [3,h,w] in 0..=1 as it comes back from JPEG of that quality."""
+    """Compresses one photo [3,h,w] in 0..=1 to JPEG of this quality and decodes it."""
     pixels = Image.fromarray((photo.permute(1, 2, 0) * 255).byte().numpy())
     file = io.BytesIO()
     pixels.save(file, "JPEG", quality=quality)
@@ -158,9 +158,9 @@ def through_jpeg(photo, quality):
 
 
 def tiled(photos, targets, draw, share=0.25):
-    """In `share` of the batch, four photos as one picture of 2x2, its target the mean of theirs.
+    """Replaces `share` of the batch by 2x2 grids of four photos; the target is the mean of the four.
 
-    The grid in which pointing is measured (Böhle, Fritz and Schiele 2021), and several flowers at once.
+    The pointing game uses such grids (Böhle, Fritz and Schiele 2021), and they show several flowers at once.
     """
     count, side = len(photos), photos.shape[-1] // 2
     chosen = draw.chance(share)

@@ -1,4 +1,4 @@
-"""The training loop that the models share: seeded, written down after each epoch, resumable."""
+"""The training loop of all models: seeded, resumable, with a checkpoint after each epoch."""
 
 import argparse
 import hashlib
@@ -13,7 +13,7 @@ from photos import Draw, load
 
 
 def arguments(description, name, **defaults):
-    """The command line that the training scripts share."""
+    """The command line of the training scripts."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("train", type=Path)
     parser.add_argument("--val", type=Path, required=True)
@@ -31,7 +31,7 @@ def arguments(description, name, **defaults):
 
 
 def load_parts(options, stored_side, side):
-    """TRAIN at the size that augmentation takes, VAL and TEST at the net's, each as by `load`."""
+    """Loads TRAIN at the size for augmentation, VAL and TEST at the net's size."""
     parts = load(options.train, stored_side), load(options.val, side), load(options.test, side)
     if not parts[0][2] == parts[1][2] == parts[2][2]:
         raise SystemExit("TRAIN, VAL and TEST have different class folders")
@@ -40,7 +40,7 @@ def load_parts(options, stored_side, side):
 
 @torch.no_grad()
 def logits_of(net, photos):
-    """Logits [N,classes] of uint8 photos at the net's size."""
+    """Logits [N,classes] for uint8 photos at the net's size."""
     net.eval()
     batches = (net.normalised(batch.float().div(255)) for batch in photos.split(64))
     return torch.cat([net(batch.to(memory_format=torch.channels_last)) for batch in batches])
@@ -51,12 +51,12 @@ def accuracy(logits, labels):
 
 
 def train(net, photos, labels, validation, options, augment, loss_of=None, weight_decay=0.02, average=0.998):
-    """Trains `net`, and returns the exponential mean of its weights (`average` a step).
+    """Trains `net` and returns the exponential moving average of its weights, with decay `average`.
 
-    `net.normalised` turns photos in 0..=1 into its input.
+    `net.normalised` turns photos in 0..=1 into the net's input.
 
-    `augment(photos, targets, draw)` gives the batch that the net sees and its targets [N,classes];
-    `loss_of(logits, batch, targets)` is cross-entropy where nothing else is given.
+    `augment(photos, targets, draw)` returns the augmented batch and its targets [N,classes].
+    `loss_of(logits, batch, targets)` defaults to cross-entropy.
     """
     loss_of = loss_of or (lambda logits, _, targets: F.cross_entropy(logits, targets))
     classes = int(labels.max()) + 1
@@ -129,7 +129,7 @@ def train(net, photos, labels, validation, options, augment, loss_of=None, weigh
 
 
 def calibrated(logits, labels):
-    """The temperature by which logits are divided for the smallest cross-entropy (Guo et al. 2017)."""
+    """The temperature, as a divisor of the logits, with the smallest cross-entropy (Guo et al. 2017)."""
     temperatures = torch.logspace(-1, 1, 401)
     losses = [F.cross_entropy(logits / temperature, labels).item() for temperature in temperatures]
     return temperatures[losses.index(min(losses))].item()
@@ -145,7 +145,7 @@ def calibration_error(logits, labels, bins=15):
 
 
 def export(net, side, outputs, path):
-    """Writes the net as ONNX with a free batch, whole or not at all."""
+    """Writes the net as ONNX with a free batch size. The file appears only when it is complete."""
     net = net.eval().to(memory_format=torch.contiguous_format)
     new = path.with_suffix(".new")
     torch.onnx.export(

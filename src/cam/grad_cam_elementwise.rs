@@ -1,4 +1,4 @@
-//! Grad-CAM, element by element: pytorch-grad-cam's `GradCAMElementWise`, after Pillai and Pirsiavash,
+//! Element-wise Grad-CAM: pytorch-grad-cam's `GradCAMElementWise`, from Pillai and Pirsiavash,
 //! *Explainable Models with Consistent Interpretations*, AAAI 2021.
 
 use ndarray::{Array2, ArrayView3, Zip};

@@ -3,14 +3,13 @@
 
 use ndarray::{Array2, ArrayView2, ArrayView3};
 
-use super::weighted_sum;
+use super::class_map::weighted_sum;
 
 /// `L = ReLU(Σ_k w_k A^k)`, `w_k = Σ α^k ReLU(g^k)`, `α^k = (g^k)² / (2 (g^k)² + (g^k)³ Σ A^k)` with
-/// `g = ∂y/∂A`, where `g` is not 0. The paper differentiates `exp(y)`, which scales the map alone.
-/// `[C,h,w]` to `[h,w]`.
+/// `g = ∂y/∂A`, where `g` is not 0. The paper differentiates `exp(y)`, which only scales the map. `[C,h,w]` to `[h,w]`.
 ///
-/// pytorch-grad-cam adds 1e-6 below the fraction, which bends the map where gradients are small. torchcam
-/// has `Σ ((g^k)³ A^k)` in the place of `(g^k)³ Σ A^k`.
+/// pytorch-grad-cam adds 1e-6 to the denominator, which distorts the map where gradients are small. torchcam uses
+/// `Σ ((g^k)³ A^k)` instead of `(g^k)³ Σ A^k`.
 pub fn grad_cam_plus_plus(activations: ArrayView3<f32>, gradients: ArrayView3<f32>) -> Array2<f32> {
     let channels = activations.outer_iter().zip(gradients.outer_iter());
     weighted_sum(activations, channels.map(|(activation, gradient)| weight(activation, gradient)))
@@ -18,6 +17,6 @@ pub fn grad_cam_plus_plus(activations: ArrayView3<f32>, gradients: ArrayView3<f3
 
 fn weight(activation: ArrayView2<f32>, gradient: ArrayView2<f32>) -> f32 {
     let sum = activation.sum();
-    let rising = gradient.iter().filter(|g| **g > 0.0);
-    rising.map(|&g| g * g / (2.0 * g * g + g * g * g * sum) * g).sum()
+    let positive = gradient.iter().filter(|g| **g > 0.0);
+    positive.map(|&g| g * g / (2.0 * g * g + g * g * g * sum) * g).sum()
 }

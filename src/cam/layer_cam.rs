@@ -3,8 +3,8 @@
 
 use ndarray::{Array2, ArrayView3};
 
-/// `L = ReLU(Σ_k ReLU(∂y/∂A^k) ⊙ A^k)`: only gradients that speak for the class count, each for its own
-/// place, which keeps maps of early layers clean. `[C,h,w]` to `[h,w]`.
+/// `L = ReLU(Σ_k ReLU(∂y/∂A^k) ⊙ A^k)`. Only positive gradients count, each for its own cell, which keeps the maps of
+/// early layers clean. `[C,h,w]` to `[h,w]`.
 pub fn layer_cam(activations: ArrayView3<f32>, gradients: ArrayView3<f32>) -> Array2<f32> {
     let (_, h, w) = activations.dim();
     let mut map = Array2::zeros((h, w));

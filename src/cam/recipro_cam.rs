@@ -3,19 +3,19 @@
 
 use ndarray::{Array2, s};
 
-use super::Behind;
+use super::perturbation::PerturbedLayer;
 use crate::error::Result;
 
 /// The paper's 3x3 Gaussian mask.
 const MASK: [[f32; 3]; 3] =
     [[1.0 / 16.0, 1.0 / 8.0, 1.0 / 16.0], [1.0 / 8.0, 1.0 / 4.0, 1.0 / 8.0], [1.0 / 16.0, 1.0 / 8.0, 1.0 / 16.0]];
 
-/// `L_ij`: the class's probability where of the activations only those around place `ij` are left, through a
-/// Gaussian mask; the least is taken off. `[C,h,w]` to `[h,w]`.
-pub fn recipro_cam(behind: &mut Behind) -> Result<Array2<f32>> {
-    let (_, h, w) = behind.activations.dim();
-    let scores = behind.scores(h * w, |place, activations, mut version| {
-        let (row, column) = (place / w, place % w);
+/// `L_ij`: the class's probability if only the activations around cell `ij` remain, under a Gaussian mask, minus the
+/// minimum over all cells. `[C,h,w]` to `[h,w]`.
+pub fn recipro_cam(layer: &mut PerturbedLayer) -> Result<Array2<f32>> {
+    let (_, h, w) = layer.activations.dim();
+    let scores = layer.scores(h * w, |cell, activations, mut version| {
+        let (row, column) = (cell / w, cell % w);
         for (dy, masks) in MASK.iter().enumerate() {
             for (dx, mask) in masks.iter().enumerate() {
                 let (Some(y), Some(x)) = ((row + dy).checked_sub(1), (column + dx).checked_sub(1)) else { continue };

@@ -2,34 +2,35 @@
 //! Technique for Deep Convolutional Neural Network Models*, 2019, <https://arxiv.org/abs/1908.01224>,
 //! equations 8 to 10.
 
-use ndarray::{Array2, Array3, Zip};
+use ndarray::{Array2, Array3, Axis, Zip};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use rand_distr::StandardNormal;
 
-use super::{Whole, weighted_sum};
+use super::class_map::weighted_sum;
+use super::perturbation::PerturbedInput;
 use crate::error::Result;
 
-/// Grad-CAM++ with the powers of the gradient `g`, `g²` and `g³` each a mean over noisy copies of the input.
-/// The noise has the deviation 0.15 of the input's range (the paper's 10 to 20 %), and is the same for every
-/// picture, so that a film does not flicker. `[C,h,w]` to `[h,w]`.
+/// Grad-CAM++ in which the powers `g`, `g²` and `g³` of the gradient are means over noisy copies of the input. The
+/// standard deviation of the noise is 0.15 of the input's range (10 to 20 % in the paper). The noise is the same for
+/// every picture, so that films do not flicker. `[C,h,w]` to `[h,w]`.
 ///
-/// torchcam, whose noise has the deviation 0.3 whatever the range, rectifies the gradient before
-/// its mean over the copies; the paper's equation 8 takes it after.
-pub fn smooth_grad_cam_plus_plus(whole: &mut Whole) -> Result<Array2<f32>> {
+/// torchcam uses a standard deviation of 0.3 for every range, and rectifies the gradient before the mean over the
+/// copies; equation 8 of the paper rectifies it after.
+pub fn smooth_grad_cam_plus_plus(perturbed: &mut PerturbedInput) -> Result<Array2<f32>> {
     const COPIES: usize = 8;
     let (low, high) =
-        whole.input.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)));
+        perturbed.input.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)));
     let deviation = 0.15 * (high - low);
     let mut random = SmallRng::seed_from_u64(1);
-    let zeros = || Array3::<f32>::zeros(whole.activations.dim());
+    let zeros = || Array3::<f32>::zeros(perturbed.activations.dim());
     let (mut first, mut second, mut third) = (zeros(), zeros(), zeros());
     for _ in 0..COPIES {
-        let copy = whole.input.mapv(|v| {
+        let copy = perturbed.input.mapv(|v| {
             let noise: f32 = random.sample(StandardNormal);
             v + deviation * noise
         });
-        let gradients = (whole.run)(copy)?.gradients;
+        let gradients = (perturbed.run)(copy)?.gradients;
         Zip::from(&mut first).and(&mut second).and(&mut third).and(&gradients).for_each(|a, b, c, &g| {
             *a += g;
             *b += g * g;
@@ -37,17 +38,17 @@ pub fn smooth_grad_cam_plus_plus(whole: &mut Whole) -> Result<Array2<f32>> {
         });
     }
     let share = 1.0 / COPIES as f32;
-    let weights = whole.activations.outer_iter().enumerate().map(|(k, activation)| {
+    let weights = perturbed.activations.outer_iter().enumerate().map(|(k, activation)| {
         let sum = activation.sum();
         let mut weight = 0.0;
-        let powers = [&first, &second, &third].map(|powers| powers.index_axis(ndarray::Axis(0), k));
+        let powers = [&first, &second, &third].map(|powers| powers.index_axis(Axis(0), k));
         Zip::from(powers[0]).and(powers[1]).and(powers[2]).for_each(|&g, &square, &cube| {
-            let bottom = 2.0 * square + cube * sum;
-            if g > 0.0 && bottom != 0.0 {
-                weight += square / bottom * g * share;
+            let denominator = 2.0 * square + cube * sum;
+            if g > 0.0 && denominator != 0.0 {
+                weight += square / denominator * g * share;
             }
         });
         weight
     });
-    Ok(weighted_sum(whole.activations, weights))
+    Ok(weighted_sum(perturbed.activations, weights))
 }

@@ -3,10 +3,10 @@
 
 use ndarray::{Array2, ArrayView3};
 
-use super::weighted_sum;
+use super::class_map::weighted_sum;
 
-/// `L = ReLU(Σ_k w_k A^k)`, `w_k` the mean of `∂y/∂A^k` weighted by `A^k`; a channel without activation
-/// has none. `[C,h,w]` to `[h,w]`.
+/// `L = ReLU(Σ_k w_k A^k)`, where `w_k` is the mean of `∂y/∂A^k` weighted by `A^k`; 0 if the activations sum to 0.
+/// `[C,h,w]` to `[h,w]`.
 pub fn x_grad_cam(activations: ArrayView3<f32>, gradients: ArrayView3<f32>) -> Array2<f32> {
     let channels = activations.outer_iter().zip(gradients.outer_iter());
     let weights = channels.map(|(activation, gradient)| {

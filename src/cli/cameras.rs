@@ -2,34 +2,36 @@
 
 use anyhow::Result;
 
-use super::Status;
+use super::output::ExitStatus;
+#[cfg(feature = "camera")]
+use super::output::{print, say};
 
 #[cfg(feature = "camera")]
-pub fn run() -> Result<Status> {
+pub fn run() -> Result<ExitStatus> {
     let cameras = whycam::source::camera::list_cameras();
     if cameras.is_empty() {
-        super::say(format_args!("no camera was found; plug one in, or try `whycam demo`"));
-        return Ok(Status::Failed);
+        say(format_args!("no camera was found; plug one in, or try `whycam demo`"));
+        return Ok(ExitStatus::Failed);
     }
     let mut lines = Vec::new();
     for camera in &cameras {
         lines.push(format!("{}  {}\n", camera.index, camera.name));
-        match whycam::source::camera::list_sizes(camera.index) {
-            Ok(sizes) => lines.extend(sizes.iter().map(line)),
+        match whycam::source::camera::list_modes(camera.index) {
+            Ok(modes) => lines.extend(modes.iter().map(line)),
             Err(error) => lines.push(format!("     {error}\n")),
         }
     }
-    super::print(&lines.concat())
+    print(&lines.concat())
 }
 
 #[cfg(feature = "camera")]
-fn line(size: &whycam::source::camera::Size) -> String {
-    let rates: Vec<String> = size.rates.iter().map(u32::to_string).collect();
-    let picture = format!("{}x{}", size.width, size.height);
-    format!("     {picture:<10} {:<28} {} fps\n", size.formats.join(" "), rates.join(" "))
+fn line(mode: &whycam::source::camera::CameraMode) -> String {
+    let rates: Vec<String> = mode.rates.iter().map(u32::to_string).collect();
+    let picture = format!("{}x{}", mode.width, mode.height);
+    format!("     {picture:<10} {:<28} {} fps\n", mode.formats.join(" "), rates.join(" "))
 }
 
 #[cfg(not(feature = "camera"))]
-pub fn run() -> Result<Status> {
+pub fn run() -> Result<ExitStatus> {
     anyhow::bail!("this build of whycam reads no cameras (feature `camera`)")
 }

@@ -1,11 +1,14 @@
-//! How films are written.
+//! Writing films.
+
+use std::path::PathBuf;
 
 use clap::Args;
-use whycam::sink::Encoding;
+use whycam::pipeline::{Policy, ThreadedSink};
+use whycam::sink::{Destination, Encoding, ResultsSink, Sink};
 
 #[derive(Args, Clone, Default)]
-pub struct Encode {
-    /// FFmpeg's encoder for films, such as libx265 or `h264_nvenc`; else one that goes with the file's name
+pub struct EncodeArgs {
+    /// FFmpeg's encoder for films, such as libx265 or `h264_nvenc` [default: by the file's extension]
     #[arg(long, value_name = "NAME")]
     encoder: Option<String>,
     /// The encoder's constant rate factor: smaller is better and larger (libx264: 20)
@@ -13,8 +16,15 @@ pub struct Encode {
     quality: Option<u8>,
 }
 
-impl Encode {
+impl EncodeArgs {
     pub fn encoding(&self, threads: usize) -> Encoding {
         Encoding { encoder: self.encoder.clone(), quality: self.quality, threads }
     }
+}
+
+/// A film that another thread encodes.
+pub fn recording(path: PathBuf, encoding: Encoding, overwrite: bool, policy: Policy) -> whycam::Result<Box<dyn Sink>> {
+    Ok(Box::new(ThreadedSink::start(policy, move || {
+        Ok(Box::new(ResultsSink::new(Destination::File(path), encoding, overwrite)?))
+    })?))
 }

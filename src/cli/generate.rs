@@ -8,7 +8,8 @@ use clap::{Args, CommandFactory, ValueEnum};
 use clap_complete::Shell;
 use whycam::Error;
 
-use super::{Arguments, Status};
+use super::arguments::Arguments;
+use super::output::ExitStatus;
 
 #[derive(Args)]
 pub struct Generate {
@@ -27,7 +28,7 @@ enum What {
 }
 
 impl Generate {
-    pub fn run(self) -> Result<Status> {
+    pub fn run(self) -> Result<ExitStatus> {
         let failed = |e: std::io::Error| Error::writing(&self.folder, &e);
         fs::create_dir_all(&self.folder).map_err(failed)?;
         let mut command = Arguments::command();
@@ -39,6 +40,6 @@ impl Generate {
                 }
             }
         }
-        Ok(Status::Done)
+        Ok(ExitStatus::Done)
     }
 }

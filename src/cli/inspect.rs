@@ -3,43 +3,56 @@
 use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
-use whycam::grad::{Candidate, list_candidates};
-use whycam::manifest::{InputSpec, Layout};
+use whycam::grad::Candidate;
+use whycam::model::{Guess, InputSpec, LoadedModel, Located, Layout, TypedModel, load, locate, type_tensors};
 use whycam::onnx::GraphIndex;
-use whycam::{Analysis, ExplainerOptions, Guess, analyse};
 
-use super::{Common, Status, print};
+use super::args::{GlobalArgs, LayerArgs, MethodArgs, ModelArgs};
+use super::output::{ExitStatus, print};
 
 #[derive(Args)]
 pub struct Inspect {
     /// A built-in model or an ONNX file
-    #[arg(value_name = "MODEL")]
+    #[arg(value_name = "MODEL", conflicts_with = "model")]
     name: Option<String>,
-    /// As one JSON object on standard output
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    method: MethodArgs,
+    #[command(flatten)]
+    layers: LayerArgs,
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
 
 impl Inspect {
-    pub fn run(self, common: &Common) -> Result<Status> {
-        common.tell_runtime()?;
-        let model = self.name.or_else(|| common.model.clone());
-        let analysis = analyse(&ExplainerOptions { model, ..common.explainer_options() })?;
-        let report = Report::of(&analysis);
+    pub fn run(self, global: &GlobalArgs) -> Result<ExitStatus> {
+        global.tell_runtime()?;
+        let mut request = self.method.request();
+        self.layers.apply(&mut request);
+        let model = self.name.as_deref().or(self.model.model.as_deref());
+        let loaded = load(&self.model.settings.options(model))?;
+        let located = locate(type_tensors(loaded)?, &request)?;
+        let report = Report::of(&located)?;
         print(&if self.json { format!("{}\n", report.as_json()) } else { report.as_table() })
     }
 }
 
-/// What is told of a model.
+/// What `inspect` prints of a model.
 struct Report<'a> {
-    analysis: &'a Analysis,
+    located: &'a Located,
+    /// The tensor of the target layer.
+    layer: &'a str,
+    /// Why it is the target layer.
+    reason: String,
     candidates: Vec<Candidate>,
     /// Ops of the model that have a gradient rule, each once.
     known: Vec<&'a str>,
     unknown: Vec<UnknownOp<'a>>,
 }
 
-/// A node that no gradient can pass.
+/// A node whose op has no gradient rule.
 struct UnknownOp<'a> {
     op: &'a str,
     node: &'a str,
@@ -48,115 +61,124 @@ struct UnknownOp<'a> {
 }
 
 impl<'a> Report<'a> {
-    fn of(analysis: &'a Analysis) -> Self {
-        let Analysis { model, manifest, head, target, tensors, rules, .. } = analysis;
-        let channels_last = manifest.input.layout == Layout::ChannelsLast;
+    fn of(located: &'a Located) -> Result<Self> {
+        let model = &located.typed.loaded.model;
+        let [target, ..] = located.targets.as_slice() else { return Err(model.error("it has no target layer").into()) };
         let index = GraphIndex::new(model.graph());
-        let ancestors = index.ancestors(&head.logits);
-        let behind = index.dependents(&target.layer.tensor);
+        let ancestors = index.ancestors(located.task.tensor());
+        let after = index.dependents(&target.layer.tensor);
         let (mut known, mut unknown) = (Vec::new(), Vec::new());
-        for (place, node) in model.graph().node.iter().enumerate() {
-            if rules.know(node) {
+        for (at, node) in model.graph().node.iter().enumerate() {
+            if located.rules.know(node) {
                 known.push(node.op());
                 continue;
             }
-            let follows = node.input.iter().any(|i| behind.contains(i.as_str()));
-            unknown.push(UnknownOp {
-                op: node.op(),
-                node: node.label(),
-                in_the_way: follows && ancestors.contains(&place),
-            });
+            let follows = node.input.iter().any(|i| after.contains(i.as_str()));
+            let in_the_way = follows && ancestors.contains(&at);
+            unknown.push(UnknownOp { op: node.op(), node: node.label(), in_the_way });
         }
         known.sort_unstable();
         known.dedup();
-        Self { analysis, candidates: list_candidates(model, tensors, head, channels_last), known, unknown }
+        let (layer, reason) = (target.layer.tensor.as_str(), target.reason.to_string());
+        Ok(Self { located, layer, reason, candidates: located.candidates(), known, unknown })
     }
 
     fn is_default(&self, candidate: &Candidate) -> bool {
-        candidate.tensor == self.analysis.target.layer.tensor
+        candidate.tensor == self.layer
     }
 
     fn as_json(&self) -> Value {
-        let Analysis { manifest, guess, input, head, target, tensors, .. } = self.analysis;
+        let LoadedModel { manifest, guess, .. } = &self.located.typed.loaded;
+        let Located { typed: TypedModel { input, tensors, .. }, task, .. } = self.located;
+        let shape = &tensors[input].shape;
         let candidate = |c: &Candidate| {
             json!({
                 "tensor": c.tensor,
                 "node": c.node,
                 "op": c.op,
                 "shape": c.shape,
-                "channels": c.view.channels,
-                "grid": [c.view.height, c.view.width],
-                "prefix_tokens": c.view.prefix.unwrap_or(0),
+                "channels": c.layout.channels,
+                "grid": [c.layout.height, c.layout.width],
+                "prefix_tokens": c.layout.prefix.unwrap_or(0),
                 "depth": c.depth,
-                "stride": c.view.place.stride,
-                "first": c.view.place.first,
+                "stride": c.layout.geometry.stride,
+                "first": c.layout.geometry.first,
                 "default": self.is_default(c),
             })
         };
         let mut without: Vec<&str> = self.unknown.iter().map(|u| u.op).collect();
         without.sort_unstable();
         without.dedup();
-        json!({
+        let mut report = json!({
             "model": manifest.name,
-            "inputs": [{ "name": input, "shape": tensors[input].shape, "layout": manifest.input.layout }],
+            "inputs": [{ "name": input, "shape": shape, "layout": manifest.input.layout }],
             "preprocessing": manifest.input,
-            "preprocessing_guessed": guess.map(|g| json!({ "preset": g.preset, "reason": g.reason })),
-            "logits": head.logits,
-            "classes": head.classes,
-            "probability": head.probability.name(),
+            "preprocessing_guessed": guess.map(|g| json!({ "preset": g.preset.name(), "reason": g.reason })),
             "labels": manifest.labels,
-            "layer": target.layer.tensor,
-            "reason": target.reason,
+            "layer": self.layer,
+            "reason": self.reason,
             "candidates": self.candidates.iter().map(candidate).collect::<Vec<_>>(),
             "ops_with_rule": self.known,
             "ops_without_rule": without,
             "nodes_without_rule": self.unknown.iter()
                 .map(|u| json!({ "op": u.op, "node": u.node, "in_the_way": u.in_the_way }))
                 .collect::<Vec<_>>(),
-        })
+        });
+        if let (Value::Object(report), Ok(Value::Object(task))) = (&mut report, serde_json::to_value(task)) {
+            report.extend(task);
+        }
+        report
     }
 
     fn as_table(&self) -> String {
-        let Analysis { manifest, guess, input, head, target, tensors, .. } = self.analysis;
+        let LoadedModel { manifest, guess, .. } = &self.located.typed.loaded;
+        let Located { typed: TypedModel { input, tensors, .. }, task, .. } = self.located;
+        let shape = &tensors[input].shape;
         let mut lines = vec![
             format!("model    {}  {}", manifest.name, manifest.description).trim_end().to_owned(),
-            format!("input    {input} {:?}", tensors[input].shape),
+            format!("input    {input} {shape:?}"),
             format!("pixels   {}", pixels(&manifest.input, *guess)),
-            format!("logits   {} ({} classes, {})", head.logits, head.classes, head.probability.name()),
+            format!("{:<8} {task}", task.tensor_kind()),
         ];
         if !manifest.labels.is_empty() {
             lines.push(format!("labels   {}", manifest.labels.join(", ")));
         }
-        lines.push(format!("layer    {}: {}", target.layer.tensor, target.reason));
-        let width = |text: fn(&Candidate) -> usize| self.candidates.iter().map(text).max().unwrap_or(0).clamp(5, 60);
-        let (op_width, tensor_width) = (width(|c| c.op.len()), width(|c| c.tensor.len()));
-        lines.push("\nlayers that can be explained, first to last; * marks the one that is by default".into());
-        lines.push(format!(
-            "  {:<op_width$}  {:<tensor_width$}  {:>10}  {:>8}  {:>7}  {:>5}  shape",
-            "op", "tensor", "map", "channels", "stride", "depth"
-        ));
-        for candidate in &self.candidates {
-            let mark = if self.is_default(candidate) { '*' } else { ' ' };
-            let Candidate { op, tensor, shape, view, depth, .. } = candidate;
-            let map = format!("{}x{}", view.height, view.width);
-            let stride = stride(view.place.stride);
-            let channels = view.channels;
-            lines.push(format!(
-                "{mark} {op:<op_width$}  {tensor:<tensor_width$}  {map:>10}  {channels:>8}  {stride:>7}  {depth:>5}  {shape:?}"
-            ));
-        }
+        lines.push(format!("layer    {}: {}", self.layer, self.reason));
+        lines.push("\nlayers that can be explained, first to last; * marks the default layer".into());
+        lines.extend(self.candidate_rows());
         if !self.unknown.is_empty() {
-            lines
-                .push("\nnodes without a gradient rule; ! marks those between the logits and the default layer".into());
+            let title = "\nnodes without a gradient rule; ! marks those between the logits and the default layer";
+            lines.push(title.into());
         }
         for UnknownOp { op, node, in_the_way } in &self.unknown {
             lines.push(format!("{} {op}  {node}", if *in_the_way { '!' } else { ' ' }));
         }
         lines.join("\n") + "\n"
     }
+
+    fn candidate_rows(&self) -> Vec<String> {
+        let width = |text: fn(&Candidate) -> usize| self.candidates.iter().map(text).max().unwrap_or(0).clamp(5, 60);
+        let (op_width, tensor_width) = (width(|c| c.op.len()), width(|c| c.tensor.len()));
+        let mut rows = vec![format!(
+            "  {:<op_width$}  {:<tensor_width$}  {:>10}  {:>8}  {:>7}  {:>5}  shape",
+            "op", "tensor", "map", "channels", "stride", "depth"
+        )];
+        for candidate in &self.candidates {
+            let mark = if self.is_default(candidate) { '*' } else { ' ' };
+            let Candidate { op, tensor, shape, layout, depth, .. } = candidate;
+            let map = format!("{}x{}", layout.height, layout.width);
+            let stride = stride(layout.geometry.stride);
+            let channels = layout.channels;
+            rows.push(format!(
+                "{mark} {op:<op_width$}  {tensor:<tensor_width$}  {map:>10}  {channels:>8}  {stride:>7}  {depth:>5}  \
+                 {shape:?}"
+            ));
+        }
+        rows
+    }
 }
 
-/// Pixels of the input between neighbouring places of the map.
+/// Pixels of the input between neighbouring cells of the map.
 fn stride([y, x]: [f64; 2]) -> String {
     let number = |v: f64| format!("{v:.2}").trim_end_matches('0').trim_end_matches('.').to_owned();
     if (y - x).abs() < 1e-9 { number(y) } else { format!("{}x{}", number(y), number(x)) }

@@ -1,12 +1,12 @@
 //! `whycam methods`
 
 use anyhow::Result;
-use whycam::cam::METHODS;
+use whycam::cam::{METHODS, Method};
 
-use super::{Status, print};
+use super::output::{ExitStatus, print};
 
-pub fn run() -> Result<Status> {
-    let width = |text: fn(&whycam::cam::Method) -> usize| METHODS.iter().map(text).max().unwrap_or(0);
+pub fn run() -> Result<ExitStatus> {
+    let width = |text: fn(&Method) -> usize| METHODS.iter().map(text).max().unwrap_or(0);
     let (names, costs) = (width(|m| m.name.len()), width(|m| m.cost.len()));
     let line = |name: &str, cost: &str, good_for: &str| format!("{name:<names$}  {cost:<costs$}  {good_for}\n");
     let head = line("method", "passes for a picture", "good for");

@@ -1,11 +1,11 @@
 //! `whycam models`
 
 use anyhow::Result;
-use whycam::models::EMBEDDED;
+use whycam::model::EMBEDDED;
 
-use super::{Status, print};
+use super::output::{ExitStatus, print};
 
-pub fn run() -> Result<Status> {
+pub fn run() -> Result<ExitStatus> {
     let mut lines = Vec::new();
     for model in EMBEDDED {
         let manifest = model.manifest()?;

@@ -4,40 +4,49 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use whycam::{ExplainerOptions, analyse};
-use whycam::{check_free, write_whole};
+use whycam::Request;
+use whycam::model::{augment, load, locate, type_tensors};
+use whycam::plumbing::{check_free, write_whole};
 
-use super::{Common, Status, say};
+use super::args::{GlobalArgs, LayerArgs, ModelSettings};
+use super::output::{ExitStatus, say};
 
 #[derive(Args)]
 pub struct Prepare {
     /// A built-in model or an ONNX file
     #[arg(value_name = "MODEL")]
-    name: String,
+    model: String,
     #[arg(short, value_name = "OUT.onnx")]
-    output: PathBuf,
-    /// Give the Grad-CAM map too, as the output `cam`
+    out: PathBuf,
+    /// Also give the Grad-CAM map, as the output `cam`
     #[arg(long)]
     cam: bool,
-    /// Overwrite what is there
+    #[command(flatten)]
+    settings: ModelSettings,
+    #[command(flatten)]
+    layers: LayerArgs,
+    /// Overwrite the file if it exists
     #[arg(long)]
     force: bool,
 }
 
 impl Prepare {
-    pub fn run(self, common: &Common) -> Result<Status> {
-        common.tell_runtime()?;
-        check_free(&self.output, self.force)?;
-        let options = ExplainerOptions { model: Some(self.name), ..common.explainer_options() };
-        let mut prepared = analyse(&options)?.prepare()?;
+    pub fn run(self, global: &GlobalArgs) -> Result<ExitStatus> {
+        global.tell_runtime()?;
+        check_free(&self.out, self.force)?;
+        let mut request = Request::default();
+        self.layers.apply(&mut request);
+        let loaded = load(&self.settings.options(Some(&self.model)))?;
+        let located = locate(type_tensors(loaded)?, &request)?;
+        let mut augmented = augment(located, request.method.needs(), false)?;
         if self.cam {
-            prepared.append_cam()?;
+            augmented.append_cam()?;
         }
-        write_whole(&self.output, prepared.model.to_bytes(), self.force)?;
-        common.tell_guess(prepared.guess);
-        if !common.quiet {
-            say(format_args!("{} explains {}", self.output.display(), prepared.layer));
+        write_whole(&self.out, augmented.model.to_bytes(), self.force)?;
+        global.tell_guess(augmented.guess);
+        if !global.quiet {
+            say(format_args!("{} explains {}", self.out.display(), augmented.contract.layer));
         }
-        Ok(Status::Done)
+        Ok(ExitStatus::Done)
     }
 }

@@ -6,93 +6,105 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use whycam::first_free;
-use whycam::pipeline::{self, Lane, LiveScreen, Opener, Options, Outcome, Outputs, Policy, Stop};
+use whycam::pipeline::{self, LiveScreen, Opener, Options, Outcome, Outputs, Policy, Progress, Stop, Worker};
+use whycam::plumbing::first_free;
 use whycam::screen::{Pace, Screen};
 use whycam::sink::{Encoding, Sink};
 
-use super::{Common, Status, say};
-use crate::memory;
+use super::allocator;
+use super::args::{ExplainArgs, GlobalArgs};
+use super::encode::recording;
+use super::output::{ExitStatus, say};
 
-/// How often `-v` says how live view keeps up.
-const PACE_EVERY: Duration = Duration::from_secs(1);
+/// How often `-v` prints how live view keeps up.
+const PACE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// One run of the pipeline.
-pub struct Run<'c> {
-    pub common: &'c Common,
+pub struct PipelineRun<'c> {
+    pub global: &'c GlobalArgs,
+    pub explain: &'c ExplainArgs,
     pub open: Opener,
     pub sinks: Vec<Box<dyn Sink>>,
     pub screen: Option<Box<dyn Screen>>,
     pub options: Options,
-    /// Explainers that share frames out, and the threads of each; `None` is one that has all threads.
+    /// The number of explainers that share the frames, and the threads of each. `None` is one with all threads.
     pub explainers: Option<(usize, usize)>,
     /// Whether a sink writes pictures, so that the overlay is drawn.
     pub pictures: bool,
-    /// Whether the work has an end to show the way to.
+    /// Whether the work has a known end, so that a progress bar helps.
     pub progress: bool,
-    /// The largest values of the films' maps, where colours are to stand for the same in all frames.
-    pub tops: Option<HashMap<String, f32>>,
+    /// The largest value of each film's maps, for `--scale film`.
+    pub highest: Option<HashMap<String, f32>>,
 }
 
-impl Run<'_> {
-    /// Runs to the end and says what became of the frames.
-    pub fn run(mut self) -> Result<Status> {
-        let explainers = match self.explainers {
-            Some((count, threads)) => self.common.explainers(count, threads)?,
-            None => vec![self.common.explainer()?],
-        };
-        let draws = self.pictures && self.screen.is_none();
-        let lane = |explainer| {
-            let overlay = if draws { Some(self.common.overlay(self.tops.as_ref())?) } else { None };
-            Ok(Lane { explainer, overlay })
-        };
-        let lanes = explainers.into_iter().map(lane).collect::<Result<Vec<_>>>()?;
-        memory::give_back();
+impl PipelineRun<'_> {
+    /// Runs to the end and prints how many frames were explained.
+    pub fn run(mut self) -> Result<ExitStatus> {
+        let workers = self.workers()?;
+        allocator::give_back();
         let stop = stop_on_ctrl_c()?;
-        let bar = if self.progress && !self.common.quiet { progress_bar() } else { ProgressBar::hidden() };
+        let bar = if self.progress && !self.global.quiet { progress_bar() } else { ProgressBar::hidden() };
         let live = self.options.policy == Policy::Newest;
-        let mut said = Instant::now();
-        let report = |progress: &pipeline::Progress| {
-            if live && self.common.verbose && said.elapsed() >= PACE_EVERY {
-                let Pace { age, captured, explained, dropped } = progress.pace;
-                let age = age.as_millis();
-                say(format_args!(
-                    "{age} ms old, {captured:.1} captured and {explained:.1} explained a second, {dropped} dropped"
-                ));
-                said = Instant::now();
-            }
-            if let Some(total) = progress.total {
-                bar.set_length(total.max(progress.explained));
-            }
-            bar.set_position(progress.explained);
-        };
+        let report = reporter(bar.clone(), live && self.global.verbose);
         let screen = match &mut self.screen {
             Some(screen) => Some(LiveScreen {
                 screen: screen.as_mut(),
-                overlay: self.common.overlay(None)?,
+                overlay: self.explain.style.overlay(None)?,
                 pictures: self.pictures,
-                record: &recording,
+                record: &recording_of_key,
             }),
             None => None,
         };
         let outputs = Outputs { sinks: &mut self.sinks, screen };
-        let outcome = pipeline::run(self.open, lanes, outputs, &self.options, &stop, report);
+        let outcome = pipeline::run(self.open, workers, outputs, &self.options, &stop, report);
         bar.finish_and_clear();
         let began = outcome.error.is_none() || outcome.counts.explained > 0;
-        if began && !self.common.quiet {
-            say(format_args!("{}", summary(&outcome, live)));
+        if began && !self.global.quiet {
+            say(summary(&outcome, live));
         }
         if let Some(error) = outcome.error {
             return Err(error.into());
         }
-        Ok(if stop.is_requested() { Status::Interrupted } else { Status::Done })
+        Ok(if stop.is_requested() { ExitStatus::Interrupted } else { ExitStatus::Done })
+    }
+
+    fn workers(&self) -> Result<Vec<Worker>> {
+        let explainers = match self.explainers {
+            Some((count, threads)) => self.explain.explainers(self.global, count, threads)?,
+            None => vec![self.explain.explainer(self.global)?],
+        };
+        let draws = self.pictures && self.screen.is_none();
+        let worker = |explainer| {
+            let overlay = if draws { Some(self.explain.style.overlay(self.highest.as_ref())?) } else { None };
+            Ok(Worker { explainer, overlay })
+        };
+        explainers.into_iter().map(worker).collect()
     }
 }
 
-/// A film that is begun by a key, under the first free name in the current folder.
-fn recording() -> whycam::Result<(String, Box<dyn Sink>)> {
+/// Moves the bar, and prints how live view keeps up if that is `told`.
+fn reporter(bar: ProgressBar, told: bool) -> impl FnMut(&Progress) {
+    let mut last_told = Instant::now();
+    move |progress| {
+        if told && last_told.elapsed() >= PACE_INTERVAL {
+            let Pace { age, captured, explained, dropped } = progress.pace;
+            let age = age.as_millis();
+            say(format_args!(
+                "{age} ms old, {captured:.1} captured and {explained:.1} explained a second, {dropped} dropped"
+            ));
+            last_told = Instant::now();
+        }
+        if let Some(total) = progress.total {
+            bar.set_length(total.max(progress.explained));
+        }
+        bar.set_position(progress.explained);
+    }
+}
+
+/// A film that a key starts, under the first free name in the current folder.
+fn recording_of_key() -> whycam::Result<(String, Box<dyn Sink>)> {
     let name = first_free((1..).map(|number| format!("whycam-{number}.mp4")));
-    let sink = super::live::recording(name.clone(), Encoding::default(), false, Policy::Newest)?;
+    let sink = recording(name.clone(), Encoding::default(), false, Policy::Newest)?;
     Ok((name.display().to_string(), sink))
 }
 
@@ -123,17 +135,17 @@ pub fn progress_bar() -> ProgressBar {
     bar
 }
 
-/// The first Ctrl-C asks for the end, so that files are closed; the second leaves at once.
+/// The first Ctrl-C requests the end, so that files are completed. The second exits at once.
 fn stop_on_ctrl_c() -> Result<Stop> {
-    // One handler serves all runs of the program, the first of a film and the second.
+    // One handler serves both runs over a film.
     static STOP: OnceLock<Stop> = OnceLock::new();
     if let Some(stop) = STOP.get() {
         return Ok(stop.clone());
     }
     let stop = STOP.get_or_init(Stop::default).clone();
-    let asked = stop.clone();
+    let requested = stop.clone();
     ctrlc::set_handler(move || {
-        if asked.request() {
+        if requested.request() {
             std::process::exit(130);
         }
     })

@@ -1,17 +1,17 @@
-//! Whether probabilities mean what they say: Guo et al., *On Calibration of Modern Neural Networks*,
+//! Calibration, whether probabilities match accuracy: Guo et al., *On Calibration of Modern Neural Networks*,
 //! ICML 2017, <https://arxiv.org/abs/1706.04599>, equation 3.
 
-/// Predictions whose probability lies in one of equal parts of 0..=1.
+/// The predictions whose probability lies in one of several equal intervals of 0..=1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Bin {
     pub count: usize,
     /// The mean probability of the predicted class, 0..=1.
     pub confidence: f32,
-    /// The share that are right, 0..=1.
+    /// The share of right predictions, 0..=1.
     pub accuracy: f32,
 }
 
-/// Predictions as probability and whether they are right, sorted into `bins` bins.
+/// Sorts predictions, each with its probability and whether it is right, into `bins` bins.
 pub fn reliability(predictions: &[(f32, bool)], bins: usize) -> Vec<Bin> {
     let mut sorted = vec![Bin::default(); bins];
     for &(probability, right) in predictions {
@@ -27,10 +27,10 @@ pub fn reliability(predictions: &[(f32, bool)], bins: usize) -> Vec<Bin> {
     sorted
 }
 
-/// The expected calibration error, 0..=1: how far probability and accuracy lie apart, a mean over the bins
-/// by their number of predictions.
+/// The expected calibration error, 0..=1: the mean difference of probability and accuracy over the bins, weighted by
+/// their number of predictions.
 pub fn calibration_error(bins: &[Bin]) -> f32 {
     let all: usize = bins.iter().map(|bin| bin.count).sum();
-    let apart = bins.iter().map(|bin| bin.count as f32 * (bin.accuracy - bin.confidence).abs());
-    apart.sum::<f32>() / all.max(1) as f32
+    let errors = bins.iter().map(|bin| bin.count as f32 * (bin.accuracy - bin.confidence).abs());
+    errors.sum::<f32>() / all.max(1) as f32
 }

@@ -7,34 +7,34 @@ use rand::Rng;
 use rand::rngs::SmallRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 
-/// Four photos of four classes as one picture of 2x2.
-pub struct Grid {
-    /// Which photos, row by row.
+/// Four photos of four classes as a 2x2 grid.
+pub struct PhotoGrid {
+    /// The indices of the photos, row by row.
     pub photos: [usize; 4],
 }
 
-/// `count` grids out of photos whose class is given, each with four classes; none where there are fewer.
-pub fn grids(classes: &[usize], count: usize, random: &mut SmallRng) -> Vec<Grid> {
-    let mut kinds: Vec<usize> = classes.to_vec();
-    kinds.sort_unstable();
-    kinds.dedup();
-    if kinds.len() < 4 {
+/// `count` random grids of photos, given the class of each photo. Empty if there are fewer than four classes.
+pub fn grids(classes: &[usize], count: usize, random: &mut SmallRng) -> Vec<PhotoGrid> {
+    let mut distinct: Vec<usize> = classes.to_vec();
+    distinct.sort_unstable();
+    distinct.dedup();
+    if distinct.len() < 4 {
         return Vec::new();
     }
-    let of_kind = |kind: usize, random: &mut SmallRng| {
-        let photos: Vec<usize> = (0..classes.len()).filter(|&photo| classes[photo] == kind).collect();
+    let photo_of = |class: usize, random: &mut SmallRng| {
+        let photos: Vec<usize> = (0..classes.len()).filter(|&photo| classes[photo] == class).collect();
         photos[random.random_range(0..photos.len())]
     };
     let grid = |_| {
-        let mut four: Vec<usize> = kinds.choose_multiple(random, 4).copied().collect();
+        let mut four: Vec<usize> = distinct.choose_multiple(random, 4).copied().collect();
         four.shuffle(random);
-        Grid { photos: [0, 1, 2, 3].map(|tile| of_kind(four[tile], random)) }
+        PhotoGrid { photos: [0, 1, 2, 3].map(|tile| photo_of(four[tile], random)) }
     };
     (0..count).map(grid).collect()
 }
 
-impl Grid {
-    /// The grid as a picture of the given size, each photo cut to fill its tile.
+impl PhotoGrid {
+    /// The grid as a picture of the given size in pixels; each photo is cropped to fill its tile.
     pub fn picture(photos: [&RgbImage; 4], width: u32, height: u32) -> RgbImage {
         let mut picture = RgbImage::new(width, height);
         let (tile_width, tile_height) = (width / 2, height / 2);
@@ -48,7 +48,7 @@ impl Grid {
     }
 }
 
-/// The share of a map's energy that lies in a tile, 0..=1; 0 where there is no energy.
+/// The share of a map's energy in a tile, 0..=1; 0 for a map without energy.
 pub fn energy_in_tile(map: ArrayView2<f32>, tile: usize) -> f32 {
     let (height, width) = map.dim();
     let (top, left) = (tile / 2 * (height / 2), tile % 2 * (width / 2));

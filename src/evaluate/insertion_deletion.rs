@@ -3,24 +3,26 @@
 
 use ndarray::{Array3, ArrayView3, Axis, Zip, s};
 
-use super::Trial;
+use super::trial::Trial;
 use crate::error::Result;
 
-/// The class's probability as pixels come or go, the map's highest first; from none to all of them.
+/// The class's probability while pixels are inserted or deleted, in descending order of the map, from none to all.
 #[derive(Clone, Debug)]
 pub struct Curves {
-    /// Pixels come into a blurred copy; a larger area under it is better.
+    /// Pixels are inserted into a blurred copy; a larger area is better.
     pub insertion: Vec<f32>,
-    /// Pixels go, and leave blank; a smaller area under it is better.
+    /// Pixels are replaced by blank ones; a smaller area is better.
     pub deletion: Vec<f32>,
 }
 
-/// The area under a curve of evenly spaced points from 0 to 1, by trapezes.
+/// The area under a curve of evenly spaced points from 0 to 1, by the trapezoidal rule.
 pub fn area_under(curve: &[f32]) -> f32 {
     let sum: f32 = curve.windows(2).map(|pair| f32::midpoint(pair[0], pair[1])).sum();
     sum / (curve.len() - 1).max(1) as f32
 }
 
+/// Measures both curves in `steps` steps.
+///
 /// # Errors
 /// The runtime fails.
 pub fn insertion_deletion(trial: &mut Trial, steps: usize) -> Result<Curves> {
@@ -29,13 +31,13 @@ pub fn insertion_deletion(trial: &mut Trial, steps: usize) -> Result<Curves> {
     let order = trial.ranking();
     let input = trial.input;
     Ok(Curves {
-        insertion: exchanged(trial, &order, blurred(input), input, steps)?,
-        deletion: exchanged(trial, &order, input.to_owned(), blank.view(), steps)?,
+        insertion: replaced(trial, &order, blurred(input), input, steps)?,
+        deletion: replaced(trial, &order, input.to_owned(), blank.view(), steps)?,
     })
 }
 
-/// The score as the pixels of `picture` are exchanged for those of `by`, in `steps` steps.
-fn exchanged(
+/// The scores while the pixels of `picture` are replaced by those of `by`, in `steps` steps.
+fn replaced(
     trial: &mut Trial,
     order: &[usize],
     mut picture: Array3<f32>,
@@ -45,8 +47,8 @@ fn exchanged(
     let width = picture.dim().2;
     let mut curve = vec![(trial.classify)(picture.view())?];
     for step in 1..=steps {
-        for place in &order[order.len() * (step - 1) / steps..order.len() * step / steps] {
-            let (y, x) = (place / width, place % width);
+        for pixel in &order[order.len() * (step - 1) / steps..order.len() * step / steps] {
+            let (y, x) = (pixel / width, pixel % width);
             Zip::from(picture.slice_mut(s![.., y, x])).and(by.slice(s![.., y, x])).for_each(|to, &from| *to = from);
         }
         curve.push((trial.classify)(picture.view())?);
@@ -54,16 +56,16 @@ fn exchanged(
     Ok(curve)
 }
 
-/// By a Gaussian of 5 pixels' deviation in a window of 11, whose tails are folded back into it, and zero beyond
-/// the picture's edges: the blur of the authors' code.
+/// The blur of the authors' code: a Gaussian of standard deviation 5 in a window of 11 pixels, with its tails folded
+/// back into the window, and zeros beyond the edges of the picture.
 fn blurred(picture: ArrayView3<f32>) -> Array3<f32> {
     const WINDOW: usize = 11;
     const DEVIATION: f32 = 5.0;
     let reach = 4 * DEVIATION as i32;
     let mut taps = [0.0_f32; WINDOW];
     for offset in -reach..=reach {
-        let place = (WINDOW as i32 / 2 + offset).rem_euclid(2 * WINDOW as i32) as usize;
-        let folded = place.min(2 * WINDOW - 1 - place);
+        let index = (WINDOW as i32 / 2 + offset).rem_euclid(2 * WINDOW as i32) as usize;
+        let folded = index.min(2 * WINDOW - 1 - index);
         taps[folded] += (-(offset as f32).powi(2) / (2.0 * DEVIATION.powi(2))).exp();
     }
     let sum: f32 = taps.iter().sum();

@@ -1,10 +1,11 @@
-//! Photos whose class is known: a folder of class folders.
+//! Photos of known classes: a folder of class folders.
 
 use std::path::{Path, PathBuf};
 
 use image::RgbImage;
 
 use crate::error::{Error, Result};
+use crate::model::find_class;
 use crate::source;
 
 /// A photo and its true class.
@@ -14,11 +15,11 @@ pub struct Photo {
     pub class_index: usize,
 }
 
-/// The photos in a folder of class folders. A class folder bears a label of the model, or the number of a
-/// class where the model has no labels.
+/// The photos in a folder of class folders. The name of a class folder is a label of the model, in upper or lower case,
+/// or the index of a class.
 ///
 /// # Errors
-/// The folder cannot be read, holds no class folder, or one that is no class of the model.
+/// The folder cannot be read, has no class folders with photos, or has a folder that is no class of the model.
 pub fn labelled_photos(folder: &Path, labels: &[String], classes: usize) -> Result<Vec<Photo>> {
     if folder.is_file() {
         return Err(Error::input(folder, "a file; give the folder that holds the class folders"));
@@ -32,8 +33,7 @@ pub fn labelled_photos(folder: &Path, labels: &[String], classes: usize) -> Resu
         if name.starts_with('.') {
             continue;
         }
-        let number = name.parse::<usize>().ok().filter(|&n| labels.is_empty() && n < classes);
-        let class_index = labels.iter().position(|label| *label == name).or(number).ok_or_else(|| {
+        let class_index = find_class(&name, labels, classes).map_err(|_| {
             let known = if labels.is_empty() { format!("0 to {}", classes - 1) } else { labels.join(", ") };
             Error::input(class, format!("the model has no class of this name; its classes are {known}"))
         })?;
@@ -48,9 +48,29 @@ pub fn labelled_photos(folder: &Path, labels: &[String], classes: usize) -> Resu
 
 impl Photo {
     /// # Errors
-    /// The file is no picture, or a damaged one.
+    /// The file is not a picture, or is damaged.
     pub fn read(&self) -> Result<RgbImage> {
         let frame = source::open(&self.path.display().to_string(), 1)?.next_frame()?;
         frame.map(|frame| frame.picture.into_image()).ok_or_else(|| Error::input(&self.path, "it holds no picture"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn class_folders_are_found_in_upper_and_lower_case() {
+        let folder = std::env::temp_dir().join(format!("whycam-photos-{}", std::process::id()));
+        for class in ["Roses", "tulips"] {
+            std::fs::create_dir_all(folder.join(class)).unwrap();
+            RgbImage::new(2, 2).save(folder.join(class).join("1.png")).unwrap();
+        }
+        let labels = ["tulips", "roses"].map(String::from);
+        let found = labelled_photos(&folder, &labels, 2).map(|photos| photos.iter().map(|p| p.class_index).collect());
+        let unknown = labelled_photos(&folder, &labels[..1], 1).map_err(|e| e.to_string());
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(found.ok(), Some(vec![1, 0]));
+        assert!(unknown.is_err_and(|error| error.contains("Roses") && error.contains("no class of this name")));
     }
 }

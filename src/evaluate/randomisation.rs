@@ -1,38 +1,40 @@
 //! Sanity checks: Adebayo et al., *Sanity Checks for Saliency Maps*, `NeurIPS` 2018,
-//! <https://arxiv.org/abs/1810.03292>, section 3.1. A map that stays when the weights are gone shows the
+//! <https://arxiv.org/abs/1810.03292>, section 3.1. A map that does not change with the weights shows the
 //! picture, not the model.
 
+use image::RgbImage;
 use ndarray::Array2;
 
-use super::spearman;
+use super::statistics::spearman;
 use crate::error::Result;
-use crate::explainer::Explainer;
-use crate::options::{ExplainerOptions, Randomised};
+use crate::explain::Explainer;
+use crate::model::{ModelOptions, Randomised, Request};
 
-/// How like the maps stay as weights are drawn anew, from the logits down.
+/// How similar the maps stay as weights are randomised, from the logits down.
 #[derive(Clone, Debug)]
 pub struct Sanity {
-    /// The shares of the weight tensors that are drawn anew.
+    /// The shares of the weight tensors that are randomised, 0..=1.
     pub shares: Vec<f32>,
-    /// For each share Spearman's rank correlation with the maps of the model as it is, a mean over the
-    /// pictures; should fall to about 0.
+    /// For each share, Spearman's rank correlation with the maps of the trained model, as a mean over the pictures. It
+    /// should fall to about 0.
     pub similarity: Vec<f32>,
 }
 
-/// `pictures` are the model's inputs with the class and the map of the model as it is.
+/// `pictures` are pictures, each with the explained class and the map of the trained model.
 ///
 /// # Errors
 /// The model cannot be prepared, or the runtime fails.
 pub fn randomised(
-    options: &ExplainerOptions,
-    pictures: &[(&image::RgbImage, usize, &Array2<f32>)],
+    options: &ModelOptions,
+    request: &Request,
+    pictures: &[(&RgbImage, usize, &Array2<f32>)],
     seed: u64,
 ) -> Result<Sanity> {
     let shares = vec![0.25, 0.5, 0.75, 1.0];
     let mut similarity = Vec::new();
     for &share in &shares {
-        let options = ExplainerOptions { randomised: Some(Randomised { share, seed }), ..options.clone() };
-        let mut explainer = Explainer::new(&options)?;
+        let options = ModelOptions { randomised: Some(Randomised { share, seed }), ..options.clone() };
+        let mut explainer = Explainer::new(&options, request)?;
         let mut sum = 0.0;
         for (picture, class, map) in pictures {
             explainer.set_class(Some(*class))?;

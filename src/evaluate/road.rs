@@ -1,31 +1,31 @@
-//! Remove and debias: Rong et al., *A Consistent and Efficient Evaluation Strategy for Attribution Methods*,
+//! ROAD (remove and debias): Rong et al., *A Consistent and Efficient Evaluation Strategy for Attribution Methods*,
 //! ICML 2022, <https://arxiv.org/abs/2202.00449>, section 4.
 
 use ndarray::{Array2, Array3, ArrayView3, Axis, Zip, s};
 use rand::rngs::SmallRng;
 use rand_distr::{Distribution, Normal};
 
-use super::Trial;
+use super::trial::Trial;
 use crate::error::Result;
 
-/// The class's probability, less that in the whole picture, with a share of the pixels removed, a mean
-/// over shares of 0.1 to 0.9.
+/// The change of the class's probability when pixels are removed, as a mean over several shares of pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Road {
-    /// The least relevant pixels removed; should stay.
+    /// The least relevant pixels are removed; should be about 0.
     pub least_first: f32,
-    /// The most relevant ones removed; should fall.
+    /// The most relevant pixels are removed; should be negative.
     pub most_first: f32,
 }
 
 impl Road {
-    /// Half the difference, as in pytorch-grad-cam; more is better.
+    /// Half of their difference, as in pytorch-grad-cam; more is better.
     pub fn combined(&self) -> f32 {
         (self.least_first - self.most_first) / 2.0
     }
 }
 
-/// `noise` is the deviation of what is added to imputed pixels, in the model's input.
+/// Removes each of the `shares` of pixels, 0..=1. `noise` is the standard deviation of the noise on imputed pixels,
+/// in units of the model's input.
 ///
 /// # Errors
 /// The runtime fails.
@@ -38,7 +38,7 @@ pub fn road(trial: &mut Trial, shares: &[f32], noise: f32, random: &mut SmallRng
             let mut kept = Array2::from_elem(trial.map.dim(), true);
             let width = kept.ncols();
             let removed = ((order.len() as f32 * share).round() as usize).min(order.len() - 1);
-            order[..removed].iter().for_each(|place| kept[[place / width, place % width]] = false);
+            order[..removed].iter().for_each(|pixel| kept[[pixel / width, pixel % width]] = false);
             let copy = imputed(trial.input, &kept, noise, random);
             *mean += ((trial.classify)(copy.view())? - trial.score) / shares.len() as f32;
         }
@@ -46,7 +46,7 @@ pub fn road(trial: &mut Trial, shares: &[f32], noise: f32, random: &mut SmallRng
     Ok(Road { least_first: means[0], most_first: means[1] })
 }
 
-/// The neighbours of a pixel: steps down and across, weight.
+/// The neighbours of a pixel: rows down, columns to the right, weight.
 const NEIGHBOURS: [(isize, isize, f32); 8] = [
     (0, 1, 1.0 / 6.0),
     (0, -1, 1.0 / 6.0),
@@ -58,8 +58,8 @@ const NEIGHBOURS: [(isize, isize, f32); 8] = [
     (-1, -1, 1.0 / 12.0),
 ];
 
-/// A picture `[C,H,W]` in which each pixel that is not kept is the weighted mean of its neighbours, plus
-/// noise: the paper's noisy linear imputation. At least one pixel must be kept.
+/// The paper's noisy linear imputation: in a picture `[C,H,W]`, each pixel that is not kept becomes the weighted mean
+/// of its neighbours plus noise. At least one pixel must be kept.
 pub fn imputed(picture: ArrayView3<f32>, kept: &Array2<bool>, noise: f32, random: &mut SmallRng) -> Array3<f32> {
     let mut filled = picture.to_owned();
     for mut channel in filled.axis_iter_mut(Axis(0)) {
@@ -78,11 +78,11 @@ pub fn imputed(picture: ArrayView3<f32>, kept: &Array2<bool>, noise: f32, random
     filled
 }
 
-/// The root mean square of what is left of the equations, in the model's input.
+/// The root mean square of the residual, in units of the model's input.
 const TOLERANCE: f64 = 1e-5;
 
-/// A channel with its missing pixels solved for, from the solution at half the size, which has the smooth part of
-/// it at a quarter of the cost (Bornemann and Deuflhard, *The cascadic multigrid method*, 1996).
+/// A channel with its missing pixels filled in. The solution at half the size is the starting point (Bornemann and
+/// Deuflhard, *The cascadic multigrid method*, 1996).
 fn solved(channel: &Array2<f32>, kept: &Array2<bool>) -> Array2<f32> {
     const SMALL: usize = 8;
     let (height, width) = channel.dim();
@@ -102,15 +102,15 @@ fn solved(channel: &Array2<f32>, kept: &Array2<bool>) -> Array2<f32> {
     System::new(channel, kept).solve(&start)
 }
 
-/// The linear equations of one channel: for each missing pixel `Σ w (x - neighbour) = 0`. The matrix is
-/// symmetric and positive definite, so conjugate gradients solve it (Hestenes and Stiefel 1952).
+/// The linear equations of one channel: `Σ w (x - neighbour) = 0` for each missing pixel. The matrix is symmetric and
+/// positive definite, so the conjugate gradient method solves it (Hestenes and Stiefel 1952).
 ///
-/// Planes have a margin of one pixel, so that neighbours need no bounds; beyond the picture weights are 0.
+/// Planes have a margin of one pixel, so that neighbours need no bounds checks; weights beyond the picture are 0.
 struct System {
     values: Array2<f32>,
     /// 1 where a pixel is missing.
     missing: Array2<f32>,
-    /// The sum of the weights of the neighbours within the picture.
+    /// The sum of the weights of each pixel's neighbours within the picture.
     degree: Array2<f32>,
     /// 1 within the picture.
     within: Array2<f32>,
@@ -126,7 +126,7 @@ impl System {
         system
     }
 
-    /// The missing pixels' equations applied to a plane that is 0 elsewhere.
+    /// The matrix applied to a plane that is 0 except at missing pixels.
     fn applied(&self, plane: &Array2<f32>) -> Array2<f32> {
         let mut applied = neighbours(plane);
         Zip::from(&mut applied)
@@ -181,7 +181,7 @@ fn neighbours(plane: &Array2<f32>) -> Array2<f32> {
     sums
 }
 
-/// With a margin of one pixel of zeros.
+/// The plane with a margin of one pixel of zeros.
 fn padded(plane: &Array2<f32>) -> Array2<f32> {
     let (height, width) = plane.dim();
     let mut padded = Array2::zeros((height + 2, width + 2));

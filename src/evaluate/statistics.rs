@@ -1,6 +1,6 @@
-//! How alike two maps are.
+//! Correlations of two maps.
 
-/// Pearson's correlation of two sequences of the same length, -1..=1; 0 where one of them is constant.
+/// Pearson's correlation of two sequences of the same length, -1..=1; 0 if one of them is constant.
 pub fn pearson(a: impl Iterator<Item = f32> + Clone, b: impl Iterator<Item = f32> + Clone) -> f32 {
     let mean = |values: &mut dyn Iterator<Item = f32>| {
         let (sum, count) = values.fold((0.0, 0.0), |(sum, count), v| (sum + f64::from(v), count + 1.0));
@@ -17,7 +17,7 @@ pub fn pearson(a: impl Iterator<Item = f32> + Clone, b: impl Iterator<Item = f32
     if aa > 0.0 && bb > 0.0 { (ab / (aa * bb).sqrt()) as f32 } else { 0.0 }
 }
 
-/// Spearman's rank correlation, equal values sharing their mean rank.
+/// Spearman's rank correlation, -1..=1; equal values get their mean rank.
 pub fn spearman(a: &[f32], b: &[f32]) -> f32 {
     pearson(ranks(a).into_iter(), ranks(b).into_iter())
 }
@@ -29,8 +29,8 @@ fn ranks(values: &[f32]) -> Vec<f32> {
     let mut start = 0;
     for same in order.chunk_by(|&a, &b| values[a].total_cmp(&values[b]).is_eq()) {
         let rank = start as f32 + (same.len() - 1) as f32 / 2.0;
-        for &place in same {
-            ranks[place] = rank;
+        for &index in same {
+            ranks[index] = rank;
         }
         start += same.len();
     }

@@ -1,116 +1,147 @@
-//! The table of gradient rules, one line an op.
+//! The table of gradient rules, one line per op.
 
-use super::Vjp;
+use OpKind::{Activation, Layout, Norm, Other, Pooling, Product, Quantising, Transparent};
+
 use super::ops::{activation, arithmetic, attention, conv, linear, norm, pool, quantize, reduce, resize, shape};
+use super::vjp::{Gradient, Vjp};
 use crate::error::{Error, Result};
 use crate::onnx::proto::Node;
 
-/// The gradient of a node with respect to one of its inputs: the name of the tensor that holds
-/// it, or `None` where it is zero everywhere.
-pub type Rule = fn(&mut Vjp) -> Result<Option<String>>;
+/// Writes the gradient of a node with respect to one of its inputs.
+pub type Rule = for<'g> fn(Vjp<'g>) -> Gradient<'g>;
 
-pub const RULES: &[(&str, Rule)] = &[
-    ("Abs", arithmetic::abs),
-    ("Add", arithmetic::add),
-    ("Atan", activation::atan),
-    ("Attention", attention::attention),
-    ("AveragePool", pool::average_pool),
-    ("BatchNormalization", norm::batch_normalization),
-    ("Cast", arithmetic::cast),
-    ("CastLike", arithmetic::cast_like),
-    ("Celu", activation::celu),
-    ("Clip", activation::clip),
-    ("Concat", shape::concat),
-    ("Conv", conv::conv),
-    ("ConvTranspose", conv::conv_transpose),
-    ("Cos", arithmetic::cos),
-    ("CumSum", shape::cumulative_sum),
-    ("DepthToSpace", shape::depth_to_space),
-    ("DequantizeLinear", quantize::dequantize),
-    ("Div", arithmetic::div),
-    ("Dropout", shape::identity),
-    ("Einsum", linear::einsum),
-    ("Elu", activation::elu),
-    ("Erf", activation::erf),
-    ("Exp", arithmetic::exp),
-    ("Expand", arithmetic::expand),
-    ("Flatten", shape::reshape),
-    ("Gather", shape::selection),
-    ("GatherElements", shape::selection),
-    ("GatherND", shape::selection),
-    ("Gelu", activation::gelu),
-    ("Gemm", linear::gemm),
-    ("GlobalAveragePool", reduce::mean),
-    ("GlobalLpPool", pool::global_lp_pool),
-    ("GlobalMaxPool", reduce::extreme),
-    ("GroupNormalization", norm::group_normalization),
-    ("HardSigmoid", activation::hard_sigmoid),
-    ("HardSwish", activation::hard_swish),
-    ("Identity", shape::identity),
-    ("InstanceNormalization", norm::instance_normalization),
-    ("LRN", norm::local_response_normalization),
-    ("LayerNormalization", norm::layer_normalization),
-    ("LeakyRelu", activation::leaky_relu),
-    ("Log", arithmetic::log),
-    ("LogSoftmax", activation::log_softmax),
-    ("LpNormalization", norm::lp_normalization),
-    ("LpPool", pool::lp_pool),
-    ("MatMul", linear::matmul),
-    ("Max", arithmetic::extreme),
-    ("MaxPool", pool::max_pool),
-    ("Mean", arithmetic::mean),
-    ("MeanVarianceNormalization", norm::mean_variance_normalization),
-    ("Min", arithmetic::extreme),
-    ("Mish", activation::mish),
-    ("Mul", arithmetic::mul),
-    ("Neg", arithmetic::neg),
-    ("PRelu", activation::prelu),
-    ("Pad", shape::pad),
-    ("Pow", arithmetic::pow),
-    ("QuantizeLinear", quantize::quantize),
-    ("RMSNormalization", norm::rms_normalization),
-    ("Reciprocal", arithmetic::reciprocal),
-    ("ReduceL1", reduce::l1),
-    ("ReduceL2", reduce::l2),
-    ("ReduceLogSum", reduce::log_sum),
-    ("ReduceLogSumExp", reduce::log_sum_exp),
-    ("ReduceMax", reduce::extreme),
-    ("ReduceMean", reduce::mean),
-    ("ReduceMin", reduce::extreme),
-    ("ReduceProd", reduce::product),
-    ("ReduceSum", reduce::sum),
-    ("ReduceSumSquare", reduce::sum_square),
-    ("Relu", activation::relu),
-    ("Reshape", shape::reshape),
-    ("Resize", resize::resize),
-    ("ScatterElements", shape::scatter_updates),
-    ("ScatterND", shape::scatter_updates),
-    ("Selu", activation::selu),
-    ("Shrink", activation::shrink),
-    ("Sigmoid", activation::sigmoid),
-    ("Sin", arithmetic::sin),
-    ("Slice", shape::selection),
-    ("Softmax", activation::softmax),
-    ("Softplus", activation::softplus),
-    ("Softsign", activation::softsign),
-    ("SpaceToDepth", shape::space_to_depth),
-    ("Split", shape::split),
-    ("Sqrt", arithmetic::sqrt),
-    ("Squeeze", shape::reshape),
-    ("Sub", arithmetic::sub),
-    ("Sum", arithmetic::add),
-    ("Swish", activation::swish),
-    ("Tanh", activation::tanh),
-    ("ThresholdedRelu", activation::thresholded_relu),
-    ("Tile", arithmetic::tile),
-    ("TopK", shape::top_k),
-    ("Transpose", shape::transpose),
-    ("Trilu", shape::triangle),
-    ("Unsqueeze", shape::reshape),
-    ("Where", arithmetic::choice),
+/// What an op does in a classifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpKind {
+    /// An element-wise non-linearity.
+    Activation,
+    /// A normalisation over axes of its input.
+    Norm,
+    /// A reduction over windows or over whole maps.
+    Pooling,
+    /// The same numbers in another shape or order, or some of them.
+    Layout,
+    /// The same numbers at inference time, possibly in another float type.
+    Transparent,
+    /// A conversion to or from quantised numbers.
+    Quantising,
+    /// A convolution or matrix product.
+    Product,
+    /// Any other op.
+    Other,
+}
+
+impl OpKind {
+    /// The kind of a node's op: [`OpKind::Other`] for an op of another domain or without a rule.
+    pub fn of(node: &Node) -> Self {
+        let known = RULES.iter().find(|(op, _, _)| node.is_standard() && *op == node.op());
+        known.map_or(Other, |(_, kind, _)| *kind)
+    }
+}
+
+/// Every op with a rule, its kind and the rule.
+pub const RULES: &[(&str, OpKind, Rule)] = &[
+    ("Abs", Other, arithmetic::abs),
+    ("Add", Other, arithmetic::add),
+    ("Atan", Other, activation::atan),
+    ("Attention", Other, attention::attention),
+    ("AveragePool", Pooling, pool::average_pool),
+    ("BatchNormalization", Norm, norm::batch_normalization),
+    ("Cast", Transparent, arithmetic::cast),
+    ("CastLike", Other, arithmetic::cast_like),
+    ("Celu", Activation, activation::celu),
+    ("Clip", Activation, activation::clip),
+    ("Concat", Other, shape::concat),
+    ("Conv", Product, conv::conv),
+    ("ConvTranspose", Product, conv::conv_transpose),
+    ("Cos", Other, arithmetic::cos),
+    ("CumSum", Other, shape::cumulative_sum),
+    ("DepthToSpace", Other, shape::depth_to_space),
+    ("DequantizeLinear", Quantising, quantize::dequantize),
+    ("Div", Other, arithmetic::div),
+    ("Dropout", Transparent, shape::identity),
+    ("Einsum", Product, linear::einsum),
+    ("Elu", Activation, activation::elu),
+    ("Erf", Other, activation::erf),
+    ("Exp", Other, arithmetic::exp),
+    ("Expand", Other, arithmetic::expand),
+    ("Flatten", Layout, shape::reshape),
+    ("Gather", Layout, shape::selection),
+    ("GatherElements", Other, shape::selection),
+    ("GatherND", Other, shape::selection),
+    ("Gelu", Activation, activation::gelu),
+    ("Gemm", Product, linear::gemm),
+    ("GlobalAveragePool", Pooling, reduce::mean),
+    ("GlobalLpPool", Pooling, pool::global_lp_pool),
+    ("GlobalMaxPool", Pooling, reduce::extreme),
+    ("GroupNormalization", Norm, norm::group_normalization),
+    ("HardSigmoid", Activation, activation::hard_sigmoid),
+    ("HardSwish", Activation, activation::hard_swish),
+    ("Identity", Transparent, shape::identity),
+    ("InstanceNormalization", Norm, norm::instance_normalization),
+    ("LRN", Other, norm::local_response_normalization),
+    ("LayerNormalization", Norm, norm::layer_normalization),
+    ("LeakyRelu", Activation, activation::leaky_relu),
+    ("Log", Other, arithmetic::log),
+    ("LogSoftmax", Other, activation::log_softmax),
+    ("LpNormalization", Other, norm::lp_normalization),
+    ("LpPool", Pooling, pool::lp_pool),
+    ("MatMul", Product, linear::matmul),
+    ("Max", Other, arithmetic::extreme),
+    ("MaxPool", Pooling, pool::max_pool),
+    ("Mean", Other, arithmetic::mean),
+    ("MeanVarianceNormalization", Norm, norm::mean_variance_normalization),
+    ("Min", Other, arithmetic::extreme),
+    ("Mish", Activation, activation::mish),
+    ("Mul", Other, arithmetic::mul),
+    ("Neg", Other, arithmetic::neg),
+    ("PRelu", Activation, activation::prelu),
+    ("Pad", Other, shape::pad),
+    ("Pow", Other, arithmetic::pow),
+    ("QuantizeLinear", Quantising, quantize::quantize),
+    ("RMSNormalization", Norm, norm::rms_normalization),
+    ("Reciprocal", Other, arithmetic::reciprocal),
+    ("ReduceL1", Other, reduce::l1),
+    ("ReduceL2", Other, reduce::l2),
+    ("ReduceLogSum", Other, reduce::log_sum),
+    ("ReduceLogSumExp", Other, reduce::log_sum_exp),
+    ("ReduceMax", Other, reduce::extreme),
+    ("ReduceMean", Other, reduce::mean),
+    ("ReduceMin", Other, reduce::extreme),
+    ("ReduceProd", Other, reduce::product),
+    ("ReduceSum", Other, reduce::sum),
+    ("ReduceSumSquare", Other, reduce::sum_square),
+    ("Relu", Activation, activation::relu),
+    ("Reshape", Layout, shape::reshape),
+    ("Resize", Other, resize::resize),
+    ("ScatterElements", Other, shape::scatter_updates),
+    ("ScatterND", Other, shape::scatter_updates),
+    ("Selu", Activation, activation::selu),
+    ("Shrink", Activation, activation::shrink),
+    ("Sigmoid", Activation, activation::sigmoid),
+    ("Sin", Other, arithmetic::sin),
+    ("Slice", Layout, shape::selection),
+    ("Softmax", Other, activation::softmax),
+    ("Softplus", Activation, activation::softplus),
+    ("Softsign", Activation, activation::softsign),
+    ("SpaceToDepth", Other, shape::space_to_depth),
+    ("Split", Layout, shape::split),
+    ("Sqrt", Other, arithmetic::sqrt),
+    ("Squeeze", Layout, shape::reshape),
+    ("Sub", Other, arithmetic::sub),
+    ("Sum", Other, arithmetic::add),
+    ("Swish", Activation, activation::swish),
+    ("Tanh", Activation, activation::tanh),
+    ("ThresholdedRelu", Activation, activation::thresholded_relu),
+    ("Tile", Other, arithmetic::tile),
+    ("TopK", Other, shape::top_k),
+    ("Transpose", Layout, shape::transpose),
+    ("Trilu", Other, shape::triangle),
+    ("Unsqueeze", Layout, shape::reshape),
+    ("Where", Other, arithmetic::choice),
 ];
 
-/// Ops whose output does not change with a small change of any input, or is no number.
+/// Ops whose output is constant under small changes of every input, or is not a number.
 pub const NOT_DIFFERENTIABLE: &[&str] = &[
     "And",
     "ArgMax",
@@ -151,25 +182,25 @@ pub const NOT_DIFFERENTIABLE: &[&str] = &[
 ];
 
 #[allow(clippy::unnecessary_wraps)]
-fn zero(_: &mut Vjp) -> Result<Option<String>> {
+fn zero(_: Vjp) -> Gradient {
     Ok(None)
 }
 
-/// The rules in use: those of the table, and a caller's own, which go before them.
+/// The rules in use: the caller's, then those of [`RULES`].
 #[derive(Clone, Default)]
 pub struct Rules {
     own: Vec<(String, String, Rule)>,
 }
 
 impl Rules {
-    /// Adds a rule for an op of a domain; the standard one is `""`.
+    /// Adds a rule for an op of a domain; the standard domain is `""`. It overrides earlier rules for that op.
     #[must_use]
     pub fn with(mut self, domain: &str, op: &str, rule: Rule) -> Self {
         self.own.insert(0, (domain.to_owned(), op.to_owned(), rule));
         self
     }
 
-    /// Whether a gradient can pass a node, or is known to end there.
+    /// Whether a node has a rule, or is known to have no gradient.
     pub fn know(&self, node: &Node) -> bool {
         self.find(node).is_ok()
     }
@@ -177,14 +208,14 @@ impl Rules {
     /// The rule for a node.
     ///
     /// # Errors
-    /// The op has none.
+    /// Its op has none.
     pub fn find(&self, node: &Node) -> Result<Rule> {
         let domain = if node.is_standard() { "" } else { node.domain() };
         if let Some((_, _, rule)) = self.own.iter().find(|(d, op, _)| d == domain && op == node.op()) {
             return Ok(*rule);
         }
         if node.is_standard() {
-            if let Some((_, rule)) = RULES.iter().find(|(op, _)| *op == node.op()) {
+            if let Some((_, _, rule)) = RULES.iter().find(|(op, _, _)| *op == node.op()) {
                 return Ok(*rule);
             }
             if NOT_DIFFERENTIABLE.contains(&node.op()) {

@@ -1,4 +1,4 @@
-//! Reading and making the parts of a graph without minding protobuf's optional fields.
+//! Reading and building the parts of a graph without protobuf's optional fields.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use super::proto::{
     ValueInfo,
 };
 
-/// `TensorProto.DataType`, as far as image classifiers have them.
+/// The values of `TensorProto.DataType` that image classifiers use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
 pub enum DataType {
@@ -42,7 +42,7 @@ impl DataType {
         Self::Bfloat16,
     ];
 
-    /// The type with a number of `TensorProto.DataType`.
+    /// The type of a number of `TensorProto.DataType`; `None` for any other.
     pub fn from_number(number: i32) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| *kind as i32 == number)
     }
@@ -51,7 +51,7 @@ impl DataType {
         matches!(self, Self::Float | Self::Float16 | Self::Double | Self::Bfloat16)
     }
 
-    /// The least and the largest number of an integer type.
+    /// The smallest and the largest value of an integer type of 8 or 16 bits.
     pub fn integer_range(self) -> Option<(f32, f32)> {
         match self {
             Self::Uint8 => Some((0.0, 255.0)),
@@ -64,7 +64,7 @@ impl DataType {
 }
 
 impl Node {
-    /// A node with its outputs, to be given its attributes by [`Node::with`].
+    /// A node without attributes; [`Node::with`] adds them.
     pub fn new(op: &str, name: impl Into<String>, inputs: &[&str], outputs: &[&str]) -> Self {
         Self {
             op_type: Some(op.to_owned()),
@@ -75,17 +75,19 @@ impl Node {
         }
     }
 
+    /// The node with one more attribute.
     #[must_use]
     pub fn with(mut self, attribute: Attribute) -> Self {
         self.attribute.push(attribute);
         self
     }
 
+    /// The name of the operator.
     pub fn op(&self) -> &str {
         self.op_type()
     }
 
-    /// The node's name, or its first output's where the exporter gave it none.
+    /// The node's name, or that of its first output if it has none.
     pub fn label(&self) -> &str {
         match self.name() {
             "" => self.output.first().map_or("unnamed", String::as_str),
@@ -93,12 +95,12 @@ impl Node {
         }
     }
 
-    /// Whether the node is of the operator set `ai.onnx`.
+    /// Whether the node belongs to the operator set `ai.onnx`.
     pub fn is_standard(&self) -> bool {
         matches!(self.domain(), "" | "ai.onnx")
     }
 
-    /// Tensors from outside that the node's subgraphs use (`If`, `Loop` and `Scan` have such).
+    /// Outer tensors that the node's subgraphs read (those of `If`, `Loop` and `Scan`).
     pub fn captured(&self) -> Vec<&str> {
         let subgraphs = self.attribute.iter().flat_map(|a| a.g.iter().chain(&a.graphs));
         subgraphs.flat_map(Graph::captured).collect()
@@ -176,7 +178,7 @@ impl Tensor {
         }
     }
 
-    /// The first number of a float32 tensor.
+    /// The first value of a float32 tensor; `None` for another type.
     pub fn first_f32(&self) -> Option<f32> {
         if DataType::from_number(self.data_type())? != DataType::Float {
             return None;
@@ -203,7 +205,7 @@ impl Tensor {
         })
     }
 
-    /// Other values in place of a float32 or float16 tensor's own; one of another type is left as it is.
+    /// Replaces the values of a float32 or float16 tensor; does nothing for another type.
     pub fn set_f32s(&mut self, values: &[f32]) {
         let raw: Vec<u8> = match DataType::from_number(self.data_type()) {
             Some(DataType::Float) => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
@@ -237,7 +239,7 @@ impl Tensor {
 }
 
 impl ValueInfo {
-    /// A tensor of the given type; a dimension of -1 is a free batch, called N.
+    /// A tensor of the given type. A dimension of -1 is a free batch size called N.
     pub fn tensor(name: &str, kind: DataType, dims: &[i64]) -> Self {
         let value = |d: i64| if d < 0 { DimensionValue::Param("N".into()) } else { DimensionValue::Value(d) };
         let dim = dims.iter().map(|&d| Dimension { value: Some(value(d)), denotation: None }).collect();
@@ -249,12 +251,12 @@ impl ValueInfo {
         }
     }
 
-    /// A tensor whose type the runtime is to find out.
+    /// A tensor whose type the runtime infers.
     pub fn untyped(name: &str) -> Self {
         Self { name: Some(name.to_owned()), ..Self::default() }
     }
 
-    /// The type of its numbers, where the file states one that this crate knows.
+    /// Its data type; `None` if the file states none or one that this crate lacks.
     pub fn kind(&self) -> Option<DataType> {
         DataType::from_number(self.tensor_type()?.elem_type())
     }
@@ -266,7 +268,7 @@ impl ValueInfo {
         }
     }
 
-    /// Its dimensions, `None` for one that is free; `None` as a whole where the file states none.
+    /// Its dimensions, `None` for a free one; `None` instead of a list if the file states no shape.
     pub fn dims(&self) -> Option<Vec<Option<i64>>> {
         let shape = self.tensor_type()?.shape.as_ref()?;
         Some(
@@ -281,24 +283,25 @@ impl ValueInfo {
         )
     }
 
-    /// Its dimensions in words, `?` for one that is free.
+    /// Its dimensions as text, `?` for a free one.
     pub fn dims_text(&self) -> String {
         let dims = self.dims().unwrap_or_default();
         dims.iter().map(|d| d.map_or("?".into(), |d| d.to_string())).collect::<Vec<_>>().join(",")
     }
 
-    /// How many pictures it takes at once: what the file fixes, else one.
+    /// The batch size that the file fixes, else 1.
     pub fn batch(&self) -> usize {
         self.dims().and_then(|dims| dims.first().copied().flatten()).map_or(1, |batch| batch as usize)
     }
 
+    /// Sets the data type.
     pub fn set_kind(&mut self, kind: DataType) {
         if let Some(TypeValue::Tensor(tensor)) = self.r#type.as_mut().and_then(|t| t.value.as_mut()) {
             tensor.elem_type = Some(kind as i32);
         }
     }
 
-    /// Fixes the dimensions, which the file may leave free.
+    /// Fixes all dimensions.
     pub fn set_dims(&mut self, dims: &[usize]) {
         let Some(TypeValue::Tensor(tensor)) = self.r#type.as_mut().and_then(|t| t.value.as_mut()) else { return };
         let dim = dims.iter().map(|&d| Dimension { value: Some(DimensionValue::Value(d as i64)), denotation: None });
@@ -307,7 +310,7 @@ impl ValueInfo {
 }
 
 impl Graph {
-    /// Tensors that the graph uses and does not make itself.
+    /// Tensors that the graph reads and does not produce.
     fn captured(&self) -> Vec<&str> {
         let mut own: HashSet<&str> = self.input.iter().map(ValueInfo::name).collect();
         own.extend(self.initializer.iter().map(Tensor::name));
@@ -317,7 +320,7 @@ impl Graph {
         used.chain(given).filter(|name| !name.is_empty() && !own.contains(name)).collect()
     }
 
-    /// The inputs that a caller must give: those without an initial value.
+    /// The inputs without an initial value, which a caller must provide.
     pub fn true_inputs(&self) -> impl Iterator<Item = &ValueInfo> {
         self.input.iter().filter(|input| !self.initializer.iter().any(|i| i.name() == input.name()))
     }

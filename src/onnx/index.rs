@@ -1,11 +1,10 @@
-//! Who makes a tensor and who takes it.
+//! Which node produces a tensor, and which nodes read it.
 
 use std::collections::{HashMap, HashSet};
 
-use super::proto::{Graph, Node, Tensor};
+use super::proto::{Graph, Node, Tensor, ValueInfo};
 
-/// A view of a graph by tensor names. Nodes are named by their place in `Graph::node`, which
-/// ONNX keeps in topological order.
+/// A graph indexed by tensor name. A node is identified by its index in `Graph::node`, which is in topological order.
 pub struct GraphIndex<'g> {
     pub graph: &'g Graph,
     producers: HashMap<&'g str, usize>,
@@ -15,25 +14,26 @@ pub struct GraphIndex<'g> {
 impl<'g> GraphIndex<'g> {
     pub fn new(graph: &'g Graph) -> Self {
         let mut producers = HashMap::new();
-        for (place, node) in graph.node.iter().enumerate() {
+        for (index, node) in graph.node.iter().enumerate() {
             for output in node.output.iter().filter(|o| !o.is_empty()) {
-                producers.insert(output.as_str(), place);
+                producers.insert(output.as_str(), index);
             }
         }
         let initializers = graph.initializer.iter().map(|t| (t.name(), t)).collect();
         Self { graph, producers, initializers }
     }
 
-    /// The place of the node that makes `tensor`, or `None` for an input or initializer.
+    /// The index of the node that produces `tensor`; `None` for an input or initializer.
     pub fn producer(&self, tensor: &str) -> Option<usize> {
         self.producers.get(tensor).copied()
     }
 
+    /// The node that produces `tensor`; `None` for an input or initializer.
     pub fn producer_node(&self, tensor: &str) -> Option<&'g Node> {
-        self.producer(tensor).map(|place| &self.graph.node[place])
+        self.producer(tensor).map(|index| &self.graph.node[index])
     }
 
-    /// The value of an initializer or of a Constant node.
+    /// The value of an initializer or a Constant node.
     pub fn constant(&self, tensor: &str) -> Option<&'g Tensor> {
         if let Some(value) = self.initializers.get(tensor) {
             return Some(value);
@@ -42,24 +42,24 @@ impl<'g> GraphIndex<'g> {
         node.attribute("value")?.t.as_ref()
     }
 
-    /// The places of the nodes that read each tensor.
+    /// The indices of the nodes that read each tensor.
     pub fn readers(&self) -> HashMap<&'g str, Vec<usize>> {
         let mut readers: HashMap<&str, Vec<usize>> = HashMap::new();
-        for (place, node) in self.graph.node.iter().enumerate() {
+        for (index, node) in self.graph.node.iter().enumerate() {
             for input in node.input.iter().map(String::as_str).chain(node.captured()) {
-                readers.entry(input).or_default().push(place);
+                readers.entry(input).or_default().push(index);
             }
         }
         readers
     }
 
-    /// The places of all nodes that `tensor` depends on.
+    /// The indices of all nodes that `tensor` depends on.
     pub fn ancestors(&self, tensor: &str) -> HashSet<usize> {
         let mut found = HashSet::new();
         let mut open: Vec<usize> = self.producer(tensor).into_iter().collect();
-        while let Some(place) = open.pop() {
-            if found.insert(place) {
-                let node = &self.graph.node[place];
+        while let Some(index) = open.pop() {
+            if found.insert(index) {
+                let node = &self.graph.node[index];
                 let used = node.input.iter().map(String::as_str).chain(node.captured());
                 open.extend(used.filter_map(|i| self.producer(i)));
             }
@@ -67,7 +67,7 @@ impl<'g> GraphIndex<'g> {
         found
     }
 
-    /// Whether the numbers of `tensor` depend on the numbers of `input`, and not on its shape alone.
+    /// Whether the values of `tensor` depend on the values of `input`, not only on its shape.
     pub fn depends_on_values(&self, tensor: &str, input: &str) -> bool {
         let mut seen = HashSet::new();
         let mut open = vec![tensor];
@@ -83,46 +83,45 @@ impl<'g> GraphIndex<'g> {
         false
     }
 
-    /// All tensors that depend on `tensor`, itself included.
+    /// All tensors that depend on `tensor`, including itself.
     pub fn dependents(&self, tensor: &str) -> HashSet<&'g str> {
         let mut found = HashSet::new();
-        for (place, node) in self.graph.node.iter().enumerate() {
-            if self.producer(tensor) == Some(place) {
+        for (index, node) in self.graph.node.iter().enumerate() {
+            if self.producer(tensor) == Some(index) {
                 found.extend(node.output.iter().filter(|o| *o == tensor).map(String::as_str));
             } else if uses(node, |i| i == tensor || found.contains(i)) {
                 found.extend(node.output.iter().filter(|o| !o.is_empty()).map(String::as_str));
             }
         }
-        found.extend(self.graph.input.iter().map(super::proto::ValueInfo::name).filter(|name| *name == tensor));
+        found.extend(self.graph.input.iter().map(ValueInfo::name).filter(|name| *name == tensor));
         found
     }
 }
 
-/// Puts nodes in an order in which each stands behind those that it needs, as ONNX asks for and some
-/// converters do not heed. Nodes that are in order stay where they are.
+/// Sorts nodes topologically, which ONNX requires and some converters omit. Nodes in order keep their indices.
 ///
 /// # Errors
-/// Nodes need each other in a circle.
+/// The nodes form a cycle.
 pub fn sort_nodes(graph: &mut Graph) -> Result<(), String> {
-    let index = GraphIndex::new(graph);
+    let tensors = GraphIndex::new(graph);
     let mut order: Vec<usize> = Vec::with_capacity(graph.node.len());
     let mut done = HashSet::new();
-    let mut under_way = HashSet::new();
-    for place in 0..graph.node.len() {
-        let mut open = vec![place];
-        while let Some(&place) = open.last() {
-            if done.contains(&place) {
+    let mut started = HashSet::new();
+    for index in 0..graph.node.len() {
+        let mut open = vec![index];
+        while let Some(&index) = open.last() {
+            if done.contains(&index) {
                 open.pop();
                 continue;
             }
-            let node = &graph.node[place];
+            let node = &graph.node[index];
             let used = node.input.iter().map(String::as_str).chain(node.captured());
-            let missing: Vec<usize> = used.filter_map(|i| index.producer(i)).filter(|p| !done.contains(p)).collect();
+            let missing: Vec<usize> = used.filter_map(|i| tensors.producer(i)).filter(|p| !done.contains(p)).collect();
             if missing.is_empty() {
-                done.insert(place);
-                order.push(place);
+                done.insert(index);
+                order.push(index);
                 open.pop();
-            } else if under_way.insert(place) {
+            } else if started.insert(index) {
                 open.extend(missing.into_iter().rev());
             } else {
                 return Err(format!("its node {} needs its own output", node.label()));
@@ -131,7 +130,7 @@ pub fn sort_nodes(graph: &mut Graph) -> Result<(), String> {
     }
     if !order.is_sorted() {
         let mut nodes: Vec<Option<Node>> = std::mem::take(&mut graph.node).into_iter().map(Some).collect();
-        graph.node = order.into_iter().filter_map(|place| nodes[place].take()).collect();
+        graph.node = order.into_iter().filter_map(|index| nodes[index].take()).collect();
     }
     Ok(())
 }

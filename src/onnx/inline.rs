@@ -1,15 +1,14 @@
-//! Puts the nodes of model functions and of decided `If` branches in the place of the nodes that
-//! call them, so that every other part sees one flat graph.
+//! Inlining of model functions and of `If` branches whose condition is known, so that all other code sees a flat graph.
 
 use std::collections::HashMap;
 
 use super::proto::{Attribute, Function, Graph, Node};
 
-/// Replaces calls of the model's own functions
-/// (<https://github.com/onnx/onnx/blob/main/docs/IR.md#functions>) by their nodes.
+/// Replaces calls of the model's functions by the nodes of those functions
+/// (<https://github.com/onnx/onnx/blob/main/docs/IR.md#functions>).
 ///
 /// # Errors
-/// A function calls itself, or they make more nodes of each other than any net has.
+/// A function calls itself, or the functions expand to more than a million nodes.
 pub fn inline_functions(graph: &mut Graph, functions: &[Function]) -> Result<(), String> {
     const DEEPEST: usize = 64;
     const MOST_NODES: usize = 1_000_000;
@@ -24,11 +23,11 @@ pub fn inline_functions(graph: &mut Graph, functions: &[Function]) -> Result<(),
                 None => graph.node.push(node),
             }
             if graph.node.len() > MOST_NODES {
-                return Err(format!("its functions make more than {MOST_NODES} nodes of each other"));
+                return Err(format!("its functions expand to more than {MOST_NODES} nodes"));
             }
         }
     }
-    Err(format!("its functions call each other more than {DEEPEST} deep"))
+    Err(format!("its functions are nested more than {DEEPEST} deep"))
 }
 
 fn expand(call: &Node, function: &Function) -> Vec<Node> {
@@ -46,7 +45,7 @@ fn expand(call: &Node, function: &Function) -> Vec<Node> {
     nodes
 }
 
-/// An attribute of a function's node: its own value, or the call's where it refers to one.
+/// An attribute of a function's node: its value, or the call's value if it refers to an attribute of the function.
 fn bound(attribute: &Attribute, call: &Node, function: &Function) -> Option<Attribute> {
     let Some(outer) = attribute.ref_attr_name.as_deref().filter(|name| !name.is_empty()) else {
         return Some(attribute.clone());
@@ -56,14 +55,14 @@ fn bound(attribute: &Attribute, call: &Node, function: &Function) -> Option<Attr
     Some(Attribute { name: attribute.name.clone(), ..value.clone() })
 }
 
-/// Replaces the `If` at `place` by the nodes of one of its branches
+/// Replaces the `If` node at `index` by the nodes of one of its branches
 /// (<https://onnx.ai/onnx/operators/onnx__If.html>).
 ///
 /// # Errors
 /// The node lacks the branch.
-pub fn inline_branch(graph: &mut Graph, place: usize, condition: bool) -> Result<(), String> {
+pub fn inline_branch(graph: &mut Graph, index: usize, condition: bool) -> Result<(), String> {
     let branch = if condition { "then_branch" } else { "else_branch" };
-    let call = graph.node[place].clone();
+    let call = graph.node[index].clone();
     let body = call.attribute(branch).and_then(|a| a.g.clone());
     let Some(mut body) = body else { return Err(format!("its node {} lacks {branch}", call.label())) };
     let mut names = HashMap::new();
@@ -77,12 +76,12 @@ pub fn inline_branch(graph: &mut Graph, place: usize, condition: bool) -> Result
     }
     let inner: Vec<&str> = body.output.iter().map(|o| names.get(o.name()).map_or(o.name(), String::as_str)).collect();
     let results = results(&call, &inner);
-    graph.node.splice(place..=place, body.node.into_iter().chain(results));
+    graph.node.splice(index..=index, body.node.into_iter().chain(results));
     graph.initializer.extend(body.initializer);
     Ok(())
 }
 
-/// Gives tensors inside a body names that no other tensor of the model has.
+/// Maps tensors inside a body to names that are unique in the model.
 fn name_inner<'n>(names: &mut HashMap<String, String>, call: &Node, made: impl Iterator<Item = &'n String>) {
     let caller = call.output.first().map_or("", String::as_str);
     for name in made.filter(|name| !name.is_empty()) {

@@ -1,13 +1,17 @@
-//! Reading, looking through and writing ONNX models.
+//! The ONNX format: reading, inspecting, changing and writing models.
 
 mod access;
+mod einsum;
 mod index;
 mod inline;
 mod model;
 pub mod proto;
 mod randomise;
+mod tensor_info;
 mod upgrade;
 
 pub use access::DataType;
+pub use einsum::einsum_terms;
 pub use index::GraphIndex;
 pub use model::{OnnxModel, WORKING_OPSET};
+pub use tensor_info::{TensorInfo, Tensors};

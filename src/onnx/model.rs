@@ -1,4 +1,4 @@
-//! A model file in memory.
+//! An ONNX model in memory.
 
 use std::collections::HashMap;
 use std::path::{Component, Path};
@@ -7,68 +7,68 @@ use prost::Message;
 use prost::bytes::Bytes;
 
 use super::index::sort_nodes;
-use super::proto::{Attribute, Graph, Model, Node, StringStringEntry, Tensor, ValueInfo};
+use super::proto::{Attribute, Graph, Model, Node, OperatorSetId, StringStringEntry, Tensor, ValueInfo};
 use super::{DataType, inline, upgrade};
-use crate::bounds;
 use crate::error::{Error, Result};
+use crate::files::limits;
 
-/// The operator set that nodes made by this crate are written in. Older models are brought up
-/// to it on reading; newer ones keep theirs, in which these nodes mean the same.
+/// The operator set of the nodes that this crate adds. Older models are upgraded to it on reading; newer models keep
+/// theirs, in which these nodes have the same meaning.
 pub const WORKING_OPSET: i64 = 18;
 const OLDEST_OPSET: i64 = 7;
-/// The IR version that goes with [`WORKING_OPSET`].
+/// The IR version of [`WORKING_OPSET`].
 const WORKING_IR: i64 = 8;
 
 /// `TensorProto.DataLocation.EXTERNAL`.
 const EXTERNAL: i32 = 1;
 
-/// A whole ONNX model: one graph of the standard operator set, its weights in memory.
+/// A complete ONNX model: one flat graph in topological order, with its weights.
 #[derive(Clone)]
 pub struct OnnxModel {
-    /// What messages call the model.
+    /// The model's name in messages.
     pub name: String,
     proto: Model,
-    /// Whether weights lay in other files beside the model's.
-    pub weights_beside: bool,
+    /// Whether weights were read from other files.
+    pub external_weights: bool,
 }
 
 impl OnnxModel {
-    /// Reads a model file and the weights that lie beside it.
+    /// Reads a model file and its external weights.
     ///
     /// # Errors
-    /// The file is absent, no ONNX model, of too old an operator set, or points to weights that
-    /// are absent, too short or outside its folder.
+    /// The file is absent, is not an ONNX model or has an operator set below 7; or its external weights are absent, too
+    /// short or outside its folder.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = bounds::read(path, bounds::MODEL_BYTES).map_err(|e| Error::reading(path, &e))?;
+        let bytes = limits::read(path, limits::MODEL_BYTES).map_err(|e| Error::reading(path, &e))?;
         let name = path.display().to_string();
         Self::parse(&name, bytes.into(), Some(path))
     }
 
-    /// A model from the bytes of its file. `name` is what messages call it.
+    /// A model from the bytes of its file. `name` is its name in messages.
     ///
     /// # Errors
-    /// As [`OnnxModel::read`]; weights in other files are an error here.
+    /// As [`OnnxModel::read`]; external weights are an error here.
     pub fn from_bytes(name: &str, bytes: impl Into<Bytes>) -> Result<Self> {
         Self::parse(name, bytes.into(), None)
     }
 
-    /// A model around a graph of a version of the standard operator set.
+    /// A model from a graph of version `opset` of the standard operator set.
     pub fn from_graph(name: &str, opset: i64, graph: Graph) -> Self {
-        let import = super::proto::OperatorSetId { domain: None, version: Some(opset) };
+        let import = OperatorSetId { domain: None, version: Some(opset) };
         let proto = Model {
             ir_version: Some(WORKING_IR.max(opset - 11)),
             opset_import: vec![import],
             graph: Some(graph),
             ..Model::default()
         };
-        Self { name: name.to_owned(), proto, weights_beside: false }
+        Self { name: name.to_owned(), proto, external_weights: false }
     }
 
-    /// A model of the same operator sets around another graph.
+    /// A model of another graph with the same operator sets, without metadata.
     #[must_use]
     pub fn with_graph(&self, graph: Graph) -> Self {
         let proto = Model { graph: Some(graph), metadata_props: Vec::new(), ..self.proto.clone() };
-        Self { name: self.name.clone(), proto, weights_beside: false }
+        Self { name: self.name.clone(), proto, external_weights: false }
     }
 
     fn parse(name: &str, bytes: Bytes, path: Option<&Path>) -> Result<Self> {
@@ -77,21 +77,21 @@ impl OnnxModel {
         let Some(graph) = proto.graph.as_mut().filter(|g| !g.node.is_empty()) else {
             return Err(Error::model(name, "not an ONNX model (it has no graph); export it as ONNX first"));
         };
-        let mut beside = WeightsBeside { model: path, files: HashMap::new() };
+        let mut external = ExternalWeights { model: path, files: HashMap::new() };
         for tensor in graph.initializer.iter_mut().filter(|tensor| tensor.data_location() == EXTERNAL) {
-            beside.load(tensor).map_err(|problem| Error::model(name, problem))?;
+            external.load(tensor).map_err(|problem| Error::model(name, problem))?;
         }
-        let weights_beside = !beside.files.is_empty();
-        // Old files list weights among the inputs, where a runtime must expect other values for them.
+        let external_weights = !external.files.is_empty();
+        // Old files list weights as inputs too, which stops a runtime from treating them as constants.
         let Graph { input, initializer, .. } = graph;
         input.retain(|input| !initializer.iter().any(|weights| weights.name() == input.name()));
         inline::inline_functions(graph, &std::mem::take(&mut proto.functions)).map_err(|e| Error::model(name, e))?;
         sort_nodes(graph).map_err(|e| Error::model(name, e))?;
-        let mut model = Self { name: name.to_owned(), proto, weights_beside };
+        let mut model = Self { name: name.to_owned(), proto, external_weights };
         let opset = model.opset();
         if opset < OLDEST_OPSET {
-            let mend = format!("export it again with opset_version={WORKING_OPSET}");
-            return Err(model.error(format!("its operator set is {opset}, before {OLDEST_OPSET}; {mend}")));
+            let remedy = format!("export it again with opset_version={WORKING_OPSET}");
+            return Err(model.error(format!("its operator set is {opset}, before {OLDEST_OPSET}; {remedy}")));
         }
         if opset < WORKING_OPSET {
             upgrade::to_working_opset(model.graph_mut(), opset);
@@ -100,11 +100,12 @@ impl OnnxModel {
         Ok(model)
     }
 
-    /// The bytes of a model file.
+    /// The model as the bytes of a file.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.proto.encode_to_vec()
     }
 
+    /// The graph; empty if the file has none.
     pub fn graph(&self) -> &Graph {
         const EMPTY: &Graph = &Graph {
             node: Vec::new(),
@@ -121,6 +122,7 @@ impl OnnxModel {
         self.proto.graph.as_ref().unwrap_or(EMPTY)
     }
 
+    /// The graph, for changes.
     pub fn graph_mut(&mut self) -> &mut Graph {
         self.proto.graph.get_or_insert_default()
     }
@@ -128,7 +130,7 @@ impl OnnxModel {
     /// The version of the standard operator set.
     pub fn opset(&self) -> i64 {
         let standard = |domain: &str| matches!(domain, "" | "ai.onnx");
-        self.proto.opset_import.iter().find(|o| standard(o.domain())).map_or(0, super::proto::OperatorSetId::version)
+        self.proto.opset_import.iter().find(|o| standard(o.domain())).map_or(0, OperatorSetId::version)
     }
 
     fn set_opset(&mut self, version: i64) {
@@ -140,15 +142,15 @@ impl OnnxModel {
         self.proto.ir_version = Some(self.proto.ir_version().max(WORKING_IR));
     }
 
-    /// Puts the nodes of one branch in the place of the `If` node at `place`.
+    /// Replaces the `If` node at `index` by the nodes of one of its branches.
     ///
     /// # Errors
     /// The node lacks the branch.
-    pub fn inline_branch(&mut self, place: usize, condition: bool) -> Result<()> {
-        inline::inline_branch(self.graph_mut(), place, condition).map_err(|problem| self.error(problem))
+    pub fn inline_branch(&mut self, index: usize, condition: bool) -> Result<()> {
+        inline::inline_branch(self.graph_mut(), index, condition).map_err(|problem| self.error(problem))
     }
 
-    /// Makes the model take float32 for an input of another type, with a cast in front.
+    /// Changes an input of another type to float32, followed by a cast to that type.
     pub fn take_float32(&mut self, input: &str) {
         let graph = self.graph_mut();
         let Some(info) = graph.input.iter_mut().find(|info| info.name() == input) else { return };
@@ -162,12 +164,12 @@ impl OnnxModel {
         graph.node.insert(0, cast.with(Attribute::from_int("to", kind as i64)));
     }
 
-    /// Adds an input; a dimension of -1 is a free batch.
+    /// Adds an input. A dimension of -1 is a free batch size.
     pub fn add_input(&mut self, name: &str, kind: DataType, dims: &[i64]) {
         self.graph_mut().input.push(ValueInfo::tensor(name, kind, dims));
     }
 
-    /// Makes a tensor an output, which it may be already.
+    /// Makes a tensor an output, unless it is one.
     pub fn add_output(&mut self, name: &str) {
         let outputs = &mut self.graph_mut().output;
         if !outputs.iter().any(|output| output.name() == name) {
@@ -175,24 +177,24 @@ impl OnnxModel {
         }
     }
 
-    /// Says that the model uses a version of an operator set beside the standard one.
+    /// Declares that the model uses a version of another operator set than the standard one.
     pub fn import(&mut self, domain: &str, version: i64) {
-        let import = super::proto::OperatorSetId { domain: Some(domain.to_owned()), version: Some(version) };
+        let import = OperatorSetId { domain: Some(domain.to_owned()), version: Some(version) };
         self.proto.opset_import.push(import);
     }
 
-    /// A value of the model's own metadata.
+    /// A value of the model's metadata.
     pub fn metadata(&self, key: &str) -> Option<&str> {
         self.proto.metadata_props.iter().find(|p| p.key() == key).map(StringStringEntry::value)
     }
 
-    /// Takes a value out of the model's own metadata.
+    /// Removes a value from the model's metadata and returns it.
     pub fn take_metadata(&mut self, key: &str) -> Option<String> {
-        let place = self.proto.metadata_props.iter().position(|p| p.key() == key)?;
-        self.proto.metadata_props.remove(place).value
+        let index = self.proto.metadata_props.iter().position(|p| p.key() == key)?;
+        self.proto.metadata_props.remove(index).value
     }
 
-    /// Writes a value of the model's own metadata.
+    /// Sets a value of the model's metadata.
     pub fn set_metadata(&mut self, key: &str, value: impl Into<String>) {
         self.proto.metadata_props.retain(|p| p.key() != key);
         self.proto.metadata_props.push(StringStringEntry { key: Some(key.to_owned()), value: Some(value.into()) });
@@ -204,24 +206,23 @@ impl OnnxModel {
     }
 }
 
-/// Files beside a model that hold its weights, each read once.
-struct WeightsBeside<'p> {
+/// Files of external weights, each read once.
+struct ExternalWeights<'p> {
     model: Option<&'p Path>,
     files: HashMap<String, Bytes>,
 }
 
-impl WeightsBeside<'_> {
-    /// Brings a tensor's value in from the file that it names
+impl ExternalWeights<'_> {
+    /// Loads the values of a tensor from the file that it names
     /// (<https://onnx.ai/onnx/repo-docs/ExternalData.html>).
     fn load(&mut self, tensor: &mut Tensor) -> Result<(), String> {
-        let entry = |key: &str| {
-            tensor.external_data.iter().find(|e| e.key() == key).map(super::proto::StringStringEntry::value)
-        };
+        let entry = |key: &str| tensor.external_data.iter().find(|e| e.key() == key).map(StringStringEntry::value);
         let number = |key: &str| match entry(key) {
             None => Ok(None),
-            Some(text) => {
-                text.parse::<usize>().map(Some).map_err(|_| format!("the {key} '{text}' of its weights is no number"))
-            }
+            Some(text) => text
+                .parse::<usize>()
+                .map(Some)
+                .map_err(|_| format!("the {key} '{text}' of its weights is not a number")),
         };
         let location = entry("location").ok_or("it names no file for its weights")?;
         if !self.files.contains_key(location) {
@@ -239,20 +240,20 @@ impl WeightsBeside<'_> {
     }
 
     fn read(&self, location: &str) -> Result<Bytes, String> {
-        let model = self.model.ok_or_else(|| format!("its weights lie in another file ({location}); embed them"))?;
-        let outside = || format!("its weights '{location}' lie outside its folder; move them beside it");
+        let model = self.model.ok_or_else(|| format!("its weights are in another file ({location}); embed them"))?;
+        let outside = || format!("its weights '{location}' are outside its folder; move them next to it");
         if !Path::new(location).components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir)) {
             return Err(outside());
         }
         let failed = |e: std::io::Error| format!("its weights {location}: {e}");
         let folder_of = |path: &Path| path.parent().map(Path::to_owned).unwrap_or_default();
         let file = folder_of(model).join(location).canonicalize().map_err(failed)?;
-        // A download may be a folder of links, to the model and to its weights alike.
+        // The folder may hold links to both the model and its weights, as a download cache does.
         let real = folder_of(&model.canonicalize().map_err(failed)?);
         let named = Path::new(".").join(folder_of(model)).canonicalize().map_err(failed)?;
         if !(file.starts_with(&named) || file.starts_with(real)) {
             return Err(outside());
         }
-        Ok(bounds::read(&file, bounds::MODEL_BYTES).map_err(failed)?.into())
+        Ok(limits::read(&file, limits::MODEL_BYTES).map_err(failed)?.into())
     }
 }

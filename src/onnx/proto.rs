@@ -1,8 +1,7 @@
-//! The ONNX file format as protobuf messages, after the field numbers of `onnx.proto`
+//! The ONNX file format as protobuf messages, with the field numbers of `onnx.proto`
 //! (<https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>, IR version 11).
 //!
-//! Every field that the format had by then stands here, so that a model which is read and
-//! written again loses nothing.
+//! All fields of that version are listed, so that reading and writing a model loses nothing.
 
 pub use prost::Message;
 use prost::bytes::Bytes;
@@ -349,7 +348,7 @@ pub enum TypeValue {
     Optional(Box<ElementType>),
 }
 
-/// The type of a sequence or an optional.
+/// The element type of a sequence or an optional.
 #[derive(Clone, PartialEq, Message)]
 pub struct ElementType {
     #[prost(message, optional, boxed, tag = "1")]

@@ -1,4 +1,4 @@
-//! Drawing weights anew.
+//! Random weights in place of trained ones.
 
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -8,19 +8,20 @@ use super::proto::Tensor;
 use super::{DataType, OnnxModel};
 
 impl OnnxModel {
-    /// Draws the weight tensors (float32 or float16, of two axes and more) of the last nodes anew, each from a normal
-    /// distribution of its own mean and deviation: this share of them, counted from the end of the graph.
+    /// Replaces the values of weight tensors (float32 or float16, two axes or more) by samples of a normal distribution
+    /// with the tensor's mean and standard deviation. `share`, 0..=1, is the fraction of weight tensors, counted from
+    /// the end of the graph.
     pub fn randomise(&mut self, share: f32, seed: u64) {
         let mut random = SmallRng::seed_from_u64(seed);
         let graph = self.graph_mut();
         let mut weights = Vec::new();
         for input in graph.node.iter().rev().flat_map(|node| &node.input) {
             let found = graph.initializer.iter().position(|tensor| tensor.name() == input && is_weight(tensor));
-            weights.extend(found.filter(|place| !weights.contains(place)));
+            weights.extend(found.filter(|index| !weights.contains(index)));
         }
         let chosen = (weights.len() as f32 * share).round() as usize;
-        for place in weights.into_iter().take(chosen) {
-            let tensor = &mut graph.initializer[place];
+        for index in weights.into_iter().take(chosen) {
+            let tensor = &mut graph.initializer[index];
             let values = tensor.to_f32s().unwrap_or_default();
             let count = values.len().max(1) as f32;
             let mean = values.iter().sum::<f32>() / count;

@@ -1,9 +1,8 @@
-//! Brings a graph of operator set 7 to 17 to 18, so that every other part sees one form of an op.
+//! Upgrades a graph from operator sets 7 to 17 to operator set 18, so that all other code sees one form of each op.
 //!
-//! What changed between them, after <https://onnx.ai/onnx/operators/>: attributes became inputs, and
-//! a few attributes went. Softmax and LogSoftmax before 13 flattened all axes from theirs on; that is
-//! the same as the later form for `[N,K]`, `[N,K,1,1]` and for the last axis, which is all that
-//! classifiers have them for.
+//! The differences, from <https://onnx.ai/onnx/operators/>: attributes became inputs, and a few attributes were
+//! removed. Before operator set 13, `Softmax` and `LogSoftmax` flattened all axes from `axis` on. For `[N,K]`,
+//! `[N,K,1,1]` and the last axis, the only uses in classifiers, both forms are equal.
 
 use super::proto::{Attribute, Graph, Node, Tensor};
 
@@ -12,7 +11,7 @@ struct Moved {
     op: &'static str,
     attribute: &'static str,
     input: usize,
-    /// The operator set that has it as an input.
+    /// The first operator set that has it as an input.
     since: i64,
 }
 
@@ -44,9 +43,10 @@ const MOVED: &[Moved] = &[
     moved("ReduceSumSquare", "axes", 1, 18),
 ];
 
-/// Attributes that went, and which say nothing for inference.
-const GONE: &[(&str, &str, i64)] = &[("BatchNormalization", "spatial", 9), ("Dropout", "ratio", 12)];
+/// Removed attributes that do not affect inference: op, attribute, and the first operator set without it.
+const REMOVED: &[(&str, &str, i64)] = &[("BatchNormalization", "spatial", 9), ("Dropout", "ratio", 12)];
 
+/// Upgrades the nodes of a graph and its subgraphs from operator set `from` to 18.
 pub fn to_working_opset(graph: &mut Graph, from: i64) {
     let mut constants = Vec::new();
     for node in graph.node.iter_mut().filter(|node| node.is_standard()) {
@@ -68,7 +68,7 @@ pub fn to_working_opset(graph: &mut Graph, from: i64) {
             node.input.resize(node.input.len().max(input + 1), String::new());
             node.input[*input] = name;
         }
-        for (op, attribute, since) in GONE {
+        for (op, attribute, since) in REMOVED {
             if node.op() == *op && from < *since {
                 take(node, attribute);
             }
@@ -88,7 +88,7 @@ pub fn to_working_opset(graph: &mut Graph, from: i64) {
     graph.initializer.extend(constants);
 }
 
-/// Upsample became Resize, whose second input is now another one, and Scatter got a longer name.
+/// `Upsample` became `Resize`, which got a new second input, and `Scatter` became `ScatterElements`.
 fn rename_before_11(node: &mut Node) {
     match node.op() {
         "Upsample" | "Resize" => {
@@ -103,6 +103,6 @@ fn rename_before_11(node: &mut Node) {
 }
 
 fn take(node: &mut Node, attribute: &str) -> Option<Attribute> {
-    let at = node.attribute.iter().position(|a| a.name() == attribute)?;
-    Some(node.attribute.remove(at))
+    let index = node.attribute.iter().position(|a| a.name() == attribute)?;
+    Some(node.attribute.remove(index))
 }

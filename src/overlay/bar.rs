@@ -1,10 +1,11 @@
-//! The colour bar.
+//! The colour bar along the right edge.
 
 use image::RgbImage;
 
-use super::{Caption, Colormap};
+use super::caption::Caption;
+use super::colormap::Colormap;
 
-/// Draws the colours from 0 to `top` up the right edge, with the top's number and its unit.
+/// Draws the colours of 0 to `top` along the right edge, from bottom to top, with `top` and its unit.
 pub fn draw(picture: &mut RgbImage, caption: &Caption, colormap: &Colormap, top: f32, unit: &str) {
     let (width, height) = picture.dimensions();
     let thickness = (width.min(height) / 40).max(4);

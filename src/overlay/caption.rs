@@ -5,12 +5,12 @@ use image::RgbImage;
 
 use crate::error::{Error, Result};
 
-/// Lines of text on a dark plate, their size in proportion to the picture.
+/// Draws lines of text on a dark plate, scaled to the picture.
 pub struct Caption {
     font: FontRef<'static>,
 }
 
-/// Where a plate of text lies.
+/// The position of a plate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Corner {
     LowerLeft,
@@ -20,10 +20,10 @@ pub enum Corner {
 }
 
 impl Caption {
-    /// The text's share of the picture's shorter side.
+    /// The height of a line, as a share of the picture's shorter side.
     const HEIGHT: f32 = 0.075;
     const SMALLEST_PX: f32 = 13.0;
-    /// What the plate leaves of the picture below it, of 256; the one in the middle may lie on other text.
+    /// How much of the picture shows through the plate, of 256. The plate in the middle may cover other text.
     const PLATE: u32 = 70;
     const PLATE_IN_THE_MIDDLE: u32 = 20;
 
@@ -34,13 +34,13 @@ impl Caption {
         Ok(Self { font: font.map_err(|_| Error::input("embedded font", "damaged; build whycam again"))? })
     }
 
-    /// Draws lines, each in its colour, the first on top, in the lower left corner.
+    /// Draws lines in the lower left corner, each in its colour, the first at the top.
     pub fn draw(&self, picture: &mut RgbImage, lines: &[(String, [u8; 3])]) {
         self.plate(picture, lines, Corner::LowerLeft);
     }
 
-    /// Draws lines as [`Caption::draw`] does, elsewhere and smaller. Returns where the text lies: left, top, right
-    /// and bottom in pixels; `None` if there is none.
+    /// Draws lines at `corner`, smaller than [`Caption::draw`] except in the lower left corner. Returns the bounds of
+    /// the text, `[left, top, right, bottom]` in pixels; `None` without text.
     pub fn plate(&self, picture: &mut RgbImage, lines: &[(String, [u8; 3])], corner: Corner) -> Option<[u32; 4]> {
         let (width, height) = picture.dimensions();
         let share = if corner == Corner::LowerLeft { 1.0 } else { 0.6 };
@@ -64,11 +64,11 @@ impl Caption {
             Corner::UpperRight => (width - plate_width, 0),
             Corner::Middle => ((width - plate_width) / 2, height.saturating_sub(plate_height) / 2),
         };
-        let left_over = if corner == Corner::Middle { Self::PLATE_IN_THE_MIDDLE } else { Self::PLATE };
+        let remainder = if corner == Corner::Middle { Self::PLATE_IN_THE_MIDDLE } else { Self::PLATE };
         for y in top..(top + plate_height).min(height) {
             for x in left..left + plate_width {
                 let pixel = picture.get_pixel_mut(x, y);
-                pixel.0 = pixel.0.map(|channel| ((u32::from(channel) * left_over) >> 8) as u8);
+                pixel.0 = pixel.0.map(|channel| ((u32::from(channel) * remainder) >> 8) as u8);
             }
         }
         let mut baseline = top as f32 + margin / 2.0 + font.ascent();
@@ -81,7 +81,7 @@ impl Caption {
         (!lines.is_empty() && text[2] > text[0]).then_some(text)
     }
 
-    /// Draws small text that ends at `right` and stands on `baseline`.
+    /// Draws small text that ends at `right` on `baseline`, both in pixels.
     pub fn label(&self, picture: &mut RgbImage, text: &str, right: u32, baseline: u32) {
         let scale = Self::label_height(picture) as f32;
         let left = (right as f32 - self.length(text, scale)).max(0.0);
@@ -90,7 +90,7 @@ impl Caption {
         self.draw_line(picture, text, [255; 3], scale, [left, baseline as f32 - scale * 0.3]);
     }
 
-    /// Of small text, in pixels.
+    /// The height of small text, in pixels.
     pub fn label_height(picture: &RgbImage) -> u32 {
         let side = picture.width().min(picture.height()) as f32;
         (Self::HEIGHT * side * 0.6).max(Self::SMALLEST_PX) as u32
@@ -102,9 +102,9 @@ impl Caption {
         let [mut x, baseline] = start;
         for character in text.chars() {
             let glyph = font.glyph_id(character);
-            let placed = glyph.with_scale_and_position(PxScale::from(scale), point(x, baseline));
+            let positioned = glyph.with_scale_and_position(PxScale::from(scale), point(x, baseline));
             x += font.h_advance(glyph);
-            let Some(outline) = self.font.outline_glyph(placed) else { continue };
+            let Some(outline) = self.font.outline_glyph(positioned) else { continue };
             let corner = outline.px_bounds().min;
             outline.draw(|dx, dy, coverage| {
                 let (px, py) = (corner.x + dx as f32, corner.y + dy as f32);

@@ -1,13 +1,13 @@
-//! Colour maps: heat 0..=255 to RGB.
+//! Colour maps: from heat to RGB.
 
 use colorgrad::{BlendMode, Color, Gradient, GradientBuilder, LinearGradient};
 
 use crate::error::{Error, Result};
 
-/// Heat 0..=1 to a colour.
+/// Maps heat 0..=1 to a colour.
 pub type Scale = fn(f32) -> Color;
 
-/// Every colour map, by the name that `--colormap` takes. The first is the default.
+/// Every colour map by its name. The first is the default.
 pub const COLORMAPS: &[(&str, Scale)] = &[
     ("jet", jet),
     ("turbo", |t| colorgrad::preset::turbo().at(t)),
@@ -18,7 +18,7 @@ pub const COLORMAPS: &[(&str, Scale)] = &[
     ("cividis", |t| colorgrad::preset::cividis().at(t)),
 ];
 
-/// MATLAB's jet: dark blue, blue, cyan, yellow, red, dark red, linear between them.
+/// MATLAB's jet: dark blue, blue, cyan, yellow, red and dark red, with linear interpolation.
 fn jet(t: f32) -> Color {
     let colours = [
         Color::new(0.0, 0.0, 0.5, 1.0),
@@ -36,7 +36,7 @@ fn jet(t: f32) -> Color {
         .map_or(Color::new(t, 0.0, 1.0 - t, 1.0), |gradient| gradient.at(t))
 }
 
-/// A colour map as a table.
+/// A colour map as a table of 256 colours.
 #[derive(Clone, Debug)]
 pub struct Colormap {
     name: &'static str,
@@ -44,6 +44,8 @@ pub struct Colormap {
 }
 
 impl Colormap {
+    /// The colour map of a name in [`COLORMAPS`].
+    ///
     /// # Errors
     /// There is no colour map of that name.
     pub fn named(name: &str) -> Result<Self> {
@@ -63,6 +65,7 @@ impl Colormap {
         self.name
     }
 
+    /// The colour of a level 0..=255.
     pub fn at(&self, level: u8) -> [u8; 3] {
         self.table[usize::from(level)]
     }

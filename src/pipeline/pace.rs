@@ -1,20 +1,19 @@
-//! Measuring how the pipeline keeps up.
+//! Measuring the rates of the pipeline and the ages of its frames.
 
 use std::time::{Duration, Instant};
 
 use crate::screen::Pace;
 
-/// Rates and ages, means over about a second.
+/// Measures rates, each the mean of about a second, and ages.
 pub struct PaceMeter {
     since: Instant,
     captured: u64,
     explained: u64,
     pace: Pace,
-    /// Of all explained frames.
     ages: Ages,
 }
 
-/// Ages of explained frames when they were shown.
+/// Ages of all explained frames at the moment they were shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ages {
     pub count: u32,
@@ -41,12 +40,12 @@ impl PaceMeter {
         self.ages.most = self.ages.most.max(self.pace.age);
     }
 
-    /// The pace after so many frames in all.
-    pub fn after(&mut self, captured: u64, explained: u64) -> Pace {
-        let passed = self.since.elapsed().as_secs_f32();
-        if passed >= 1.0 {
-            self.pace.captured = (captured - self.captured) as f32 / passed;
-            self.pace.explained = (explained - self.explained) as f32 / passed;
+    /// The pace, given the totals of captured and explained frames.
+    pub fn pace(&mut self, captured: u64, explained: u64) -> Pace {
+        let elapsed = self.since.elapsed().as_secs_f32();
+        if elapsed >= 1.0 {
+            self.pace.captured = (captured - self.captured) as f32 / elapsed;
+            self.pace.explained = (explained - self.explained) as f32 / elapsed;
             (self.since, self.captured, self.explained) = (Instant::now(), captured, explained);
         }
         self.pace.dropped = captured.saturating_sub(explained);

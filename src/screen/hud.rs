@@ -1,32 +1,30 @@
-//! Text and bars over the picture.
+//! Text, bars and symbols over the picture.
 
 use image::RgbImage;
 
-use super::{Pace, View};
+use super::{Pace, ScreenFrame};
 use crate::overlay::{Caption, Corner};
 
 const WHITE: [u8; 3] = [255; 3];
 const SOFT: [u8; 3] = [190; 3];
 const WARM: [u8; 3] = [255, 170, 60];
 
-/// The likeliest classes with a bar each, in the upper right corner.
-pub fn bars(picture: &mut RgbImage, caption: &Caption, view: &View) {
-    let lines: Vec<(String, [u8; 3])> = view
-        .explanation
-        .top
+/// Draws the most probable classes, each with a bar, in the upper right corner.
+pub fn bars(picture: &mut RgbImage, caption: &Caption, view: &ScreenFrame) {
+    let ranking = view.explanation.ranking(view.context);
+    let lines: Vec<(String, [u8; 3])> = ranking
         .iter()
         .map(|ranked| {
-            let own = ranked.class_index == view.explanation.class_index;
-            let name = view.facts.label(ranked.class_index);
-            let name: String = name.chars().take(18).collect();
-            (format!("{name:<18} {:>3.0} %", 100.0 * ranked.probability), if own { WARM } else { WHITE })
+            let name: String = ranked.label.chars().take(18).collect();
+            let text = format!("{name:<18} {:>3.0} %", 100.0 * ranked.probability);
+            (text, if ranked.explained { WARM } else { WHITE })
         })
         .collect();
     let Some([left, top, right, bottom]) = caption.plate(picture, &lines, Corner::UpperRight) else { return };
     let row = (bottom - top) / lines.len().max(1) as u32;
-    for (number, ranked) in view.explanation.top.iter().enumerate() {
+    for (index, ranked) in ranking.iter().enumerate() {
         let length = ((right - left) as f32 * ranked.probability) as u32;
-        let lower = top + row * (number as u32 + 1);
+        let lower = top + row * (index as u32 + 1);
         for y in lower.saturating_sub((row / 10).max(2))..lower {
             for x in left..left + length {
                 if let Some(pixel) = picture.get_pixel_mut_checked(x, y) {
@@ -37,12 +35,12 @@ pub fn bars(picture: &mut RgbImage, caption: &Caption, view: &View) {
     }
 }
 
-/// How the pipeline keeps up, in the upper left corner.
-pub fn pace(picture: &mut RgbImage, caption: &Caption, view: &View, fluid: bool) {
+/// Draws the rates of the pipeline in the upper left corner.
+pub fn pace(picture: &mut RgbImage, caption: &Caption, view: &ScreenFrame, fluid: bool) {
     let Pace { age, captured, explained, dropped } = view.pace;
     let mode = if fluid { "fluid" } else { "aligned" };
     let lines = [
-        format!("{}, {}", view.facts.model, view.facts.method),
+        format!("{}, {}", view.context.model, view.context.method),
         format!("{mode}, map {} ms old", age.as_millis()),
         format!("camera    {captured:5.1} fps"),
         format!("explained {explained:5.1} fps"),
@@ -51,13 +49,13 @@ pub fn pace(picture: &mut RgbImage, caption: &Caption, view: &View, fluid: bool)
     caption.plate(picture, &lines.map(|line| (line, SOFT)), Corner::UpperLeft);
 }
 
-/// A line of text for the moment, or the help, in the middle.
+/// Draws a message or the help in the middle.
 pub fn message(picture: &mut RgbImage, caption: &Caption, lines: &[String]) {
     let lines: Vec<_> = lines.iter().map(|line| (line.clone(), WHITE)).collect();
     caption.plate(picture, &lines, Corner::Middle);
 }
 
-/// A red dot: the recording is on.
+/// Draws a red dot: a recording is on.
 pub fn recording(picture: &mut RgbImage) {
     let (width, height) = picture.dimensions();
     let radius = i64::from((width.min(height) / 40).max(4));

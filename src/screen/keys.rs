@@ -1,15 +1,15 @@
-//! Which key asks for what.
+//! The keys and their actions.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use minifb::{InputCallback, Key};
 
-use super::Command;
+use super::ViewerCommand;
 
-/// What a key does.
+/// The action of a key.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Action {
-    Ask(Command),
+    Command(ViewerCommand),
     Snapshot,
     Fluid,
     Bars,
@@ -18,7 +18,7 @@ pub enum Action {
     Help,
 }
 
-/// Every key: what the help calls it, what it does.
+/// Every key and its action, as the help shows them.
 pub const KEYS: &[(&str, &str)] = &[
     ("Space", "pause"),
     ("S", "snapshot"),
@@ -28,9 +28,9 @@ pub const KEYS: &[(&str, &str)] = &[
     ("M", "next method"),
     ("L", "next layer"),
     ("1-9", "explain that class"),
-    ("0", "the predicted one"),
+    ("0", "explain the predicted class"),
     ("F", "fluid or aligned"),
-    ("T", "likeliest classes"),
+    ("T", "most probable classes"),
     ("V", "side by side"),
     ("I", "age and rates"),
     ("H", "this help"),
@@ -53,25 +53,27 @@ fn action(key: Key) -> Option<Action> {
         [Key::Key9, Key::NumPad9],
     ];
     Some(match key {
-        Key::Escape | Key::Q => Action::Ask(Command::Quit),
-        Key::Space => Action::Ask(Command::Pause),
+        Key::Escape | Key::Q => Action::Command(ViewerCommand::Quit),
+        Key::Space => Action::Command(ViewerCommand::Pause),
         Key::S => Action::Snapshot,
-        Key::R => Action::Ask(Command::Record),
-        Key::C => Action::Ask(Command::NextColormap),
-        Key::Equal | Key::NumPadPlus => Action::Ask(Command::Alpha(ALPHA_STEP)),
-        Key::Minus | Key::NumPadMinus => Action::Ask(Command::Alpha(-ALPHA_STEP)),
-        Key::M => Action::Ask(Command::NextMethod),
-        Key::L => Action::Ask(Command::NextLayer),
+        Key::R => Action::Command(ViewerCommand::Record),
+        Key::C => Action::Command(ViewerCommand::NextColormap),
+        Key::Equal | Key::NumPadPlus => Action::Command(ViewerCommand::Alpha(ALPHA_STEP)),
+        Key::Minus | Key::NumPadMinus => Action::Command(ViewerCommand::Alpha(-ALPHA_STEP)),
+        Key::M => Action::Command(ViewerCommand::NextMethod),
+        Key::L => Action::Command(ViewerCommand::NextLayer),
         Key::F => Action::Fluid,
         Key::T => Action::Bars,
         Key::V => Action::SideBySide,
         Key::I => Action::Pace,
         Key::H | Key::F1 => Action::Help,
-        _ => Action::Ask(Command::Explain(NUMBERS.iter().position(|keys| keys.contains(&key))?.checked_sub(1))),
+        _ => {
+            Action::Command(ViewerCommand::Explain(NUMBERS.iter().position(|keys| keys.contains(&key))?.checked_sub(1)))
+        }
     })
 }
 
-/// Takes every press as it happens, so that a key that is let go before the next picture is not lost.
+/// Receives key events as they happen, so that a short press between two pictures is not lost.
 struct Presses {
     sender: Sender<Action>,
     down: Vec<Key>,
@@ -86,7 +88,7 @@ impl InputCallback for Presses {
         if down {
             self.down.push(key);
         }
-        // A key that is held down repeats on some systems.
+        // Some systems repeat a key that is held down.
         if down
             && !before
             && let Some(action) = action(key)
@@ -96,7 +98,7 @@ impl InputCallback for Presses {
     }
 }
 
-/// Lets a window's keys come out of the receiver.
+/// Listens to a window's keys. The receiver gets their actions.
 pub fn listen(window: &mut minifb::Window) -> Receiver<Action> {
     let (sender, receiver) = channel();
     window.set_input_callback(Box::new(Presses { sender, down: Vec::new() }));
@@ -115,7 +117,10 @@ mod tests {
             presses.set_key_state(key, down);
         }
         let taken: Vec<Action> = receiver.try_iter().collect();
-        assert_eq!(taken, [Action::Ask(Command::NextMethod), Action::Ask(Command::Explain(Some(2)))]);
-        assert_eq!(action(Key::Key0), Some(Action::Ask(Command::Explain(None))));
+        assert_eq!(
+            taken,
+            [Action::Command(ViewerCommand::NextMethod), Action::Command(ViewerCommand::Explain(Some(2)))]
+        );
+        assert_eq!(action(Key::Key0), Some(Action::Command(ViewerCommand::Explain(None))));
     }
 }

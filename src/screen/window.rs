@@ -1,4 +1,4 @@
-//! A window on the screen. It must live on the main thread.
+//! A window on the desktop. It runs on the main thread.
 
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -7,32 +7,35 @@ use image::{RgbImage, imageops};
 use minifb::{ScaleMode, WindowOptions};
 
 use super::keys::{Action, KEYS, listen};
-use super::{Command, Screen, View, hud, snapshot};
+use super::{Screen, ScreenFrame, ViewerCommand, hud, snapshot};
 use crate::error::{Error, Result};
+use crate::media::Picture;
 use crate::overlay::{Caption, Overlay};
-use crate::picture::Picture;
 
+/// A window that shows explained frames.
 pub struct Window {
     window: minifb::Window,
     actions: Receiver<Action>,
-    /// As it was opened, in pixels.
+    /// The size at opening, in pixels.
     size: (u32, u32),
+    /// Whether the window has the shape of the first picture.
     fitted: bool,
     caption: Caption,
     look: Look,
     buffer: Vec<u32>,
     title: String,
-    /// What is shown, to write on when no more comes.
+    /// The current picture without messages.
     shown: Picture,
-    /// Why no frames come.
+    /// Why no frames arrive.
     waiting: Option<String>,
-    note: Option<(String, Instant)>,
-    /// The next view is to be written to files.
+    /// A message, and since when it shows.
+    message: Option<(String, Instant)>,
+    /// Whether the next frame is saved.
     snapshot: bool,
 }
 
-/// What is shown beside the map.
-#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
+/// What the window shows besides the map.
+#[expect(clippy::struct_excessive_bools, reason = "each is switched by a separate key")]
 #[derive(Clone, Copy, Debug, Default)]
 struct Look {
     fluid: bool,
@@ -43,11 +46,11 @@ struct Look {
 }
 
 impl Window {
-    /// How long a note stays.
-    const NOTE: Duration = Duration::from_secs(3);
+    /// How long a message shows.
+    const MESSAGE: Duration = Duration::from_secs(3);
     const TITLE: &str = "whycam";
 
-    /// A window for pictures of about this size, in pixels; it takes the shape of the first one.
+    /// Opens a window for pictures of about this size, in pixels. It takes the shape of the first picture.
     ///
     /// # Errors
     /// There is no display.
@@ -64,20 +67,20 @@ impl Window {
             title: Self::TITLE.into(),
             shown: RgbImage::new(width, height).into(),
             waiting: None,
-            note: None,
+            message: None,
             snapshot: false,
         })
     }
 
-    /// Opens the window anew in the shape of the pictures, if it has another one: a window cannot change its own.
+    /// Opens the window again if its shape differs from that of the pictures. minifb cannot resize a window.
     fn fit(&mut self, width: u32, height: u32) -> Result<()> {
-        const LEAST: f32 = 640.0;
-        const MOST: [f32; 2] = [1280.0, 800.0];
+        const MIN_SIDE: f32 = 640.0;
+        const MAX_SIZE: [f32; 2] = [1280.0, 800.0];
         if std::mem::replace(&mut self.fitted, true) || width * self.size.1 == height * self.size.0 {
             return Ok(());
         }
         let (w, h) = (width as f32, height as f32);
-        let scale = (LEAST / w.max(h)).max(1.0).min(MOST[0] / w).min(MOST[1] / h);
+        let scale = (MIN_SIDE / w.max(h)).max(1.0).min(MAX_SIZE[0] / w).min(MAX_SIZE[1] / h);
         self.size = ((w * scale).round() as u32, (h * scale).round() as u32);
         (self.window, self.actions) = open(self.size.0, self.size.1)?;
         Ok(())
@@ -90,8 +93,8 @@ impl Window {
         }
     }
 
-    /// The picture with the map, and in half the size beside it the picture and the map.
-    fn side_by_side(view: &View, drawn: &RgbImage, overlay: &mut Overlay) -> Result<RgbImage> {
+    /// The picture with the map; to its right, in half the size, the picture above the map.
+    fn side_by_side(view: &ScreenFrame, drawn: &RgbImage, overlay: &mut Overlay) -> Result<RgbImage> {
         let map = overlay.map_alone(view.frame, view.explanation)?;
         let (width, height) = drawn.dimensions();
         let (half_width, half_height) = ((width / 2).max(1), (height / 2).max(1));
@@ -104,11 +107,11 @@ impl Window {
         Ok(row)
     }
 
-    /// Puts what is shown into the window, and over it what there is to say.
+    /// Fills the window with the current picture, and the help or a message over it.
     fn refresh(&mut self) {
-        let lines: Vec<String> = match (&self.note, &self.waiting) {
+        let lines: Vec<String> = match (&self.message, &self.waiting) {
             _ if self.look.help => KEYS.iter().map(|(key, what)| format!("{key:>6}  {what}")).collect(),
-            (Some((note, _)), _) => vec![note.clone()],
+            (Some((message, _)), _) => vec![message.clone()],
             (None, Some(why)) => why.lines().map(str::to_owned).collect(),
             (None, None) => return fill(&mut self.buffer, &self.shown),
         };
@@ -121,13 +124,12 @@ impl Window {
 fn open(width: u32, height: u32) -> Result<(minifb::Window, Receiver<Action>)> {
     let options = WindowOptions { resize: true, scale_mode: ScaleMode::AspectRatioStretch, ..WindowOptions::default() };
     let window = minifb::Window::new(Window::TITLE, width as usize, height as usize, options);
-    let mut window = window
-        .map_err(|e| Error::Window(format!("no display ({e}); set DISPLAY, or use --headless with --record FILE")))?;
+    let mut window = window.map_err(|e| Error::Window(format!("no display ({e}); set DISPLAY")))?;
     let actions = listen(&mut window);
     Ok((window, actions))
 }
 
-/// The window's pixels, 0RGB.
+/// Converts a picture to the window's pixels, 0RGB.
 fn fill(buffer: &mut Vec<u32>, picture: &RgbImage) {
     buffer.clear();
     let pixels = picture.as_raw().as_chunks::<3>().0;
@@ -135,12 +137,12 @@ fn fill(buffer: &mut Vec<u32>, picture: &RgbImage) {
 }
 
 impl Screen for Window {
-    fn show(&mut self, view: &View, overlay: &mut Overlay) -> Result<()> {
+    fn show(&mut self, view: &ScreenFrame, overlay: &mut Overlay) -> Result<()> {
         self.waiting = None;
         self.fit(view.frame.picture.width(), view.frame.picture.height())?;
-        self.retitle(format!("{} - {} - {}", Self::TITLE, view.frame.medium.name, view.facts.model));
+        self.retitle(format!("{} - {} - {}", Self::TITLE, view.frame.medium.name, view.context.model));
         let mut frame = view.frame.clone();
-        overlay.draw(&mut frame, view.explanation, view.facts)?;
+        overlay.draw(&mut frame, view.explanation, view.context)?;
         if std::mem::take(&mut self.snapshot) {
             match snapshot::take(view, &frame.picture) {
                 Ok(name) => self.tell(&format!("written: {}", name.display())),
@@ -162,8 +164,8 @@ impl Screen for Window {
         Ok(())
     }
 
-    fn tell(&mut self, note: &str) {
-        self.note = Some((note.to_owned(), Instant::now()));
+    fn tell(&mut self, message: &str) {
+        self.message = Some((message.to_owned(), Instant::now()));
         self.refresh();
     }
 
@@ -173,8 +175,8 @@ impl Screen for Window {
         self.refresh();
     }
 
-    fn poll(&mut self) -> Result<Vec<Command>> {
-        if self.note.take_if(|(_, since)| since.elapsed() > Self::NOTE).is_some() {
+    fn poll(&mut self) -> Result<Vec<ViewerCommand>> {
+        if self.message.take_if(|(_, since)| since.elapsed() > Self::MESSAGE).is_some() {
             self.refresh();
         }
         self.window
@@ -182,19 +184,23 @@ impl Screen for Window {
             .map_err(|e| Error::Window(format!("it cannot be drawn: {e}")))?;
         let mut commands = Vec::new();
         if !self.window.is_open() {
-            commands.push(Command::Quit);
+            commands.push(ViewerCommand::Quit);
         }
         let look = &mut self.look;
         for action in self.actions.try_iter() {
-            commands.push(Command::Redraw);
+            commands.push(ViewerCommand::Redraw);
             match action {
-                Action::Ask(command) => commands.push(command),
+                Action::Command(command) => commands.push(command),
                 Action::Snapshot => self.snapshot = true,
                 Action::Fluid => {
                     look.fluid = !look.fluid;
-                    commands.push(Command::Fluid(look.fluid));
-                    let mode = if look.fluid { "fluid: the latest map" } else { "aligned: each frame's own map" };
-                    self.note = Some((mode.into(), Instant::now()));
+                    commands.push(ViewerCommand::Fluid(look.fluid));
+                    let mode = if look.fluid {
+                        "fluid: every frame with the latest map"
+                    } else {
+                        "aligned: each frame with its map"
+                    };
+                    self.message = Some((mode.into(), Instant::now()));
                 }
                 Action::Bars => look.bars = !look.bars,
                 Action::SideBySide => look.side_by_side = !look.side_by_side,

@@ -1,5 +1,5 @@
-//! Graphs as ONNX Runtime has optimised them, kept on disk in its own format: such a graph loads in a fifth of the time
-//! that optimising takes, and all sessions of one have the same weights in memory.
+//! Graphs that ONNX Runtime has optimised, kept on disk in its own format. Such a graph loads without being optimised
+//! again, and all sessions of one graph share its weights in memory.
 
 use std::env::consts::ARCH;
 use std::fs;
@@ -7,56 +7,46 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::session::builder::SessionBuilder;
 
-use crate::bounds;
-use crate::output::{PartFile, sealed, unsealed};
+use super::graph_session::GraphSession;
+use crate::files::{PartFile, limits, sealed, unsealed};
 
-/// Larger models are not kept, which would take as much of the disk again.
+/// Models larger than this are not cached, as their graphs would fill the disk.
 const MOST_BYTES: usize = 256 << 20;
 
-/// An optimised graph in memory.
-pub struct Optimised(Arc<Vec<u8>>);
-
-/// Those that sessions of this process use.
+/// The graphs that sessions of this process use, by their path on disk.
 static IN_USE: Mutex<Vec<(PathBuf, Weak<Vec<u8>>)>> = Mutex::new(Vec::new());
 
-impl Optimised {
-    /// The graph of a model, out of `folder` or, made by a session of `builder`, kept there from now on. It gets its name
-    /// when it is whole, so that several programs may do this at once. `None` where it cannot be kept.
-    pub fn of(model: &[u8], folder: &Path, builder: SessionBuilder) -> Option<Self> {
-        if model.len() > MOST_BYTES {
-            return None;
-        }
-        let mut hasher = DefaultHasher::new();
-        (model, ort::info(), processor()).hash(&mut hasher);
-        let path = folder.join(format!("{:016x}.optimised", hasher.finish()));
-        let mut in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
-        in_use.retain(|(_, bytes)| bytes.strong_count() > 0);
-        let used = in_use.iter().find(|(used, _)| *used == path).and_then(|(_, bytes)| bytes.upgrade());
-        if let Some(bytes) = used {
-            return Some(Self(bytes));
-        }
-        let kept = bounds::read(&path, bounds::MODEL_BYTES).ok().and_then(unsealed);
-        let bytes = Arc::new(kept.or_else(|| make(model, &path, builder))?);
-        in_use.push((path, Arc::downgrade(&bytes)));
-        Some(Self(bytes))
-    }
-
-    /// A session of it, which must not outlive it.
-    ///
-    /// # Errors
-    /// The runtime does not take it.
-    pub fn load(&self, builder: SessionBuilder) -> ort::Result<ort::session::Session> {
-        let mut builder = builder.with_optimization_level(GraphOptimizationLevel::Disable)?;
-        for key in ["session.use_ort_model_bytes_directly", "session.use_ort_model_bytes_for_initializers"] {
-            builder = builder.with_config_entry(key, "1")?;
-        }
-        builder.commit_from_memory(&self.0)
-    }
+/// A session of the optimised graph of `model`, read from `folder` or written there by a session of `builder`. The
+/// file gets its name when it is complete, so several processes may write it at once. `None` if the graph cannot be
+/// cached or loaded.
+pub fn shared_session(model: &[u8], folder: &Path, builder: &SessionBuilder) -> Option<GraphSession> {
+    let bytes = optimised_graph(model, folder, builder.clone())?;
+    GraphSession::sharing(builder.clone(), bytes).ok()
 }
 
-fn make(model: &[u8], path: &Path, builder: SessionBuilder) -> Option<Vec<u8>> {
+fn optimised_graph(model: &[u8], folder: &Path, builder: SessionBuilder) -> Option<Arc<Vec<u8>>> {
+    if model.len() > MOST_BYTES {
+        return None;
+    }
+    let mut hasher = DefaultHasher::new();
+    (model, ort::info(), processor()).hash(&mut hasher);
+    let path = folder.join(format!("{:016x}.optimised", hasher.finish()));
+    let mut in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+    in_use.retain(|(_, bytes)| bytes.strong_count() > 0);
+    let used = in_use.iter().find(|(used, _)| *used == path).and_then(|(_, bytes)| bytes.upgrade());
+    if let Some(bytes) = used {
+        return Some(bytes);
+    }
+    let cached = limits::read(&path, limits::MODEL_BYTES).ok().and_then(unsealed);
+    let bytes = Arc::new(cached.or_else(|| optimise(model, &path, builder))?);
+    in_use.push((path, Arc::downgrade(&bytes)));
+    Some(bytes)
+}
+
+/// Lets the runtime optimise a model, writes the graph to `path` and returns its bytes.
+fn optimise(model: &[u8], path: &Path, builder: SessionBuilder) -> Option<Vec<u8>> {
     fs::create_dir_all(path.parent()?).ok()?;
     let mut file = PartFile::new(path, true).ok()?;
     let builder = builder.with_optimized_model_path(&file.part).ok()?;
@@ -67,10 +57,10 @@ fn make(model: &[u8], path: &Path, builder: SessionBuilder) -> Option<Vec<u8>> {
     unsealed(bytes)
 }
 
-/// What decides how the runtime lays out weights, on a disk that several machines may share.
+/// The processor features that decide the runtime's weight layout; several machines may share a disk.
 fn processor() -> (&'static str, Vec<bool>) {
     #[cfg(target_arch = "x86_64")]
-    let has = vec![
+    let features = vec![
         is_x86_feature_detected!("avx"),
         is_x86_feature_detected!("avx2"),
         is_x86_feature_detected!("fma"),
@@ -82,6 +72,6 @@ fn processor() -> (&'static str, Vec<bool>) {
         is_x86_feature_detected!("avx512vnni"),
     ];
     #[cfg(not(target_arch = "x86_64"))]
-    let has = Vec::new();
-    (ARCH, has)
+    let features = Vec::new();
+    (ARCH, features)
 }

@@ -1,30 +1,28 @@
-//! What the tensors of a model are, found out by running it.
+//! The shape and type of every tensor of a model, found by running it.
 
 use std::collections::HashSet;
 
 use ndarray::ArrayD;
 use ort::session::builder::GraphOptimizationLevel;
 
-use super::{Input, Session};
-use crate::device::Compute;
+use super::device::Compute;
+use super::model_session::{Input, Session};
 use crate::error::Result;
-use crate::grad::{TensorInfo, Tensors};
-use crate::onnx::proto::ValueInfo;
-use crate::onnx::{DataType, GraphIndex, OnnxModel};
+use crate::onnx::proto::{Tensor, ValueInfo};
+use crate::onnx::{DataType, GraphIndex, OnnxModel, TensorInfo, Tensors};
 
-/// Finds out shape and type of every tensor of `model` by running it once on zeros of the given
-/// input shapes, with all tensors as outputs. `If` nodes whose condition follows from the shapes
-/// alone are replaced by the branch that is taken.
+/// Finds the shape and type of every tensor of `model` by one run on zeros of the given input shapes, with all tensors
+/// as outputs. `If` nodes whose condition depends on shapes alone are replaced by the branch taken.
 ///
 /// # Errors
-/// The runtime does not take the model.
+/// The runtime rejects the model.
 pub fn probe(model: &mut OnnxModel, inputs: &[(&str, Vec<usize>)]) -> Result<Tensors> {
-    while let Some((place, condition)) = decided_branch(model, inputs)? {
-        model.inline_branch(place, condition)?;
+    while let Some((index, condition)) = decided_branch(model, inputs)? {
+        model.inline_branch(index, condition)?;
     }
-    let made: Vec<String> =
+    let produced: Vec<String> =
         model.graph().node.iter().flat_map(|n| n.output.iter()).filter(|o| !o.is_empty()).cloned().collect();
-    let mut tensors = run_on_zeros(model, inputs, &made)?;
+    let mut tensors = run_on_zeros(model, inputs, &produced)?;
     for tensor in &model.graph().initializer {
         let shape = tensor.dims.iter().map(|&d| usize::try_from(d).unwrap_or(0)).collect();
         let kind = DataType::from_number(tensor.data_type());
@@ -38,14 +36,14 @@ pub fn probe(model: &mut OnnxModel, inputs: &[(&str, Vec<usize>)]) -> Result<Ten
     Ok(tensors)
 }
 
-/// The first `If` node whose condition does not depend on the numbers of any input, and which way it goes.
+/// The index of the first `If` node whose condition does not depend on the values of any input, and the condition.
 fn decided_branch(model: &OnnxModel, inputs: &[(&str, Vec<usize>)]) -> Result<Option<(usize, bool)>> {
-    let index = GraphIndex::new(model.graph());
-    let decided = |condition: &str| inputs.iter().all(|(input, _)| !index.depends_on_values(condition, input));
+    let graph = GraphIndex::new(model.graph());
+    let decided = |condition: &str| inputs.iter().all(|(input, _)| !graph.depends_on_values(condition, input));
     let branches = model.graph().node.iter().enumerate().filter(|(_, node)| node.is_standard() && node.op() == "If");
-    for (place, node) in branches {
+    for (index, node) in branches {
         let Some(condition) = node.input.first().filter(|condition| decided(condition)) else { continue };
-        let constant = index.constant(condition).and_then(crate::onnx::proto::Tensor::to_i64s);
+        let constant = graph.constant(condition).and_then(Tensor::to_i64s);
         let value = match constant {
             Some(value) => Some(value),
             None => {
@@ -53,7 +51,7 @@ fn decided_branch(model: &OnnxModel, inputs: &[(&str, Vec<usize>)]) -> Result<Op
             }
         };
         if let Some(value) = value.and_then(|values| values.first().copied()) {
-            return Ok(Some((place, value != 0)));
+            return Ok(Some((index, value != 0)));
         }
     }
     Ok(None)

@@ -1,8 +1,7 @@
-//! Which runtime runs the models.
+//! The choice of the inference runtime.
 //!
-//! ONNX Runtime's library is looked for in `ORT_DYLIB_PATH`, beside the executable, in the user's
-//! data folder (`$XDG_DATA_HOME/whycam`), and in the system's library path. Where there is none,
-//! the embedded tract runs.
+//! ONNX Runtime's library is searched in `ORT_DYLIB_PATH`, next to the executable, in the user's data folder
+//! (`$XDG_DATA_HOME/whycam`), and on the system's library path. Without it, the embedded tract runs the models.
 
 use std::env;
 use std::fs::File;
@@ -13,7 +12,7 @@ use std::sync::OnceLock;
 use ort::environment::Environment;
 use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
 
-use crate::device::Device;
+use super::device::Device;
 use crate::error::{Error, Result};
 
 const LIBRARY: &str = if cfg!(target_os = "macos") {
@@ -24,12 +23,12 @@ const LIBRARY: &str = if cfg!(target_os = "macos") {
     "libonnxruntime.so"
 };
 
-/// Which runtime this process uses. It is chosen once, by the first session.
+/// The runtime of this process. The first session chooses it.
 #[derive(Debug)]
 pub struct Runtime {
-    /// For messages: its name, and where it was found.
+    /// Its name and path, for messages.
     pub name: String,
-    /// Why ONNX Runtime is not used, and how to get it.
+    /// Why ONNX Runtime is not used, and how to install it.
     pub slower: Option<String>,
     pub(super) onnx_runtime: bool,
     pub(super) environment: Environment,
@@ -38,21 +37,20 @@ pub struct Runtime {
 /// The runtime of this process.
 ///
 /// # Errors
-/// There is none: no library, and this build has no tract.
+/// There is no library, and this build has no tract.
 pub fn runtime() -> Result<&'static Runtime> {
     static RUNTIME: OnceLock<Result<Runtime, String>> = OnceLock::new();
     RUNTIME
         .get_or_init(find_runtime)
         .as_ref()
-        .map_err(|problem| Error::Runtime { runtime: "ONNX Runtime".into(), problem: problem.clone() })
+        .map_err(|problem| Error::runtime("ONNX Runtime", problem))
 }
 
 fn find_runtime() -> Result<Runtime, String> {
     let mut problem = String::from("its library was not found");
-    let places = library_places();
-    for path in &places {
-        if let Err(cut) = check_whole(path) {
-            problem = cut;
+    for path in &library_paths() {
+        if let Err(truncated) = check_whole(path) {
+            problem = truncated;
             continue;
         }
         match ort::init_from(path) {
@@ -61,7 +59,7 @@ fn find_runtime() -> Result<Runtime, String> {
                 let name = format!("ONNX Runtime ({})", path.display());
                 return Ok(Runtime { name, slower: None, onnx_runtime: true, environment });
             }
-            // The last place is the loader's own search path, which mostly holds none.
+            // The last path is the loader's search path, which usually has no library.
             Err(_) if path == Path::new(LIBRARY) => {}
             Err(e) => problem = e.to_string(),
         }
@@ -69,21 +67,23 @@ fn find_runtime() -> Result<Runtime, String> {
     embedded_runtime(&problem)
 }
 
-/// A library in ELF (System V ABI, chapter 4) that was cut short is mapped all the same, and ends the program where it
-/// is missing. Its table of sections stands at its end.
+/// Checks that an ELF library (System V ABI, chapter 4) is not truncated: the loader would map it, and the program
+/// would crash at the first missing page. The section header table is at the end of the file.
 fn check_whole(path: &Path) -> Result<(), String> {
     let mut header = [0; 64];
     let read = File::open(path).and_then(|mut file| {
         file.read_exact(&mut header)?;
         file.metadata()
     });
-    // What is absent, or none of these, the loader says.
+    // The loader reports absent files and other formats.
     let Ok(metadata) = read else { return Ok(()) };
     if header[..6] != *b"\x7fELF\x02\x01" {
         return Ok(());
     }
     let [short, long] = [2, 8].map(|size| {
-        move |at: usize| header[at..at + size].iter().rev().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte))
+        move |offset: usize| {
+            header[offset..offset + size].iter().rev().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte))
+        }
     });
     let end = long(40).saturating_add(short(58) * short(60));
     if metadata.len() >= end {
@@ -108,23 +108,26 @@ fn embedded_runtime(problem: &str) -> Result<Runtime, String> {
     Err(format!("{problem}; run `make setup` or set ORT_DYLIB_PATH to {LIBRARY}"))
 }
 
-/// Where the library may lie, best first. `ORT_DYLIB_PATH`, where it is set, is the only place.
-fn library_places() -> Vec<PathBuf> {
+/// The paths of the library to try, in order. If `ORT_DYLIB_PATH` is set, it is the only one.
+fn library_paths() -> Vec<PathBuf> {
     if let Some(path) = env::var_os("ORT_DYLIB_PATH").filter(|p| !p.is_empty()) {
         return vec![path.into()];
     }
-    let beside = env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join(LIBRARY)));
+    let installed = env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join(LIBRARY)));
     let data = env::var_os("XDG_DATA_HOME")
         .map(PathBuf::from)
         .filter(|p| p.is_absolute())
         .or_else(|| Some(Path::new(&env::var_os("HOME")?).join(".local/share")));
     let user = data.map(|data| data.join("whycam").join(LIBRARY));
-    let mut places: Vec<PathBuf> = beside.into_iter().chain(user).filter(|p| p.exists()).collect();
-    places.push(LIBRARY.into());
-    places
+    let mut paths: Vec<PathBuf> = installed.into_iter().chain(user).filter(|p| p.exists()).collect();
+    paths.push(LIBRARY.into());
+    paths
 }
 
-/// The execution provider for a device that the library has.
+/// The execution provider for a device.
+///
+/// # Errors
+/// The library does not support the device.
 pub fn provider(device: Device, runtime: &Runtime) -> Result<ExecutionProviderDispatch> {
     fn found<P: ExecutionProvider + Into<ExecutionProviderDispatch>>(provider: P) -> (bool, ExecutionProviderDispatch) {
         (P::is_available().unwrap_or(false), provider.into().error_on_failure())
@@ -144,7 +147,7 @@ pub fn provider(device: Device, runtime: &Runtime) -> Result<ExecutionProviderDi
     let (name, package) = (device.name(), device.package());
     let problem = format!(
         "it does not run models on {name}; set ORT_DYLIB_PATH to a library that does (PyPI package {package}), \
-         or leave --device out"
+         or run on the CPU"
     );
-    Err(Error::Runtime { runtime: runtime.name.clone(), problem })
+    Err(Error::runtime(&runtime.name, problem))
 }

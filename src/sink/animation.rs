@@ -1,4 +1,4 @@
-//! Frames to an animated GIF.
+//! Frames as an animated GIF.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -8,52 +8,57 @@ use image::buffer::ConvertBuffer;
 use image::codecs::gif::{GifEncoder, Repeat};
 use image::{Delay, ImageError, RgbImage};
 
-use super::Ending;
+use super::interface::Ending;
 use crate::error::{Error, Result};
-use crate::frame::Frame;
-use crate::output::PartFile;
-use crate::picture::Picture;
+use crate::files::PartFile;
+use crate::media::{Frame, Picture};
 
-/// Writes each picture when the next one tells how long it stayed.
+/// An animation that is being written. Each picture is encoded when the next one gives its duration.
 pub struct Animation {
     file: PartFile,
     encoder: GifEncoder<BufWriter<File>>,
-    waiting: Option<(Picture, i64)>,
+    /// The last picture and its time in microseconds.
+    pending: Option<(Picture, i64)>,
     last_delay_us: i64,
 }
 
 impl Animation {
-    /// Speed of the palette's search, 1 (best) to 30.
+    /// The speed of the palette search, from 1 (best quality) to 30.
     const SPEED: i32 = 10;
-    const USUAL_DELAY_US: i64 = 100_000;
+    /// The duration of a single picture.
+    const DEFAULT_DELAY_US: i64 = 100_000;
 
+    /// Starts an animation that repeats for ever.
+    ///
     /// # Errors
-    /// The file cannot be made.
+    /// The file cannot be created, or exists and `overwrite` is false.
     pub fn create(path: &Path, overwrite: bool) -> Result<Self> {
         let file = PartFile::new(path, overwrite)?;
         let writer = File::create(&file.part).map_err(|e| Error::writing(path, &e))?;
         let mut encoder = GifEncoder::new_with_speed(BufWriter::new(writer), Self::SPEED);
         encoder.set_repeat(Repeat::Infinite).map_err(|e| failed(path, e))?;
-        Ok(Self { file, encoder, waiting: None, last_delay_us: Self::USUAL_DELAY_US })
+        Ok(Self { file, encoder, pending: None, last_delay_us: Self::DEFAULT_DELAY_US })
     }
 
+    /// Adds a frame.
+    ///
     /// # Errors
     /// The file cannot be written.
     pub fn write(&mut self, frame: &Frame) -> Result<()> {
         let now = frame.time.as_us();
-        if let Some((picture, then)) = self.waiting.replace((frame.picture.clone(), now)) {
-            self.last_delay_us = (now - then).max(0);
+        if let Some((picture, start)) = self.pending.replace((frame.picture.clone(), now)) {
+            self.last_delay_us = (now - start).max(0);
             self.encode(&picture)?;
         }
         Ok(())
     }
 
-    /// Completes the file, which plays also when it was cut.
+    /// Completes the file. An animation that was cut short is complete, too.
     ///
     /// # Errors
     /// The file cannot be written.
     pub fn finish(mut self, _: Ending) -> Result<()> {
-        if let Some((picture, _)) = self.waiting.take() {
+        if let Some((picture, _)) = self.pending.take() {
             self.encode(&picture)?;
         }
         let Self { mut file, encoder, .. } = self;

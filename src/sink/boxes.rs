@@ -5,41 +5,42 @@ use serde::Serialize;
 
 use crate::cam::{CamMap, enlarged};
 use crate::error::Result;
-use crate::preprocess::Region;
+use crate::model::Region;
 
-/// A hot region, in pixels of the frame.
+/// The bounding box of a hot region, in pixels of the frame.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct HotBox {
     pub x: u32,
     pub y: u32,
     pub width: u32,
     pub height: u32,
-    /// The largest value in it, as a share of the map's largest.
+    /// The largest value of the region as a share of the map's largest value, 0..=1.
     pub peak: f32,
-    /// The share of the whole map's sum that lies in the region.
+    /// The region's share of the sum of the whole map, 0..=1.
     pub mass: f32,
 }
 
-/// The regions where a map is at least `share` of its largest value, the hottest first: cells that touch
-/// with a side, on the map enlarged so that the boxes are finer than its cells.
+/// The boxes of the regions where a map is at least `share` of its largest value, hottest first. A region is a set of
+/// cells connected by their sides, in the enlarged map, so that boxes are finer than the map's cells. `region` is where
+/// the map lies on the frame, and `frame` the frame's width and height in pixels.
 ///
 /// # Errors
 /// The map is empty.
 pub fn hot_boxes(map: &CamMap, region: &Region, share: f32, frame: (u32, u32)) -> Result<Vec<HotBox>> {
-    /// Cells a side of the enlarged map, about.
+    /// The approximate number of cells per side of the enlarged map.
     const FINE: usize = 112;
     if !map.evidence {
         return Ok(Vec::new());
     }
     let (h, w) = map.values.dim();
-    let finer = FINE.div_ceil(h.max(w));
-    let fine = enlarged(map.values.view(), h * finer, w * finer)?;
+    let factor = FINE.div_ceil(h.max(w));
+    let fine = enlarged(map.values.view(), h * factor, w * factor)?;
     let total: f32 = fine.sum();
     let highest = fine.iter().copied().fold(0.0, f32::max);
     let level = share * highest;
     let (rows, columns) = fine.dim();
-    let pixel = |at: usize, cells: usize, start: f64, length: f64, end: u32| {
-        (start + at as f64 / cells as f64 * length).round().clamp(0.0, f64::from(end)) as u32
+    let pixel = |cell: usize, cells: usize, start: f64, length: f64, end: u32| {
+        (start + cell as f64 / cells as f64 * length).round().clamp(0.0, f64::from(end)) as u32
     };
     let mut boxes: Vec<HotBox> = Vec::new();
     for cells in hot_regions(&fine, level) {
@@ -48,8 +49,8 @@ pub fn hot_boxes(map: &CamMap, region: &Region, share: f32, frame: (u32, u32)) -
             (lowest, cells.iter().map(pick).max().unwrap_or(0) + 1)
         };
         let ((top, bottom), (left, right)) = (edge(|c| c.0), edge(|c| c.1));
-        let [x, end_x] = [left, right].map(|at| pixel(at, columns, region.x, region.width, frame.0));
-        let [y, end_y] = [top, bottom].map(|at| pixel(at, rows, region.y, region.height, frame.1));
+        let [x, end_x] = [left, right].map(|cell| pixel(cell, columns, region.x, region.width, frame.0));
+        let [y, end_y] = [top, bottom].map(|cell| pixel(cell, rows, region.y, region.height, frame.1));
         let values = cells.iter().map(|&cell| fine[cell]);
         boxes.push(HotBox {
             x,
@@ -65,7 +66,7 @@ pub fn hot_boxes(map: &CamMap, region: &Region, share: f32, frame: (u32, u32)) -
     Ok(boxes)
 }
 
-/// The cells of each region that is at least as hot as `level`.
+/// The cells of each connected region with values of at least `level`.
 fn hot_regions(map: &Array2<f32>, level: f32) -> Vec<Vec<(usize, usize)>> {
     let (rows, columns) = map.dim();
     let mut seen = Array2::from_elem((rows, columns), false);
@@ -78,9 +79,9 @@ fn hot_regions(map: &Array2<f32>, level: f32) -> Vec<Vec<(usize, usize)>> {
         let (mut cells, mut open) = (Vec::new(), vec![start]);
         while let Some((row, column)) = open.pop() {
             cells.push((row, column));
-            let beside =
+            let neighbours =
                 [(row.wrapping_sub(1), column), (row + 1, column), (row, column.wrapping_sub(1)), (row, column + 1)];
-            for cell in beside {
+            for cell in neighbours {
                 if map.get(cell).is_some_and(|&value| value >= level) && !seen[cell] {
                     seen[cell] = true;
                     open.push(cell);

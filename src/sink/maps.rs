@@ -1,4 +1,4 @@
-//! Raw maps, after `ReLU`, neither upscaled nor normalised: `[h,w]`.
+//! Raw maps `[h,w]` as files: after `ReLU`, neither enlarged nor normalised.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -9,36 +9,37 @@ use std::sync::Arc;
 use image::{ImageBuffer, Luma};
 use ndarray_npy::{NpzWriter, WriteNpyError, write_npy};
 
-use super::{Ending, ExplainedFrame, Flow, Sink};
+use super::interface::{Ending, ExplainedFrame, Flow, Sink};
 use crate::cam::CamMap;
 use crate::error::{Error, Result};
-use crate::explanation::Facts;
-use crate::output::PartFile;
+use crate::explain::ExplanationContext;
+use crate::files::PartFile;
 
-/// How maps are written.
+/// The file format of maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MapFormat {
-    /// A NumPy file of float32 each.
+    /// A NumPy file of float32 per map.
     Npy,
-    /// A grey picture of 16 bits each, its white the map's largest value.
+    /// A 16-bit grey picture per map, in which white is the map's largest value.
     Png,
-    /// One NumPy archive, `maps.npz`, with an array for each map.
+    /// One NumPy archive, `maps.npz`, with an array per map.
     Npz,
 }
 
-/// What the files of maps are called.
+/// The names of map files.
 #[derive(Clone, Debug)]
 pub struct MapNames {
     pub format: MapFormat,
-    /// The number of each input, where several runs share the inputs: a map is called by the numbers of input and frame
-    /// then. Else it is called by its number over the whole run.
+    /// The number of each input, if several runs share the inputs: maps are then named by the numbers of input and
+    /// frame. Otherwise they are named by the frame's number in the whole run.
     pub inputs: Option<Arc<HashMap<String, usize>>>,
 }
 
 impl MapNames {
-    /// The name of a map's file; `class` counts the classes that were asked for. An archive has no such files.
-    pub fn file(&self, explained: &ExplainedFrame, class: usize) -> Option<String> {
-        let name = self.stem(explained, class);
+    /// The file name of the map with an index, in the order of [`maps`](crate::explain::Explanation::maps). `None` for
+    /// an archive.
+    pub fn file(&self, explained: &ExplainedFrame, index: usize) -> Option<String> {
+        let name = self.stem(explained, index);
         match self.format {
             MapFormat::Npy => Some(format!("{name}.npy")),
             MapFormat::Png => Some(format!("{name}.png")),
@@ -46,16 +47,17 @@ impl MapNames {
         }
     }
 
-    fn stem(&self, explained: &ExplainedFrame, class: usize) -> String {
+    fn stem(&self, explained: &ExplainedFrame, index: usize) -> String {
         let frame = &explained.frame;
         let name = match &self.inputs {
             Some(inputs) => format!("{:06}-{:06}", inputs.get(&frame.medium.name).unwrap_or(&0), frame.index),
             None => format!("{:06}", explained.number),
         };
-        if class > 0 { format!("{name}.{class}") } else { name }
+        if index > 0 { format!("{name}.{index}") } else { name }
     }
 }
 
+/// Writes the maps of each frame into a folder.
 pub struct MapsSink {
     folder: PathBuf,
     names: MapNames,
@@ -70,8 +72,10 @@ struct Archive {
 const ARCHIVE: &str = "maps.npz";
 
 impl MapsSink {
+    /// Creates the folder if necessary.
+    ///
     /// # Errors
-    /// The folder cannot be made, or holds maps of another run and `overwrite` is false.
+    /// The folder cannot be created, or holds maps of another run and `overwrite` is false.
     pub fn new(folder: &Path, names: MapNames, overwrite: bool) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(|e| Error::writing(folder, &e))?;
         let first = match names.format {
@@ -79,9 +83,9 @@ impl MapsSink {
             MapFormat::Png => "000000.png",
             MapFormat::Npz => ARCHIVE,
         };
-        // Runs that share the inputs share the folder, too.
+        // Runs that share the inputs also share the folder.
         if !overwrite && names.inputs.is_none() && folder.join(first).exists() {
-            return Err(Error::output(folder, "it holds maps of another run already; --force overwrites them"));
+            return Err(Error::exists(folder.join(first)));
         }
         let archive = if names.format == MapFormat::Npz {
             let file = PartFile::new(&folder.join(ARCHIVE), overwrite)?;
@@ -93,12 +97,12 @@ impl MapsSink {
         Ok(Self { folder: folder.to_owned(), names, archive })
     }
 
-    fn write_map(&mut self, map: &CamMap, explained: &ExplainedFrame, class: usize) -> Result<()> {
+    fn write_map(&mut self, map: &CamMap, explained: &ExplainedFrame, index: usize) -> Result<()> {
         if let Some(Archive { writer, file }) = &mut self.archive {
-            let added = writer.add_array(self.names.stem(explained, class), &map.values);
+            let added = writer.add_array(self.names.stem(explained, index), &map.values);
             return added.map_err(|e| Error::output(&file.path, e));
         }
-        let Some(name) = self.names.file(explained, class) else { return Ok(()) };
+        let Some(name) = self.names.file(explained, index) else { return Ok(()) };
         let path = self.folder.join(name);
         if self.names.format == MapFormat::Png {
             let (h, w) = map.values.dim();
@@ -116,11 +120,9 @@ impl MapsSink {
 }
 
 impl Sink for MapsSink {
-    fn write(&mut self, explained: &ExplainedFrame, _: &Facts) -> Result<Flow> {
-        let explanation = &explained.explanation;
-        let maps = std::iter::once(&explanation.map).chain(explanation.others.iter().map(|other| &other.map));
-        for (class, map) in maps.enumerate() {
-            self.write_map(map, explained, class)?;
+    fn write(&mut self, explained: &ExplainedFrame, _: &ExplanationContext) -> Result<Flow> {
+        for (index, map) in explained.explanation.maps().enumerate() {
+            self.write_map(map, explained, index)?;
         }
         Ok(Flow::Continue)
     }

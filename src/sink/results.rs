@@ -1,42 +1,44 @@
-//! Explained pictures and films as files: for each input one of its own kind.
+//! Explained pictures, animations and films as files: one per input, of the same kind.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::animation::Animation;
 #[cfg(feature = "video")]
 use super::film::Film;
+use super::interface::{Encoding, Ending, ExplainedFrame, Flow, Sink};
 use super::picture::write_picture;
-use super::{Encoding, Ending, ExplainedFrame, Flow, Sink};
 use crate::error::{Error, Result};
-use crate::explanation::Facts;
-use crate::frame::{Frame, Medium, MediumKind};
+use crate::explain::ExplanationContext;
+use crate::media::{Frame, Medium, MediumKind};
 
-/// Where results go.
+/// Where results are written.
 #[derive(Clone, Debug)]
-pub enum Place {
-    /// `NAME.whycam.EXT` beside each input.
+pub enum Destination {
+    /// `NAME.whycam.EXT` next to each input.
     Beside,
-    /// `NAME.whycam.EXT` in a folder; below it the folders that lie between one of `roots` and the input.
+    /// `NAME.whycam.EXT` in a folder, in the subfolders that each input has below one of `roots`.
     Folder { folder: PathBuf, roots: Vec<PathBuf> },
     /// One file, for one input.
     File(PathBuf),
 }
 
+/// Writes each input's explained frames to a file.
 pub struct ResultsSink {
-    place: Place,
+    destination: Destination,
     overwrite: bool,
     encoding: Encoding,
     current: Option<Current>,
 }
 
 struct Current {
-    medium: std::sync::Arc<Medium>,
+    medium: Arc<Medium>,
     path: PathBuf,
     file: File,
 }
 
 enum File {
-    /// Written at once.
+    /// Written as a whole when its only frame arrives.
     Picture,
     Animation(Box<Animation>),
     #[cfg(feature = "video")]
@@ -44,34 +46,36 @@ enum File {
 }
 
 impl ResultsSink {
+    /// Creates the folder of [`Destination::Folder`].
+    ///
     /// # Errors
-    /// The folder cannot be made.
-    pub fn new(place: Place, encoding: Encoding, overwrite: bool) -> Result<Self> {
-        if let Place::Folder { folder, .. } = &place {
+    /// The folder cannot be created.
+    pub fn new(destination: Destination, encoding: Encoding, overwrite: bool) -> Result<Self> {
+        if let Destination::Folder { folder, .. } = &destination {
             std::fs::create_dir_all(folder).map_err(|e| Error::writing(folder, &e))?;
         }
-        Ok(Self { place, overwrite, encoding, current: None })
+        Ok(Self { destination, overwrite, encoding, current: None })
     }
 
     fn path_for(&self, medium: &Medium) -> Result<PathBuf> {
-        if let Place::File(path) = &self.place {
+        if let Destination::File(path) = &self.destination {
             return Ok(path.clone());
         }
         let Some(input) = &medium.path else {
-            return Err(Error::output(&medium.name, "this input has no file to lie beside; name an output with -o"));
+            return Err(Error::output(&medium.name, "this input is not a file; name an output file or folder"));
         };
         let extension = match medium.kind {
             MediumKind::Still => "png",
             MediumKind::Animation => "gif",
             MediumKind::Film { .. } | MediumKind::Live => {
-                let own = extension(input);
-                ["mkv", "mov", "webm"].into_iter().find(|known| own == *known).unwrap_or("mp4")
+                let stored = extension(input);
+                ["mkv", "mov", "webm"].into_iter().find(|known| stored == *known).unwrap_or("mp4")
             }
         };
         let name = format!("{}.whycam.{extension}", input.file_stem().unwrap_or_default().to_string_lossy());
-        let Place::Folder { folder, roots } = &self.place else { return Ok(input.with_file_name(name)) };
-        let between = roots.iter().find_map(|root| input.strip_prefix(root).ok()?.parent());
-        let folder = folder.join(between.unwrap_or(Path::new("")));
+        let Destination::Folder { folder, roots } = &self.destination else { return Ok(input.with_file_name(name)) };
+        let subfolders = roots.iter().find_map(|root| input.strip_prefix(root).ok()?.parent());
+        let folder = folder.join(subfolders.unwrap_or(Path::new("")));
         std::fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, &e))?;
         Ok(folder.join(name))
     }
@@ -87,7 +91,7 @@ impl ResultsSink {
         } else {
             open_film(&path, medium, &self.encoding, self.overwrite)?
         };
-        Ok(Current { medium: std::sync::Arc::clone(medium), path, file })
+        Ok(Current { medium: Arc::clone(medium), path, file })
     }
 
     fn close(&mut self, ending: Ending) -> Result<()> {
@@ -117,9 +121,9 @@ fn open_film(path: &Path, _: &Medium, _: &Encoding, _: bool) -> Result<File> {
 }
 
 impl Sink for ResultsSink {
-    fn write(&mut self, explained: &ExplainedFrame, _: &Facts) -> Result<Flow> {
+    fn write(&mut self, explained: &ExplainedFrame, _: &ExplanationContext) -> Result<Flow> {
         let frame = &explained.frame;
-        let same = |current: &Current| std::sync::Arc::ptr_eq(&current.medium, &frame.medium);
+        let same = |current: &Current| Arc::ptr_eq(&current.medium, &frame.medium);
         if !self.current.as_ref().is_some_and(same) {
             self.close(Ending::Whole)?;
             self.current = Some(self.open(frame)?);

@@ -1,26 +1,29 @@
-//! A film or a stream, decoded by FFmpeg, upright and with each frame's exact time.
+//! A film or a stream, decoded by FFmpeg, with upright frames and their exact times.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use ffmpeg::codec::packet::side_data;
 use ffmpeg::codec::threading;
+use ffmpeg::format::context::Input;
 use ffmpeg::util::frame::Video;
 use ffmpeg_the_third as ffmpeg;
 
-use super::{Source, is_address};
-use crate::bounds::{self, check_picture};
+use super::interface::Source;
+use super::open::is_address;
 use crate::error::{Error, Result};
-use crate::filter::Filter;
-use crate::frame::{Frame, Medium, MediumKind, Time, TimeBase};
-use crate::picture::{Picture, Pool};
-use crate::turn::Turn;
+use crate::files::limits::{self, check_picture};
+use crate::media::ffmpeg_filter::Filter;
+use crate::media::{DisplayMatrix, Frame, Medium, MediumKind, Picture, Pool, Time, TimeBase};
 
+/// A film or a stream.
 pub struct FilmSource {
-    input: ffmpeg::format::context::Input,
+    input: Input,
     decoder: ffmpeg::decoder::Video,
+    /// The index of the video stream.
     stream: usize,
-    converter: Option<Converter>,
+    converter: Option<RgbConverter>,
+    /// The FFmpeg filters that turn stored pictures upright.
     upright: &'static str,
     medium: Arc<Medium>,
     pool: Pool,
@@ -31,8 +34,8 @@ pub struct FilmSource {
     drained: bool,
 }
 
-/// Turns decoded frames of one size and format into upright RGB of the film's size.
-struct Converter {
+/// Converts decoded frames of one size and format to upright RGB of the film's size.
+struct RgbConverter {
     filter: Filter,
     width: u32,
     height: u32,
@@ -40,69 +43,30 @@ struct Converter {
 }
 
 impl FilmSource {
+    /// Opens a film or a stream address, to decode it on `threads` threads (0: the decoder's choice).
+    ///
     /// # Errors
-    /// The input is absent, no film, or has no pictures.
+    /// The input is absent, FFmpeg cannot read it, or it has no pictures.
     pub fn open(input: &str, threads: usize) -> Result<Self> {
         ffmpeg::log::set_level(ffmpeg::log::Level::Fatal);
-        let what = if is_address(input) { "no stream" } else { "not a film" };
-        let unreadable = |e: ffmpeg::Error| Error::input(input, format!("{what} that FFmpeg can read: {e}"));
         let context = if is_address(input) { connect(input) } else { ffmpeg::format::input(input) };
-        let context = context.map_err(unreadable)?;
+        let context = context.map_err(|e| unreadable(input, e))?;
         let stream = context.streams().best(ffmpeg::media::Type::Video);
-        let stream = stream.ok_or_else(|| Error::input(input, "it has no pictures; whycam explains what is seen"))?;
-        let (mut width, mut height) = (stream.parameters().width(), stream.parameters().height());
-        check_picture(input, width, height)?;
-        let mut codec = ffmpeg::codec::Context::from_parameters(stream.parameters()).map_err(unreadable)?;
-        // Decoding several frames at once holds them back, which a stream to look at live must not do.
-        let kind = if is_address(input) { threading::Type::Slice } else { threading::Type::Frame };
-        codec.set_threading(threading::Config { count: threads, ..threading::Config::kind(kind) });
-        let kind =
-            ffmpeg::codec::decoder::find(codec.id()).ok_or_else(|| unreadable(ffmpeg::Error::DecoderNotFound))?;
-        let most = bounds::PIXELS.to_string();
-        let decoder = codec.decoder().open_as_with(kind, ffmpeg::dict! { "max_pixels" => most.as_str() });
-        let decoder = decoder.and_then(ffmpeg_the_third::decoder::Opened::video).map_err(unreadable)?;
-        let turn = turn_of(&stream);
-        let upright = turn.map_or("", |turn| turn.filters().0);
-        if turn.is_some_and(|turn| turn.swaps()) {
-            (width, height) = (height, width);
-        }
-        let base =
-            TimeBase { numerator: stream.time_base().numerator(), denominator: stream.time_base().denominator() };
+        let stream = stream.ok_or_else(|| Error::input(input, "it has no pictures; whycam explains pictures"))?;
+        check_picture(input, stream.parameters().width(), stream.parameters().height())?;
+        let decoder = open_decoder(input, &stream, threads)?;
+        let display_matrix = read_display_matrix(&stream);
+        let base = time_base(&stream);
         let start = Time { ticks: start_ticks(&context, base), base };
-        let rate = stream.avg_frame_rate();
-        let aspect = decoder.aspect_ratio();
-        let live = is_address(input) && context.duration() <= 0;
-        let kind = if live {
-            MediumKind::Live
-        } else {
-            MediumKind::Film {
-                frame_rate: (rate.numerator(), rate.denominator()),
-                sample_aspect: (aspect.numerator(), aspect.denominator()),
-                start,
-                turn,
-            }
-        };
-        let frames = u64::try_from(stream.frames()).ok().filter(|n| *n > 0).or_else(|| {
-            let seconds = context.duration() as f64 / f64::from(ffmpeg::ffi::AV_TIME_BASE);
-            let frames = seconds * f64::from(rate.numerator()) / f64::from(rate.denominator());
-            (frames.is_finite() && frames >= 1.0).then_some(frames.round() as u64)
-        });
-        let medium = Medium {
-            name: input.to_owned(),
-            path: (!is_address(input)).then(|| PathBuf::from(input)),
-            kind,
-            width,
-            height,
-            time_base: base,
-        };
+        let kind = medium_kind(input, &context, &stream, &decoder, start, display_matrix);
         Ok(Self {
             stream: stream.index(),
             decoder,
             converter: None,
-            upright,
-            medium: Arc::new(medium),
+            upright: display_matrix.map_or("", |matrix| matrix.filters().0),
+            medium: Arc::new(medium(input, &stream, kind, display_matrix)),
             pool: Pool::default(),
-            frames,
+            frames: frame_count(&context, &stream),
             start_ticks: start.ticks,
             last_ticks: 0,
             index: 0,
@@ -111,20 +75,20 @@ impl FilmSource {
         })
     }
 
-    /// Decodes up to so many frames, and returns how many there were.
-    pub fn decode_alone(&mut self, most: u64) -> Result<u64> {
+    /// Decodes up to `limit` frames and returns their number.
+    pub fn decode_only(&mut self, limit: u64) -> Result<u64> {
         let mut count = 0;
-        while count < most && self.decode()?.is_some() {
+        while count < limit && self.decode()?.is_some() {
             count += 1;
         }
         Ok(count)
     }
 
     fn error(&self, e: ffmpeg::Error) -> Error {
-        Error::input(&self.medium.name, format!("decoding failed at frame {}: {e}", self.index))
+        Error::input(&self.medium.name, format!("decoding failed at frame {}: {e}", self.index)).caused_by(e)
     }
 
-    /// Feeds the decoder until it has a frame. A damaged packet is passed over, as FFmpeg does.
+    /// Feeds the decoder until it has a frame. Damaged packets are skipped, as FFmpeg does.
     fn decode(&mut self) -> Result<Option<Video>> {
         let mut frame = Video::empty();
         loop {
@@ -150,9 +114,9 @@ impl FilmSource {
 
     fn convert(&mut self, decoded: &Video) -> Result<Picture, ffmpeg::Error> {
         let fits =
-            |c: &Converter| (c.width, c.height, c.format) == (decoded.width(), decoded.height(), decoded.format());
+            |c: &RgbConverter| (c.width, c.height, c.format) == (decoded.width(), decoded.height(), decoded.format());
         if !self.converter.as_ref().is_some_and(fits) {
-            self.converter = Some(Converter::new(decoded, self.upright, &self.medium)?);
+            self.converter = Some(RgbConverter::new(decoded, self.upright, &self.medium)?);
         }
         let Some(converter) = &mut self.converter else { return Err(ffmpeg::Error::Bug) };
         let rgb = converter.filter.run(decoded)?;
@@ -174,7 +138,7 @@ impl Source for FilmSource {
             }
             return Ok(None);
         };
-        // Its size may change on the way.
+        // The size may change within a film.
         check_picture(&self.medium.name, decoded.width(), decoded.height())?;
         let ticks = decoded.timestamp().unwrap_or(self.last_ticks + 1);
         self.last_ticks = ticks;
@@ -190,7 +154,7 @@ impl Source for FilmSource {
     }
 }
 
-impl Converter {
+impl RgbConverter {
     fn new(like: &Video, upright: &str, medium: &Medium) -> Result<Self, ffmpeg::Error> {
         let chain = format!("{upright}scale={}:{}:flags=bicubic,format=rgb24", medium.width, medium.height);
         let filter = Filter::new(like.format(), like.width(), like.height(), &chain)?;
@@ -198,9 +162,14 @@ impl Converter {
     }
 }
 
-/// Opens a stream that ends when its server falls silent for ten seconds. RTSP goes through TCP, which loses nothing,
-/// where the server can.
-fn connect(address: &str) -> Result<ffmpeg::format::context::Input, ffmpeg::Error> {
+fn unreadable(input: &str, error: ffmpeg::Error) -> Error {
+    let what = if is_address(input) { "no stream" } else { "not a film" };
+    Error::input(input, format!("{what} that FFmpeg can read: {error}")).caused_by(error)
+}
+
+/// Connects to a stream, which ends after ten seconds without data. RTSP uses TCP, which loses nothing, and UDP if the
+/// server refuses TCP.
+fn connect(address: &str) -> Result<Input, ffmpeg::Error> {
     let through = |transport: &str| {
         let options =
             ffmpeg::dict! { "rw_timeout" => "10000000", "timeout" => "10000000", "rtsp_transport" => transport };
@@ -210,16 +179,78 @@ fn connect(address: &str) -> Result<ffmpeg::format::context::Input, ffmpeg::Erro
     through("tcp").or_else(|error| if is_rtsp { through("udp") } else { Err(error) })
 }
 
+fn open_decoder(input: &str, stream: &ffmpeg::Stream, threads: usize) -> Result<ffmpeg::decoder::Video> {
+    let failed = |e: ffmpeg::Error| unreadable(input, e);
+    let mut codec = ffmpeg::codec::Context::from_parameters(stream.parameters()).map_err(failed)?;
+    // Frame threads delay frames, which a live stream must not.
+    let kind = if is_address(input) { threading::Type::Slice } else { threading::Type::Frame };
+    codec.set_threading(threading::Config { count: threads, ..threading::Config::kind(kind) });
+    let decoder = ffmpeg::codec::decoder::find(codec.id()).ok_or_else(|| failed(ffmpeg::Error::DecoderNotFound))?;
+    let max_pixels = limits::PIXELS.to_string();
+    let opened = codec.decoder().open_as_with(decoder, ffmpeg::dict! { "max_pixels" => max_pixels.as_str() });
+    opened.and_then(ffmpeg::decoder::Opened::video).map_err(failed)
+}
+
+fn time_base(stream: &ffmpeg::Stream) -> TimeBase {
+    TimeBase { numerator: stream.time_base().numerator(), denominator: stream.time_base().denominator() }
+}
+
+/// A film, or a live medium for a stream without an end.
+fn medium_kind(
+    input: &str,
+    context: &Input,
+    stream: &ffmpeg::Stream,
+    decoder: &ffmpeg::decoder::Video,
+    start: Time,
+    display_matrix: Option<DisplayMatrix>,
+) -> MediumKind {
+    if is_address(input) && context.duration() <= 0 {
+        return MediumKind::Live;
+    }
+    let (rate, aspect) = (stream.avg_frame_rate(), decoder.aspect_ratio());
+    MediumKind::Film {
+        frame_rate: (rate.numerator(), rate.denominator()),
+        sample_aspect: (aspect.numerator(), aspect.denominator()),
+        start,
+        display_matrix,
+    }
+}
+
+/// The medium of upright pictures.
+fn medium(input: &str, stream: &ffmpeg::Stream, kind: MediumKind, matrix: Option<DisplayMatrix>) -> Medium {
+    let (mut width, mut height) = (stream.parameters().width(), stream.parameters().height());
+    if matrix.is_some_and(|matrix| matrix.swaps()) {
+        (width, height) = (height, width);
+    }
+    Medium {
+        name: input.to_owned(),
+        path: (!is_address(input)).then(|| PathBuf::from(input)),
+        kind,
+        width,
+        height,
+        time_base: time_base(stream),
+    }
+}
+
+/// The number of frames, as the container says or from its duration.
+fn frame_count(context: &Input, stream: &ffmpeg::Stream) -> Option<u64> {
+    u64::try_from(stream.frames()).ok().filter(|n| *n > 0).or_else(|| {
+        let rate = stream.avg_frame_rate();
+        let seconds = context.duration() as f64 / f64::from(ffmpeg::ffi::AV_TIME_BASE);
+        let frames = seconds * f64::from(rate.numerator()) / f64::from(rate.denominator());
+        (frames.is_finite() && frames >= 1.0).then_some(frames.round() as u64)
+    })
+}
+
 /// When the first of a film's streams begins, in ticks of `base`.
-fn start_ticks(context: &ffmpeg::format::context::Input, base: TimeBase) -> i64 {
+fn start_ticks(context: &Input, base: TimeBase) -> i64 {
     let started = context.streams().filter(|s| s.start_time() != ffmpeg::ffi::AV_NOPTS_VALUE);
     let seconds = started.map(|s| s.start_time() as f64 * f64::from(s.time_base())).reduce(f64::min);
     let tick = f64::from(base.numerator) / f64::from(base.denominator);
     (seconds.unwrap_or(0.0) / tick).round() as i64
 }
 
-/// The stream's display matrix.
-fn turn_of(stream: &ffmpeg::Stream) -> Option<Turn> {
+fn read_display_matrix(stream: &ffmpeg::Stream) -> Option<DisplayMatrix> {
     let data = stream.side_data().find(|d| d.kind() == side_data::Type::DisplayMatrix)?;
-    Turn::from_bytes(data.data())
+    DisplayMatrix::from_bytes(data.data())
 }

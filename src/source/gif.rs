@@ -1,4 +1,4 @@
-//! An animated GIF, with each picture's own delay.
+//! An animated GIF, with the delay of each picture.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use image::codecs::gif::GifDecoder;
-use image::{AnimationDecoder, DynamicImage, Frames, ImageDecoder};
+use image::{AnimationDecoder, DynamicImage, Frames, ImageDecoder, ImageError};
 
-use super::Source;
-use crate::bounds::check_picture;
+use super::interface::Source;
 use crate::error::{Error, Result};
-use crate::frame::{Frame, Medium, MediumKind, Time, TimeBase};
+use crate::files::limits::check_picture;
+use crate::media::{Frame, Medium, MediumKind, Time, TimeBase};
 
+/// An animated GIF.
 pub struct GifSource {
     path: PathBuf,
     frames: Frames<'static>,
@@ -22,11 +23,13 @@ pub struct GifSource {
 }
 
 impl GifSource {
+    /// Opens a GIF.
+    ///
     /// # Errors
-    /// The file is no GIF, or a damaged one.
+    /// The file is not a GIF, or it is damaged.
     pub fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(|e| Error::reading(path, &e))?;
-        let decoder = GifDecoder::new(BufReader::new(file)).map_err(|e| unreadable(path, &e))?;
+        let decoder = GifDecoder::new(BufReader::new(file)).map_err(|e| unreadable(path, e))?;
         let (width, height) = decoder.dimensions();
         check_picture(path, width, height)?;
         let medium = Medium {
@@ -41,14 +44,14 @@ impl GifSource {
     }
 }
 
-fn unreadable(path: &Path, error: &image::ImageError) -> Error {
-    Error::input(path, format!("not a GIF that whycam can read: {error}"))
+fn unreadable(path: &Path, error: ImageError) -> Error {
+    Error::input(path, format!("not a GIF that whycam can read: {error}")).caused_by(error)
 }
 
 impl Source for GifSource {
     fn next_frame(&mut self) -> Result<Option<Frame>> {
         let Some(next) = self.frames.next() else { return Ok(None) };
-        let next = next.map_err(|e| unreadable(&self.path, &e))?;
+        let next = next.map_err(|e| unreadable(&self.path, e))?;
         let (numerator, denominator) = next.delay().numer_denom_ms();
         let time = Time { ticks: self.ticks, base: TimeBase::MILLISECONDS };
         self.ticks += i64::from(numerator / denominator.max(1));

@@ -1,123 +1,169 @@
-//! What makes a source one to look at live: at its own speed, over and over, found again, mirrored.
+//! A source for live view: in real time, repeated or reconnected at its end, and mirrored.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use image::imageops;
 
-use super::Source;
+use super::interface::Source;
 use crate::error::Result;
-use crate::frame::{Frame, Medium, MediumKind, Time, TimeBase};
+use crate::media::{Frame, Medium, MediumKind, Time, TimeBase};
 
-/// Opens a source, again and again.
-pub type Open = Box<dyn FnMut() -> Result<Box<dyn Source>> + Send>;
+/// Opens a source, and opens it again after its end.
+pub type Reopen = Box<dyn FnMut() -> Result<Box<dyn Source>> + Send>;
 
-/// Says why no frames come for a while, and nothing when they come again.
-pub type Tell = Box<dyn Fn(Option<String>) + Send>;
+/// Reports why no frames arrive, and `None` once they arrive again.
+pub type StatusReport = Box<dyn Fn(Option<String>) + Send>;
 
-/// What becomes of a source at its end.
+/// What a live source does when its source ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// It is over.
-    Over,
-    /// It begins anew.
+pub enum EndPolicy {
+    /// It ends.
+    Finish,
+    /// It plays the source again from the start.
     Repeat,
-    /// A source that ends or breaks is looked for until it is there again.
-    LookAgain,
+    /// It opens the source again, also after an error, and retries until that succeeds.
+    Reconnect,
 }
 
-/// A source to look at live. Its frames' times go on over its ends.
+/// A source for live view. The times of its frames continue from one end to the next start.
 pub struct LiveSource {
-    open: Open,
+    open: Reopen,
     current: Option<Box<dyn Source>>,
-    end: End,
-    /// Whether frames wait for their time, as those of a film.
+    policy: EndPolicy,
+    /// Whether frames wait for their time, as those of a film do.
     paced: bool,
     mirrored: bool,
-    tell: Tell,
+    report: StatusReport,
     medium: Option<Arc<Medium>>,
     index: u64,
-    clock: Instant,
-    /// What is added to the current source's times, and the time of the last frame, in microseconds.
+    started: Instant,
+    /// Waits until a frame is due.
+    wait_until: Box<dyn FnMut(Instant)>,
+    /// The offset of the current source's times, in microseconds.
     offset_us: i64,
+    /// The time of the last frame, in microseconds.
     last_us: i64,
 }
 
-impl LiveSource {
-    const LOOK_EVERY: Duration = Duration::from_millis(500);
+fn sleep_until(due: Instant) {
+    thread::sleep(due.saturating_duration_since(Instant::now()));
+}
 
+impl LiveSource {
+    const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+
+    /// Opens a source. `paced` holds each frame until its time. `mirrored` flips pictures left to right.
+    ///
     /// # Errors
-    /// The source cannot be opened now.
-    pub fn open(mut open: Open, end: End, paced: bool, mirrored: bool, tell: Tell) -> Result<Self> {
+    /// The source cannot be opened.
+    pub fn open(
+        mut open: Reopen,
+        policy: EndPolicy,
+        paced: bool,
+        mirrored: bool,
+        report: StatusReport,
+    ) -> Result<Self> {
         let current = Some(open()?);
-        let clock = Instant::now();
-        Ok(Self { open, current, end, paced, mirrored, tell, medium: None, index: 0, clock, offset_us: 0, last_us: 0 })
+        Ok(Self {
+            open,
+            current,
+            policy,
+            paced,
+            mirrored,
+            report,
+            medium: None,
+            index: 0,
+            started: Instant::now(),
+            wait_until: Box::new(sleep_until),
+            offset_us: 0,
+            last_us: 0,
+        })
     }
 
-    /// The frame as one of this source, when it is its turn.
-    fn in_turn(&mut self, mut frame: Frame) -> Frame {
-        let mut time_us = self.offset_us + frame.time.as_us();
-        if self.paced {
-            let due = self.clock + Duration::from_micros(u64::try_from(time_us).unwrap_or(0));
-            std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            frame.taken = Instant::now();
-        } else {
-            time_us = i64::try_from(self.clock.elapsed().as_micros()).unwrap_or(i64::MAX);
+    /// Opens the source again. Under [`EndPolicy::Reconnect`], a failure waits for the next try.
+    fn reopen(&mut self) -> Result<()> {
+        match (self.open)() {
+            Ok(source) => {
+                self.current = Some(source);
+                (self.report)(None);
+            }
+            Err(_) if self.policy == EndPolicy::Reconnect => thread::sleep(Self::RETRY_INTERVAL),
+            Err(error) => return Err(error),
         }
+        Ok(())
+    }
+
+    /// Makes a frame one of this source, with its time, index and medium. Waits until it is due.
+    fn adopt(&mut self, mut frame: Frame) -> Frame {
+        let time_us = if self.paced {
+            let time_us = self.offset_us + frame.time.as_us();
+            (self.wait_until)(self.started + Duration::from_micros(u64::try_from(time_us).unwrap_or(0)));
+            frame.taken = Instant::now();
+            time_us
+        } else {
+            i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX)
+        };
         self.last_us = time_us;
         if self.mirrored {
             imageops::flip_horizontal_in_place(&mut *frame.picture);
         }
-        let (width, height) = frame.picture.dimensions();
-        let same = |medium: &&Arc<Medium>| (medium.width, medium.height) == (width, height);
-        let medium = self.medium.as_ref().filter(same).map_or_else(
-            || {
-                let time_base = TimeBase::MICROSECONDS;
-                let name = frame.medium.name.clone();
-                Arc::new(Medium { name, path: None, kind: MediumKind::Live, width, height, time_base })
-            },
-            Arc::clone,
-        );
-        frame.medium = Arc::clone(&medium);
-        self.medium = Some(medium);
+        frame.medium = self.medium_of(&frame);
         frame.time = Time { ticks: time_us, base: TimeBase::MICROSECONDS };
         frame.index = self.index;
         self.index += 1;
         frame
     }
+
+    /// The live medium of a frame. Frames of one size share it.
+    fn medium_of(&mut self, frame: &Frame) -> Arc<Medium> {
+        let (width, height) = frame.picture.dimensions();
+        if let Some(medium) = &self.medium
+            && (medium.width, medium.height) == (width, height)
+        {
+            return Arc::clone(medium);
+        }
+        let medium = Arc::new(Medium {
+            name: frame.medium.name.clone(),
+            path: None,
+            kind: MediumKind::Live,
+            width,
+            height,
+            time_base: TimeBase::MICROSECONDS,
+        });
+        self.medium = Some(Arc::clone(&medium));
+        medium
+    }
 }
 
 impl Source for LiveSource {
     fn next_frame(&mut self) -> Result<Option<Frame>> {
-        /// From the last frame of a film to its first one, where nothing says how long it stays.
-        const BETWEEN_US: i64 = 40_000;
+        /// The time from the last frame of a film to the first of its repetition: the last frame's duration is unknown.
+        const GAP_US: i64 = 40_000;
         let mut empty = false;
         loop {
             let Some(source) = &mut self.current else {
-                match (self.open)() {
-                    Ok(source) => {
-                        self.current = Some(source);
-                        (self.tell)(None);
-                    }
-                    Err(_) if self.end == End::LookAgain => std::thread::sleep(Self::LOOK_EVERY),
-                    Err(error) => return Err(error),
-                }
+                self.reopen()?;
                 continue;
             };
-            match source.next_frame() {
-                Ok(Some(frame)) => return Ok(Some(self.in_turn(frame))),
-                Ok(None) if self.end == End::Over || (self.end == End::Repeat && empty) => return Ok(None),
-                Err(error) if self.end != End::LookAgain => return Err(error),
-                end => {
-                    if self.end == End::LookAgain {
-                        let why = end.err().map_or("the stream has ended".into(), |error| error.to_string());
-                        (self.tell)(Some(format!("{why}\nlooking for it until it is there again")));
-                    }
-                    self.current = None;
-                    self.offset_us = self.last_us + BETWEEN_US;
-                    empty = true;
+            let end = match source.next_frame() {
+                Ok(Some(frame)) => return Ok(Some(self.adopt(frame))),
+                end => end.map(drop),
+            };
+            match (self.policy, end) {
+                (EndPolicy::Finish, Ok(())) => return Ok(None),
+                (EndPolicy::Repeat, Ok(())) if empty => return Ok(None),
+                (EndPolicy::Repeat, Ok(())) => {}
+                (EndPolicy::Finish | EndPolicy::Repeat, Err(error)) => return Err(error),
+                (EndPolicy::Reconnect, end) => {
+                    let why = end.err().map_or("the stream has ended".into(), |error| error.to_string());
+                    (self.report)(Some(format!("{why}\nwaiting for it to come back")));
                 }
             }
+            self.current = None;
+            self.offset_us = self.last_us + GAP_US;
+            empty = true;
         }
     }
 
@@ -139,13 +185,13 @@ mod tests {
     use super::*;
     use crate::error::Error;
 
-    /// Two frames, black on the left and white on the right, and then what is given.
-    struct Short {
+    /// Gives two frames, black on the left and white on the right, and then `end`.
+    struct ShortSource {
         given: i64,
         end: fn() -> Result<Option<Frame>>,
     }
 
-    impl Source for Short {
+    impl Source for ShortSource {
         fn next_frame(&mut self) -> Result<Option<Frame>> {
             if self.given == 2 {
                 return (self.end)();
@@ -162,39 +208,42 @@ mod tests {
         }
     }
 
-    fn source(end: End, at_end: fn() -> Result<Option<Frame>>, tell: Tell) -> LiveSource {
-        let open: Open = Box::new(move || Ok(Box::new(Short { given: 0, end: at_end })));
-        LiveSource::open(open, end, true, true, tell).unwrap_or_else(|e| panic!("{e}"))
+    fn source(policy: EndPolicy, end: fn() -> Result<Option<Frame>>, report: StatusReport) -> LiveSource {
+        let open: Reopen = Box::new(move || Ok(Box::new(ShortSource { given: 0, end })));
+        let source = LiveSource::open(open, policy, true, true, report);
+        LiveSource { wait_until: Box::new(|_| ()), ..source.unwrap_or_else(|e| panic!("{e}")) }
     }
 
-    fn broken() -> Result<Option<Frame>> {
+    fn unplugged() -> Result<Option<Frame>> {
         Err(Error::Camera { camera: "0".into(), problem: "it was unplugged".into() })
     }
 
     #[test]
-    fn a_film_begins_anew_at_its_own_speed_and_its_times_go_on() {
-        let began = Instant::now();
-        let mut source = source(End::Repeat, || Ok(None), Box::new(|_| ()));
+    fn a_film_repeats_in_real_time_and_its_times_continue() {
+        let (waits, waited) = crossbeam_channel::unbounded();
+        let mut source = source(EndPolicy::Repeat, || Ok(None), Box::new(|_| ()));
+        source.wait_until = Box::new(move |due| drop(waits.send(due)));
         let times: Vec<i64> = (0..5).filter_map(|_| Some(source.next_frame().ok()??.time.as_us())).collect();
         assert_eq!(times, [0, 20_000, 60_000, 80_000, 120_000]);
-        assert!(began.elapsed() >= Duration::from_millis(115));
+        let due: Vec<Duration> = waited.try_iter().map(|due| due - source.started).collect();
+        assert_eq!(due, [0, 20, 60, 80, 120].map(Duration::from_millis));
     }
 
     #[test]
-    fn a_source_that_goes_away_is_looked_for() {
-        let (said, heard) = crossbeam_channel::unbounded();
-        let mut found = source(End::LookAgain, broken, Box::new(move |why| drop(said.send(why))));
+    fn a_source_that_goes_away_is_opened_again() {
+        let (reports, reported) = crossbeam_channel::unbounded();
+        let mut found = source(EndPolicy::Reconnect, unplugged, Box::new(move |why| drop(reports.send(why))));
         let indices: Vec<u64> = (0..5).filter_map(|_| Some(found.next_frame().ok()??.index)).collect();
         assert_eq!(indices, [0, 1, 2, 3, 4]);
-        let whys: Vec<String> = heard.try_iter().flatten().collect();
+        let whys: Vec<String> = reported.try_iter().flatten().collect();
         assert!(whys.len() == 2 && whys[0].starts_with("camera 0: it was unplugged"), "{whys:?}");
-        let mut lost = source(End::Over, broken, Box::new(|_| ()));
+        let mut lost = source(EndPolicy::Finish, unplugged, Box::new(|_| ()));
         assert!(lost.next_frame().is_ok() && lost.next_frame().is_ok() && lost.next_frame().is_err());
     }
 
     #[test]
-    fn a_mirrored_picture_is_turned_left_to_right() {
-        let mut source = source(End::Over, || Ok(None), Box::new(|_| ()));
+    fn a_mirrored_picture_is_flipped_left_to_right() {
+        let mut source = source(EndPolicy::Finish, || Ok(None), Box::new(|_| ()));
         let frame = source.next_frame().ok().flatten();
         assert_eq!(frame.map(|f| f.picture.get_pixel(0, 0).0), Some([255; 3]));
     }

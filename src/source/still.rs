@@ -1,23 +1,27 @@
-//! One picture from a file, turned upright as its Exif orientation says.
+//! A picture file, turned upright by its Exif orientation.
 
 use std::path::Path;
 
-use image::{DynamicImage, ImageDecoder, ImageReader};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageReader};
 
-use super::Source;
-use crate::bounds::check_picture;
+use super::interface::Source;
 use crate::error::{Error, Result};
-use crate::frame::Frame;
+use crate::files::limits::check_picture;
+use crate::media::Frame;
 
+/// A picture file.
 pub struct StillSource {
     frame: Option<Frame>,
 }
 
 impl StillSource {
+    /// Reads a picture.
+    ///
     /// # Errors
-    /// The file is no picture, or a damaged one.
+    /// The file is not a picture, or it is damaged.
     pub fn open(path: &Path) -> Result<Self> {
-        let unreadable = |e: image::ImageError| Error::input(path, format!("not a picture that whycam can read: {e}"));
+        let unreadable =
+            |e: ImageError| Error::input(path, format!("not a picture that whycam can read: {e}")).caused_by(e);
         let reader =
             ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|e| Error::reading(path, &e))?;
         let mut decoder = reader.into_decoder().map_err(unreadable)?;

@@ -1,4 +1,4 @@
-//! A model's input as it is, from a `.npy` file of float32.
+//! A model's input tensor from a `.npy` file of float32.
 
 use std::path::Path;
 
@@ -6,39 +6,41 @@ use image::{Rgb, RgbImage};
 use ndarray::{ArrayView3, ArrayViewD, Axis, Ix3};
 use ndarray_npy::ViewNpyExt;
 
-use super::Source;
-use crate::bounds;
+use super::interface::Source;
 use crate::error::{Error, Result};
-use crate::frame::Frame;
+use crate::files::limits;
+use crate::media::Frame;
 
+/// A tensor file.
 pub struct TensorSource {
     frame: Option<Frame>,
 }
 
 impl TensorSource {
-    /// Reads `[C,h,w]` or `[h,w,C]`, with or without a batch of 1, of 1 or 3 channels.
+    /// Reads `[C,h,w]` or `[h,w,C]` with 1 or 3 channels, optionally with a batch axis of length 1.
     ///
     /// # Errors
-    /// The file is no such array.
+    /// The file does not hold such an array.
     pub fn open(path: &Path) -> Result<Self> {
-        let bytes = bounds::read(path, bounds::TENSOR_BYTES).map_err(|e| Error::reading(path, &e))?;
-        // A view takes no memory by what the header says.
+        let bytes = limits::read(path, limits::TENSOR_BYTES).map_err(|e| Error::reading(path, &e))?;
+        // A view allocates nothing, so a false shape in the header is harmless.
         let tensor = ArrayViewD::<f32>::view_npy(&bytes);
-        let tensor = tensor.map_err(|e| Error::input(path, format!("not a .npy file of float32: {e}")))?.to_owned();
+        let tensor =
+            tensor.map_err(|e| Error::input(path, format!("not a .npy file of float32: {e}")).caused_by(e))?.to_owned();
         let shape = tensor.shape().to_vec();
         let single = if shape.len() == 4 && shape[0] == 1 { tensor.index_axis(Axis(0), 0) } else { tensor.view() };
-        let picture = single.into_dimensionality::<Ix3>().ok().and_then(|picture| show(picture)).ok_or_else(|| {
-            Error::input(
-                path,
-                format!("its shape {shape:?} is no picture; give [C,h,w] or [h,w,C] with 1 or 3 channels"),
-            )
-        })?;
+        let not_a_picture = || {
+            let remedy = "give [C,h,w] or [h,w,C] with 1 or 3 channels";
+            Error::input(path, format!("its shape {shape:?} is not that of a picture; {remedy}"))
+        };
+        let picture = single.into_dimensionality::<Ix3>().ok().and_then(|picture| to_picture(picture));
+        let picture = picture.ok_or_else(not_a_picture)?;
         Ok(Self { frame: Some(Frame::alone(path, picture, Some(tensor))) })
     }
 }
 
-/// A picture of a tensor, its least number black and its largest white.
-fn show(tensor: ArrayView3<f32>) -> Option<RgbImage> {
+/// A picture of a tensor. The smallest value is black, the largest white.
+fn to_picture(tensor: ArrayView3<f32>) -> Option<RgbImage> {
     let channels_first = match tensor.dim() {
         (1 | 3, _, _) => tensor,
         (_, _, 1 | 3) => tensor.permuted_axes([2, 0, 1]),

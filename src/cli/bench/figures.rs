@@ -1,4 +1,4 @@
-//! What was measured, as a table and as JSON.
+//! The measurements, as a table and as JSON.
 
 use serde_json::{Value, json};
 
@@ -9,21 +9,22 @@ pub struct Figures {
     pub input: String,
     pub frames: u64,
     pub threads: usize,
-    /// The model alone and with its explanation, in turns, in milliseconds.
+    /// The plain forward pass, in milliseconds.
     pub forward: f64,
+    /// The forward pass with the explanation, in milliseconds, measured in turns with the plain one.
     pub explained: f64,
-    /// Frames a second through the whole pipeline, and as many as the processor could at best: all threads busy with
-    /// nothing but decoding and plain forward passes.
+    /// Frames a second through the whole pipeline.
     pub pipeline: f64,
+    /// Frames a second with all threads busy with decoding and plain forward passes alone.
     pub bound: f64,
     /// Frames a second into a film.
     pub encoded: f64,
-    /// Of the run into a film.
-    pub stages: Stages,
+    /// The stages of the run into a film.
+    pub stages: StageTimes,
 }
 
-/// What each stage takes on its thread, in milliseconds a frame.
-pub struct Stages {
+/// The time of each stage on its thread, in milliseconds a frame.
+pub struct StageTimes {
     pub decode: f64,
     pub preprocess: f64,
     pub inference: f64,
@@ -60,7 +61,7 @@ impl Figures {
 
     pub fn as_table(&self) -> String {
         let Self { model, method, layer, input, frames, threads, .. } = self;
-        let Stages { decode, preprocess, inference, map, overlay, encode } = &self.stages;
+        let StageTimes { decode, preprocess, inference, map, overlay, encode } = &self.stages;
         let ratio = self.explained / self.forward;
         let share = self.pipeline / self.bound;
         let stage = |name: &str, time: &f64| format!("  {name:<18}{time:8.2} ms");

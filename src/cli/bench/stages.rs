@@ -1,4 +1,4 @@
-//! What each stage takes, from the library's spans.
+//! The time of each stage, from the library's spans.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -10,17 +10,17 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-/// Sums the time that spans take by their names, without that of the spans inside them.
+/// Sums the time of spans by name, without the time of the spans inside them.
 #[derive(Clone, Default)]
 pub struct Stages(Arc<Mutex<HashMap<&'static str, Duration>>>);
 
 thread_local! {
-    /// The spans that this thread is in: since when, and how long it was in spans inside them.
+    /// The open spans of this thread: when each was entered, and the time spent in spans inside it.
     static OPEN: RefCell<Vec<(Instant, Duration)>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Stages {
-    /// What was summed since the last call.
+    /// The sums since the last call.
     pub fn take(&self) -> HashMap<&'static str, Duration> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -47,7 +47,7 @@ fn film(film: &FilmMotion) -> Value {
         "film": film.film,
         "frames": film.frames,
         "flicker": film.single.flicker,
-        "flicker_steady": film.steady.flicker,
-        "lag_frames_steady": film.steady.lag,
+        "flicker_steady": film.smoothed.flicker,
+        "lag_frames_steady": film.smoothed.lag,
     })
 }

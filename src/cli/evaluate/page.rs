@@ -9,11 +9,12 @@ use image::{DynamicImage, ImageFormat};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use whycam::evaluate::{Case, Evaluation, Measured, Plan};
 use whycam::overlay::Overlay;
-use whycam::{Explainer, ExplainerOptions, Frame};
+use whycam::plumbing::Frame;
+use whycam::{Explainer, cam};
 
 use super::plots::{Curve, curves, reliability};
 use super::table::COLUMNS;
-use crate::cli::Common;
+use crate::cli::args::StyleArgs;
 
 const SHOWN_CASES: usize = 6;
 
@@ -24,11 +25,11 @@ const LOOK: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:70em;margi
     figure{display:inline-block;margin:.4em;width:13em;vertical-align:top}figure img{width:100%}\
     figcaption{font-size:12px}.wrong{color:#b00020}";
 
-pub fn page(evaluation: &Evaluation, plan: &Plan, common: &Common) -> Result<String> {
+pub fn page(evaluation: &Evaluation, plan: &Plan, style: &StyleArgs) -> Result<String> {
     let Evaluation { model, photos, confusion, calibration_error, methods, .. } = evaluation;
     let mut sections = Vec::new();
     for measured in methods {
-        sections.push(section(evaluation, measured, plan, common)?);
+        sections.push(section(evaluation, measured, plan, style)?);
     }
     let page = html! {
         (DOCTYPE)
@@ -107,10 +108,12 @@ fn measures(methods: &[Measured]) -> Markup {
     }
 }
 
-fn section(evaluation: &Evaluation, measured: &Measured, plan: &Plan, common: &Common) -> Result<Markup> {
+fn section(evaluation: &Evaluation, measured: &Measured, plan: &Plan, style: &StyleArgs) -> Result<Markup> {
     let Measured { method, layer, photos, curves: means, cases, sanity, films, .. } = measured;
-    let mut explainer = Explainer::new(&ExplainerOptions { method: Some((*method).into()), ..plan.options.clone() })?;
-    let mut overlay = common.overlay(None)?;
+    let mut request = plan.request.clone();
+    request.method = cam::find(method)?;
+    let mut explainer = Explainer::new(&plan.options, &request)?;
+    let mut overlay = style.overlay(None)?;
     let shown = SHOWN_CASES.min(cases.len());
     let mut figures = |cases: &[Case]| -> Result<Vec<Markup>> {
         cases.iter().map(|case| figure(evaluation, case, &mut explainer, &mut overlay)).collect()
@@ -134,7 +137,7 @@ fn section(evaluation: &Evaluation, measured: &Measured, plan: &Plan, common: &C
         @for film in films {
             p {
                 (film.film.display()) ": flicker " (format!("{:.4}", film.single.flicker)) ", smoothed "
-                (format!("{:.4}", film.steady.flicker)) " with a lag of " (film.steady.lag) " frames."
+                (format!("{:.4}", film.smoothed.flicker)) " with a lag of " (film.smoothed.lag) " frames."
             }
         }
         h3 { "Best: insertion far above deletion" }
@@ -148,7 +151,7 @@ fn figure(evaluation: &Evaluation, case: &Case, explainer: &mut Explainer, overl
     explainer.set_class(Some(case.predicted))?;
     let mut frame = Frame::alone(&case.photo.path, case.photo.read()?, None);
     let explanation = explainer.explain(&frame.picture)?;
-    overlay.draw(&mut frame, &explanation, explainer.facts())?;
+    overlay.draw(&mut frame, &explanation, explainer.context())?;
     let small = DynamicImage::from(frame.picture.into_image()).thumbnail(320, 320);
     let mut jpeg = Cursor::new(Vec::new());
     small.write_to(&mut jpeg, ImageFormat::Jpeg).context("cannot write a picture of the report")?;

@@ -67,8 +67,8 @@ pub fn table(evaluation: &Evaluation) -> String {
                 measured.method,
                 film.film.display(),
                 film.single.flicker,
-                film.steady.flicker,
-                film.steady.lag,
+                film.smoothed.flicker,
+                film.smoothed.lag,
                 film.frames
             ));
         }

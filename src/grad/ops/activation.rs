@@ -2,338 +2,219 @@
 
 use std::f32::consts::{FRAC_1_SQRT_2, PI};
 
-use crate::error::Result;
-use crate::grad::{Backward, Vjp};
+use crate::grad::value::{Operand, Value};
+use crate::grad::vjp::{Gradient, Vjp};
 
-/// `dx = dy where condition, else dy times slope`.
-fn choose(vjp: &mut Vjp, condition: &str, slope: &str) -> Result<Option<String>> {
-    let grad = vjp.grad()?;
-    let scaled = vjp.emit("Mul", &[&grad, slope], vec![]);
-    Ok(Some(vjp.emit("Where", &[condition, &grad, &scaled], vec![])))
+/// `dx = dy where active, else dy slope`.
+fn leak<'g>(vjp: Vjp<'g>, active: Value<'g>, slope: impl Operand<'g>) -> Gradient<'g> {
+    let dy = vjp.dy()?;
+    Ok(Some(active.choose(dy, dy * slope)))
 }
 
-/// `dx = dy times slope`.
-fn scale(vjp: &mut Vjp, slope: &str) -> Result<Option<String>> {
-    let grad = vjp.grad()?;
-    Ok(Some(vjp.emit("Mul", &[&grad, slope], vec![])))
-}
-
-fn above_zero(vjp: &mut Vjp, tensor: &str) -> String {
-    let zero = vjp.backward.scalar(0.0);
-    vjp.emit("Greater", &[tensor, &zero], vec![])
+/// `dx = dy where active, else 0`.
+fn pass_where<'g>(vjp: Vjp<'g>, active: Value<'g>) -> Gradient<'g> {
+    Ok(Some(active.choose(vjp.dy()?, 0.0)))
 }
 
 /// `y = max(x, 0)`, `dx = dy where y > 0, else 0`.
 ///
-/// <https://onnx.ai/onnx/operators/onnx__Relu.html>, opset 6 on. The gradient at 0 is 0, as in
-/// PyTorch.
-pub fn relu(vjp: &mut Vjp) -> Result<Option<String>> {
-    let grad = vjp.grad()?;
-    let active = above_zero(vjp, vjp.output_name());
-    let zero = vjp.backward.scalar(0.0);
-    Ok(Some(vjp.emit("Where", &[&active, &grad, &zero], vec![])))
+/// <https://onnx.ai/onnx/operators/onnx__Relu.html>, opset 6 on. The gradient at 0 is 0, as in PyTorch.
+pub fn relu(vjp: Vjp) -> Gradient {
+    pass_where(vjp, vjp.y().greater(0.0))
 }
 
 /// `y = x where x > 0, else α x`. <https://onnx.ai/onnx/operators/onnx__LeakyRelu.html>, opset 6 on.
-pub fn leaky_relu(vjp: &mut Vjp) -> Result<Option<String>> {
-    let alpha = vjp.node.float("alpha").unwrap_or(0.01);
-    // The sign of y is that of x, and a runtime may have y alone, fused with what made x.
-    let active = above_zero(vjp, if alpha > 0.0 { vjp.output_name() } else { vjp.wanted() });
-    let slope = vjp.backward.scalar(alpha);
-    choose(vjp, &active, &slope)
+pub fn leaky_relu(vjp: Vjp) -> Gradient {
+    let alpha = vjp.float("alpha", 0.01);
+    // For α > 0, y has the sign of x. Reading y lets a runtime fuse this op with the one that makes x.
+    let signed = if alpha > 0.0 { vjp.y() } else { vjp.x() };
+    leak(vjp, signed.greater(0.0), alpha)
 }
 
 /// `y = x where x > 0, else slope x`. <https://onnx.ai/onnx/operators/onnx__PRelu.html>, opset 7 on.
-pub fn prelu(vjp: &mut Vjp) -> Result<Option<String>> {
+pub fn prelu(vjp: Vjp) -> Gradient {
     if vjp.input != 0 {
         return Err(vjp.unsupported("its slope"));
     }
-    let active = above_zero(vjp, vjp.wanted());
-    let slope = vjp.input_name(1)?;
-    choose(vjp, &active, slope)
+    leak(vjp, vjp.x().greater(0.0), vjp.operand(1)?)
 }
 
 /// `y = x where x > 0, else α (exp(x) - 1)`, whose slope there is `y + α`.
 /// <https://onnx.ai/onnx/operators/onnx__Elu.html>, opset 6 on.
-pub fn elu(vjp: &mut Vjp) -> Result<Option<String>> {
-    let active = above_zero(vjp, vjp.output_name());
-    let alpha = vjp.backward.scalar(vjp.node.float("alpha").unwrap_or(1.0));
-    let slope = vjp.emit("Add", &[vjp.output_name(), &alpha], vec![]);
-    choose(vjp, &active, &slope)
+pub fn elu(vjp: Vjp) -> Gradient {
+    let y = vjp.y();
+    leak(vjp, y.greater(0.0), y + vjp.float("alpha", 1.0))
 }
 
 /// `y = γ x where x > 0, else γ α (exp(x) - 1)`, whose slope there is `y + γ α`.
 /// <https://onnx.ai/onnx/operators/onnx__Selu.html>, opset 6 on.
-pub fn selu(vjp: &mut Vjp) -> Result<Option<String>> {
-    let alpha = vjp.node.float("alpha").unwrap_or(1.673_263_2);
-    let gamma = vjp.node.float("gamma").unwrap_or(1.050_701);
-    let active = above_zero(vjp, vjp.output_name());
-    let offset = vjp.backward.scalar(alpha * gamma);
-    let gamma = vjp.backward.scalar(gamma);
-    let below = vjp.emit("Add", &[vjp.output_name(), &offset], vec![]);
-    let slope = vjp.emit("Where", &[&active, &gamma, &below], vec![]);
-    scale(vjp, &slope)
+pub fn selu(vjp: Vjp) -> Gradient {
+    let y = vjp.y();
+    let (alpha, gamma) = (vjp.float("alpha", 1.673_263_2), vjp.float("gamma", 1.050_701));
+    vjp.chain(y.greater(0.0).choose(gamma, y + alpha * gamma))
 }
 
 /// `y = x where x > 0, else α (exp(x/α) - 1)`, whose slope there is `y/α + 1`.
 /// <https://onnx.ai/onnx/operators/onnx__Celu.html>, opset 12 on.
-pub fn celu(vjp: &mut Vjp) -> Result<Option<String>> {
-    let active = above_zero(vjp, vjp.output_name());
-    let alpha = vjp.backward.scalar(vjp.node.float("alpha").unwrap_or(1.0));
-    let one = vjp.backward.scalar(1.0);
-    let ratio = vjp.emit("Div", &[vjp.output_name(), &alpha], vec![]);
-    let slope = vjp.emit("Add", &[&ratio, &one], vec![]);
-    choose(vjp, &active, &slope)
+pub fn celu(vjp: Vjp) -> Gradient {
+    let y = vjp.y();
+    leak(vjp, y.greater(0.0), y / vjp.float("alpha", 1.0) + 1.0)
 }
 
-/// `y = min(max(x, low), high)`, `dx = dy where low < x < high, else 0`.
+/// `y = min(max(x, low), high)`, `dx = dy where low < y < high, else 0`.
 ///
-/// <https://onnx.ai/onnx/operators/onnx__Clip.html>, opset 11 on. At a bound the gradient is 0, as
-/// for PyTorch's ReLU6, which is exported so.
-pub fn clip(vjp: &mut Vjp) -> Result<Option<String>> {
+/// <https://onnx.ai/onnx/operators/onnx__Clip.html>, opset 11 on. The gradient at a bound is 0, as in PyTorch's
+/// ReLU6, which is exported as a Clip.
+pub fn clip(vjp: Vjp) -> Gradient {
     if vjp.input != 0 {
         return Err(vjp.unsupported("its bounds"));
     }
-    let mut grad = vjp.grad()?;
-    let zero = vjp.backward.scalar(0.0);
-    for (input, op) in [(1, "Greater"), (2, "Less")] {
-        if let Ok(bound) = vjp.input_name(input) {
-            let inside = vjp.emit(op, &[vjp.output_name(), bound], vec![]);
-            grad = vjp.emit("Where", &[&inside, &grad, &zero], vec![]);
-        }
+    let (y, mut dx) = (vjp.y(), vjp.dy()?);
+    if let Ok(low) = vjp.operand(1) {
+        dx = y.greater(low).choose(dx, 0.0);
     }
-    Ok(Some(grad))
+    if let Ok(high) = vjp.operand(2) {
+        dx = y.less(high).choose(dx, 0.0);
+    }
+    Ok(Some(dx))
 }
 
 /// `y = 1 / (1 + exp(-x))`, `dx = dy y (1 - y)`.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__Sigmoid.html>, opset 6 on.
-pub fn sigmoid(vjp: &mut Vjp) -> Result<Option<String>> {
-    let slope = sigmoid_slope(vjp, vjp.output_name());
-    scale(vjp, &slope)
-}
-
-/// `s (1 - s)`.
-fn sigmoid_slope(vjp: &mut Vjp, s: &str) -> String {
-    let one = vjp.backward.scalar(1.0);
-    let rest = vjp.emit("Sub", &[&one, s], vec![]);
-    vjp.emit("Mul", &[s, &rest], vec![])
+pub fn sigmoid(vjp: Vjp) -> Gradient {
+    let y = vjp.y();
+    vjp.chain(y * (1.0 - y))
 }
 
 /// `y = min(max(α x + β, 0), 1)`, `dx = α dy where 0 < y < 1, else 0`.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__HardSigmoid.html>, opset 6 on.
-pub fn hard_sigmoid(vjp: &mut Vjp) -> Result<Option<String>> {
-    let alpha = vjp.backward.scalar(vjp.node.float("alpha").unwrap_or(0.2));
-    let (zero, one) = (vjp.backward.scalar(0.0), vjp.backward.scalar(1.0));
-    let above = vjp.emit("Greater", &[vjp.output_name(), &zero], vec![]);
-    let below = vjp.emit("Less", &[vjp.output_name(), &one], vec![]);
-    let inside = vjp.emit("And", &[&above, &below], vec![]);
-    let slope = vjp.emit("Where", &[&inside, &alpha, &zero], vec![]);
-    scale(vjp, &slope)
+pub fn hard_sigmoid(vjp: Vjp) -> Gradient {
+    let y = vjp.y();
+    let inside = y.greater(0.0).and(y.less(1.0));
+    vjp.chain(inside.choose(vjp.float("alpha", 0.2), 0.0))
 }
 
-/// `y = x min(max(x/6 + 1/2, 0), 1)`, whose slope is `x/3 + 1/2` within -3..3, else 0 or 1.
+/// `y = x min(max(x/6 + 1/2, 0), 1)`, whose slope is 0 up to -3, 1 from 3 on, and `x/3 + 1/2` between.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__HardSwish.html>, opset 14 on; Howard et al., *Searching for
 /// MobileNetV3*, 2019.
-pub fn hard_swish(vjp: &mut Vjp) -> Result<Option<String>> {
-    let x = vjp.wanted();
-    let [third, half, three, minus_three, zero, one] =
-        [1.0 / 3.0, 0.5, 3.0, -3.0, 0.0, 1.0].map(|v| vjp.backward.scalar(v));
-    let ramp = vjp.emit("Mul", &[x, &third], vec![]);
-    let ramp = vjp.emit("Add", &[&ramp, &half], vec![]);
-    let high = vjp.emit("GreaterOrEqual", &[x, &three], vec![]);
-    let low = vjp.emit("LessOrEqual", &[x, &minus_three], vec![]);
-    let slope = vjp.emit("Where", &[&high, &one, &ramp], vec![]);
-    let slope = vjp.emit("Where", &[&low, &zero, &slope], vec![]);
-    scale(vjp, &slope)
+pub fn hard_swish(vjp: Vjp) -> Gradient {
+    let x = vjp.x();
+    let ramp = x * (1.0 / 3.0) + 0.5;
+    let below_high = x.at_least(3.0).choose(1.0, ramp);
+    vjp.chain(x.at_most(-3.0).choose(0.0, below_high))
 }
 
 /// `y = x t`, `t = tanh(softplus(x))`, `dx = dy (t + x (1 - t²) sigmoid(x))`.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__Mish.html>, opset 18 on; Misra, *Mish*, 2019.
-pub fn mish(vjp: &mut Vjp) -> Result<Option<String>> {
-    let x = vjp.wanted();
-    let one = vjp.backward.scalar(1.0);
-    let softplus = vjp.emit("Softplus", &[x], vec![]);
-    let t = vjp.emit("Tanh", &[&softplus], vec![]);
-    let squared = vjp.emit("Mul", &[&t, &t], vec![]);
-    let rest = vjp.emit("Sub", &[&one, &squared], vec![]);
-    let s = vjp.emit("Sigmoid", &[x], vec![]);
-    let product = vjp.emit("Mul", &[&rest, &s], vec![]);
-    let product = vjp.emit("Mul", &[&product, x], vec![]);
-    let slope = vjp.emit("Add", &[&t, &product], vec![]);
-    scale(vjp, &slope)
+pub fn mish(vjp: Vjp) -> Gradient {
+    let x = vjp.x();
+    let t = x.softplus().tanh();
+    vjp.chain(t + (1.0 - t * t) * x.sigmoid() * x)
 }
 
 /// `y = x s`, `s = sigmoid(α x)`, `dx = dy (s + α y (1 - s))`.
 ///
-/// <https://onnx.ai/onnx/operators/onnx__Swish.html>, opset 24 on; Ramachandran, Zoph and Le,
-/// *Searching for Activation Functions*, 2017.
-pub fn swish(vjp: &mut Vjp) -> Result<Option<String>> {
-    let alpha = vjp.backward.scalar(vjp.node.float("alpha").unwrap_or(1.0));
-    let one = vjp.backward.scalar(1.0);
-    let scaled = vjp.emit("Mul", &[vjp.wanted(), &alpha], vec![]);
-    let s = vjp.emit("Sigmoid", &[&scaled], vec![]);
-    let rest = vjp.emit("Sub", &[&one, &s], vec![]);
-    let bend = vjp.emit("Mul", &[vjp.output_name(), &rest], vec![]);
-    let bend = vjp.emit("Mul", &[&bend, &alpha], vec![]);
-    let slope = vjp.emit("Add", &[&s, &bend], vec![]);
-    scale(vjp, &slope)
+/// <https://onnx.ai/onnx/operators/onnx__Swish.html>, opset 24 on; Ramachandran, Zoph and Le, *Searching for
+/// Activation Functions*, 2017.
+pub fn swish(vjp: Vjp) -> Gradient {
+    let alpha = vjp.float("alpha", 1.0);
+    let s = (vjp.x() * alpha).sigmoid();
+    vjp.chain(s + vjp.y() * (1.0 - s) * alpha)
 }
 
 /// `y = x where x > α, else 0`. <https://onnx.ai/onnx/operators/onnx__ThresholdedRelu.html>, opset 10 on.
-pub fn thresholded_relu(vjp: &mut Vjp) -> Result<Option<String>> {
-    let grad = vjp.grad()?;
-    let alpha = vjp.backward.scalar(vjp.node.float("alpha").unwrap_or(1.0));
-    let zero = vjp.backward.scalar(0.0);
-    let active = vjp.emit("Greater", &[vjp.wanted(), &alpha], vec![]);
-    Ok(Some(vjp.emit("Where", &[&active, &grad, &zero], vec![])))
+pub fn thresholded_relu(vjp: Vjp) -> Gradient {
+    pass_where(vjp, vjp.x().greater(vjp.float("alpha", 1.0)))
 }
 
 /// `y = x moved towards 0 by a bias where |x| > λ, else 0`.
 /// <https://onnx.ai/onnx/operators/onnx__Shrink.html>, opset 9 on.
-pub fn shrink(vjp: &mut Vjp) -> Result<Option<String>> {
-    let grad = vjp.grad()?;
-    let lambda = vjp.backward.scalar(vjp.node.float("lambd").unwrap_or(0.5));
-    let zero = vjp.backward.scalar(0.0);
-    let size = vjp.emit("Abs", &[vjp.wanted()], vec![]);
-    let active = vjp.emit("Greater", &[&size, &lambda], vec![]);
-    Ok(Some(vjp.emit("Where", &[&active, &grad, &zero], vec![])))
+pub fn shrink(vjp: Vjp) -> Gradient {
+    pass_where(vjp, vjp.x().abs().greater(vjp.float("lambd", 0.5)))
 }
 
 /// `y = ln(1 + exp(x))`, `dx = dy sigmoid(x)`.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__Softplus.html>, opset 1 on.
-pub fn softplus(vjp: &mut Vjp) -> Result<Option<String>> {
-    let slope = vjp.emit("Sigmoid", &[vjp.wanted()], vec![]);
-    scale(vjp, &slope)
+pub fn softplus(vjp: Vjp) -> Gradient {
+    vjp.chain(vjp.x().sigmoid())
 }
 
 /// `y = x / (1 + |x|)`, `dx = dy / (1 + |x|)²`.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__Softsign.html>, opset 1 on.
-pub fn softsign(vjp: &mut Vjp) -> Result<Option<String>> {
-    let one = vjp.backward.scalar(1.0);
-    let size = vjp.emit("Abs", &[vjp.wanted()], vec![]);
-    let base = vjp.emit("Add", &[&size, &one], vec![]);
-    let squared = vjp.emit("Mul", &[&base, &base], vec![]);
-    let slope = vjp.emit("Reciprocal", &[&squared], vec![]);
-    scale(vjp, &slope)
+pub fn softsign(vjp: Vjp) -> Gradient {
+    let base = vjp.x().abs() + 1.0;
+    vjp.chain((base * base).reciprocal())
 }
 
 /// `y = atan(x)`, `dx = dy / (1 + x²)`.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__Atan.html>, opset 7 on.
-pub fn atan(vjp: &mut Vjp) -> Result<Option<String>> {
-    let one = vjp.backward.scalar(1.0);
-    let squared = vjp.emit("Mul", &[vjp.wanted(), vjp.wanted()], vec![]);
-    let base = vjp.emit("Add", &[&one, &squared], vec![]);
-    let slope = vjp.emit("Reciprocal", &[&base], vec![]);
-    scale(vjp, &slope)
+pub fn atan(vjp: Vjp) -> Gradient {
+    let x = vjp.x();
+    vjp.chain((1.0 + x * x).reciprocal())
 }
 
 /// `y = tanh(x)`, `dx = dy (1 - y²)`.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__Tanh.html>, opset 6 on.
-pub fn tanh(vjp: &mut Vjp) -> Result<Option<String>> {
-    let y = vjp.output_name();
-    let one = vjp.backward.scalar(1.0);
-    let squared = vjp.emit("Mul", &[y, y], vec![]);
-    let slope = vjp.emit("Sub", &[&one, &squared], vec![]);
-    scale(vjp, &slope)
+pub fn tanh(vjp: Vjp) -> Gradient {
+    let y = vjp.y();
+    vjp.chain(1.0 - y * y)
 }
 
 /// `y = erf(x)`, `dx = dy 2/√π exp(-x²)`.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__Erf.html>, opset 9 on.
-pub fn erf(vjp: &mut Vjp) -> Result<Option<String>> {
-    let x = vjp.wanted();
-    let height = vjp.backward.scalar(2.0 / PI.sqrt());
-    let squared = vjp.emit("Mul", &[x, x], vec![]);
-    let exponent = vjp.emit("Neg", &[&squared], vec![]);
-    let bell = vjp.emit("Exp", &[&exponent], vec![]);
-    let slope = vjp.emit("Mul", &[&bell, &height], vec![]);
-    scale(vjp, &slope)
+pub fn erf(vjp: Vjp) -> Gradient {
+    let x = vjp.x();
+    vjp.chain((-(x * x)).exp() * (2.0 / PI.sqrt()))
 }
 
 /// `y = x Φ(x)`, `dx = dy (Φ(x) + x φ(x))`; or with `approximate="tanh"`
 /// `y = x (1 + t)/2`, `t = tanh(√(2/π) (x + 0.044715 x³))`.
 ///
-/// <https://onnx.ai/onnx/operators/onnx__Gelu.html>, opset 20 on; Hendrycks and Gimpel, *Gaussian
-/// Error Linear Units*, 2016.
-pub fn gelu(vjp: &mut Vjp) -> Result<Option<String>> {
-    let x = vjp.wanted();
-    if vjp.node.string("approximate") == Some("tanh") {
-        let slope = tanh_gelu_slope(vjp, x);
-        return scale(vjp, &slope);
-    }
-    let slope = gelu_slope(vjp.backward, x);
-    scale(vjp, &slope)
+/// <https://onnx.ai/onnx/operators/onnx__Gelu.html>, opset 20 on; Hendrycks and Gimpel, *Gaussian Error Linear
+/// Units*, 2016.
+pub fn gelu(vjp: Vjp) -> Gradient {
+    let x = vjp.x();
+    vjp.chain(if vjp.node.string("approximate") == Some("tanh") { tanh_gelu_slope(x) } else { gelu_slope(x) })
 }
 
-/// `Φ(x) + x φ(x)`.
-pub fn gelu_slope(backward: &mut Backward, x: &str) -> String {
-    let [one, half, root, steepness, height] =
-        [1.0, 0.5, FRAC_1_SQRT_2, -0.5, 1.0 / (2.0 * PI).sqrt()].map(|v| backward.scalar(v));
-    let scaled = backward.emit("Mul", &[x, &root], vec![]);
-    let erf = backward.emit("Erf", &[&scaled], vec![]);
-    let cdf = backward.emit("Add", &[&erf, &one], vec![]);
-    let cdf = backward.emit("Mul", &[&cdf, &half], vec![]);
-    let squared = backward.emit("Mul", &[x, x], vec![]);
-    let exponent = backward.emit("Mul", &[&squared, &steepness], vec![]);
-    let bell = backward.emit("Exp", &[&exponent], vec![]);
-    let density = backward.emit("Mul", &[&bell, &height], vec![]);
-    let density = backward.emit("Mul", &[&density, x], vec![]);
-    backward.emit("Add", &[&cdf, &density], vec![])
+/// `Φ(x) + x φ(x)`, the slope of the exact GELU.
+pub fn gelu_slope(x: Value) -> Value {
+    let distribution = ((x * FRAC_1_SQRT_2).erf() + 1.0) * 0.5;
+    let density = (x * x * -0.5).exp() * (1.0 / (2.0 * PI).sqrt());
+    distribution + density * x
 }
 
-fn tanh_gelu_slope(vjp: &mut Vjp, x: &str) -> String {
+/// `(1 + t + x (1 - t²) u')/2`, `t = tanh(u)`, `u = √(2/π) (x + 0.044715 x³)`.
+fn tanh_gelu_slope(x: Value) -> Value {
     const CUBIC: f32 = 0.044_715;
-    let [root, cubic, three_cubic, one, half] =
-        [(2.0 / PI).sqrt(), CUBIC, 3.0 * CUBIC, 1.0, 0.5].map(|v| vjp.backward.scalar(v));
-    let squared = vjp.emit("Mul", &[x, x], vec![]);
-    let inner = vjp.emit("Mul", &[&squared, &cubic], vec![]);
-    let inner = vjp.emit("Add", &[&inner, &one], vec![]);
-    let inner = vjp.emit("Mul", &[&inner, x], vec![]);
-    let inner = vjp.emit("Mul", &[&inner, &root], vec![]);
-    let t = vjp.emit("Tanh", &[&inner], vec![]);
-    let inner_slope = vjp.emit("Mul", &[&squared, &three_cubic], vec![]);
-    let inner_slope = vjp.emit("Add", &[&inner_slope, &one], vec![]);
-    let inner_slope = vjp.emit("Mul", &[&inner_slope, &root], vec![]);
-    let t_squared = vjp.emit("Mul", &[&t, &t], vec![]);
-    let rest = vjp.emit("Sub", &[&one, &t_squared], vec![]);
-    let bend = vjp.emit("Mul", &[&rest, &inner_slope], vec![]);
-    let bend = vjp.emit("Mul", &[&bend, x], vec![]);
-    let slope = vjp.emit("Add", &[&t, &one], vec![]);
-    let slope = vjp.emit("Add", &[&slope, &bend], vec![]);
-    vjp.emit("Mul", &[&slope, &half], vec![])
+    let root = (2.0 / PI).sqrt();
+    let squared = x * x;
+    let t = ((squared * CUBIC + 1.0) * x * root).tanh();
+    let inner_slope = (squared * (3.0 * CUBIC) + 1.0) * root;
+    (t + 1.0 + (1.0 - t * t) * inner_slope * x) * 0.5
 }
 
 /// `y = exp(x) / Σ exp(x)` along an axis, `dx = y (dy - Σ dy y)`.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__Softmax.html>, opset 13 on.
-pub fn softmax(vjp: &mut Vjp) -> Result<Option<String>> {
-    let (grad, y) = (vjp.grad()?, vjp.output_name());
-    let weighted = vjp.emit("Mul", &[&grad, y], vec![]);
-    let sum = sum_along_axis(vjp, &weighted);
-    let rest = vjp.emit("Sub", &[&grad, &sum], vec![]);
-    Ok(Some(vjp.emit("Mul", &[&rest, y], vec![])))
+pub fn softmax(vjp: Vjp) -> Gradient {
+    let (y, dy, axis) = (vjp.y(), vjp.dy()?, vjp.int("axis", -1));
+    Ok(Some((dy - (dy * y).sum_over(&[axis])) * y))
 }
 
 /// `y = x - ln Σ exp(x)` along an axis, `dx = dy - exp(y) Σ dy`.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__LogSoftmax.html>, opset 13 on.
-pub fn log_softmax(vjp: &mut Vjp) -> Result<Option<String>> {
-    let grad = vjp.grad()?;
-    let sum = sum_along_axis(vjp, &grad);
-    let softmax = vjp.emit("Exp", &[vjp.output_name()], vec![]);
-    let product = vjp.emit("Mul", &[&softmax, &sum], vec![]);
-    Ok(Some(vjp.emit("Sub", &[&grad, &product], vec![])))
-}
-
-fn sum_along_axis(vjp: &mut Vjp, tensor: &str) -> String {
-    let axes = vjp.backward.int64s(&[vjp.node.int("axis").unwrap_or(-1)]);
-    vjp.emit("ReduceSum", &[tensor, &axes], vec![])
+pub fn log_softmax(vjp: Vjp) -> Gradient {
+    let (y, dy, axis) = (vjp.y(), vjp.dy()?, vjp.int("axis", -1));
+    Ok(Some(dy - y.exp() * dy.sum_over(&[axis])))
 }

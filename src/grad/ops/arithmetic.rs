@@ -1,205 +1,152 @@
 //! Element-wise arithmetic with broadcasting
 //! (<https://github.com/onnx/onnx/blob/main/docs/Broadcasting.md>), opset 7 on.
 
-use crate::error::Result;
-use crate::grad::Vjp;
+use crate::grad::vjp::{Gradient, Vjp};
 use crate::onnx::DataType;
-use crate::onnx::proto::Attribute;
 
 /// `y = a + b + …`, `da = dy`. <https://onnx.ai/onnx/operators/onnx__Add.html>,
 /// <https://onnx.ai/onnx/operators/onnx__Sum.html>
-pub fn add(vjp: &mut Vjp) -> Result<Option<String>> {
-    let grad = vjp.grad()?;
-    vjp.unbroadcast(grad).map(Some)
+pub fn add(vjp: Vjp) -> Gradient {
+    vjp.unbroadcast(vjp.dy()?)
 }
 
 /// `y = (a + b + …) / n`, `da = dy / n`. <https://onnx.ai/onnx/operators/onnx__Mean.html>
-pub fn mean(vjp: &mut Vjp) -> Result<Option<String>> {
-    let grad = vjp.grad()?;
-    let count = vjp.backward.scalar(vjp.node.input.len() as f32);
-    let share = vjp.emit("Div", &[&grad, &count], vec![]);
-    vjp.unbroadcast(share).map(Some)
+pub fn mean(vjp: Vjp) -> Gradient {
+    vjp.unbroadcast(vjp.dy()? / vjp.node.input.len() as f32)
 }
 
 /// `y = a - b`, `da = dy`, `db = -dy`. <https://onnx.ai/onnx/operators/onnx__Sub.html>
-pub fn sub(vjp: &mut Vjp) -> Result<Option<String>> {
-    let mut grad = vjp.grad()?;
-    if vjp.input == 1 {
-        grad = vjp.emit("Neg", &[&grad], vec![]);
-    }
-    vjp.unbroadcast(grad).map(Some)
+pub fn sub(vjp: Vjp) -> Gradient {
+    let dy = vjp.dy()?;
+    vjp.unbroadcast(if vjp.input == 0 { dy } else { -dy })
 }
 
 /// `y = a b`, `da = dy b`, `db = dy a`. <https://onnx.ai/onnx/operators/onnx__Mul.html>
-pub fn mul(vjp: &mut Vjp) -> Result<Option<String>> {
-    let grad = vjp.grad()?;
-    let other = vjp.input_name(1 - vjp.input)?;
-    let grad = vjp.emit("Mul", &[&grad, other], vec![]);
-    vjp.unbroadcast(grad).map(Some)
+pub fn mul(vjp: Vjp) -> Gradient {
+    vjp.unbroadcast(vjp.dy()? * vjp.operand(1 - vjp.input)?)
 }
 
 /// `y = a / b`, `da = dy / b`, `db = -dy y / b`. <https://onnx.ai/onnx/operators/onnx__Div.html>
-pub fn div(vjp: &mut Vjp) -> Result<Option<String>> {
-    let grad = vjp.grad()?;
-    let mut grad = vjp.emit("Div", &[&grad, vjp.input_name(1)?], vec![]);
-    if vjp.input == 1 {
-        grad = vjp.emit("Mul", &[&grad, vjp.output_name()], vec![]);
-        grad = vjp.emit("Neg", &[&grad], vec![]);
-    }
-    vjp.unbroadcast(grad).map(Some)
+pub fn div(vjp: Vjp) -> Gradient {
+    let ratio = vjp.dy()? / vjp.operand(1)?;
+    vjp.unbroadcast(if vjp.input == 0 { ratio } else { -(ratio * vjp.y()) })
 }
 
 /// `y = a^b`, `da = dy b a^(b-1)`, `db = dy y ln a`. <https://onnx.ai/onnx/operators/onnx__Pow.html>
-pub fn pow(vjp: &mut Vjp) -> Result<Option<String>> {
-    let grad = vjp.grad()?;
-    let (base, exponent) = (vjp.input_name(0)?, vjp.input_name(1)?);
+pub fn pow(vjp: Vjp) -> Gradient {
+    let (a, b) = (vjp.operand(0)?, vjp.operand(1)?);
     let slope = if vjp.input == 0 {
-        // The exponent may be an integer tensor; the base's type is the output's.
-        let exponent = vjp.emit("CastLike", &[exponent, base], vec![]);
-        let one = vjp.backward.scalar(1.0);
-        let lower = vjp.emit("Sub", &[&exponent, &one], vec![]);
-        let power = vjp.emit("Pow", &[base, &lower], vec![]);
-        vjp.emit("Mul", &[&power, &exponent], vec![])
+        // The exponent may be an integer tensor; the output has the type of the base.
+        let b = b.cast_like(a);
+        a.pow(b - 1.0) * b
     } else {
-        let log = vjp.emit("Log", &[base], vec![]);
-        vjp.emit("Mul", &[&log, vjp.output_name()], vec![])
+        a.log() * vjp.y()
     };
-    let grad = vjp.emit("Mul", &[&grad, &slope], vec![]);
-    vjp.unbroadcast(grad).map(Some)
+    vjp.unbroadcast(vjp.dy()? * slope)
 }
 
 /// `y = -x`, `dx = -dy`. <https://onnx.ai/onnx/operators/onnx__Neg.html>
-pub fn neg(vjp: &mut Vjp) -> Result<Option<String>> {
-    let grad = vjp.grad()?;
-    Ok(Some(vjp.emit("Neg", &[&grad], vec![])))
+pub fn neg(vjp: Vjp) -> Gradient {
+    Ok(Some(-vjp.dy()?))
 }
 
 /// `y = |x|`, `dx = dy sign(x)`. <https://onnx.ai/onnx/operators/onnx__Abs.html>
-pub fn abs(vjp: &mut Vjp) -> Result<Option<String>> {
-    let grad = vjp.grad()?;
-    let sign = vjp.emit("Sign", &[vjp.wanted()], vec![]);
-    Ok(Some(vjp.emit("Mul", &[&grad, &sign], vec![])))
+pub fn abs(vjp: Vjp) -> Gradient {
+    vjp.chain(vjp.x().sign())
 }
 
 /// `y = √x`, `dx = dy / 2y`. <https://onnx.ai/onnx/operators/onnx__Sqrt.html>
-pub fn sqrt(vjp: &mut Vjp) -> Result<Option<String>> {
-    let grad = vjp.grad()?;
-    let half = vjp.backward.scalar(0.5);
-    let ratio = vjp.emit("Div", &[&grad, vjp.output_name()], vec![]);
-    Ok(Some(vjp.emit("Mul", &[&ratio, &half], vec![])))
+pub fn sqrt(vjp: Vjp) -> Gradient {
+    Ok(Some(vjp.dy()? / vjp.y() * 0.5))
 }
 
 /// `y = sin x`, `dx = dy cos x`. <https://onnx.ai/onnx/operators/onnx__Sin.html>
-pub fn sin(vjp: &mut Vjp) -> Result<Option<String>> {
-    let grad = vjp.grad()?;
-    let slope = vjp.emit("Cos", &[vjp.wanted()], vec![]);
-    Ok(Some(vjp.emit("Mul", &[&grad, &slope], vec![])))
+pub fn sin(vjp: Vjp) -> Gradient {
+    vjp.chain(vjp.x().cos())
 }
 
 /// `y = cos x`, `dx = -dy sin x`. <https://onnx.ai/onnx/operators/onnx__Cos.html>
-pub fn cos(vjp: &mut Vjp) -> Result<Option<String>> {
-    let grad = vjp.grad()?;
-    let slope = vjp.emit("Sin", &[vjp.wanted()], vec![]);
-    let product = vjp.emit("Mul", &[&grad, &slope], vec![]);
-    Ok(Some(vjp.emit("Neg", &[&product], vec![])))
+pub fn cos(vjp: Vjp) -> Gradient {
+    Ok(Some(-(vjp.dy()? * vjp.x().sin())))
 }
 
 /// `y = exp(x)`, `dx = dy y`. <https://onnx.ai/onnx/operators/onnx__Exp.html>
-pub fn exp(vjp: &mut Vjp) -> Result<Option<String>> {
-    let grad = vjp.grad()?;
-    Ok(Some(vjp.emit("Mul", &[&grad, vjp.output_name()], vec![])))
+pub fn exp(vjp: Vjp) -> Gradient {
+    vjp.chain(vjp.y())
 }
 
 /// `y = ln x`, `dx = dy / x`. <https://onnx.ai/onnx/operators/onnx__Log.html>
-pub fn log(vjp: &mut Vjp) -> Result<Option<String>> {
-    let grad = vjp.grad()?;
-    Ok(Some(vjp.emit("Div", &[&grad, vjp.wanted()], vec![])))
+pub fn log(vjp: Vjp) -> Gradient {
+    Ok(Some(vjp.dy()? / vjp.x()))
 }
 
 /// `y = 1/x`, `dx = -dy y²`. <https://onnx.ai/onnx/operators/onnx__Reciprocal.html>
-pub fn reciprocal(vjp: &mut Vjp) -> Result<Option<String>> {
-    let grad = vjp.grad()?;
-    let y = vjp.output_name();
-    let squared = vjp.emit("Mul", &[y, y], vec![]);
-    let product = vjp.emit("Mul", &[&grad, &squared], vec![]);
-    Ok(Some(vjp.emit("Neg", &[&product], vec![])))
+pub fn reciprocal(vjp: Vjp) -> Gradient {
+    let y = vjp.y();
+    Ok(Some(-(vjp.dy()? * (y * y))))
 }
 
-/// `y = max(a, b, …)` or the least: `da = dy` where `a` is it, shared out among equals as PyTorch does.
+/// `y = max(a, b, …)` or `min(a, b, …)`: `da = dy where a = y`, divided among equal inputs as in PyTorch.
 ///
-/// <https://onnx.ai/onnx/operators/onnx__Max.html>, <https://onnx.ai/onnx/operators/onnx__Min.html>,
-/// opset 8 on.
-pub fn extreme(vjp: &mut Vjp) -> Result<Option<String>> {
-    let grad = vjp.grad()?;
-    let mut winners = Vec::new();
-    for input in &vjp.node.input {
-        let wins = vjp.emit("Equal", &[input, vjp.output_name()], vec![]);
-        winners.push(vjp.emit("CastLike", &[&wins, &grad], vec![]));
-    }
-    let own = winners[vjp.input].clone();
-    let count = vjp.backward.sum(winners);
-    let share = vjp.emit("Div", &[&own, &count], vec![]);
-    let grad = vjp.emit("Mul", &[&grad, &share], vec![]);
-    vjp.unbroadcast(grad).map(Some)
+/// <https://onnx.ai/onnx/operators/onnx__Max.html>, <https://onnx.ai/onnx/operators/onnx__Min.html>, opset 8 on.
+pub fn extreme(vjp: Vjp) -> Gradient {
+    let (y, dy) = (vjp.y(), vjp.dy()?);
+    let operands = vjp.node.input.iter().map(|name| vjp.writer.tensor(name.as_str()));
+    let wins: Vec<_> = operands.map(|operand| operand.equals(y).cast_like(dy)).collect();
+    let share = wins[vjp.input] / vjp.writer.sum(&wins);
+    vjp.unbroadcast(dy * share)
 }
 
 /// `y = a where condition, else b`. <https://onnx.ai/onnx/operators/onnx__Where.html>, opset 9 on.
-pub fn choice(vjp: &mut Vjp) -> Result<Option<String>> {
-    let grad = vjp.grad()?;
-    let zero = vjp.backward.scalar(0.0);
-    let condition = vjp.input_name(0)?;
-    let grad = match vjp.input {
-        1 => vjp.emit("Where", &[condition, &grad, &zero], vec![]),
-        2 => vjp.emit("Where", &[condition, &zero, &grad], vec![]),
+pub fn choice(vjp: Vjp) -> Gradient {
+    let (condition, dy) = (vjp.operand(0)?, vjp.dy()?);
+    vjp.unbroadcast(match vjp.input {
+        1 => condition.choose(dy, 0.0),
+        2 => condition.choose(0.0, dy),
         _ => return Ok(None),
-    };
-    vjp.unbroadcast(grad).map(Some)
+    })
 }
 
-/// `y = x as another type`, `dx = dy`, since the backward pass is float32 throughout.
+/// `y = x in another type`, `dx = dy`, because the backward pass is float32 throughout.
 /// <https://onnx.ai/onnx/operators/onnx__Cast.html>, opset 6 on. Between float types only.
-pub fn cast(vjp: &mut Vjp) -> Result<Option<String>> {
+pub fn cast(vjp: Vjp) -> Gradient {
     let to = vjp.node.int("to").and_then(|to| DataType::from_number(i32::try_from(to).ok()?));
     if !to.is_some_and(DataType::is_float) {
         return Ok(None);
     }
-    vjp.grad().map(Some)
+    vjp.dy().map(Some)
 }
 
-/// `y = x as the type of another tensor`. <https://onnx.ai/onnx/operators/onnx__CastLike.html>, opset 15 on.
-pub fn cast_like(vjp: &mut Vjp) -> Result<Option<String>> {
-    if vjp.input != 0 || !vjp.kind(vjp.output_name()).is_some_and(DataType::is_float) {
+/// `y = x in the type of another tensor`, `dx = dy`.
+/// <https://onnx.ai/onnx/operators/onnx__CastLike.html>, opset 15 on. To float types only.
+pub fn cast_like(vjp: Vjp) -> Gradient {
+    if vjp.input != 0 || !vjp.kind(vjp.y_name()).is_some_and(DataType::is_float) {
         return Ok(None);
     }
-    vjp.grad().map(Some)
+    vjp.dy().map(Some)
 }
 
-/// `y = x expanded to a larger shape`, `dx = dy summed over what was expanded`.
+/// `y = x broadcast to a larger shape`, `dx = Σ dy` over the broadcast axes.
 /// <https://onnx.ai/onnx/operators/onnx__Expand.html>, opset 8 on.
-pub fn expand(vjp: &mut Vjp) -> Result<Option<String>> {
+pub fn expand(vjp: Vjp) -> Gradient {
     if vjp.input != 0 {
         return Ok(None);
     }
-    let grad = vjp.grad()?;
-    vjp.unbroadcast(grad).map(Some)
+    vjp.unbroadcast(vjp.dy()?)
 }
 
-/// `y = x repeated along its axes`, `dx = Σ over the repetitions of dy`.
+/// `y = x repeated along its axes`, `dx = Σ dy` over the repetitions.
 /// <https://onnx.ai/onnx/operators/onnx__Tile.html>, opset 6 on.
-pub fn tile(vjp: &mut Vjp) -> Result<Option<String>> {
+pub fn tile(vjp: Vjp) -> Gradient {
     if vjp.input != 0 {
         return Ok(None);
     }
-    let grad = vjp.grad()?;
-    let (x, y) = (vjp.input_shape(0)?, vjp.output_shape()?);
-    let mut apart: Vec<i64> = x.iter().zip(y).flat_map(|(&x, &y)| [(y / x.max(1)) as i64, x as i64]).collect();
-    // The batch may have another size in a later run.
-    if let Some(batch) = apart.get_mut(1) {
+    let (x, y) = (vjp.operand_shape(0)?, vjp.y_shape()?);
+    let mut repetitions: Vec<i64> = x.iter().zip(y).flat_map(|(&x, &y)| [(y / x.max(1)) as i64, x as i64]).collect();
+    // A later run may have another batch size.
+    if let Some(batch) = repetitions.get_mut(1) {
         *batch = -1;
     }
-    let apart = vjp.backward.int64s(&apart);
-    let axes: Vec<i64> = (0..x.len() as i64).map(|axis| axis * 2).collect();
-    let axes = vjp.backward.int64s(&axes);
-    let split = vjp.emit("Reshape", &[&grad, &apart], vec![]);
-    Ok(Some(vjp.emit("ReduceSum", &[&split, &axes], vec![Attribute::from_int("keepdims", 0)])))
+    let repeated: Vec<i64> = (0..x.len() as i64).map(|axis| axis * 2).collect();
+    Ok(Some(vjp.dy()?.reshape(&repetitions).sum_away(&repeated)))
 }

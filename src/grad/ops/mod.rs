@@ -1,5 +1,6 @@
-//! Gradient rules, one file a family of ops. `x` is an op's input, `y` its output, `dy` the
-//! gradient that reaches the output; a rule returns `dx`.
+//! Gradient rules, one file per family of ops.
+//!
+//! `x` is an input of the op, `y` its output, and `dy` the gradient of that output. A rule returns `dx`.
 
 pub mod activation;
 pub mod arithmetic;

@@ -1,58 +1,51 @@
-//! Quantisation, in the form of quantise-dequantise pairs around float ops.
+//! Quantisation, as pairs of quantising and dequantising around float ops.
 
 use crate::error::Result;
-use crate::grad::Vjp;
+use crate::grad::value::Value;
+use crate::grad::vjp::{Gradient, Vjp};
+use crate::onnx::DataType;
 
-/// `y = round(x / scale) + zero point, kept within the type`: straight through, `dx = dy` where `x` is
-/// within the type's range, else 0, with `dy` in the units of `x`
-/// (Bengio, Léonard and Courville, *Estimating or Propagating Gradients Through Stochastic Neurons*,
-/// 2013; the form of PyTorch's `fake_quantize`).
+/// `y = round(x / scale) + zero point`, clipped to the type's range: the straight-through estimator `dx = dy` where
+/// `x` is in that range, else 0, with `dy` in the units of `x` (Bengio, Léonard and Courville, *Estimating or
+/// Propagating Gradients Through Stochastic Neurons*, 2013; the form of PyTorch's `fake_quantize`).
 ///
 /// <https://onnx.ai/onnx/operators/onnx__QuantizeLinear.html>, opset 10 on.
-pub fn quantize(vjp: &mut Vjp) -> Result<Option<String>> {
+pub fn quantize(vjp: Vjp) -> Gradient {
     if vjp.input != 0 {
         return Ok(None);
     }
-    let grad = vjp.grad()?;
-    let Some((low, high)) = vjp.kind(vjp.output_name()).and_then(crate::onnx::DataType::integer_range) else {
+    let Some((low, high)) = vjp.kind(vjp.y_name()).and_then(DataType::integer_range) else {
         return Err(vjp.unsupported("this type of number"));
     };
-    let scale = along_axis(vjp, vjp.input_name(1)?)?;
-    let mut level = vjp.emit("Div", &[vjp.wanted(), &scale], vec![]);
-    if let Ok(zero) = vjp.input_name(2) {
-        let zero = along_axis(vjp, zero)?;
-        let zero = vjp.emit("Cast", &[&zero], vec![crate::onnx::proto::Attribute::from_int("to", 1)]);
-        level = vjp.emit("Add", &[&level, &zero], vec![]);
+    let mut level = vjp.x() / along_axis(vjp, 1)?;
+    if vjp.operand_name(2).is_ok() {
+        level = level + along_axis(vjp, 2)?.to_float();
     }
-    let level = vjp.emit("Round", &[&level], vec![]);
-    let [low, high, nothing] = [low, high, 0.0].map(|v| vjp.backward.scalar(v));
-    let above = vjp.emit("GreaterOrEqual", &[&level, &low], vec![]);
-    let below = vjp.emit("LessOrEqual", &[&level, &high], vec![]);
-    let inside = vjp.emit("And", &[&above, &below], vec![]);
-    Ok(Some(vjp.emit("Where", &[&inside, &grad, &nothing], vec![])))
+    let level = level.round();
+    let inside = level.at_least(low).and(level.at_most(high));
+    Ok(Some(inside.choose(vjp.dy()?, 0.0)))
 }
 
 /// `y = (x - zero point) scale`: straight through, `dx = dy`, in the units of `y`.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__DequantizeLinear.html>, opset 10 on.
-pub fn dequantize(vjp: &mut Vjp) -> Result<Option<String>> {
+pub fn dequantize(vjp: Vjp) -> Gradient {
     if vjp.input != 0 {
         return Ok(None);
     }
-    vjp.grad().map(Some)
+    vjp.dy().map(Some)
 }
 
-/// A parameter, of which there is one or one a slice along the node's axis, so that it broadcasts over `x`.
-fn along_axis(vjp: &mut Vjp, parameter: &str) -> Result<String> {
-    let rank = vjp.input_shape(0)?.len() as i64;
-    match vjp.backward.shape(parameter)?.len() {
-        0 => Ok(parameter.to_owned()),
+/// A parameter in a shape that broadcasts over `x`. The node has one number, or one per slice along its axis.
+fn along_axis(vjp: Vjp, input: usize) -> Result<Value> {
+    let (parameter, shape) = (vjp.operand(input)?, vjp.operand_shape(input)?);
+    let rank = vjp.operand_shape(0)?.len();
+    match shape.len() {
+        0 => Ok(parameter),
         1 => {
-            let axis = vjp.node.int("axis").unwrap_or(1).rem_euclid(rank.max(1));
-            let single = vjp.backward.shape(parameter)? == [1];
-            let shape: Vec<i64> = (0..rank).map(|a| if a == axis && !single { -1 } else { 1 }).collect();
-            let shape = vjp.backward.int64s(&shape);
-            Ok(vjp.emit("Reshape", &[parameter, &shape], vec![]))
+            let axis = vjp.axis(1, rank);
+            let per_slice = |a: i64| a == axis && shape != [1];
+            Ok(parameter.reshape(&(0..rank as i64).map(|a| if per_slice(a) { -1 } else { 1 }).collect::<Vec<_>>()))
         }
         _ => Err(vjp.unsupported("blocked quantisation")),
     }

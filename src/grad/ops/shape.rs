@@ -1,18 +1,19 @@
-//! Ops that move numbers and do not change them.
+//! Ops that move numbers and leave them unchanged.
 
 use crate::error::Result;
-use crate::grad::Vjp;
+use crate::grad::value::Value;
+use crate::grad::vjp::{Gradient, Vjp};
 use crate::onnx::proto::Attribute;
 
 /// `y = x`, `dx = dy`.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__Identity.html>, opset 1 on;
 /// <https://onnx.ai/onnx/operators/onnx__Dropout.html>, opset 7 on, inference form.
-pub fn identity(vjp: &mut Vjp) -> Result<Option<String>> {
+pub fn identity(vjp: Vjp) -> Gradient {
     if vjp.input != 0 {
         return Ok(None);
     }
-    vjp.grad().map(Some)
+    vjp.dy().map(Some)
 }
 
 /// `y = x in another shape`, `dx = dy in the shape of x`.
@@ -21,243 +22,193 @@ pub fn identity(vjp: &mut Vjp) -> Result<Option<String>> {
 /// <https://onnx.ai/onnx/operators/onnx__Flatten.html>, opset 1 on;
 /// <https://onnx.ai/onnx/operators/onnx__Squeeze.html> and
 /// <https://onnx.ai/onnx/operators/onnx__Unsqueeze.html>, opset 13 on.
-pub fn reshape(vjp: &mut Vjp) -> Result<Option<String>> {
+pub fn reshape(vjp: Vjp) -> Gradient {
     if vjp.input != 0 {
         return Ok(None);
     }
-    let grad = vjp.grad()?;
-    Ok(Some(vjp.backward.reshape_like(&grad, vjp.wanted())))
+    Ok(Some(vjp.dy()?.reshape_like(vjp.x_name())))
 }
 
-/// `y = x with its axes in another order`, `dx = dy with the order undone`.
+/// `y = x with its axes in another order`, `dx = dy with the order inverted`.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__Transpose.html>, opset 1 on.
-pub fn transpose(vjp: &mut Vjp) -> Result<Option<String>> {
-    let grad = vjp.grad()?;
-    let rank = vjp.input_shape(0)?.len();
+pub fn transpose(vjp: Vjp) -> Gradient {
+    let rank = vjp.operand_shape(0)?.len();
     let order = vjp.node.ints("perm").map_or_else(|| (0..rank as i64).rev().collect(), <[i64]>::to_vec);
-    let mut undone = vec![0; rank];
-    for (to, &from) in order.iter().enumerate() {
-        let place = usize::try_from(from).ok().filter(|f| *f < rank);
-        let Some(place) = place else { return Err(vjp.error("its perm is out of range")) };
-        undone[place] = to as i64;
+    let mut inverse = vec![0; rank];
+    for (to, &from) in (0..).zip(&order) {
+        let Some(from) = usize::try_from(from).ok().filter(|from| *from < rank) else {
+            return Err(vjp.error("its perm is out of range"));
+        };
+        inverse[from] = to;
     }
-    Ok(Some(vjp.emit("Transpose", &[&grad], vec![Attribute::from_ints("perm", &undone)])))
+    Ok(Some(vjp.dy()?.transpose(&inverse)))
 }
 
-/// `y = some numbers of x, by their places`, `dx = dy put back at those places, summed`: the op
-/// itself, run on the places of x instead of its numbers, says where each number of y came from.
+/// `y = some elements of x`, `dx = dy` added at their positions. The op, applied to the positions of `x` in place
+/// of its numbers, gives the position in `x` of each element of `y`.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__Slice.html>, opset 10 on;
 /// <https://onnx.ai/onnx/operators/onnx__Gather.html>, opset 1 on;
 /// <https://onnx.ai/onnx/operators/onnx__GatherElements.html>, opset 11 on;
 /// <https://onnx.ai/onnx/operators/onnx__GatherND.html>, opset 11 on.
-pub fn selection(vjp: &mut Vjp) -> Result<Option<String>> {
+pub fn selection(vjp: Vjp) -> Gradient {
     if vjp.input != 0 {
         return Ok(None);
     }
-    let grad = vjp.grad()?;
-    let (zero, one) = (vjp.backward.int64(0), vjp.backward.int64(1));
-    let size = vjp.emit("Size", &[vjp.wanted()], vec![]);
-    let places = vjp.emit("Range", &[&zero, &size, &one], vec![]);
-    let places = vjp.backward.reshape_like(&places, vjp.wanted());
-    let mut inputs = vec![places.as_str()];
-    inputs.extend(vjp.node.input[1..].iter().map(String::as_str));
-    let came_from = vjp.emit(vjp.node.op(), &inputs, vjp.node.attribute.clone());
-    Ok(Some(scatter(vjp, &came_from, &grad)))
+    let (zero, one) = (vjp.writer.int64(0), vjp.writer.int64(1));
+    let positions = zero.apply("Range", &[vjp.x().size(), one], &[]).reshape_like(vjp.x_name());
+    let others: Vec<Value> = vjp.node.input[1..].iter().map(|name| vjp.writer.tensor(name.as_str())).collect();
+    let selected = positions.apply(vjp.node.op(), &others, &vjp.node.attribute);
+    Ok(Some(scatter(vjp, selected, vjp.dy()?)))
 }
 
-/// Zeros in the shape of the wanted input, with `grad` added at the flat places `indices`.
-pub fn scatter(vjp: &mut Vjp, indices: &str, grad: &str) -> String {
-    if vjp.backward.several
-        && let Ok(shape) = vjp.input_shape(vjp.input)
+/// Zeros in the shape of `x`, with `dy` added at `positions` of the flattened `x`.
+pub fn scatter<'g>(vjp: Vjp<'g>, positions: Value<'g>, dy: Value<'g>) -> Value<'g> {
+    if vjp.writer.batched_classes
+        && let Ok(shape) = vjp.x_shape()
         && shape.len() > 1
     {
-        return scatter_several(vjp, indices, grad, &shape[1..]);
+        return scatter_classes(vjp, positions, dy, &shape[1..]);
     }
-    let flat = vjp.backward.int64s(&[-1]);
-    let indices = vjp.emit("Reshape", &[indices, &flat], vec![]);
-    let grad = vjp.emit("Reshape", &[grad, &flat], vec![]);
-    let size = vjp.emit("Size", &[vjp.wanted()], vec![]);
-    let size = vjp.emit("Reshape", &[&size, &flat], vec![]);
-    let zero = vjp.backward.scalar(0.0);
-    let zeros = vjp.emit("Expand", &[&zero, &size], vec![]);
-    let attributes = vec![Attribute::from_int("axis", 0), Attribute::from_string("reduction", "add")];
-    let scattered = vjp.emit("ScatterElements", &[&zeros, &indices, &grad], attributes);
-    vjp.backward.reshape_like(&scattered, vjp.wanted())
+    let zeros = vjp.writer.scalar(0.0).expand(vjp.x().size().reshape(&[-1]));
+    scatter_add(zeros, positions.reshape(&[-1]), dy.reshape(&[-1]), 0).reshape_like(vjp.x_name())
 }
 
-/// As [`scatter`], for several gradients of one picture, whose places are the same for all.
-fn scatter_several(vjp: &mut Vjp, indices: &str, grad: &str, shape: &[usize]) -> String {
-    let [row, rows] = [[1, -1], [0, -1]].map(|shape| vjp.backward.int64s(&shape));
-    let indices = vjp.emit("Reshape", &[indices, &row], vec![]);
-    // Of one picture the first axis may be folded with others by then, so that only this keeps it.
-    let count = vjp.emit("Shape", &[grad], vec![Attribute::from_int("end", 1)]);
-    let grad = vjp.emit("Reshape", &[grad, &rows], vec![]);
-    let all = vjp.emit("Shape", &[&grad], vec![]);
-    let indices = vjp.emit("Expand", &[&indices, &all], vec![]);
-    let size = vjp.backward.int64s(&[shape.iter().product::<usize>() as i64]);
-    let size = vjp.emit("Concat", &[&count, &size], vec![Attribute::from_int("axis", 0)]);
-    let zero = vjp.backward.scalar(0.0);
-    let zeros = vjp.emit("Expand", &[&zero, &size], vec![]);
-    let attributes = vec![Attribute::from_int("axis", 1), Attribute::from_string("reduction", "add")];
-    let scattered = vjp.emit("ScatterElements", &[&zeros, &indices, &grad], attributes);
-    let mut whole = vec![-1];
-    whole.extend(shape.iter().map(|&d| d as i64));
-    let whole = vjp.backward.int64s(&whole);
-    vjp.emit("Reshape", &[&scattered, &whole], vec![])
+/// As [`scatter`], for the gradients of several classes of one picture. All classes share the positions.
+fn scatter_classes<'g>(vjp: Vjp<'g>, positions: Value<'g>, dy: Value<'g>, shape: &[usize]) -> Value<'g> {
+    // Without the classes the first axis has length 1, and the model may have merged it with others: its length is
+    // known in dy alone.
+    let classes = dy.apply("Shape", &[], &[Attribute::from_int("end", 1)]);
+    let rows = dy.reshape(&[0, -1]);
+    let positions = positions.reshape(&[1, -1]).expand(rows.shape());
+    let size = vjp.int64s(&[shape.iter().product::<usize>() as i64]);
+    let zeros = vjp.writer.scalar(0.0).expand(classes.concat(&[size], 0));
+    let whole: Vec<i64> = std::iter::once(-1).chain(shape.iter().map(|&d| d as i64)).collect();
+    scatter_add(zeros, positions, rows, 1).reshape(&whole)
 }
 
-/// `y = the inputs, one behind the other along an axis`, `dx = its part of dy`.
+fn scatter_add<'g>(zeros: Value<'g>, positions: Value<'g>, updates: Value<'g>, axis: i64) -> Value<'g> {
+    let attributes = [Attribute::from_int("axis", axis), Attribute::from_string("reduction", "add")];
+    zeros.apply("ScatterElements", &[positions, updates], &attributes)
+}
+
+/// `y = the inputs, one after the other along an axis`, `dx = its part of dy`.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__Concat.html>, opset 4 on.
-pub fn concat(vjp: &mut Vjp) -> Result<Option<String>> {
-    let grad = vjp.grad()?;
-    let rank = vjp.output_shape()?.len() as i64;
-    let axis = vjp.node.int("axis").unwrap_or(1).rem_euclid(rank.max(1));
-    let length = |input: usize| vjp.input_shape(input).map(|shape| shape[axis as usize] as i64);
+pub fn concat(vjp: Vjp) -> Gradient {
+    let axis = vjp.axis(1, vjp.y_shape()?.len());
+    let length = |input: usize| vjp.operand_shape(input).map(|shape| shape[axis as usize] as i64);
     let start = (0..vjp.input).map(length).sum::<Result<i64>>()?;
-    let end = start + length(vjp.input)?;
-    let [start, end, axes] = [start, end, axis].map(|v| vjp.backward.int64s(&[v]));
-    Ok(Some(vjp.emit("Slice", &[&grad, &start, &end, &axes], vec![])))
+    Ok(Some(vjp.dy()?.slice(start, start + length(vjp.input)?, axis)))
 }
 
-/// `y₁, y₂, … = the parts of x along an axis`, `dx = dy₁, dy₂, … one behind the other`, zero for a
-/// part that is not used.
+/// `y₁, y₂, … = the parts of x along an axis`, `dx = dy₁, dy₂, …, one after the other`, with zeros for a part that
+/// has no gradient.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__Split.html>, opset 13 on.
 #[allow(clippy::unnecessary_wraps)]
-pub fn split(vjp: &mut Vjp) -> Result<Option<String>> {
+pub fn split(vjp: Vjp) -> Gradient {
     if vjp.input != 0 {
         return Ok(None);
     }
-    let mut parts = Vec::new();
-    for (output, grad) in vjp.node.output.iter().zip(vjp.grads) {
-        parts.push(grad.clone().unwrap_or_else(|| {
-            let shape = vjp.emit("Shape", &[output], vec![]);
-            let zero = vjp.backward.scalar(0.0);
-            vjp.emit("Expand", &[&zero, &shape], vec![])
-        }));
-    }
-    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-    let axis = Attribute::from_int("axis", vjp.node.int("axis").unwrap_or(0));
-    Ok(Some(vjp.emit("Concat", &parts, vec![axis])))
+    let parts = vjp.node.output.iter().zip(vjp.grads);
+    let parts = parts.map(|(y, dy)| dy.unwrap_or_else(|| vjp.zeros_like(vjp.writer.tensor(y.as_str()))));
+    let parts: Vec<Value> = parts.collect();
+    Ok(parts.split_first().map(|(first, others)| first.concat(others, vjp.int("axis", 0))))
 }
 
-/// `y = x with a margin`, `dx = dy without it`: negative pads cut. A margin made of `x` itself gives
-/// its gradient back to the places that it was taken from.
+/// `y = x with a margin`, `dx = dy without it`: negative pads cut. In modes that fill the margin with elements of
+/// `x`, their gradient goes back to the positions they came from.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__Pad.html>, opset 11 on.
-pub fn pad(vjp: &mut Vjp) -> Result<Option<String>> {
+pub fn pad(vjp: Vjp) -> Gradient {
     if vjp.input != 0 {
         return Ok(None);
     }
     if vjp.node.string("mode").is_some_and(|mode| mode != "constant") {
         return selection(vjp);
     }
-    let grad = vjp.grad()?;
-    let pads = vjp.emit("Neg", &[vjp.input_name(1)?], vec![]);
-    Ok(Some(match vjp.input_name(3) {
-        Ok(axes) => vjp.emit("Pad", &[&grad, &pads, "", axes], vec![]),
-        Err(_) => vjp.emit("Pad", &[&grad, &pads], vec![]),
+    let (dy, cut) = (vjp.dy()?, -vjp.operand(1)?);
+    Ok(Some(match vjp.operand(3) {
+        Ok(axes) => dy.apply("Pad", &[cut, vjp.writer.tensor(""), axes], &[]),
+        Err(_) => dy.apply("Pad", &[cut], &[]),
     }))
 }
 
-/// `y = channels moved into blocks of places`, `dx = dy moved back`.
+/// `y = channels moved into spatial blocks`, `dx = dy moved back`.
 ///
-/// <https://onnx.ai/onnx/operators/onnx__DepthToSpace.html>, opset 11 on. `x` `[N,C,h,w]`.
-pub fn depth_to_space(vjp: &mut Vjp) -> Result<Option<String>> {
-    let grad = vjp.grad()?;
-    let x = vjp.input_shape(0)?;
-    let [_, c, h, w] = *x else { return Err(vjp.unsupported("tensors that are not [N,C,h,w]")) };
-    let block = vjp.node.int("blocksize").unwrap_or(1);
-    let (c, h, w) = (c as i64, h as i64, w as i64);
-    let apart = vjp.backward.int64s(&[-1, c / (block * block), h, block, w, block]);
+/// <https://onnx.ai/onnx/operators/onnx__DepthToSpace.html>, opset 11 on. `x` is `[N,C,h,w]`.
+pub fn depth_to_space(vjp: Vjp) -> Gradient {
+    let [_, c, h, w] = *vjp.operand_shape(0)? else { return Err(vjp.unsupported("tensors that are not [N,C,h,w]")) };
+    let (c, h, w, block) = (c as i64, h as i64, w as i64, vjp.int("blocksize", 1));
     let order: &[i64] = if vjp.node.string("mode") == Some("CRD") { &[0, 1, 3, 5, 2, 4] } else { &[0, 3, 5, 1, 2, 4] };
-    let split = vjp.emit("Reshape", &[&grad, &apart], vec![]);
-    let moved = vjp.emit("Transpose", &[&split], vec![Attribute::from_ints("perm", order)]);
-    Ok(Some(vjp.backward.reshape_like(&moved, vjp.wanted())))
+    let blocks = vjp.dy()?.reshape(&[-1, c / (block * block), h, block, w, block]);
+    Ok(Some(blocks.transpose(order).reshape_like(vjp.x_name())))
 }
 
-/// `y = blocks of places moved into channels`, `dx = dy moved back`.
+/// `y = spatial blocks moved into channels`, `dx = dy moved back`.
 ///
-/// <https://onnx.ai/onnx/operators/onnx__SpaceToDepth.html>, opset 1 on. `x` `[N,C,h,w]`.
-pub fn space_to_depth(vjp: &mut Vjp) -> Result<Option<String>> {
-    let grad = vjp.grad()?;
-    let block = vjp.node.int("blocksize").unwrap_or(1);
-    Ok(Some(vjp.emit("DepthToSpace", &[&grad], vec![Attribute::from_int("blocksize", block)])))
+/// <https://onnx.ai/onnx/operators/onnx__SpaceToDepth.html>, opset 1 on. `x` is `[N,C,h,w]`.
+pub fn space_to_depth(vjp: Vjp) -> Gradient {
+    let block = Attribute::from_int("blocksize", vjp.int("blocksize", 1));
+    Ok(Some(vjp.dy()?.apply("DepthToSpace", &[], &[block])))
 }
 
-/// `y = data with updates at some places`: `d data = dy`, zero at those places unless the updates are
-/// added; `d updates = dy` at those places.
+/// `y = data with updates at some positions`: `d data = dy`, zero at those positions unless the updates are added;
+/// `d updates = dy` at those positions.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__ScatterND.html>, opset 11 on;
 /// <https://onnx.ai/onnx/operators/onnx__ScatterElements.html>, opset 11 on.
-pub fn scatter_updates(vjp: &mut Vjp) -> Result<Option<String>> {
-    let grad = vjp.grad()?;
+pub fn scatter_updates(vjp: Vjp) -> Gradient {
     let added = match vjp.node.string("reduction").unwrap_or("none") {
         "none" => false,
         "add" => true,
         _ => return Err(vjp.unsupported("a reduction other than add")),
     };
-    let indices = vjp.input_name(1)?;
+    let (op, dy, positions) = (vjp.node.op(), vjp.dy()?, vjp.operand(1)?);
     let axis: Vec<Attribute> = vjp.node.attribute("axis").cloned().into_iter().collect();
-    match vjp.input {
-        0 if added => Ok(Some(grad)),
-        0 => {
-            let shape = vjp.emit("Shape", &[vjp.input_name(2)?], vec![]);
-            let zero = vjp.backward.scalar(0.0);
-            let zeros = vjp.emit("Expand", &[&zero, &shape], vec![]);
-            Ok(Some(vjp.emit(vjp.node.op(), &[&grad, indices, &zeros], axis)))
-        }
-        2 => {
-            let gather = if vjp.node.op() == "ScatterND" { "GatherND" } else { "GatherElements" };
-            Ok(Some(vjp.emit(gather, &[&grad, indices], axis)))
-        }
-        _ => Ok(None),
-    }
+    Ok(match vjp.input {
+        0 if added => Some(dy),
+        0 => Some(dy.apply(op, &[positions, vjp.zeros_like(vjp.operand(2)?)], &axis)),
+        2 => Some(dy.apply(if op == "ScatterND" { "GatherND" } else { "GatherElements" }, &[positions], &axis)),
+        _ => None,
+    })
 }
 
-/// `y = the k largest (or least) numbers along an axis`, `dx = dy` at their places.
+/// `y = the k largest (or smallest) numbers along an axis`, `dx = dy` at their positions.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__TopK.html>, opset 10 on.
-pub fn top_k(vjp: &mut Vjp) -> Result<Option<String>> {
+pub fn top_k(vjp: Vjp) -> Gradient {
     if vjp.input != 0 {
         return Ok(None);
     }
-    let grad = vjp.grad()?;
-    let indices = vjp.backward.extra_output(vjp.place, 1);
-    let shape = vjp.emit("Shape", &[vjp.wanted()], vec![]);
-    let zero = vjp.backward.scalar(0.0);
-    let zeros = vjp.emit("Expand", &[&zero, &shape], vec![]);
-    let axis = Attribute::from_int("axis", vjp.node.int("axis").unwrap_or(-1));
-    Ok(Some(vjp.emit("ScatterElements", &[&zeros, &indices, &grad], vec![axis])))
+    let positions = vjp.writer.extra_output(vjp.index, 1);
+    let axis = Attribute::from_int("axis", vjp.int("axis", -1));
+    Ok(Some(vjp.zeros_like(vjp.x()).apply("ScatterElements", &[positions, vjp.dy()?], &[axis])))
 }
 
-/// `y = x in one triangle, else 0`, `dx = dy` there.
+/// `y = x in one triangle, else 0`, `dx = dy` there, else 0.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__Trilu.html>, opset 14 on.
-pub fn triangle(vjp: &mut Vjp) -> Result<Option<String>> {
+pub fn triangle(vjp: Vjp) -> Gradient {
     if vjp.input != 0 {
         return Ok(None);
     }
-    let grad = vjp.grad()?;
-    let mut inputs = vec![grad.as_str()];
-    inputs.extend(vjp.node.input.get(1).map(String::as_str));
-    Ok(Some(vjp.emit("Trilu", &inputs, vjp.node.attribute.clone())))
+    let diagonal: Vec<Value> = vjp.node.input.get(1).map(|name| vjp.writer.tensor(name.as_str())).into_iter().collect();
+    Ok(Some(vjp.dy()?.apply("Trilu", &diagonal, &vjp.node.attribute)))
 }
 
 /// `y = the running sum of x along an axis`, `dx = the running sum of dy from the other end`.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__CumSum.html>, opset 11 on.
-pub fn cumulative_sum(vjp: &mut Vjp) -> Result<Option<String>> {
+pub fn cumulative_sum(vjp: Vjp) -> Gradient {
     if vjp.input != 0 {
         return Ok(None);
     }
-    let grad = vjp.grad()?;
-    let attributes = vec![
-        Attribute::from_int("exclusive", vjp.node.int("exclusive").unwrap_or(0)),
-        Attribute::from_int("reverse", 1 - vjp.node.int("reverse").unwrap_or(0)),
+    let attributes = [
+        Attribute::from_int("exclusive", vjp.int("exclusive", 0)),
+        Attribute::from_int("reverse", 1 - vjp.int("reverse", 0)),
     ];
-    Ok(Some(vjp.emit("CumSum", &[&grad, vjp.input_name(1)?], attributes)))
+    Ok(Some(vjp.dy()?.apply("CumSum", &[vjp.operand(1)?], &attributes)))
 }

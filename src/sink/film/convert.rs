@@ -1,4 +1,4 @@
-//! Upright RGB to what an encoder takes: BT.709 in the limited range of film.
+//! Conversion of upright RGB to an encoder's pixel format: BT.709 in the limited range.
 
 use ffmpeg::format::Pixel;
 use ffmpeg::util::frame::Video;
@@ -6,33 +6,38 @@ use ffmpeg_the_third as ffmpeg;
 use image::RgbImage;
 use yuv::{BufferStoreMut, YuvConversionMode, YuvPlanarImageMut, YuvRange, YuvStandardMatrix};
 
-use crate::filter::{Filter, pixel_name};
+use crate::media::ffmpeg_filter::{Filter, pixel_name};
 
-pub struct Converter {
+/// Converts pictures to an encoder's pixel format, reusing its frames.
+pub struct YuvConverter {
     width: u32,
     height: u32,
-    /// 4:2:0, or 4:4:4 where the encoder takes that, or a side is odd.
+    /// 4:2:0; or 4:4:4 if the encoder has another format, or a side is odd.
     pixel: Pixel,
-    /// The picture in that format, unless the filter has taken it.
+    /// The picture in that format.
     video: Video,
-    /// Turns pictures back, and into a format that the encoder takes beside these two.
+    /// Rotates pictures back into their stored form, and converts them to a format other than these two.
     filter: Option<Filter>,
-    /// What the filter made of it; apart from `video`, whose memory keeps its own format.
+    /// The output of the filter. It is separate, as `video` keeps its format.
     filtered: Video,
 }
 
-impl Converter {
+impl YuvConverter {
+    /// `encoded` is the encoder's pixel format, `rotate_back` a prefix of a filter chain, and the size is in pixels.
+    ///
     /// # Errors
-    /// FFmpeg was built without a filter that is needed.
-    pub fn new(encoded: Pixel, turn_back: &str, width: u32, height: u32) -> Result<Self, ffmpeg::Error> {
-        let coarse = encoded == Pixel::YUV420P && width.is_multiple_of(2) && height.is_multiple_of(2);
-        let pixel = if coarse { Pixel::YUV420P } else { Pixel::YUV444P };
-        let chain = format!("{turn_back}format={}", pixel_name(encoded));
-        let as_it_is = turn_back.is_empty() && pixel == encoded;
-        let filter = if as_it_is { None } else { Some(Filter::new(pixel, width, height, &chain)?) };
+    /// FFmpeg was built without a required filter.
+    pub fn new(encoded: Pixel, rotate_back: &str, width: u32, height: u32) -> Result<Self, ffmpeg::Error> {
+        let subsampled = encoded == Pixel::YUV420P && width.is_multiple_of(2) && height.is_multiple_of(2);
+        let pixel = if subsampled { Pixel::YUV420P } else { Pixel::YUV444P };
+        let chain = format!("{rotate_back}format={}", pixel_name(encoded));
+        let unchanged = rotate_back.is_empty() && pixel == encoded;
+        let filter = if unchanged { None } else { Some(Filter::new(pixel, width, height, &chain)?) };
         Ok(Self { width, height, pixel, video: Video::empty(), filter, filtered: Video::empty() })
     }
 
+    /// Converts one picture.
+    ///
     /// # Errors
     /// The picture has another size.
     pub fn run(&mut self, picture: &RgbImage) -> Result<&mut Video, ffmpeg::Error> {
@@ -55,22 +60,22 @@ impl Converter {
     }
 }
 
-/// Whether nobody else reads from a frame's memory, as an encoder does that looks ahead.
-#[allow(unsafe_code)]
+/// Whether the frame has exclusive access to its memory: an encoder with look-ahead may still read it.
+#[expect(unsafe_code, reason = "the safe interface lacks this function")]
 fn is_writable(video: &mut Video) -> bool {
-    // SAFETY: the pointer is that of the frame just borrowed. The safe interface lacks this question.
+    // SAFETY: the pointer belongs to the frame borrowed here. The safe interface lacks this function.
     unsafe { ffmpeg::ffi::av_frame_is_writable(video.as_mut_ptr()) > 0 }
 }
 
-/// The memory of the planes of a frame, and the bytes from row to row.
-#[allow(unsafe_code)]
+/// The planes of a frame, each with its stride in bytes.
+#[expect(unsafe_code, reason = "the safe interface borrows one plane at a time")]
 fn planes(video: &mut Video) -> [(BufferStoreMut<'_, u8>, u32); 3] {
     [0, 1, 2].map(|number| {
         let stride = video.stride(number) as u32;
         let plane = video.data_mut(number);
         let (start, length) = (plane.as_mut_ptr(), plane.len());
-        // SAFETY: planes lie apart from each other, and the frame is borrowed for as long as they are. The safe
-        // interface borrows one at a time.
+        // SAFETY: the planes do not overlap, and the frame stays borrowed as long as they do. The safe interface can
+        // borrow only one plane at a time.
         (BufferStoreMut::Borrowed(unsafe { std::slice::from_raw_parts_mut(start, length) }), stride)
     })
 }

@@ -1,4 +1,4 @@
-//! Which encoder writes a film, and how it is set.
+//! The choice of a film's encoder, and its settings.
 
 use std::path::Path;
 
@@ -7,10 +7,10 @@ use ffmpeg_the_third as ffmpeg;
 
 use super::storage::Storage;
 use crate::error::{Error, Result};
-use crate::frame::{Medium, MediumKind};
-use crate::sink::Encoding;
+use crate::media::{Medium, MediumKind};
+use crate::sink::interface::Encoding;
 
-/// Encoders whose quality is a constant rate factor, and the factor that is right for pictures to look at.
+/// Encoders with a constant rate factor, and the factor used by default.
 const RATE_FACTORS: &[(&str, u8)] = &[
     ("libx264", 20),
     ("libx264rgb", 20),
@@ -21,24 +21,24 @@ const RATE_FACTORS: &[(&str, u8)] = &[
     ("libaom-av1", 32),
 ];
 
-/// In how many slices x264 may cut a picture.
+/// The most slices into which x264 may cut a picture.
 const MOST_SLICES: usize = 4;
 
-/// The encoder asked for, or the one for a file name.
+/// The encoder by its name, or else by the file name.
 ///
 /// # Errors
-/// This FFmpeg lacks it, or it takes no quality.
+/// This FFmpeg lacks the encoder, or the encoder has no constant rate factor and `encoding` sets one.
 pub fn find(path: &Path, encoding: &Encoding) -> Result<ffmpeg::Codec> {
     if let Some(name) = &encoding.encoder {
         let codec = ffmpeg::encoder::find_by_name(name).filter(|codec| codec.is_encoder() && codec.is_video());
         let codec = codec.ok_or_else(|| {
-            let known = format!("no encoder of films in this FFmpeg is called '{name}'; `ffmpeg -encoders` lists them");
+            let known = format!("this FFmpeg has no film encoder '{name}'; `ffmpeg -encoders` lists them");
             Error::output(path, known)
         })?;
         if encoding.quality.is_some() && rate_factor(codec.name()).is_none() {
             let known: Vec<&str> = RATE_FACTORS.iter().map(|(name, _)| *name).collect();
-            let mend = format!("--quality is for {}; leave it out for {name}", known.join(", "));
-            return Err(Error::output(path, mend));
+            let remedy = format!("--quality is for {}; leave it out for {name}", known.join(", "));
+            return Err(Error::output(path, remedy));
         }
         return Ok(codec);
     }
@@ -54,7 +54,7 @@ fn rate_factor(encoder: &str) -> Option<u8> {
     RATE_FACTORS.iter().find(|(name, _)| *name == encoder).map(|(_, factor)| *factor)
 }
 
-/// The encoder, opened, and the ticks that a frame probably lasts.
+/// Opens the encoder; returns it with the expected duration of a frame in ticks of `time_base`.
 pub fn open_encoder(
     (codec, encoding): (ffmpeg::Codec, &Encoding),
     medium: &Medium,
@@ -81,14 +81,14 @@ pub fn open_encoder(
     }
     let mut options = options(codec.name(), encoding, medium.kind == MediumKind::Live);
     if output.format().flags().contains(ffmpeg::format::Flags::GLOBAL_HEADER) {
-        // As an option, it joins the flags that the encoder sets by itself; `set_flags` would take those away.
+        // As an option it is added to the encoder's default flags; `set_flags` would replace them.
         options.set("flags", "+global_header");
     }
     Ok((video.open_with(options)?, frame_ticks))
 }
 
 fn pixel_format(codec: ffmpeg::Codec, medium: &Medium) -> Result<Pixel, ffmpeg::Error> {
-    // 4:2:0 has no odd sizes.
+    // 4:2:0 requires even sizes.
     let odd = medium.width % 2 == 1 || medium.height % 2 == 1;
     let wanted = if odd && codec.name() != "mpeg4" { Pixel::YUV444P } else { Pixel::YUV420P };
     let video = codec.video().ok_or(ffmpeg::Error::InvalidData)?;
@@ -97,7 +97,7 @@ fn pixel_format(codec: ffmpeg::Codec, medium: &Medium) -> Result<Pixel, ffmpeg::
     Ok(offered.first().copied().unwrap_or(wanted))
 }
 
-/// A recording holds no frames back.
+/// The encoder's options. For a live medium, the encoder must not delay frames.
 fn options(encoder: &str, encoding: &Encoding, live: bool) -> ffmpeg::Dictionary {
     let mut options = ffmpeg::dict! { "threads" => encoding.threads.to_string() };
     if let Some(factor) = encoding.quality.or_else(|| rate_factor(encoder)) {
@@ -106,8 +106,8 @@ fn options(encoder: &str, encoding: &Encoding, live: bool) -> ffmpeg::Dictionary
     match encoder {
         "libx264" | "libx264rgb" | "libx265" => {
             options.set("preset", "veryfast");
-            // Threads that share one picture out hold fewer pictures than threads of a picture each. Every slice costs
-            // some of the compression, so that this is for few.
+            // Threads that share a picture need fewer pictures in memory than one thread per picture. Each slice
+            // worsens compression, so only few are used.
             if (1..=MOST_SLICES).contains(&encoding.threads) && encoder != "libx265" {
                 options.set("thread_type", "slice");
             }

@@ -1,22 +1,25 @@
-//! The sound of a film, copied from its input as it is.
+//! The sound of a film, copied from its input without re-encoding.
 
 use std::path::Path;
 
 use ffmpeg_the_third as ffmpeg;
 
-use crate::frame::Time;
+use crate::media::Time;
 
-/// The sound of the input, copied as it is.
+/// Copies the sound of the input.
 pub struct Sound {
     input: ffmpeg::format::context::Input,
-    /// For each of the input's streams, the output's stream that takes it.
+    /// For each stream of the input, the index of its copy in the output.
     streams: Vec<Option<usize>>,
-    waiting: Option<ffmpeg::Packet>,
-    /// What frames' times count from, in seconds of the input.
+    /// A packet that was read too early.
+    pending: Option<ffmpeg::Packet>,
+    /// The time in the input, in seconds, that the times of frames count from.
     start_s: f64,
 }
 
 impl Sound {
+    /// Adds the input's audio streams to the output. `start` is the time that the times of frames count from. `None` if
+    /// the input is silent.
     pub fn open(
         path: &Path,
         start: Time,
@@ -29,18 +32,18 @@ impl Sound {
             let sound = stream.parameters().medium() == ffmpeg::media::Type::Audio;
             streams.push(if sound { Some(add_copy(output, &stream)?) } else { None });
         }
-        let any = streams.iter().any(Option::is_some);
-        Ok(any.then_some(Self { input, streams, waiting: None, start_s }))
+        let has_sound = streams.iter().any(Option::is_some);
+        Ok(has_sound.then_some(Self { input, streams, pending: None, start_s }))
     }
 
-    /// Copies what sounds before the moment `until_s`, in seconds from the first frame.
+    /// Copies the sound before `until_s`, in seconds from the first frame.
     pub fn copy_until(
         &mut self,
         until_s: f64,
         output: &mut ffmpeg::format::context::Output,
     ) -> Result<(), ffmpeg::Error> {
         loop {
-            let mut packet = self.waiting.take().unwrap_or_else(ffmpeg::Packet::empty);
+            let mut packet = self.pending.take().unwrap_or_else(ffmpeg::Packet::empty);
             if packet.size() == 0 && packet.read(&mut self.input).is_err() {
                 return Ok(());
             }
@@ -48,7 +51,7 @@ impl Sound {
             let from_base = self.input.stream(packet.stream()).ok_or(ffmpeg::Error::StreamNotFound)?.time_base();
             let at_s = packet.pts().or(packet.dts()).unwrap_or(0) as f64 * f64::from(from_base) - self.start_s;
             if at_s >= until_s {
-                self.waiting = Some(packet);
+                self.pending = Some(packet);
                 return Ok(());
             }
             let shift = (self.start_s / f64::from(from_base)).round() as i64;
@@ -63,15 +66,15 @@ impl Sound {
     }
 }
 
-/// Adds a stream that takes another's packets as they are.
-#[allow(unsafe_code)]
+/// Adds a stream for packets that are copied from another stream.
+#[expect(unsafe_code, reason = "the safe interface cannot set a codec tag")]
 fn add_copy(output: &mut ffmpeg::format::context::Output, from: &ffmpeg::Stream) -> Result<usize, ffmpeg::Error> {
     let codec: Option<ffmpeg::Codec> = None;
     let mut stream = output.add_stream(codec)?;
     stream.set_parameters(from.parameters());
     stream.set_time_base(from.time_base());
-    // SAFETY: the pointer is that of the parameters just borrowed. The input's tag may be unknown
-    // to the output's format, which finds its own for 0; the safe interface lacks this field.
+    // SAFETY: the pointer belongs to the parameters borrowed here. The output format may not know the input's codec
+    // tag; 0 lets it choose one. The safe interface lacks this field.
     unsafe {
         (*stream.parameters_mut().as_mut_ptr()).codec_tag = 0;
     }

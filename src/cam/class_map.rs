@@ -1,0 +1,39 @@
+//! The map of one class at one layer.
+
+use ndarray::{Array2, ArrayView3};
+
+/// `ReLU(Σ_k w_k A^k)`, `[C,h,w]` to `[h,w]`.
+pub fn weighted_sum(activations: ArrayView3<f32>, weights: impl IntoIterator<Item = f32>) -> Array2<f32> {
+    let (_, h, w) = activations.dim();
+    let mut map = Array2::zeros((h, w));
+    for (activation, weight) in activations.outer_iter().zip(weights) {
+        map.scaled_add(weight, &activation);
+    }
+    map.mapv_inplace(|v: f32| v.max(0.0));
+    map
+}
+
+/// A map `[h,w]` after rectification: not enlarged and not normalised.
+#[derive(Clone, Debug)]
+pub struct CamMap {
+    pub values: Array2<f32>,
+    /// The smallest value.
+    pub min: f32,
+    /// The largest value, at least 0.
+    pub max: f32,
+    /// Whether the map has evidence for the class: all values are finite, and one is above zero.
+    pub evidence: bool,
+}
+
+impl CamMap {
+    /// A map of these values. If a value is not finite, the map is all zero and without evidence.
+    pub fn new(mut values: Array2<f32>) -> Self {
+        let finite = values.iter().all(|v| v.is_finite());
+        if !finite {
+            values.fill(0.0);
+        }
+        let min = values.iter().copied().fold(f32::INFINITY, f32::min);
+        let max = values.iter().copied().fold(0.0, f32::max);
+        Self { values, min, max, evidence: finite && max > 0.0 }
+    }
+}

@@ -1,0 +1,213 @@
+//! Options that several commands share, each group flattened into the commands that use it.
+
+use std::collections::HashMap;
+use std::env;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use anyhow::Result;
+use clap::Args;
+use whycam::cam::{self, Method};
+use whycam::overlay::{Colormap, HeatScale, Overlay, Style};
+use whycam::{Compute, Device, Fusion, LayerName, ModelOptions, Preset, Request, ScoreQuery};
+
+use super::output::UsageError;
+
+/// Options of every command.
+#[derive(Args, Clone)]
+pub struct GlobalArgs {
+    /// Write what each thread does when, as a Chrome trace (Perfetto opens it)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
+    /// Print errors only
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Print the runtime, model and layer, and every second how live view keeps up
+    #[arg(long, short, global = true)]
+    pub verbose: bool,
+}
+
+/// Which model, and how it runs.
+#[derive(Args, Clone, Default)]
+pub struct ModelArgs {
+    /// A built-in model (see `whycam models`) or an ONNX file
+    #[arg(long, value_name = "NAME|FILE")]
+    pub model: Option<String>,
+    #[command(flatten)]
+    pub settings: ModelSettings,
+}
+
+/// How a model is read and run.
+#[derive(Args, Clone, Default)]
+pub struct ModelSettings {
+    /// A file of class names, one a line
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+    /// Preprocessing for an ONNX file without a manifest: imagenet, unit, symmetric or raw
+    #[arg(long, value_name = "NAME", value_parser = Preset::from_str)]
+    pub preset: Option<Preset>,
+    /// The output with the class scores, if the model has several outputs
+    #[arg(long, value_name = "NAME")]
+    pub output: Option<String>,
+    /// Number of threads; 0 means one a core
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub threads: usize,
+    /// The device that runs the model: auto, cpu, cuda, tensorrt, coreml, directml, openvino or xnnpack, if ONNX
+    /// Runtime's library has it
+    #[arg(long, value_name = "NAME", default_value = "auto", value_parser = Device::from_str)]
+    pub device: Device,
+}
+
+/// The method.
+#[derive(Args, Clone, Default)]
+pub struct MethodArgs {
+    /// The method that makes the map (see `whycam methods`) [default: grad-cam]
+    #[arg(long, value_name = "NAME", value_parser = cam::find)]
+    pub method: Option<&'static Method>,
+}
+
+/// Which map, of which class.
+#[derive(Args, Clone, Default)]
+pub struct MapArgs {
+    #[command(flatten)]
+    pub method: MethodArgs,
+    #[command(flatten)]
+    pub layers: LayerArgs,
+    /// The classes to explain: names, indices, top, top3, or several separated by commas
+    #[arg(long, value_name = "NAME|INDEX|top|top3|A,B…")]
+    pub class: Option<String>,
+    /// Explain what speaks for class A against class B
+    #[arg(long, value_name = "A,B", conflicts_with = "class")]
+    pub contrast: Option<String>,
+}
+
+/// Where in the model the map is made.
+#[derive(Args, Clone, Default)]
+pub struct LayerArgs {
+    /// The layer to explain: a tensor or node, a unique part of its name, or -1, -2 … from the last. The maps of several
+    /// layers, separated by commas, are fused
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
+    pub layer: Option<String>,
+    /// How the maps of several layers are fused
+    #[arg(long, value_name = "max|mean", default_value = "max", value_parser = ["max", "mean"])]
+    pub fuse: String,
+}
+
+/// How the map is drawn.
+#[derive(Args, Clone, Default)]
+pub struct StyleArgs {
+    /// jet, turbo, viridis, inferno, magma, plasma or cividis
+    #[arg(long, value_name = "NAME", default_value = "jet")]
+    pub colormap: String,
+    /// Opacity of the map, 0 to 1
+    #[arg(long, value_name = "A", default_value_t = Style::DEFAULT_ALPHA, value_parser = share)]
+    pub alpha: f32,
+    /// The value of the hottest colour: the largest value of each frame's map, the largest value of all maps of a film
+    /// (which is explained twice), or 20 logits over the whole map
+    #[arg(long, value_name = "frame|film|logit", default_value = "frame", value_parser = ["frame", "film", "logit"])]
+    pub scale: String,
+    /// Draw a colour bar with its unit
+    #[arg(long)]
+    pub bar: bool,
+}
+
+/// The options of a command that explains pictures.
+#[derive(Args, Clone, Default)]
+pub struct ExplainArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub map: MapArgs,
+    #[command(flatten)]
+    pub style: StyleArgs,
+}
+
+/// Parses a share from 0 to 1.
+pub fn share(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
+        _ => Err("give a number from 0 to 1".into()),
+    }
+}
+
+/// `$XDG_CACHE_HOME/whycam/models`, or the same in `~/.cache`.
+fn cache_folder() -> Option<PathBuf> {
+    let named = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let folder = named.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache")))?;
+    Some(folder.join("whycam").join("models"))
+}
+
+impl ModelArgs {
+    pub fn options(&self) -> ModelOptions {
+        self.settings.options(self.model.as_deref())
+    }
+}
+
+impl ModelSettings {
+    /// The options for a model, or without one for the default model.
+    pub fn options(&self, model: Option<&str>) -> ModelOptions {
+        let mut options = ModelOptions::default();
+        if let Some(model) = model {
+            options.model = model.into();
+        }
+        options.labels.clone_from(&self.labels);
+        options.preset = self.preset;
+        options.output.clone_from(&self.output);
+        options.compute = Compute { threads: self.threads, device: self.device };
+        options.cache = cache_folder();
+        options
+    }
+}
+
+impl LayerArgs {
+    /// Writes layers and fusion into a request.
+    pub fn apply(&self, request: &mut Request) {
+        request.layers = self.layer.as_deref().map(LayerName::parse_list).unwrap_or_default();
+        request.fusion = if self.fuse == "mean" { Fusion::Mean } else { Fusion::Max };
+    }
+}
+
+impl MethodArgs {
+    /// A request for the predicted class at the default layer.
+    pub fn request(&self) -> Request {
+        let mut request = Request::default();
+        request.method = self.method.unwrap_or(request.method);
+        request
+    }
+}
+
+impl MapArgs {
+    /// # Errors
+    /// A class or contrast is malformed.
+    pub fn request(&self) -> Result<Request> {
+        let mut request = self.method.request();
+        self.layers.apply(&mut request);
+        if let Some(classes) = &self.class {
+            request.scores = ScoreQuery::parse_list(classes)?;
+        }
+        if let Some(pair) = &self.contrast {
+            request.scores = vec![ScoreQuery::parse_contrast(pair)?];
+        }
+        Ok(request)
+    }
+}
+
+impl StyleArgs {
+    /// `highest` has the largest value of the maps of each film, for `--scale film`.
+    ///
+    /// # Errors
+    /// There is no such colour map, or this command cannot read a film twice.
+    pub fn overlay(&self, highest: Option<&HashMap<String, f32>>) -> Result<Overlay> {
+        let scale = match (highest, self.scale.as_str()) {
+            (Some(highest), _) => HeatScale::Film(highest.clone()),
+            (None, "logit") => HeatScale::Whole(HeatScale::LOGITS),
+            (None, "film") => {
+                let problem = "--scale film is for `whycam explain`, which can read a film twice";
+                return Err(UsageError(problem.into()).into());
+            }
+            _ => HeatScale::Frame,
+        };
+        let colormap = Colormap::named(&self.colormap)?;
+        Ok(Overlay::new(Style { colormap, alpha: self.alpha, scale, bar: self.bar })?)
+    }
+}

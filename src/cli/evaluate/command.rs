@@ -1,0 +1,105 @@
+//! `whycam evaluate`
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use indicatif::ProgressBar;
+use whycam::Request;
+use whycam::cam::{self, METHODS, Method};
+use whycam::evaluate::{Plan, evaluate};
+use whycam::plumbing::{check_free, write_whole};
+
+use super::{json, page, table};
+use crate::cli::args::{GlobalArgs, LayerArgs, ModelArgs, StyleArgs};
+use crate::cli::output::{ExitStatus, print, say_error, write_json};
+use crate::cli::run::progress_bar;
+
+#[derive(Args)]
+pub struct Evaluate {
+    /// A folder of class folders, such as flowers/roses/1.jpg
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    #[command(flatten)]
+    model: ModelArgs,
+    /// The methods to measure: one, several separated by commas, or all (see `whycam methods`) [default: grad-cam]
+    #[arg(long, value_name = "NAME", value_parser = methods)]
+    method: Option<Methods>,
+    #[command(flatten)]
+    layers: LayerArgs,
+    #[command(flatten)]
+    style: StyleArgs,
+    /// The number of photos that maps are measured on; all photos are classified
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    sample: usize,
+    /// The number of grids of four photos for the pointing game
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    grids: usize,
+    /// Also measure flicker and lag of the maps along this film; may be given several times
+    #[arg(long, value_name = "FILE")]
+    film: Vec<PathBuf>,
+    /// The seed of the choice of photos and grids
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Write one JSON object, to a file or - for standard output
+    #[arg(long, value_name = "FILE|-")]
+    json: Option<PathBuf>,
+    /// Write a report with pictures and plots, in one file
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Overwrite existing files
+    #[arg(long)]
+    force: bool,
+}
+
+/// The number of photos whose maps are compared with those of a model with other weights.
+const SANITY_PHOTOS: usize = 8;
+const STEPS: usize = 32;
+
+impl Evaluate {
+    pub fn run(self, global: &GlobalArgs) -> Result<ExitStatus> {
+        for path in [&self.json, &self.html].into_iter().flatten() {
+            check_free(path, self.force)?;
+        }
+        global.tell_runtime()?;
+        let mut request = Request::default();
+        self.layers.apply(&mut request);
+        let plan = Plan {
+            options: self.model.options(),
+            request,
+            methods: self.method.map_or_else(|| vec![&METHODS[0]], |methods| methods.0),
+            sample: self.sample,
+            grids: self.grids,
+            sanity: SANITY_PHOTOS,
+            steps: STEPS,
+            seed: self.seed,
+            films: self.film,
+        };
+        let bar = if global.quiet { ProgressBar::hidden() } else { progress_bar() };
+        bar.set_length(1000);
+        let evaluation = evaluate(&self.folder, &plan, |share| bar.set_position((share * 1000.0) as u64));
+        bar.finish_and_clear();
+        let evaluation = evaluation?;
+        if let Some(path) = &self.html {
+            write_whole(path, page::page(&evaluation, &plan, &self.style)?, self.force)?;
+        }
+        evaluation.unread.iter().for_each(say_error);
+        let status = if evaluation.unread.is_empty() { ExitStatus::Done } else { ExitStatus::Failed };
+        if !write_json(self.json.as_deref(), || format!("{}\n", json::json(&evaluation)), self.force)? {
+            print(&table::table(&evaluation))?;
+        }
+        Ok(status)
+    }
+}
+
+/// Parsed methods.
+#[derive(Clone)]
+struct Methods(Vec<&'static Method>);
+
+/// Parses one method, several separated by commas, or `all`.
+fn methods(names: &str) -> whycam::Result<Methods> {
+    Ok(Methods(match names {
+        "all" => METHODS.iter().collect(),
+        names => names.split(',').map(|name| cam::find(name.trim())).collect::<whycam::Result<_>>()?,
+    }))
+}

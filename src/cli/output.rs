@@ -1,0 +1,87 @@
+//! What the program prints and returns.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use whycam::Error;
+use whycam::plumbing::{printable, write_whole};
+
+/// The exit status of the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitStatus {
+    Done,
+    Failed,
+    /// The command line is wrong.
+    Usage,
+    Interrupted,
+}
+
+/// Options that exclude each other.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(pub String);
+
+impl ExitStatus {
+    pub fn of(error: &anyhow::Error) -> Self {
+        let usage = matches!(error.downcast_ref(), Some(Error::Unknown { .. } | Error::Conflict(_)));
+        if usage || error.is::<UsageError>() { Self::Usage } else { Self::Failed }
+    }
+}
+
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        Self::from(match status {
+            ExitStatus::Done => 0,
+            ExitStatus::Failed => 1,
+            ExitStatus::Usage => 2,
+            ExitStatus::Interrupted => 130,
+        })
+    }
+}
+
+/// Prints a line to standard error.
+pub fn say(what: impl Display) {
+    eprintln!("whycam: {}", printable(&what.to_string()));
+}
+
+/// Prints an error of the program.
+pub fn say_failure(error: &anyhow::Error) {
+    match error.downcast_ref::<Error>() {
+        Some(error) => say_error(error),
+        None => say(format_args!("{error:#}")),
+    }
+}
+
+/// Prints an error of the library, with the option that helps.
+pub fn say_error(error: &Error) {
+    match error {
+        Error::Exists { .. } => say(format_args!("{error}; --force overwrites it")),
+        Error::NoGradientRule { .. } | Error::Rule { .. } => {
+            say(format_args!("{error} (--layer; `whycam inspect` lists the candidates)"));
+        }
+        error => say(error),
+    }
+}
+
+/// Writes to standard output. It is no error if the reader has gone, as `head` does.
+pub fn print(text: &str) -> Result<ExitStatus> {
+    match io::stdout().write_all(printable(text).as_bytes()) {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(e).context("cannot write to standard output"),
+        _ => Ok(ExitStatus::Done),
+    }
+}
+
+/// Writes JSON to a file, or to standard output for `-`. Returns whether standard output was used.
+pub fn write_json(path: Option<&Path>, json: impl FnOnce() -> String, overwrite: bool) -> Result<bool> {
+    match path {
+        Some(path) if path.as_os_str() == "-" => print(&json()).map(|_| true),
+        Some(path) => {
+            write_whole(path, json(), overwrite)?;
+            Ok(false)
+        }
+        None => Ok(false),
+    }
+}

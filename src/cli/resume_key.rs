@@ -1,0 +1,56 @@
+//! What an interrupted run was asked for, so that `--resume` goes on with the same work only.
+
+use serde_json::{Map, Value, json};
+use whycam::{Fusion, ModelOptions, Request, ScoreQuery};
+
+/// A JSON object of the options that change results. An option with its default value is left out, so that a run can be
+/// resumed after an update that adds options.
+pub struct ResumeKey(Map<String, Value>);
+
+impl ResumeKey {
+    pub fn new(options: &ModelOptions, request: &Request) -> Self {
+        let mut key = Self(Map::new());
+        key.note("model", Some(options.model.to_string()), Some(ModelOptions::default().model.to_string()));
+        key.note("labels", options.labels.as_ref().map(|path| path.display().to_string()), None);
+        key.note("preset", options.preset.map(|preset| preset.name().to_owned()), None);
+        key.note("output", options.output.clone(), None);
+        key.note("method", request.method.name.to_owned(), Request::default().method.name.to_owned());
+        key.note("scores", scores(&request.scores), scores(&Request::default().scores));
+        key.note("layers", request.layers.iter().map(ToString::to_string).collect::<Vec<_>>(), Vec::new());
+        let fusion = |fusion: Fusion| format!("{fusion:?}").to_lowercase();
+        key.note("fusion", fusion(request.fusion), fusion(Fusion::default()));
+        key
+    }
+
+    /// Notes an option, unless it has its default value.
+    pub fn note<T: PartialEq + Into<Value>>(&mut self, name: &str, value: T, default: T) {
+        if value != default {
+            self.0.insert(name.to_owned(), value.into());
+        }
+    }
+
+    pub fn text(&self) -> String {
+        json!(self.0).to_string()
+    }
+}
+
+fn scores(queries: &[ScoreQuery]) -> Vec<String> {
+    queries.iter().map(ToString::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_leave_no_trace_and_other_values_do() {
+        let key = ResumeKey::new(&ModelOptions::default(), &Request::default());
+        assert_eq!(key.text(), "{}");
+        let mut request = Request::default();
+        request.scores = vec![ScoreQuery::Class("roses".into()), ScoreQuery::Rank(0)];
+        request.fusion = Fusion::Mean;
+        let mut key = ResumeKey::new(&ModelOptions::default(), &request);
+        key.note("boxes", Some(0.5), None);
+        assert_eq!(key.text(), r#"{"boxes":0.5,"fusion":"mean","scores":["roses","rank 0"]}"#);
+    }
+}

@@ -1,0 +1,190 @@
+//! The measures of one method's maps.
+
+use std::path::Path;
+
+use image::RgbImage;
+use ndarray::{Array2, ArrayView3};
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+
+use super::adcc::adcc;
+use super::average_drop::average_drop;
+use super::flicker::motion;
+use super::grid_pointing::{PhotoGrid, energy_in_tile, grids};
+use super::insertion_deletion::{area_under, insertion_deletion};
+use super::photos::Photo;
+use super::plan::Plan;
+use super::randomisation::{Sanity, randomised};
+use super::report::{Case, FilmMotion, Measured};
+use super::road::road;
+use super::totals::Totals;
+use super::trial::{Trial, to_unit};
+use crate::cam::Method;
+use crate::error::Result;
+use crate::explain::{Classifier, Explainer, TemporalSmoother};
+use crate::model::{InputSpec, Request, as_input};
+use crate::source;
+
+/// The shares of pixels that ROAD removes.
+const SHARES: [f32; 9] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
+/// The standard deviation of the noise that ROAD adds, as in pytorch-grad-cam.
+const NOISE: f32 = 0.01;
+/// The most frames of a film on which motion is measured.
+const MOST_FILM_FRAMES: usize = 300;
+
+/// One method, and the plain model for the scores of changed pictures.
+pub struct Bench<'a> {
+    plan: &'a Plan,
+    method: &'static Method,
+    request: Request,
+    explainer: Explainer,
+    classifier: &'a mut Classifier,
+    /// The value of middle grey in each channel of the model's input.
+    blank: Vec<f32>,
+    random: SmallRng,
+}
+
+impl<'a> Bench<'a> {
+    /// # Errors
+    /// The model cannot be prepared for the method.
+    pub fn new(plan: &'a Plan, method: &'static Method, classifier: &'a mut Classifier) -> Result<Self> {
+        let request = Request { method, ..plan.request.clone() };
+        let explainer = Explainer::new(&plan.options, &request)?;
+        let InputSpec { channels, scale, mean, std, .. } = *classifier.input_spec();
+        let blank = (0..channels).map(|channel| (127.5 * scale - mean[channel]) / std[channel]).collect();
+        Ok(Self { plan, method, request, explainer, classifier, blank, random: SmallRng::seed_from_u64(plan.seed) })
+    }
+
+    /// All measures: on the photos with the indices in `sample`, on grids of the photos in `pointing`, and on the films
+    /// of the plan. `report` gets the progress, 0..=1.
+    ///
+    /// # Errors
+    /// A photo or film cannot be read, or the model fails.
+    pub fn measure(
+        &mut self,
+        photos: &[Photo],
+        sample: &[usize],
+        pointing: &[&Photo],
+        report: &mut dyn FnMut(f32),
+    ) -> Result<Measured> {
+        let mut cases = Vec::with_capacity(sample.len());
+        let mut totals = Totals::new(self.plan.steps);
+        for (done, photo) in sample.iter().map(|&index| &photos[index]).enumerate() {
+            report(0.8 * done as f32 / sample.len() as f32);
+            cases.push(self.case(photo, &mut totals)?);
+        }
+        cases.sort_by(|a, b| (b.insertion - b.deletion).total_cmp(&(a.insertion - a.deletion)));
+        let (mut faithfulness, curves) = totals.means(sample.len());
+        faithfulness.grid_pointing = self.point(pointing)?;
+        report(0.9);
+        let chosen: Vec<&Photo> = sample.iter().take(self.plan.sanity).map(|&index| &photos[index]).collect();
+        Ok(Measured {
+            method: self.method.name,
+            layer: self.explainer.context().layer.clone(),
+            photos: sample.len(),
+            faithfulness,
+            curves,
+            cases,
+            sanity: self.sanity(&chosen)?,
+            films: self.plan.films.iter().map(|film| self.film(film)).collect::<Result<_>>()?,
+        })
+    }
+
+    /// The measures of one photo, which are added to `totals`.
+    fn case(&mut self, photo: &Photo, totals: &mut Totals) -> Result<Case> {
+        let input = self.classifier.preprocess(&photo.read()?)?;
+        let scores = self.classifier.classify(input.view())?;
+        let class = scores.ranking[0];
+        self.explainer.set_class(Some(class))?;
+        let [height, width] = [input.dim().1, input.dim().2];
+        let channels_last = self.classifier.channels_last();
+        let explainer = &mut self.explainer;
+        let mut explain = |input: ArrayView3<f32>| -> Result<Array2<f32>> {
+            let explanation = explainer.explain_tensor(as_input(input, channels_last).view())?;
+            Ok(to_unit(explanation.over_input(height, width)?))
+        };
+        let classifier = &mut *self.classifier;
+        let mut classify = |input: ArrayView3<f32>| Ok(classifier.classify(input)?.probabilities[class]);
+        let map = explain(input.view())?;
+        let mut trial = Trial {
+            input: input.view(),
+            map: map.view(),
+            blank: &self.blank,
+            score: scores.probabilities[class],
+            classify: &mut classify,
+            explain: &mut explain,
+        };
+        let curves = insertion_deletion(&mut trial, self.plan.steps)?;
+        let change = average_drop(&mut trial)?;
+        let adcc = adcc(&mut trial, change.drop)?;
+        let road = road(&mut trial, &SHARES, NOISE, &mut self.random)?;
+        totals.add(&curves, change, adcc, road);
+        Ok(Case {
+            photo: photo.clone(),
+            predicted: class,
+            probability: scores.probabilities[class],
+            insertion: area_under(&curves.insertion),
+            deletion: area_under(&curves.deletion),
+        })
+    }
+
+    /// The mean energy in the right tile, over grids of these photos.
+    fn point(&mut self, photos: &[&Photo]) -> Result<Option<f32>> {
+        let classes: Vec<usize> = photos.iter().map(|photo| photo.class_index).collect();
+        let grids = grids(&classes, self.plan.grids, &mut self.random);
+        let spec = self.classifier.input_spec();
+        let (width, height) = (spec.width as u32, spec.height as u32);
+        let mut shares = Vec::with_capacity(4 * grids.len());
+        for grid in &grids {
+            let pictures = grid.photos.iter().map(|&index| photos[index].read()).collect::<Result<Vec<RgbImage>>>()?;
+            let picture = PhotoGrid::picture([0, 1, 2, 3].map(|tile| &pictures[tile]), width, height);
+            for (tile, &index) in grid.photos.iter().enumerate() {
+                self.explainer.set_class(Some(classes[index]))?;
+                let map = self.explainer.explain(&picture)?.over_input(height as usize, width as usize)?;
+                shares.push(energy_in_tile(map.view(), tile));
+            }
+        }
+        Ok((!shares.is_empty()).then(|| shares.iter().sum::<f32>() / shares.len() as f32))
+    }
+
+    /// The sanity check on these photos. It is skipped for methods that rerun the model for every score, where it would
+    /// take minutes.
+    fn sanity(&mut self, photos: &[&Photo]) -> Result<Option<Sanity>> {
+        if photos.is_empty() || self.method.reruns_for_scores() {
+            return Ok(None);
+        }
+        let mut known = Vec::with_capacity(photos.len());
+        for photo in photos {
+            let picture = photo.read()?;
+            let input = self.classifier.preprocess(&picture)?;
+            let class = self.classifier.classify(input.view())?.ranking[0];
+            self.explainer.set_class(Some(class))?;
+            let map = self.explainer.explain(&picture)?.map.values;
+            known.push((picture, class, map));
+        }
+        let pictures: Vec<_> = known.iter().map(|(picture, class, map)| (picture, *class, map)).collect();
+        Ok(Some(randomised(&self.plan.options, &self.request, &pictures, self.plan.seed)?))
+    }
+
+    /// Flicker and lag along a film.
+    fn film(&mut self, film: &Path) -> Result<FilmMotion> {
+        let mut frames = source::open(&film.display().to_string(), 0)?;
+        let (mut single, mut smoothed) = (Vec::new(), Vec::new());
+        let mut smoother = TemporalSmoother::new(TemporalSmoother::SECONDS);
+        while let Some(frame) = frames.next_frame()?
+            && single.len() < MOST_FILM_FRAMES
+        {
+            self.explainer.set_class(smoother.class_for(&frame.picture))?;
+            let mut explanation = self.explainer.explain(&frame.picture)?;
+            single.push(explanation.map.values.clone());
+            smoother.smooth(&frame.picture, frame.time.as_us(), &mut explanation);
+            smoothed.push(explanation.map.values);
+        }
+        Ok(FilmMotion {
+            film: film.to_owned(),
+            frames: single.len(),
+            single: motion(&single, &single),
+            smoothed: motion(&smoothed, &single),
+        })
+    }
+}

@@ -1,0 +1,93 @@
+//! The plain forward pass, without an explanation.
+
+use image::RgbImage;
+use ndarray::{Array3, ArrayD, ArrayView3};
+
+use super::runner::ModelRunner;
+use super::scores::Scores;
+use crate::error::Result;
+use crate::grad::{self, Additions, Classification, Probability, Rules, Task};
+use crate::model::{
+    AugmentedModel, InputSpec, LoadedModel, ModelOptions, Preprocessor, Request, TypedModel, as_input, channels_first,
+    load, task_of, type_tensors,
+};
+
+/// Classifies one picture after the other.
+pub struct Classifier {
+    preprocessor: Preprocessor,
+    runner: ModelRunner,
+    probability: Probability,
+    /// The name of the model.
+    pub name: String,
+    /// One label a class, in the order of the logits; empty where the model has none.
+    pub labels: Vec<String>,
+    pub classes: usize,
+}
+
+impl Classifier {
+    /// # Errors
+    /// The model cannot be read or run, or is no classifier.
+    pub fn new(options: &ModelOptions) -> Result<Self> {
+        let loaded = load(options)?;
+        let (model, input, manifest, task) = if loaded.contract.is_some() {
+            let AugmentedModel { model, input, manifest, task, .. } =
+                AugmentedModel::from_contract(loaded, &Request::default())?;
+            (model, input, manifest, task)
+        } else {
+            let typed = type_tensors(loaded)?;
+            let task = task_of(&typed)?;
+            let TypedModel { loaded: LoadedModel { mut model, manifest, .. }, input, tensors } = typed;
+            grad::augment(&mut model, &tensors, &Rules::default(), &task, &[], Additions::default())?;
+            (model, input, manifest, task)
+        };
+        let Task::Classify(Classification { classes, probability, .. }) = task;
+        Ok(Self {
+            runner: ModelRunner::plain(model, &input, &manifest.input, options.compute)?,
+            preprocessor: Preprocessor::new(manifest.input),
+            probability,
+            name: manifest.name,
+            labels: manifest.labels,
+            classes,
+        })
+    }
+
+    /// The name of a class, or its number where the model has no labels.
+    pub fn label(&self, class_index: usize) -> String {
+        self.labels.get(class_index).cloned().unwrap_or_else(|| format!("class {class_index}"))
+    }
+
+    /// Whether the model takes `[N,h,w,C]`.
+    pub fn channels_last(&self) -> bool {
+        self.runner.channels_last
+    }
+
+    pub fn input_spec(&self) -> &InputSpec {
+        self.preprocessor.spec()
+    }
+
+    /// A picture as the model takes it, `[C,h,w]`.
+    ///
+    /// # Errors
+    /// The picture is empty.
+    pub fn preprocess(&mut self, picture: &RgbImage) -> Result<Array3<f32>> {
+        let (input, _) = self.preprocessor.run(picture)?;
+        Ok(channels_first(input, self.runner.channels_last)?.to_owned())
+    }
+
+    /// A preprocessed picture `[C,h,w]` in the layout of the model's input.
+    pub fn as_input(&self, picture: ArrayView3<f32>) -> ArrayD<f32> {
+        as_input(picture, self.runner.channels_last)
+    }
+
+    /// The scores of all classes for a preprocessed picture `[C,h,w]`.
+    ///
+    /// # Errors
+    /// The runtime fails.
+    pub fn classify(&mut self, input: ArrayView3<f32>) -> Result<Scores> {
+        /// The predicted class, for an augmented model.
+        const PREDICTED: [i64; 1] = [-1];
+        let input = as_input(input, self.runner.channels_last);
+        let outputs = self.runner.run(input.view(), &PREDICTED)?;
+        Ok(Scores::new(outputs.logits()?, self.probability))
+    }
+}

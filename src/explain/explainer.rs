@@ -1,0 +1,270 @@
+//! Explaining one picture after the other.
+
+use image::RgbImage;
+use ndarray::{ArrayD, ArrayViewD, Axis};
+use tracing::trace_span;
+
+use super::attribution::{Aids, Attribution};
+use super::builder::ExplainerBuilder;
+use super::explanation::{Explanation, ExplanationContext};
+use super::remainder_runner::RemainderRunner;
+use super::runner::ModelRunner;
+use crate::cam::Method;
+use crate::error::{Error, Result};
+use crate::grad::LayerName;
+use crate::model::{
+    AugmentedModel, InputSpec, ModelOptions, Preprocessor, Region, Request, Subject, TypedModel, augment_typed, augmented, load,
+    locate, type_tensors,
+};
+
+/// Explains one picture after the other.
+pub struct Explainer {
+    options: ModelOptions,
+    request: Request,
+    preprocessor: Preprocessor,
+    prepared: Prepared,
+    /// The typed model, for another method or layer. It is kept once one is asked for.
+    typed: Option<TypedModel>,
+    cancelled: Box<dyn Fn() -> bool + Send>,
+}
+
+/// A model in the runtime, for one request.
+struct Prepared {
+    runner: ModelRunner,
+    remainder: Option<RemainderRunner>,
+    attribution: Attribution,
+    context: ExplanationContext,
+    input: InputSpec,
+}
+
+impl std::fmt::Debug for Explainer {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let Self { options, request, .. } = self;
+        f.debug_struct("Explainer").field("options", options).field("request", request).finish_non_exhaustive()
+    }
+}
+
+impl Explainer {
+    /// A builder with the default model and request.
+    pub fn builder() -> ExplainerBuilder {
+        ExplainerBuilder::default()
+    }
+
+    /// Reads the model, appends what the method needs, and loads the result into the runtime.
+    ///
+    /// # Errors
+    /// The model cannot be read, differentiated or run, or the request names something that does not exist.
+    pub fn new(options: &ModelOptions, request: &Request) -> Result<Self> {
+        let prepared = Prepared::new(options, request, |batched| augmented(options, request, batched))?;
+        Ok(Self {
+            preprocessor: Preprocessor::new(prepared.input.clone()),
+            prepared,
+            options: options.clone(),
+            request: request.clone(),
+            typed: None,
+            cancelled: Box::new(|| false),
+        })
+    }
+
+    pub fn context(&self) -> &ExplanationContext {
+        &self.prepared.context
+    }
+
+    /// What is explained now.
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// Whether it explains the predicted class of each picture, whichever that is.
+    pub fn follows_prediction(&self) -> bool {
+        self.prepared.attribution.subjects == [Subject::Rank(0)] && self.context().against.is_none()
+    }
+
+    /// Explains this class from now on, or without one the predicted class of each picture.
+    ///
+    /// # Errors
+    /// The explainer explains several classes, or a contrast.
+    pub fn set_class(&mut self, class_index: Option<usize>) -> Result<()> {
+        if self.prepared.attribution.batched || self.context().against.is_some() {
+            let problem = "an explainer of several classes cannot change to one";
+            return Err(Error::model(&self.context().model, problem));
+        }
+        self.prepared.attribution.subjects = vec![class_index.map_or(Subject::Rank(0), Subject::Class)];
+        Ok(())
+    }
+
+    /// Explains by this method from now on, and the class of the request. The model is typed at most once.
+    ///
+    /// # Errors
+    /// As [`Explainer::new`]; the explainer is as before.
+    pub fn set_method(&mut self, method: &'static Method) -> Result<()> {
+        self.change(Request { method, ..self.request.clone() })
+    }
+
+    /// Explains at this layer from now on, and the class of the request. The model is typed at most once.
+    ///
+    /// # Errors
+    /// As [`Explainer::new`]; the explainer is as before.
+    pub fn set_layer(&mut self, layer: LayerName) -> Result<()> {
+        self.change(Request { layers: vec![layer], ..self.request.clone() })
+    }
+
+    fn change(&mut self, request: Request) -> Result<()> {
+        let typed = self.typed()?.clone();
+        let prepared = Prepared::new(&self.options, &request, |batched| {
+            if typed.loaded.contract.is_some() {
+                return AugmentedModel::from_contract(typed.loaded.clone(), &request);
+            }
+            augment_typed(typed.clone(), &request, batched)
+        })?;
+        (self.prepared, self.request) = (prepared, request);
+        Ok(())
+    }
+
+    /// The typed model, made when it is first needed.
+    fn typed(&mut self) -> Result<&TypedModel> {
+        Ok(match &mut self.typed {
+            Some(typed) => typed,
+            empty => empty.insert(type_tensors(load(&self.options)?)?),
+        })
+    }
+
+    /// Layers worth a look: the default one, and for each other grid the last layer that has it, from coarse to fine.
+    ///
+    /// # Errors
+    /// The model cannot be read or located.
+    pub fn layers(&mut self) -> Result<Vec<String>> {
+        let request = Request { layers: Vec::new(), ..self.request.clone() };
+        let located = locate(self.typed()?.clone(), &request)?;
+        let Some(default) = located.targets.first().map(|target| &target.layer) else { return Ok(Vec::new()) };
+        let mut grids = vec![(default.layout.height, default.layout.width)];
+        let mut layers = vec![default.tensor.clone()];
+        for candidate in located.candidates().into_iter().rev() {
+            let grid = (candidate.layout.height, candidate.layout.width);
+            if candidate.op != "Pad" && !grids.contains(&grid) {
+                grids.push(grid);
+                layers.push(candidate.tensor);
+            }
+        }
+        Ok(layers)
+    }
+
+    /// From now on cancels an explanation of many runs when this returns true, with [`Error::Cancelled`]: at a fine layer
+    /// such a map takes minutes.
+    pub fn cancel_when(&mut self, cancelled: impl Fn() -> bool + Send + 'static) {
+        self.cancelled = Box::new(cancelled);
+    }
+
+    /// Explains a picture.
+    ///
+    /// # Errors
+    /// The runtime fails, or the explanation is cancelled.
+    pub fn explain(&mut self, picture: &RgbImage) -> Result<Explanation> {
+        let (tensor, region) = trace_span!("preprocess").in_scope(|| self.preprocessor.run(picture))?;
+        self.prepared.compute(&self.cancelled, tensor, region)
+    }
+
+    /// Explains a tensor that is the model's input, with or without a batch of 1. The map lies over all of it.
+    ///
+    /// # Errors
+    /// The tensor has another shape than the model's input, the runtime fails, or the explanation is cancelled.
+    pub fn explain_tensor(&mut self, tensor: ArrayViewD<f32>) -> Result<Explanation> {
+        let wanted = &self.prepared.runner.shape[1..];
+        let given = tensor.shape().to_vec();
+        let tensor = if given == wanted { tensor.insert_axis(Axis(0)) } else { tensor };
+        if tensor.shape() != [&[1], wanted].concat() {
+            let problem = format!("the tensor is {given:?}, but the model takes {wanted:?}");
+            return Err(Error::model(&self.context().model, problem));
+        }
+        let region = Region::whole(&self.prepared.input);
+        let tensor = tensor.as_standard_layout();
+        self.prepared.compute(&self.cancelled, tensor.view(), region)
+    }
+}
+
+impl Prepared {
+    /// Prepares a request. `augment` makes the model, with a batch of classes or without.
+    fn new(
+        options: &ModelOptions,
+        request: &Request,
+        augment: impl Fn(bool) -> Result<AugmentedModel>,
+    ) -> Result<Self> {
+        let batch = request.scores.len() > 1 && request.method.formula().is_some();
+        let mut notices = Vec::new();
+        if batch {
+            let augmented = augment(true)?;
+            if augmented.extras.batched_classes {
+                match Self::batched(augmented, options, request) {
+                    Ok(prepared) => return Ok(prepared),
+                    // Not every graph takes several classes of one picture.
+                    Err(reason) => notices.push(format!("each class takes a run, since a batch of them fails: {reason}")),
+                }
+            }
+        }
+        Self::load(augment(false)?, options, request, notices)
+    }
+
+    /// Loads a model that takes several classes, and tries it on zeros.
+    fn batched(
+        augmented: AugmentedModel,
+        options: &ModelOptions,
+        request: &Request,
+    ) -> Result<Self> {
+        let mut prepared = Self::load(augmented, options, request, Vec::new())?;
+        let zeros = ArrayD::zeros([&[1], &prepared.runner.shape[1..]].concat());
+        let whole = Region::whole(&prepared.input);
+        prepared.compute(&|| false, zeros.view(), whole)?;
+        Ok(prepared)
+    }
+
+    fn load(
+        mut augmented: AugmentedModel,
+        options: &ModelOptions,
+        request: &Request,
+        mut notices: Vec<String>,
+    ) -> Result<Self> {
+        let method = request.method;
+        let batched = augmented.extras.batched_classes;
+        let in_graph = method.in_graph && augmented.layers == 1 && !batched;
+        if in_graph {
+            augmented.reduce_to_cam()?;
+        }
+        let runner = ModelRunner::new(&augmented, augmented.scores.subjects.len(), options.compute)?;
+        let remainder = augmented.extras.remainder.as_ref();
+        let remainder = remainder.map(|remainder| RemainderRunner::new(remainder, options.compute)).transpose()?;
+        if let Some(reason) = remainder.as_ref().and_then(|remainder| remainder.one_at_a_time.as_ref()) {
+            notices.push(format!("the layers after the target take one activation at a time: {reason}"));
+        }
+        let AugmentedModel { manifest, guess, task, scores, contract, layers, extras, .. } = augmented;
+        let context = ExplanationContext {
+            model: manifest.name,
+            layer: contract.layer,
+            method: method.name.to_owned(),
+            labels: manifest.labels,
+            unit: if layers > 1 { "share of the largest" } else { method.unit },
+            against: scores.against(),
+            guess,
+            notices,
+        };
+        let attribution = Attribution {
+            model: context.model.clone(),
+            task,
+            method,
+            in_graph,
+            subjects: scores.subjects,
+            batched,
+            layers,
+            fusion: request.fusion,
+            curvature: extras.curvature,
+            input: [manifest.input.height, manifest.input.width],
+            geometry: contract.place,
+            known: manifest.known,
+        };
+        Ok(Self { runner, remainder, attribution, context, input: manifest.input })
+    }
+
+    fn compute(&mut self, cancelled: &dyn Fn() -> bool, tensor: ArrayViewD<f32>, seen: Region) -> Result<Explanation> {
+        let aids = Aids { remainder: self.remainder.as_mut(), cancelled };
+        self.attribution.compute(&mut self.runner, aids, tensor, seen)
+    }
+}

@@ -1,0 +1,89 @@
+//! Why a model says what it says of a picture.
+
+use std::iter;
+
+use ndarray::Array2;
+
+use super::prediction::{ClassPrediction, Prediction, RankedLabel};
+use crate::cam::{self, CamMap, MapCrop};
+use crate::error::Result;
+use crate::model::{Guess, Region};
+
+/// Why a model says what it says of one picture.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// What the model says, in the form of its task.
+    pub prediction: Prediction,
+    /// The map of what is explained first.
+    pub map: CamMap,
+    /// The rectangle that the maps' cells cover, each where its receptive field lies; it may be larger than the picture.
+    pub region: Region,
+    /// The part of the picture that the model saw.
+    pub seen: Region,
+}
+
+impl Explanation {
+    pub fn new(prediction: Prediction, map: CamMap, region: Region, seen: Region) -> Self {
+        Self { prediction, map, region, seen }
+    }
+
+    /// Every map, in the order of the request.
+    pub fn maps(&self) -> impl Iterator<Item = &CamMap> {
+        iter::once(&self.map).chain(self.prediction.other_maps())
+    }
+
+    /// Every map, in the order of the request.
+    pub fn maps_mut(&mut self) -> impl Iterator<Item = &mut CamMap> {
+        iter::once(&mut self.map).chain(self.prediction.other_maps_mut())
+    }
+
+    /// The map over the part that the model saw, bilinear, `[height,width]`.
+    ///
+    /// # Errors
+    /// A side is 0.
+    pub fn over_input(&self, height: usize, width: usize) -> Result<Array2<f32>> {
+        let [from, over] = self.region.in_cells(&self.seen, self.map.values.dim());
+        cam::crop_map(self.map.values.view(), &MapCrop { from, over, height, width })
+    }
+
+    /// A line of text for each map, in the same order.
+    pub fn captions(&self, context: &ExplanationContext) -> Vec<String> {
+        self.prediction.captions(&self.map, context)
+    }
+
+    /// The likeliest answers, first to last.
+    pub fn ranking(&self, context: &ExplanationContext) -> Vec<RankedLabel> {
+        self.prediction.ranking(context)
+    }
+
+    /// What the model says of the classes; `None` for a task without classes.
+    pub fn classes(&self) -> Option<&ClassPrediction> {
+        self.prediction.classes()
+    }
+}
+
+/// What stays the same from picture to picture.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ExplanationContext {
+    pub model: String,
+    pub layer: String,
+    pub method: String,
+    pub labels: Vec<String>,
+    /// The unit of the map's numbers.
+    pub unit: &'static str,
+    /// The class that the explained one is set against.
+    pub against: Option<usize>,
+    /// How pictures are preprocessed, if that was guessed.
+    pub guess: Option<Guess>,
+    /// What a user should know of how the explanation is made.
+    pub notices: Vec<String>,
+}
+
+impl ExplanationContext {
+    /// The name of a class, or its number where the model has no labels.
+    pub fn label(&self, class_index: usize) -> String {
+        self.labels.get(class_index).cloned().unwrap_or_else(|| format!("class {class_index}"))
+    }
+}

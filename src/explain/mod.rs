@@ -1,0 +1,21 @@
+//! From a picture to its explanation: the fifth step, running an augmented model.
+
+mod attribution;
+mod builder;
+mod classifier;
+mod explainer;
+mod explanation;
+mod prediction;
+mod reading;
+mod remainder_runner;
+mod runner;
+mod scores;
+mod smoothing;
+
+pub use builder::ExplainerBuilder;
+pub use classifier::Classifier;
+pub use explainer::Explainer;
+pub use explanation::{Explanation, ExplanationContext};
+pub use prediction::{ClassMap, ClassPrediction, Familiarity, Prediction, Ranked, RankedLabel};
+pub use scores::Scores;
+pub use smoothing::TemporalSmoother;

@@ -1,0 +1,8 @@
+//! Reading files within limits, and writing files that are either complete or absent.
+
+mod atomic_file;
+mod checksum;
+pub mod limits;
+
+pub use atomic_file::{PartFile, check_free, first_free, write_whole};
+pub use checksum::{sealed, unsealed};

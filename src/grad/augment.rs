@@ -1,0 +1,260 @@
+//! Augmenting a model: appending the backward pass and the outputs that a map is made of.
+
+use super::axes::TensorLayout;
+use super::graph_writer::GraphWriter;
+use super::reverse::{independent, write_backward};
+use super::rules::Rules;
+use super::score::Score;
+use super::target::Target;
+use super::task::{Classification, Task};
+use super::value::Value;
+use crate::error::Result;
+use crate::onnx::proto::ValueInfo;
+use crate::onnx::{DataType, GraphIndex, OnnxModel, Tensors};
+
+/// The added input: int64 `[N]`, the class to explain, or -1 for the predicted one.
+pub const CLASS_INDEX: &str = "class_index";
+/// The output `[N,K]`, float32: the logits of all classes.
+pub const LOGITS: &str = "logits";
+/// The output `[N,C,h,w]`, float32: the activations of the target layer.
+pub const ACTIVATIONS: &str = "activations";
+/// The output `[N,C,h,w]`, float32: the gradient of the score by the activations.
+pub const GRADIENTS: &str = "gradients";
+/// The output that [`augment_with_curvature`] adds, `[N,C,h,w]`.
+pub const CURVATURE: &str = "whycam.curvature";
+
+/// What [`augment`] adds beside the task's outputs and the activations.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Additions {
+    /// The score whose gradient is added, if any.
+    pub score: Option<Score>,
+    /// Whether `class_index` may hold several classes of one picture, each of which gets a gradient.
+    pub batched_classes: bool,
+}
+
+/// Names of the activations and gradients of a further layer, counted from 1.
+pub fn names_of_layer(number: usize) -> [String; 2] {
+    [ACTIVATIONS, GRADIENTS].map(|name| format!("whycam.{name}.{number}"))
+}
+
+/// Appends the backward pass from the score to the target layer, and the outputs that the map is made of. `targets`
+/// holds the target layer and then the further layers, whose outputs [`names_of_layer`] names; without any, the outputs of
+/// the task alone are added.
+///
+/// Returns the gradient's tensor, in the layout of the target layer.
+///
+/// # Errors
+/// An op in between has no gradient rule, or the model has another output of a needed name.
+pub fn augment(
+    model: &mut OnnxModel,
+    tensors: &Tensors,
+    rules: &Rules,
+    task: &Task,
+    targets: &[Target],
+    additions: Additions,
+) -> Result<Option<String>> {
+    let Task::Classify(classification) = task;
+    let added = added_outputs(model, tensors, classification, targets, additions)?;
+    let mut writer = GraphWriter::new(model, tensors);
+    writer.batched_classes = additions.batched_classes;
+    let mut wanted: Vec<String> = added.iter().map(ToString::to_string).collect();
+    let mut gradient = None;
+    {
+        let writer = &writer;
+        if added.contains(&LOGITS) {
+            write_logits(writer, classification)?;
+        }
+        if let (Some(score), Some((target, further))) = (additions.score, targets.split_first()) {
+            let seed = score.seed(writer, task)?;
+            gradient = Some(write_gradient(writer, model, rules, task, seed, target)?);
+            for (number, layer) in (1..).zip(further) {
+                wanted.extend(write_further(writer, model, rules, task, seed, layer, number)?);
+            }
+        }
+        // After the gradient: ONNX Runtime 1.32 loses a tensor that a Pad before a convolution reads if an output comes
+        // before other nodes that read it.
+        if let Some(Target { layer, .. }) = targets.first() {
+            write_layout(writer, &layer.layout, writer.tensor(&layer.tensor), ACTIVATIONS);
+        }
+    }
+    let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
+    writer.into_patch(&wanted).apply(model);
+    for name in &wanted[added.len()..] {
+        model.add_output(name);
+    }
+    declare(model, classification, targets, &added, additions.score.is_some());
+    Ok(gradient)
+}
+
+/// The outputs to be added.
+///
+/// # Errors
+/// The model has another output of such a name.
+fn added_outputs(
+    model: &OnnxModel,
+    tensors: &Tensors,
+    classification: &Classification,
+    targets: &[Target],
+    additions: Additions,
+) -> Result<Vec<&'static str>> {
+    let mut added = Vec::new();
+    added.extend((!has_logits(model, tensors, classification)).then_some(LOGITS));
+    added.extend((!targets.is_empty()).then_some(ACTIVATIONS));
+    added.extend(additions.score.filter(|_| !targets.is_empty()).map(|_| GRADIENTS));
+    if let Some(taken) = model.graph().output.iter().find(|o| added.contains(&o.name())) {
+        let problem = format!("its output '{}' is not what whycam gives under that name; rename it", taken.name());
+        return Err(model.error(problem));
+    }
+    Ok(added)
+}
+
+/// Whether the logits are already an output called [`LOGITS`] of the right form.
+fn has_logits(model: &OnnxModel, tensors: &Tensors, classification: &Classification) -> bool {
+    let plain = tensors.get(LOGITS).is_some_and(|t| t.shape.len() == 2 && t.kind == Some(DataType::Float));
+    plain && is_copy(model, LOGITS, &classification.logits)
+}
+
+/// Whether a tensor holds the numbers of another one, in whatever type.
+fn is_copy(model: &OnnxModel, tensor: &str, original: &str) -> bool {
+    let index = GraphIndex::new(model.graph());
+    let mut tensor = tensor;
+    while tensor != original {
+        let copied = index.producer_node(tensor).filter(|node| matches!(node.op(), "Cast" | "Identity"));
+        let Some(from) = copied.and_then(|node| node.input.first()) else { return false };
+        tensor = from;
+    }
+    true
+}
+
+/// Declares the added input and outputs.
+fn declare(model: &mut OnnxModel, of: &Classification, targets: &[Target], added: &[&str], takes_class: bool) {
+    let layout = targets.first().map(|target| &target.layer.layout);
+    let grid = layout.map_or(vec![-1], |of| vec![-1, of.channels as i64, of.height as i64, of.width as i64]);
+    let graph = model.graph_mut();
+    if takes_class {
+        graph.input.push(ValueInfo::tensor(CLASS_INDEX, DataType::Int64, &[-1]));
+    }
+    graph.output.extend(added.iter().map(|name| {
+        let dims = if *name == LOGITS { vec![-1, of.classes as i64] } else { grid.clone() };
+        ValueInfo::tensor(name, DataType::Float, &dims)
+    }));
+}
+
+/// Writes the output [`LOGITS`] `[N,K]`.
+///
+/// # Errors
+/// The shape of the logits is unknown.
+pub fn write_logits(writer: &GraphWriter, classification: &Classification) -> Result<()> {
+    let logits = writer.tensor(&classification.logits);
+    if writer.shape(&classification.logits)?.len() == 2 {
+        writer.emit_as(LOGITS, "Identity", &[logits], &[]);
+    } else {
+        let shape = writer.int64s(&[-1, classification.classes as i64]);
+        writer.emit_as(LOGITS, "Reshape", &[logits, shape], &[]);
+    }
+    Ok(())
+}
+
+/// Writes the gradient at the target layer, and returns its tensor in the layer's layout.
+fn write_gradient<'g>(
+    writer: &'g GraphWriter<'g>,
+    model: &'g OnnxModel,
+    rules: &Rules,
+    task: &Task,
+    seed: Value<'g>,
+    target: &Target,
+) -> Result<String> {
+    let layer = &target.layer;
+    let raw = write_backward(writer, model, rules, task.tensor(), seed, &layer.tensor)?;
+    let raw = raw.ok_or_else(|| independent(model, task.tensor(), &layer.tensor))?;
+    if layer.layout.is_plain() {
+        writer.rename(&raw.name(), GRADIENTS);
+        return Ok(GRADIENTS.to_owned());
+    }
+    write_layout(writer, &layer.layout, raw, GRADIENTS);
+    Ok(raw.name())
+}
+
+/// Writes activations and gradient of a further layer. A runtime computes what these passes share only once.
+fn write_further<'g>(
+    writer: &'g GraphWriter<'g>,
+    model: &'g OnnxModel,
+    rules: &Rules,
+    task: &Task,
+    seed: Value<'g>,
+    target: &Target,
+    number: usize,
+) -> Result<[String; 2]> {
+    let layer = &target.layer;
+    let raw = write_backward(writer, model, rules, task.tensor(), seed, &layer.tensor)?;
+    let raw = raw.ok_or_else(|| independent(model, task.tensor(), &layer.tensor))?;
+    let [activations, gradients] = names_of_layer(number);
+    write_layout(writer, &layer.layout, raw, &gradients);
+    write_layout(writer, &layer.layout, writer.tensor(&layer.tensor), &activations);
+    Ok([activations, gradients])
+}
+
+/// Appends the Hessian of the score by the activations, times the activations: the output [`CURVATURE`].
+///
+/// `gradient` is what [`augment`] returned, and `tensors` describes the model since. Returns false where everything
+/// after the layer is linear, so that the product is zero and no output is added.
+///
+/// # Errors
+/// An op of the backward pass has no gradient rule.
+pub fn augment_with_curvature(
+    model: &mut OnnxModel,
+    tensors: &Tensors,
+    rules: &Rules,
+    target: &Target,
+    gradient: &str,
+) -> Result<bool> {
+    let layer = &target.layer;
+    if !GraphIndex::new(model.graph()).dependents(&layer.tensor).contains(gradient) {
+        return Ok(false);
+    }
+    let writer = GraphWriter::new(model, tensors);
+    let activations = writer.tensor(&layer.tensor);
+    let product = write_backward(&writer, model, rules, gradient, activations, &layer.tensor)?;
+    let Some(product) = product else { return Ok(false) };
+    write_layout(&writer, &layer.layout, product, CURVATURE);
+    writer.into_patch(&[CURVATURE]).apply(model);
+    model.add_output(CURVATURE);
+    Ok(true)
+}
+
+/// Writes `tensor`, which has the given layout, as `[N,C,h,w]` under the name `name`.
+fn write_layout(writer: &GraphWriter, layout: &TensorLayout, tensor: Value, name: &str) {
+    let mut tensor = writer.tensor(tensor.name());
+    if let Some(prefix) = layout.prefix.filter(|prefix| *prefix > 0) {
+        tensor = tensor.slice(prefix as i64, i64::MAX, layout.order[2] as i64);
+    }
+    if !layout.order.is_sorted() {
+        let order: Vec<i64> = layout.order.iter().map(|&axis| axis as i64).collect();
+        tensor = tensor.transpose(&order);
+    }
+    if layout.prefix.is_some() {
+        tensor = tensor.reshape(&[0, 0, layout.height as i64, layout.width as i64]);
+    }
+    writer.emit_as(name, "Identity", &[tensor], &[]);
+}
+
+/// Renames inner tensors of the model that have a name which [`augment`] gives to its own. Call it before any tensor is
+/// looked up by name.
+pub fn reserve_names(model: &mut OnnxModel) {
+    let graph = model.graph_mut();
+    let outputs: Vec<String> = graph.output.iter().map(|o| o.name().to_owned()).collect();
+    for taken in [LOGITS, ACTIVATIONS, GRADIENTS, "cam", CLASS_INDEX] {
+        if outputs.iter().any(|o| o == taken) {
+            continue;
+        }
+        let free = format!("model.{taken}");
+        for node in &mut graph.node {
+            for name in node.input.iter_mut().chain(&mut node.output).filter(|name| *name == taken) {
+                name.clone_from(&free);
+            }
+        }
+        for name in graph.initializer.iter_mut().filter_map(|t| t.name.as_mut()).filter(|n| *n == taken) {
+            name.clone_from(&free);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Which axes of a tensor are rows, columns and channels, and where its cells lie on the picture.
+
+use serde::{Deserialize, Serialize};
+
+/// The layout of a tensor that holds a feature map.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TensorLayout {
+    /// The tensor's axes in the order batch, channels, rows, columns; or batch, channels, tokens.
+    pub order: Vec<usize>,
+    /// For tokens: how many precede those of the picture.
+    pub prefix: Option<usize>,
+    pub channels: usize,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// Where rows and columns lie on the model's input.
+    pub geometry: FieldGeometry,
+}
+
+/// Where the receptive fields of a map lie: that of row or column `i` is centred at `first + i * stride`, in pixels
+/// from the edge of the model's input. Strides and padding shift these centres by half a cell or more (Araujo, Norris
+/// and Sim, *Computing Receptive Fields of Convolutional Neural Networks*, Distill 2019,
+/// <https://distill.pub/2019/computing-receptive-fields>).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FieldGeometry {
+    /// The centre of the first row, and of the first column.
+    pub first: [f64; 2],
+    /// The distance between rows, and between columns.
+    pub stride: [f64; 2],
+}
+
+impl FieldGeometry {
+    /// A map `[height, width]` whose cells evenly tile an input `[height, width]`.
+    pub fn even(map: [usize; 2], input: [usize; 2]) -> Self {
+        let stride = [0, 1].map(|axis| input[axis] as f64 / map[axis] as f64);
+        Self { first: stride.map(|stride| stride / 2.0), stride }
+    }
+}
+
+impl TensorLayout {
+    /// Whether the tensor is `[N,C,h,w]` without a transposition.
+    pub fn is_plain(&self) -> bool {
+        self.prefix.is_none() && self.order.is_sorted()
+    }
+}

@@ -1,0 +1,91 @@
+//! The reverse walk through the graph.
+
+use std::collections::HashMap;
+
+use super::decomposed_gelu::DecomposedGelus;
+use super::graph_writer::{GraphWriter, Patch};
+use super::ops::activation::gelu_slope;
+use super::rules::Rules;
+use super::value::Value;
+use super::vjp::Vjp;
+use crate::error::{Error, Result};
+use crate::onnx::{GraphIndex, OnnxModel, Tensors};
+
+/// Writes the nodes that compute the gradient of `output` with respect to `target`.
+///
+/// `seed` names a float32 tensor of `output`'s shape, the gradient that the chain rule starts from. Returns the
+/// patch for `model` and the name of the gradient, float32 of `target`'s shape.
+///
+/// # Errors
+/// `output` does not depend on `target`, or an op between them has no rule in `rules`.
+pub fn differentiate(
+    model: &OnnxModel,
+    tensors: &Tensors,
+    rules: &Rules,
+    output: &str,
+    seed: &str,
+    target: &str,
+) -> Result<(Patch, String)> {
+    let writer = GraphWriter::new(model, tensors);
+    let given = writer.tensor(seed);
+    let gradient = write_backward(&writer, model, rules, output, given, target)?;
+    let gradient = gradient.ok_or_else(|| independent(model, output, target))?;
+    let name = if gradient.name() == seed { given.apply("Identity", &[], &[]) } else { gradient }.name();
+    Ok((writer.into_patch(&[&name]), name))
+}
+
+/// Writes the gradient of `output` with respect to `target`, or returns `None` where it is zero for every input.
+///
+/// # Errors
+/// An op between them has no rule in `rules`.
+pub fn write_backward<'g>(
+    writer: &'g GraphWriter<'g>,
+    model: &'g OnnxModel,
+    rules: &Rules,
+    output: &str,
+    seed: Value<'g>,
+    target: &str,
+) -> Result<Option<Value<'g>>> {
+    let graph = GraphIndex::new(model.graph());
+    let dependents = graph.dependents(target);
+    let ancestors = graph.ancestors(output);
+    let gelus = DecomposedGelus::find(&graph, target);
+    let depends = |tensor: &str| tensor == target || dependents.contains(tensor);
+    let mut contributions: HashMap<&str, Vec<Value>> = HashMap::from([(output, vec![seed])]);
+
+    for (index, node) in model.graph().node.iter().enumerate().rev() {
+        if !ancestors.contains(&index) || node.output.iter().any(|o| o == target) {
+            continue;
+        }
+        let inputs: Vec<usize> = (0..node.input.len()).filter(|&i| depends(&node.input[i])).collect();
+        let captures = node.captured().into_iter().any(depends);
+        if inputs.is_empty() && !captures {
+            continue;
+        }
+        let parts = node.output.iter().map(|o| contributions.remove(o.as_str()));
+        let grads: Vec<Option<Value>> = parts.map(|parts| parts.map(|parts| writer.sum(&parts))).collect();
+        if grads.iter().all(Option::is_none) {
+            continue;
+        }
+        if let (Some(gelu), [Some(dy)]) = (gelus.ending_at(index), grads.as_slice()) {
+            let gradient = *dy * gelu_slope(writer.tensor(gelu.x));
+            contributions.entry(gelu.x).or_default().push(gradient);
+            continue;
+        }
+        if captures {
+            return Err(Error::NoGradientRule { op: node.op().to_owned(), node: node.label().to_owned() });
+        }
+        let rule = rules.find(node)?;
+        for input in inputs {
+            if let Some(gradient) = rule(Vjp { node, index, input, grads: &grads, writer })? {
+                contributions.entry(&node.input[input]).or_default().push(gradient.kept_by(writer));
+            }
+        }
+    }
+    Ok(contributions.remove(target).map(|parts| writer.sum(&parts)))
+}
+
+/// The error for an output without a gradient.
+pub fn independent(model: &OnnxModel, output: &str, target: &str) -> Error {
+    model.error(format!("{output} does not depend on the layer {target}; choose another layer"))
+}

@@ -1,0 +1,9 @@
+//! What is differentiated: the scores, each a file.
+
+mod class;
+mod contrast;
+mod rivals;
+mod score_kind;
+
+pub use class::MOST_RANKS;
+pub use score_kind::Score;

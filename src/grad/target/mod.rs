@@ -1,0 +1,12 @@
+//! Finding the target layer: the tensor whose activations and gradient make the map.
+
+mod candidate;
+mod default_layer;
+mod layer_name;
+mod layers;
+mod normalised;
+mod select;
+
+pub use candidate::{Candidate, Reason, Target};
+pub use layer_name::LayerName;
+pub use select::{find_target, input_target, list_candidates};

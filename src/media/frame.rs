@@ -1,0 +1,110 @@
+//! Frames, which flow from a source to a sink.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use image::RgbImage;
+use ndarray::ArrayD;
+
+use super::display_matrix::DisplayMatrix;
+use super::picture::Picture;
+
+/// A point in time in ticks of a time base; films keep their exact timestamps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Time {
+    pub ticks: i64,
+    pub base: TimeBase,
+}
+
+/// Seconds per tick, as a fraction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeBase {
+    pub numerator: i32,
+    pub denominator: i32,
+}
+
+impl TimeBase {
+    pub const MICROSECONDS: Self = Self { numerator: 1, denominator: 1_000_000 };
+    pub const MILLISECONDS: Self = Self { numerator: 1, denominator: 1_000 };
+}
+
+impl Time {
+    pub const START: Self = Self { ticks: 0, base: TimeBase::MICROSECONDS };
+
+    /// In microseconds, rounded to the nearest.
+    pub fn as_us(self) -> i64 {
+        let ticks = i128::from(self.ticks) * i128::from(self.base.numerator) * 1_000_000;
+        let denominator = i128::from(self.base.denominator.max(1));
+        i64::try_from((ticks * 2 + denominator).div_euclid(denominator * 2)).unwrap_or(i64::MAX)
+    }
+}
+
+/// The kind of a medium.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum MediumKind {
+    Still,
+    Animation,
+    Film {
+        /// Frames per second, as a fraction.
+        frame_rate: (i32, i32),
+        /// Of a pixel as stored, width to height.
+        sample_aspect: (i32, i32),
+        /// The film's first timestamp; the times of frames count from it.
+        start: Time,
+        /// The rotation that was applied to the stored pictures.
+        display_matrix: Option<DisplayMatrix>,
+    },
+    /// A camera, a stream or the generated flowers: frames without an end.
+    Live,
+}
+
+/// The medium that frames belong to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Medium {
+    /// Its name in messages and JSON lines.
+    pub name: String,
+    /// Its file, if it has one.
+    pub path: Option<PathBuf>,
+    pub kind: MediumKind,
+    /// The width of every picture, in pixels.
+    pub width: u32,
+    /// The height of every picture, in pixels.
+    pub height: u32,
+    pub time_base: TimeBase,
+}
+
+/// One picture of a medium.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    pub medium: Arc<Medium>,
+    /// The position in its medium, from 0.
+    pub index: u64,
+    pub time: Time,
+    pub picture: Picture,
+    /// The model's input, if the medium holds a tensor; `picture` then only visualises it.
+    pub tensor: Option<ArrayD<f32>>,
+    /// The time of capture: a camera's timestamp if it has one, else the time at which the source returned the frame.
+    pub taken: Instant,
+}
+
+impl Frame {
+    /// A frame captured now.
+    pub fn now(medium: &Arc<Medium>, index: u64, time: Time, picture: impl Into<Picture>) -> Self {
+        let picture = picture.into();
+        Self { medium: Arc::clone(medium), index, time, picture, tensor: None, taken: Instant::now() }
+    }
+
+    /// The only frame of a file.
+    pub fn alone(path: &Path, picture: RgbImage, tensor: Option<ArrayD<f32>>) -> Self {
+        let medium = Medium {
+            name: path.display().to_string(),
+            path: Some(path.to_owned()),
+            kind: MediumKind::Still,
+            width: picture.width(),
+            height: picture.height(),
+            time_base: TimeBase::MICROSECONDS,
+        };
+        Self { tensor, ..Self::now(&Arc::new(medium), 0, Time::START, picture) }
+    }
+}

@@ -1,0 +1,243 @@
+//! Step 4: the model that gives activations and gradients.
+
+use std::path::PathBuf;
+
+use super::cache::Slot;
+use super::classes::ResolvedScores;
+use super::load::{Guess, LoadedModel, image_input, load};
+use super::locate::{Located, check_labels, locate};
+use super::manifest::Manifest;
+use super::metadata::{Contract, MapGrid};
+use super::options::ModelOptions;
+use super::request::Request;
+use super::typed::{TypedModel, type_tensors};
+use crate::cam::{AttributesTo, Needs};
+use crate::error::Result;
+use crate::grad::{self, Additions, Classification, FieldGeometry, Remainder, Score, Target, Task};
+use crate::onnx::proto::{Attribute, Node};
+use crate::onnx::{DataType, OnnxModel};
+use crate::session;
+
+/// A model that gives activations and gradients next to its own outputs.
+#[non_exhaustive]
+pub struct AugmentedModel {
+    pub model: OnnxModel,
+    pub manifest: Manifest,
+    pub guess: Option<Guess>,
+    /// The name of the input that takes the picture.
+    pub input: String,
+    pub task: Task,
+    pub scores: ResolvedScores,
+    pub contract: Contract,
+    /// How many layers it gives maps of.
+    pub layers: usize,
+    pub extras: Extras,
+    /// The folder that may keep the runtime's optimised graph of it.
+    pub cache: Option<PathBuf>,
+}
+
+/// What an augmented model has for some methods.
+#[derive(Default)]
+pub struct Extras {
+    /// The layers after the target, as a model.
+    pub remainder: Option<Remainder>,
+    /// Whether it gives the Hessian times the activations. False where everything after the layer is linear.
+    pub curvature: bool,
+    /// Whether `class_index` may hold several classes of one picture.
+    pub batched_classes: bool,
+}
+
+/// Takes a model all the way from its file, or from the cache.
+///
+/// # Errors
+/// Those of the four steps.
+pub fn augmented(options: &ModelOptions, request: &Request, batched_classes: bool) -> Result<AugmentedModel> {
+    let loaded = load(options)?;
+    if loaded.contract.is_some() {
+        return AugmentedModel::from_contract(loaded, request);
+    }
+    let slot = if is_cacheable(options, request, &loaded, batched_classes) {
+        Slot::of(options, request, &loaded)
+    } else {
+        None
+    };
+    let cache = slot.as_ref().and(options.cache.clone());
+    if let Some(model) = slot.as_ref().and_then(|slot| slot.load(&loaded.model.name)) {
+        let contract = Contract::read(&model)?;
+        let default_layer = Request { layers: Vec::new(), ..request.clone() };
+        let kept = AugmentedModel::from_contract(LoadedModel { model, contract, ..loaded }, &default_layer)?;
+        return Ok(AugmentedModel { cache, ..kept });
+    }
+    let made = augment_typed(type_tensors(loaded)?, request, batched_classes)?;
+    if let Some(slot) = slot {
+        slot.store(&made.model);
+    }
+    Ok(AugmentedModel { cache, ..made })
+}
+
+/// Whether the cache keeps models of this kind: one layer, one class a run, and activations and gradients alone.
+fn is_cacheable(options: &ModelOptions, request: &Request, loaded: &LoadedModel, batched_classes: bool) -> bool {
+    let several_layers = match request.layers.len() {
+        0 => loaded.manifest.layer.as_ref().is_some_and(|layers| layers.contains(',')),
+        layers => layers > 1,
+    };
+    let method = request.method;
+    let plain_scores = request.scores.iter().all(|query| !matches!(query, super::ScoreQuery::Contrast { .. }));
+    method.formula().is_some()
+        && method.attributes_to == AttributesTo::Layer
+        && method.score == crate::cam::ScoreKind::Class
+        && plain_scores
+        && options.randomised.is_none()
+        && !(batched_classes || several_layers)
+}
+
+/// Locates and augments a typed model for a request.
+///
+/// # Errors
+/// As [`locate`] and [`augment`].
+pub fn augment_typed(typed: TypedModel, request: &Request, batched_classes: bool) -> Result<AugmentedModel> {
+    augment(locate(typed, request)?, request.method.needs(), batched_classes)
+}
+
+/// Appends the backward pass and the outputs of the map to a model, and writes its [`Contract`].
+///
+/// # Errors
+/// The model is augmented already, or an op between scores and target layer has no gradient rule.
+pub fn augment(located: Located, needs: Needs, batched_classes: bool) -> Result<AugmentedModel> {
+    let Located { typed: TypedModel { loaded, input, tensors }, task, scores, targets, rules } = located;
+    let LoadedModel { mut model, manifest, guess, contract } = loaded;
+    if let Some(contract) = contract {
+        let layer = contract.layer;
+        let problem = format!("it is augmented already, for the layer {layer}; give the model that it was made from");
+        return Err(model.error(problem));
+    }
+    let Some(target) = targets.first() else { return Err(model.error("it has no target layer")) };
+    let Task::Classify(classification) = &task;
+    let cut = || grad::cut_remainder(&model, &tensors, classification, target);
+    let remainder = if needs.remainder { Some(cut()?) } else { None };
+    let additions = Additions { score: needs.gradient.then_some(scores.score), batched_classes };
+    let gradient = grad::augment(&mut model, &tensors, &rules, &task, &targets, additions)?;
+    give_side_inputs(&mut model, remainder.as_ref());
+    let mut curvature = false;
+    if let Some(gradient) = gradient.filter(|_| needs.curvature) {
+        let shape = tensors[&input].shape.clone();
+        let inputs = [(input.as_str(), shape.clone()), (grad::CLASS_INDEX, vec![shape[0]])];
+        let tensors = session::probe(&mut model, &inputs)?;
+        curvature = grad::augment_with_curvature(&mut model, &tensors, &rules, target, &gradient)?;
+    }
+    let contract = contract_of(&task, &targets, &manifest);
+    Contract { layer: target.layer.tensor.clone(), ..contract.clone() }.write(&mut model)?;
+    let layers = targets.len();
+    let extras = Extras { remainder, curvature, batched_classes };
+    Ok(AugmentedModel { model, manifest, guess, input, task, scores, contract, layers, extras, cache: None })
+}
+
+/// Makes the tensors that the remainder takes next to the activations outputs of the whole model.
+fn give_side_inputs(model: &mut OnnxModel, remainder: Option<&Remainder>) {
+    for tensor in remainder.iter().flat_map(|remainder| &remainder.side_inputs) {
+        let name = grad::side_input_name(tensor);
+        let to_float = Node::new("Cast", name.clone(), &[tensor], &[&name]);
+        model.graph_mut().node.push(to_float.with(Attribute::from_int("to", DataType::Float as i64)));
+        model.add_output(&name);
+    }
+}
+
+fn contract_of(task: &Task, targets: &[Target], manifest: &Manifest) -> Contract {
+    let Task::Classify(Classification { logits, probability, .. }) = task;
+    let tensors: Vec<&str> = targets.iter().map(|target| target.layer.tensor.as_str()).collect();
+    let input = [manifest.input.height, manifest.input.width];
+    let (grid, place) = match targets {
+        [only] => {
+            let layout = &only.layer.layout;
+            (MapGrid { height: layout.height, width: layout.width }, layout.geometry)
+        }
+        // Fused maps are enlarged to the finest of them, each as if its cells lay evenly over the input.
+        several => {
+            let layouts = several.iter().map(|target| &target.layer.layout);
+            let finest = layouts.fold([0, 0], |[h, w], layout| [h.max(layout.height), w.max(layout.width)]);
+            let first = several.first().map_or([0, 0], |t| [t.layer.layout.height, t.layer.layout.width]);
+            (MapGrid { height: first[0], width: first[1] }, FieldGeometry::even(finest, input))
+        }
+    };
+    Contract {
+        layer: tensors.join(","),
+        logits: logits.clone(),
+        grid,
+        place,
+        probability: *probability,
+        labels: manifest.labels.clone(),
+        preprocessing: manifest.input.clone(),
+        known: manifest.known.clone(),
+    }
+}
+
+impl AugmentedModel {
+    /// The output of [`AugmentedModel::reduce_to_cam`].
+    pub const CAM: &str = "whycam.cam";
+
+    /// A model that is augmented already, as its contract describes it.
+    ///
+    /// # Errors
+    /// The contract is damaged, or does not serve the request.
+    pub fn from_contract(loaded: LoadedModel, request: &Request) -> Result<Self> {
+        let LoadedModel { model, manifest, guess, contract } = loaded;
+        let Some(contract) = contract else { return Err(model.error("it is not augmented; prepare it first")) };
+        let layer = &contract.layer;
+        let others: Vec<String> = request.layers.iter().map(ToString::to_string).collect();
+        if !others.is_empty() && others.join(",") != *layer {
+            let others = others.join(",");
+            let problem =
+                format!("it was prepared for the layer {layer}, so it cannot explain {others}; prepare it again");
+            return Err(model.error(problem));
+        }
+        let logits = model.graph().output.iter().find(|o| o.name() == grad::LOGITS);
+        let classes = logits.and_then(|o| o.dims()?.get(1).copied().flatten());
+        let Some(classes) = classes.and_then(|classes| usize::try_from(classes).ok()) else {
+            return Err(model.error("its whycam metadata are damaged (no logits); prepare it again"));
+        };
+        check_labels(&model, &manifest, classes)?;
+        let method = request.method;
+        let scores = ResolvedScores::resolve(&request.scores, method, &manifest.labels, classes)?;
+        let needs = method.needs();
+        let served = method.attributes_to == AttributesTo::Layer
+            && scores.score == Score::Class
+            && !(needs.curvature || needs.remainder || needs.reruns);
+        if !served {
+            let problem = format!("it is augmented, but not for {}; give the model that it was made from", method.name);
+            return Err(model.error(problem));
+        }
+        let task = Task::Classify(Classification {
+            logits: contract.logits.clone(),
+            classes,
+            probability: contract.probability,
+        });
+        let input = image_input(&model)?.name().to_owned();
+        let extras = Extras::default();
+        Ok(Self { model, manifest, guess, input, task, scores, contract, layers: 1, extras, cache: None })
+    }
+
+    /// Adds Grad-CAM itself as the output `cam`, float32 `[N,h,w]`.
+    ///
+    /// # Errors
+    /// The model has an output of that name.
+    pub fn append_cam(&mut self) -> Result<()> {
+        self.append_cam_as("cam")
+    }
+
+    fn append_cam_as(&mut self, name: &str) -> Result<()> {
+        let MapGrid { height, width } = self.contract.grid;
+        grad::append_cam(&mut self.model, name, [height, width])
+    }
+
+    /// Replaces activations and gradients by Grad-CAM, as the output [`AugmentedModel::CAM`].
+    ///
+    /// # Errors
+    /// As [`AugmentedModel::append_cam`].
+    pub fn reduce_to_cam(&mut self) -> Result<()> {
+        self.append_cam_as(Self::CAM)?;
+        // An output costs a copy, and keeps the runtime from fusing the nodes that make it.
+        let made_of = [grad::ACTIVATIONS, grad::GRADIENTS];
+        self.model.graph_mut().output.retain(|output| !made_of.contains(&output.name()));
+        Ok(())
+    }
+}

@@ -1,0 +1,144 @@
+//! Augmented models kept on disk: locating logits and layer and writing the backward pass takes longer than everything
+//! else at the start.
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::load::LoadedModel;
+use super::options::{ModelOptions, ModelSource};
+use super::request::Request;
+use crate::error::Result;
+use crate::files::{limits, sealed, unsealed, write_whole};
+use crate::onnx::OnnxModel;
+use crate::session;
+
+/// The metadata entry that tells what a kept model was made from, and how.
+const MADE_FROM: &str = "whycam.cache";
+/// When a model is stored, the oldest files are removed until this is left, and all that are older than [`AGE`]. A model
+/// has one file here, and one for the runtime's optimised graph.
+const MOST_BYTES: u64 = 1 << 30;
+const AGE: Duration = Duration::from_hours(30 * 24);
+
+/// A file in the cache for one augmented model.
+pub struct Slot {
+    path: PathBuf,
+    made_from: String,
+}
+
+impl Slot {
+    /// The file for a model with these options, or `None` where the model cannot be told from others.
+    pub fn of(options: &ModelOptions, request: &Request, loaded: &LoadedModel) -> Option<Self> {
+        let LoadedModel { model, manifest, .. } = loaded;
+        // A stamp of the model's file says nothing of the files that hold its weights.
+        let folder = options.cache.as_ref().filter(|_| !model.external_weights)?;
+        // The same program: another build may write another graph.
+        let program = stamp(&std::env::current_exe().ok()?)?;
+        let source = match &options.model {
+            ModelSource::Embedded(embedded) => embedded.name.to_owned(),
+            ModelSource::File(path) => stamp(path)?,
+        };
+        let input = serde_json::to_string(&manifest.input).ok()?;
+        let runtime = &session::runtime().ok()?.name;
+        let layers = match request.layers.as_slice() {
+            [] => manifest.layer.clone(),
+            layers => Some(layers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")),
+        };
+        let made_from = format!("{program} {source} {layers:?} {:?} {input} {runtime}", manifest.output);
+        let mut hasher = DefaultHasher::new();
+        made_from.hash(&mut hasher);
+        Some(Self { path: folder.join(format!("{:016x}.prepared", hasher.finish())), made_from })
+    }
+
+    /// The model, if it is kept. A damaged file, or one of another origin, counts as absent.
+    pub fn load(&self, name: &str) -> Option<OnnxModel> {
+        let bytes = unsealed(limits::read(&self.path, limits::MODEL_BYTES).ok()?)?;
+        let mut model = OnnxModel::from_bytes(name, bytes).ok()?;
+        (model.take_metadata(MADE_FROM)? == self.made_from).then_some(model)
+    }
+
+    /// Keeps a model, if the folder can be written. The file gets its name when it is complete, so that several
+    /// programs may do this at once.
+    pub fn store(&self, model: &OnnxModel) {
+        let mut model = model.clone();
+        model.set_metadata(MADE_FROM, &self.made_from);
+        let Some(folder) = self.path.parent() else { return };
+        let _ = fs::create_dir_all(folder);
+        let _ = write_whole(&self.path, sealed(model.to_bytes()), true);
+        let _ = tidy(folder);
+    }
+}
+
+/// Tells a file from another one, and from a later state of itself.
+fn stamp(path: &Path) -> Option<String> {
+    let path = path.canonicalize().ok()?;
+    let metadata = path.metadata().ok()?;
+    let changed = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(format!("{} {} {changed:?}", path.display(), metadata.len()))
+}
+
+fn tidy(folder: &Path) -> Result<(), std::io::Error> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        files.push((metadata.modified()?, metadata.len(), entry.path()));
+    }
+    files.sort();
+    let now = SystemTime::now();
+    let mut bytes = 0;
+    for (at, (changed, length, path)) in files.iter().rev().enumerate() {
+        bytes += length;
+        let old = now.duration_since(*changed).is_ok_and(|age| age > AGE);
+        if at > 0 && (bytes > MOST_BYTES || old) {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grad::LayerName;
+    use crate::model::{AugmentedModel, augmented};
+
+    fn prepared(options: &ModelOptions, layer: Option<&str>) -> AugmentedModel {
+        let layers = layer.map(LayerName::from).into_iter().collect();
+        let request = Request { layers, ..Request::default() };
+        augmented(options, &request, false).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    fn files(folder: &Path) -> Vec<PathBuf> {
+        let entries = fs::read_dir(folder).into_iter().flatten();
+        entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
+    }
+
+    #[test]
+    fn a_kept_model_is_the_augmented_one_and_a_damaged_one_is_made_again() {
+        let folder = std::env::temp_dir().join(format!("whycam-cache-{}", std::process::id()));
+        let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/models/resnet.legacy.onnx");
+        let fresh = ModelOptions { model: model.into(), ..ModelOptions::default() };
+        let kept = ModelOptions { cache: Some(folder.clone()), ..fresh.clone() };
+        let same = |a: &AugmentedModel, b: &AugmentedModel| {
+            assert_eq!(a.model.graph(), b.model.graph());
+            let about = |m: &AugmentedModel| (m.contract.layer.clone(), m.contract.grid, m.contract.place);
+            assert_eq!(about(a), about(b));
+            assert_eq!((&a.manifest.name, a.guess.is_some()), (&b.manifest.name, b.guess.is_some()));
+        };
+        let first = prepared(&fresh, None);
+        same(&first, &prepared(&kept, None));
+        assert_eq!(files(&folder).len(), 1);
+        same(&first, &prepared(&kept, None));
+        let early = Some("layer1/layer1.0/relu/");
+        assert_ne!(prepared(&kept, early).contract.layer, first.contract.layer);
+        assert_eq!(prepared(&kept, early).contract.layer, prepared(&kept, early).contract.layer);
+        for file in files(&folder) {
+            let bytes = fs::read(&file).unwrap_or_default();
+            fs::write(&file, &bytes[..bytes.len() / 2]).unwrap_or_default();
+        }
+        same(&first, &prepared(&kept, None));
+        let _ = fs::remove_dir_all(folder);
+    }
+}

@@ -1,0 +1,91 @@
+//! From the names of classes to their indices.
+
+use super::request::{ClassName, ScoreQuery};
+use crate::cam::{Method, ScoreKind};
+use crate::error::{Error, Result};
+use crate::grad::Score;
+
+/// A class that is explained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The class of this rank, 0 for the predicted one.
+    Rank(usize),
+    Class(usize),
+}
+
+/// The scores of a request, with every name resolved.
+#[derive(Clone, Debug)]
+pub struct ResolvedScores {
+    /// The score that is differentiated.
+    pub score: Score,
+    pub subjects: Vec<Subject>,
+}
+
+impl ResolvedScores {
+    /// The class that the score is set against, in a contrast.
+    pub fn against(&self) -> Option<usize> {
+        match self.score {
+            Score::Contrast { against } => Some(against),
+            _ => None,
+        }
+    }
+
+    /// # Errors
+    /// A class does not exist, or the method cannot explain this score.
+    pub fn resolve(queries: &[ScoreQuery], method: &Method, labels: &[String], classes: usize) -> Result<Self> {
+        if let [ScoreQuery::Contrast { class, against }] = queries {
+            return Self::contrast(class, against, method, labels, classes);
+        }
+        let subject = |query: &ScoreQuery| match query {
+            ScoreQuery::Rank(rank) if *rank < classes => Ok(Subject::Rank(*rank)),
+            ScoreQuery::Rank(rank) => {
+                let known = format!("the model has {classes} classes");
+                Err(Error::Unknown { what: "class", name: format!("top{}", rank + 1), known })
+            }
+            ScoreQuery::Class(name) => find_class(name.as_str(), labels, classes).map(Subject::Class),
+            ScoreQuery::Contrast { .. } => Err(Error::Conflict("a contrast is explained by itself; name no more".into())),
+        };
+        let score = if method.score == ScoreKind::Rivals { Score::Rivals } else { Score::Class };
+        Ok(Self { score, subjects: queries.iter().map(subject).collect::<Result<_>>()? })
+    }
+
+    fn contrast(
+        class: &ClassName,
+        against: &ClassName,
+        method: &Method,
+        labels: &[String],
+        classes: usize,
+    ) -> Result<Self> {
+        if method.score != ScoreKind::Class || !method.needs().gradient {
+            let problem = "explains no contrast of two classes; choose a method that takes the gradient of one class's \
+                           score, such as grad-cam";
+            return Err(Error::Conflict(format!("{} {problem}", method.name)));
+        }
+        let [first, second] = [class, against].map(|name| find_class(name.as_str(), labels, classes));
+        let (first, second) = (first?, second?);
+        if first == second {
+            let name = format!("{class},{against}");
+            return Err(Error::Unknown { what: "contrast", name, known: "give two different classes as A,B".into() });
+        }
+        Ok(Self { score: Score::Contrast { against: second }, subjects: vec![Subject::Class(first)] })
+    }
+}
+
+/// The index of a class by its label, whatever the case of its letters, or by its number.
+///
+/// # Errors
+/// There is no such class.
+pub fn find_class(name: &str, labels: &[String], classes: usize) -> Result<usize> {
+    let name = name.trim();
+    if let Some(at) = labels.iter().position(|label| label.eq_ignore_ascii_case(name)) {
+        return Ok(at);
+    }
+    if let Some(index) = name.parse::<usize>().ok().filter(|index| *index < classes) {
+        return Ok(index);
+    }
+    let known = match classes {
+        _ if (1..=20).contains(&labels.len()) => format!("there are {}", labels.join(", ")),
+        classes => format!("give a number from 0 to {}", classes.saturating_sub(1)),
+    };
+    Err(Error::Unknown { what: "class", name: name.to_owned(), known })
+}

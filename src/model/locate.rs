@@ -1,0 +1,101 @@
+//! Step 3: what the outputs mean, and the target layers.
+
+use super::classes::ResolvedScores;
+use super::load::LoadedModel;
+use super::manifest::{Known, Layout, Manifest};
+use super::request::Request;
+use super::typed::TypedModel;
+use crate::cam::AttributesTo;
+use crate::error::{Error, Result};
+use crate::grad::{self, Candidate, LayerName, Reason, Rules, Target, Task};
+use crate::onnx::OnnxModel;
+
+/// A model whose task and target layers are known.
+pub struct Located {
+    pub typed: TypedModel,
+    pub task: Task,
+    pub scores: ResolvedScores,
+    /// The target layer, and further layers whose maps are fused with it.
+    pub targets: Vec<Target>,
+    /// The gradient rules for the next step.
+    pub rules: Rules,
+}
+
+/// Finds the task and the target layers. For an augmented model, it is the layer that it was augmented for.
+///
+/// # Errors
+/// The model's outputs have no known meaning, a layer or class does not exist, or the method does not go with them.
+pub fn locate(typed: TypedModel, request: &Request) -> Result<Located> {
+    let task = task_of(&typed)?;
+    let Task::Classify(classification) = &task;
+    let labels = &typed.loaded.manifest.labels;
+    let scores = ResolvedScores::resolve(&request.scores, request.method, labels, classification.classes)?;
+    let targets = find_targets(&typed, &task, request)?;
+    if targets.len() > 1 && request.method.formula().is_none() {
+        let problem = "does not fuse maps of several layers; name one layer, or choose a method of one run and one \
+                       gradient, such as layer-cam";
+        return Err(Error::Conflict(format!("{} {problem}", request.method.name)));
+    }
+    Ok(Located { typed, task, scores, targets, rules: Rules::default() })
+}
+
+/// The task of a model, held against its manifest.
+///
+/// # Errors
+/// The outputs have no known meaning, or do not go with the manifest.
+pub fn task_of(typed: &TypedModel) -> Result<Task> {
+    let LoadedModel { model, manifest, .. } = &typed.loaded;
+    let task = Task::find(model, &typed.tensors, manifest.output.as_deref())?;
+    let Task::Classify(classification) = &task;
+    check_labels(model, manifest, classification.classes)?;
+    if let Some(Known { output, .. }) = &manifest.known
+        && !model.graph().output.iter().any(|o| o.name() == output)
+    {
+        return Err(model.error(format!("it has no output '{output}', which its manifest names under [known]")));
+    }
+    Ok(task)
+}
+
+/// # Errors
+/// There are labels, but not one for each class.
+pub fn check_labels(model: &OnnxModel, manifest: &Manifest, classes: usize) -> Result<()> {
+    match manifest.labels.len() {
+        0 => Ok(()),
+        labels if labels == classes => Ok(()),
+        labels => Err(model.error(format!("it has {classes} classes, but there are {labels} labels"))),
+    }
+}
+
+fn find_targets(typed: &TypedModel, task: &Task, request: &Request) -> Result<Vec<Target>> {
+    let LoadedModel { model, manifest, contract, .. } = &typed.loaded;
+    let channels_last = manifest.input.layout == Layout::ChannelsLast;
+    if request.method.attributes_to == AttributesTo::Input && contract.is_none() {
+        return Ok(vec![grad::input_target(model, &typed.tensors, channels_last)?]);
+    }
+    let find = |layer: Option<&LayerName>| grad::find_target(model, &typed.tensors, task, channels_last, layer);
+    let augmented_for = contract.as_ref().map(|contract| contract.layer.as_str());
+    let named = match augmented_for.or(manifest.layer.as_deref()) {
+        Some(layers) if request.layers.is_empty() => LayerName::parse_list(layers),
+        _ => request.layers.clone(),
+    };
+    let mut targets = match named.as_slice() {
+        [] => vec![find(None)?],
+        named => named.iter().map(|layer| find(Some(layer))).collect::<Result<_>>()?,
+    };
+    if let Some(target) = targets.first_mut()
+        && augmented_for.is_some()
+        && request.layers.is_empty()
+    {
+        target.reason = Reason::Augmented;
+    }
+    Ok(targets)
+}
+
+impl Located {
+    /// All layers that a map can be made at, first to last.
+    pub fn candidates(&self) -> Vec<Candidate> {
+        let LoadedModel { model, manifest, .. } = &self.typed.loaded;
+        let channels_last = manifest.input.layout == Layout::ChannelsLast;
+        grad::list_candidates(model, &self.typed.tensors, &self.task, channels_last)
+    }
+}

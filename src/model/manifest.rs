@@ -1,0 +1,169 @@
+//! Manifests: labels and preprocessing, which an ONNX file lacks.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::files::limits;
+use crate::error::{Error, Result};
+
+/// A model's `NAME.toml`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Manifest {
+    pub name: String,
+    #[serde(default)]
+    pub description: String,
+    /// One label a class, in the order of the logits.
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// The target layer, where it is not the default one; several layers are separated by commas.
+    #[serde(default)]
+    pub layer: Option<String>,
+    /// The output with the class scores, where it is not the first of that form.
+    #[serde(default)]
+    pub output: Option<String>,
+    #[serde(default)]
+    pub licence: String,
+    #[serde(default)]
+    pub sha256: String,
+    pub input: InputSpec,
+    #[serde(default)]
+    pub known: Option<Known>,
+    #[serde(default)]
+    pub accuracy: Option<Accuracy>,
+}
+
+/// Inputs the model itself says whether a picture shows any of its classes.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct Known {
+    /// A float32 output `[N]`: the familiarity of the picture; larger is more familiar.
+    pub output: String,
+    /// Below this the picture shows none of the classes.
+    pub least: f32,
+}
+
+/// Inputs a picture becomes the model's input: `(pixel * scale - mean) / std`, pixels in 0..=255.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct InputSpec {
+    pub width: usize,
+    pub height: usize,
+    /// 3, or 1 for grey pictures.
+    #[serde(default = "three")]
+    pub channels: usize,
+    #[serde(default)]
+    pub layout: Layout,
+    #[serde(default)]
+    pub colour: Colour,
+    #[serde(default)]
+    pub fit: Fit,
+    pub scale: f32,
+    #[serde(default = "zeros")]
+    pub mean: [f32; 3],
+    #[serde(default = "ones")]
+    pub std: [f32; 3],
+    /// With [`Fit::Crop`], the share of the shorter side that is kept.
+    #[serde(default = "whole")]
+    pub crop: f32,
+}
+
+/// Shares of photos classified correctly, 0..=1.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Accuracy {
+    pub val: f32,
+    pub test: f32,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub enum Layout {
+    #[default]
+    #[serde(rename = "NCHW")]
+    ChannelsFirst,
+    #[serde(rename = "NHWC")]
+    ChannelsLast,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub enum Colour {
+    #[default]
+    #[serde(rename = "RGB")]
+    Rgb,
+    #[serde(rename = "BGR")]
+    Bgr,
+}
+
+/// Inputs a frame of another aspect ratio meets the model's input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fit {
+    /// The whole frame; the aspect ratio changes.
+    Stretch,
+    /// The largest part from the centre.
+    #[default]
+    Crop,
+    /// The whole frame, with bars.
+    Letterbox,
+}
+
+fn three() -> usize {
+    3
+}
+
+fn zeros() -> [f32; 3] {
+    [0.0; 3]
+}
+
+fn ones() -> [f32; 3] {
+    [1.0; 3]
+}
+
+fn whole() -> f32 {
+    1.0
+}
+
+impl InputSpec {
+    /// The shape of the input for one picture: `[1,C,h,w]` or `[1,h,w,C]`.
+    pub fn shape(&self) -> Vec<usize> {
+        match self.layout {
+            Layout::ChannelsFirst => vec![1, self.channels, self.height, self.width],
+            Layout::ChannelsLast => vec![1, self.height, self.width, self.channels],
+        }
+    }
+
+    /// # Errors
+    /// A number is out of range.
+    pub fn check(&self) -> Result<(), String> {
+        if !(1..=4096).contains(&self.width) || !(1..=4096).contains(&self.height) {
+            return Err(format!("input size {}x{} is not within 1 to 4096", self.width, self.height));
+        }
+        if !matches!(self.channels, 1 | 3) {
+            return Err(format!("{} channels are neither 1 nor 3", self.channels));
+        }
+        let numbers = [self.scale].into_iter().chain(self.mean).chain(self.std);
+        if numbers.into_iter().any(|number| !number.is_finite()) {
+            return Err("scale, mean and std must be numbers".into());
+        }
+        if self.std.contains(&0.0) || !(self.crop > 0.0 && self.crop <= 1.0) {
+            return Err("std must not hold 0, and crop must lie above 0 and up to 1".into());
+        }
+        Ok(())
+    }
+}
+
+impl Manifest {
+    /// Reads the manifest next to a model file.
+    ///
+    /// # Errors
+    /// The file is absent or no manifest.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = limits::read_text(path).map_err(|e| Error::reading(path, &e))?;
+        Self::parse(&text).map_err(|problem| Error::input(path, problem))
+    }
+
+    /// # Errors
+    /// The text is no manifest, or a number in it is out of range.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let manifest: Self = toml::from_str(text).map_err(|e| format!("not a manifest: {}", e.message()))?;
+        manifest.input.check()?;
+        Ok(manifest)
+    }
+}

@@ -1,0 +1,117 @@
+//! The contract of an augmented model: what its metadata tell a user of the file.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::manifest::{InputSpec, Known};
+use crate::error::Result;
+use crate::grad::{FieldGeometry, Probability};
+use crate::onnx::OnnxModel;
+
+/// The `whycam.*` metadata of an augmented model. Each field is an entry `whycam.FIELD`: text as it is, everything else
+/// as JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Contract {
+    /// The tensors of the target layers, separated by commas.
+    pub layer: String,
+    /// The tensor of logits in the original graph.
+    pub logits: String,
+    pub grid: MapGrid,
+    /// Where the map's cells lie on the model's input.
+    pub place: FieldGeometry,
+    pub probability: Probability,
+    pub labels: Vec<String>,
+    pub preprocessing: InputSpec,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known: Option<Known>,
+}
+
+/// Rows and columns of the map, written as `8x8`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MapGrid {
+    pub height: usize,
+    pub width: usize,
+}
+
+/// The entries in the order in which they are written, and whether each is plain text.
+const ENTRIES: &[(&str, bool)] = &[
+    ("layer", true),
+    ("logits", true),
+    ("grid", true),
+    ("place", false),
+    ("probability", true),
+    ("labels", false),
+    ("preprocessing", false),
+    ("known", false),
+];
+
+fn key(field: &str) -> String {
+    format!("whycam.{field}")
+}
+
+impl Contract {
+    /// Whether a model is augmented.
+    pub fn is_in(model: &OnnxModel) -> bool {
+        model.metadata(&key("layer")).is_some()
+    }
+
+    /// Reads the contract of an augmented model; `None` for a model that has none.
+    ///
+    /// # Errors
+    /// An entry is missing or damaged.
+    pub fn read(model: &OnnxModel) -> Result<Option<Self>> {
+        if !Self::is_in(model) {
+            return Ok(None);
+        }
+        let mut fields = Vec::new();
+        for (field, is_text) in ENTRIES {
+            let Some(value) = model.metadata(&key(field)) else { continue };
+            let value = if *is_text { serde_json::json!(value).to_string() } else { value.to_owned() };
+            fields.push(format!("\"{field}\":{value}"));
+        }
+        let contract: Result<Self, _> = serde_json::from_str(&format!("{{{}}}", fields.join(",")));
+        let damaged = |problem: &dyn std::fmt::Display| {
+            model.error(format!("its whycam metadata are damaged ({problem}); prepare it again"))
+        };
+        let contract = contract.map_err(|e| damaged(&e))?;
+        contract.preprocessing.check().map_err(|problem| damaged(&problem))?;
+        Ok(Some(contract))
+    }
+
+    /// Writes the contract into a model's metadata.
+    ///
+    /// # Errors
+    /// A number in it cannot be written as JSON.
+    pub fn write(&self, model: &mut OnnxModel) -> Result<()> {
+        let unwritable = |e: serde_json::Error| model.error(format!("its metadata cannot be written: {e}"));
+        let whole = serde_json::to_string(self).map_err(unwritable)?;
+        let fields: HashMap<String, Box<RawValue>> = serde_json::from_str(&whole).map_err(unwritable)?;
+        for (field, is_text) in ENTRIES {
+            let Some(value) = fields.get(*field) else { continue };
+            let value = if *is_text {
+                serde_json::from_str(value.get()).map_err(|e| model.error(e))?
+            } else {
+                value.get().to_owned()
+            };
+            model.set_metadata(&key(field), value);
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for MapGrid {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{}x{}", self.height, self.width))
+    }
+}
+
+impl<'de> Deserialize<'de> for MapGrid {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let sides = text.split_once('x').and_then(|(h, w)| Some((h.parse().ok()?, w.parse().ok()?)));
+        let (height, width) = sides.ok_or_else(|| serde::de::Error::custom("a grid is written as 8x8"))?;
+        Ok(Self { height, width })
+    }
+}

@@ -1,0 +1,29 @@
+//! From a model's file to a model that gives activations and gradients, in four steps: [`load`], [`type_tensors`],
+//! [`locate`], [`augment`]. The room [`explain`](crate::Explainer) runs the result.
+
+mod augment;
+mod cache;
+mod classes;
+mod embedded;
+mod load;
+mod locate;
+mod manifest;
+mod metadata;
+mod options;
+mod preprocess;
+mod preset;
+mod request;
+mod typed;
+
+pub use augment::{AugmentedModel, Extras, augment, augment_typed, augmented};
+pub use classes::{ResolvedScores, Subject, find_class};
+pub use embedded::{EMBEDDED, Embedded};
+pub use load::{Guess, LoadedModel, image_input, load};
+pub use locate::{Located, locate, task_of};
+pub use manifest::{Accuracy, Colour, Fit, InputSpec, Known, Layout, Manifest};
+pub use metadata::{Contract, MapGrid};
+pub use options::{ModelOptions, ModelSource, Randomised};
+pub use preprocess::{Preprocessor, Region, as_input, channels_first};
+pub use preset::Preset;
+pub use request::{ClassName, Fusion, Request, ScoreQuery};
+pub use typed::{TypedModel, type_tensors};

@@ -1,0 +1,158 @@
+//! From a picture to the model's input, and from the map back to the picture.
+
+use fast_image_resize::images::Image;
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use image::{Pixel, Rgb, RgbImage};
+use ndarray::{Array4, ArrayD, ArrayView3, ArrayViewD, Axis, Ix3};
+
+use crate::error::{Error, Result};
+use crate::grad::FieldGeometry;
+use super::manifest::{Colour, Fit, InputSpec, Layout};
+
+/// A rectangle on a frame, in pixels. The rectangle that the model's input covers is larger than the frame if the input
+/// is letterboxed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Region {
+    pub x: f64,
+    pub y: f64,
+    pub width: f64,
+    pub height: f64,
+}
+
+impl Region {
+    /// The part of a frame of this size that the model's input covers.
+    pub fn of(spec: &InputSpec, width: u32, height: u32) -> Self {
+        let (width, height) = (f64::from(width), f64::from(height));
+        let (input_width, input_height) = (spec.width as f64, spec.height as f64);
+        let scale = match spec.fit {
+            Fit::Stretch => return Self { x: 0.0, y: 0.0, width, height },
+            Fit::Crop => (width / input_width).min(height / input_height) * f64::from(spec.crop),
+            Fit::Letterbox => (width / input_width).max(height / input_height),
+        };
+        let (covered_width, covered_height) = (input_width * scale, input_height * scale);
+        Self {
+            x: (width - covered_width) / 2.0,
+            y: (height - covered_height) / 2.0,
+            width: covered_width,
+            height: covered_height,
+        }
+    }
+
+    /// All of a model's input, for a tensor that is the input itself.
+    pub fn whole(spec: &InputSpec) -> Self {
+        Self { x: 0.0, y: 0.0, width: spec.width as f64, height: spec.height as f64 }
+    }
+
+    /// The part of the frame that the cells of a map cover, if the input `[height, width]` covers this region.
+    #[must_use]
+    pub fn of_map(&self, geometry: &FieldGeometry, map: (usize, usize), input: [usize; 2]) -> Self {
+        let [y, x] = [0, 1].map(|axis| geometry.first[axis] - geometry.stride[axis] / 2.0);
+        let [height, width] = [geometry.stride[0] * map.0 as f64, geometry.stride[1] * map.1 as f64];
+        let (down, across) = (self.height / input[0] as f64, self.width / input[1] as f64);
+        Self { x: self.x + x * across, y: self.y + y * down, width: width * across, height: height * down }
+    }
+
+    /// A part of the frame in cells of a map that covers this region: `[row, column]` of its upper left corner, and its
+    /// size `[rows, columns]`.
+    pub fn in_cells(&self, part: &Self, map: (usize, usize)) -> [[f64; 2]; 2] {
+        let (down, across) = (map.0 as f64 / self.height, map.1 as f64 / self.width);
+        [[(part.y - self.y) * down, (part.x - self.x) * across], [part.height * down, part.width * across]]
+    }
+
+    /// The part of the input that the frame fills: x, y, width and height as shares of the input.
+    pub fn filled(&self, width: u32, height: u32) -> [f64; 4] {
+        let left = (-self.x / self.width).max(0.0);
+        let top = (-self.y / self.height).max(0.0);
+        let right = ((f64::from(width) - self.x) / self.width).min(1.0);
+        let bottom = ((f64::from(height) - self.y) / self.height).min(1.0);
+        [left, top, right - left, bottom - top]
+    }
+}
+
+/// Turns pictures into the model's input, and reuses its buffers.
+pub struct Preprocessor {
+    spec: InputSpec,
+    resizer: Resizer,
+    resized: RgbImage,
+    tensor: Array4<f32>,
+    /// The number in the tensor for each level of each channel.
+    values: Vec<[f32; 256]>,
+}
+
+impl Preprocessor {
+    pub fn new(spec: InputSpec) -> Self {
+        let (w, h) = (spec.width, spec.height);
+        let tensor = match spec.layout {
+            Layout::ChannelsFirst => Array4::zeros((1, spec.channels, h, w)),
+            Layout::ChannelsLast => Array4::zeros((1, h, w, spec.channels)),
+        };
+        let value = |channel: usize, level: usize| (level as f32 * spec.scale - spec.mean[channel]) / spec.std[channel];
+        let values = (0..spec.channels).map(|channel| std::array::from_fn(|level| value(channel, level))).collect();
+        Self { spec, resizer: Resizer::new(), resized: RgbImage::new(w as u32, h as u32), tensor, values }
+    }
+
+    pub fn spec(&self) -> &InputSpec {
+        &self.spec
+    }
+
+    /// The input for a picture, `[1,C,h,w]` or `[1,h,w,C]`, resized bilinearly (antialiased), and the part of the
+    /// picture that it covers.
+    ///
+    /// # Errors
+    /// The picture is empty.
+    pub fn run(&mut self, picture: &RgbImage) -> Result<(ArrayViewD<'_, f32>, Region)> {
+        let (width, height) = picture.dimensions();
+        let region = Region::of(&self.spec, width, height);
+        self.resize(picture, &region).map_err(|e| {
+            Error::input("picture", format!("cannot resize {width}x{height} to the model's input: {e}"))
+        })?;
+        let InputSpec { channels, colour, layout, .. } = self.spec;
+        let axis = if layout == Layout::ChannelsFirst { Axis(1) } else { Axis(3) };
+        let pixels = self.resized.as_raw().as_chunks::<3>().0;
+        for (channel, (mut plane, values)) in self.tensor.axis_iter_mut(axis).zip(&self.values).enumerate() {
+            let at = if colour == Colour::Rgb { channel } else { 2 - channel };
+            let level = |pixel: &[u8; 3]| if channels == 1 { Rgb(*pixel).to_luma().0[0] } else { pixel[at] };
+            for (value, pixel) in plane.iter_mut().zip(pixels) {
+                *value = values[usize::from(level(pixel))];
+            }
+        }
+        Ok((self.tensor.view().into_dyn(), region))
+    }
+
+    fn resize(&mut self, picture: &RgbImage, region: &Region) -> Result<(), fast_image_resize::ResizeError> {
+        let (width, height) = picture.dimensions();
+        let bilinear = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+        if self.spec.fit != Fit::Letterbox {
+            let options = bilinear.crop(region.x, region.y, region.width, region.height);
+            return self.resizer.resize(picture, &mut self.resized, &options);
+        }
+        let [left, top, share_width, share_height] = region.filled(width, height);
+        let pixels = |share: f64, side: usize| (share * side as f64).round() as u32;
+        let fit_width = pixels(share_width, self.spec.width).max(1);
+        let fit_height = pixels(share_height, self.spec.height).max(1);
+        let mut fitted = Image::new(fit_width, fit_height, PixelType::U8x3);
+        self.resizer.resize(picture, &mut fitted, &bilinear)?;
+        self.resized.fill(0);
+        if let Some(fitted) = RgbImage::from_raw(fit_width, fit_height, fitted.into_vec()) {
+            let (x, y) = (pixels(left, self.spec.width), pixels(top, self.spec.height));
+            image::imageops::replace(&mut self.resized, &fitted, x.into(), y.into());
+        }
+        Ok(())
+    }
+}
+
+/// A model's input for one picture, `[1,C,h,w]` or with `channels_last` `[1,h,w,C]`, as `[C,h,w]`.
+///
+/// # Errors
+/// It has another number of axes.
+pub fn channels_first(input: ArrayViewD<'_, f32>, channels_last: bool) -> Result<ArrayView3<'_, f32>> {
+    let picture = input.index_axis_move(Axis(0), 0).into_dimensionality::<Ix3>();
+    let picture = picture.map_err(|e| Error::model("input", e))?;
+    Ok(if channels_last { picture.permuted_axes([2, 0, 1]) } else { picture })
+}
+
+/// The inverse of [`channels_first`].
+pub fn as_input(picture: ArrayView3<f32>, channels_last: bool) -> ArrayD<f32> {
+    let picture = if channels_last { picture.permuted_axes([1, 2, 0]) } else { picture };
+    picture.insert_axis(Axis(0)).as_standard_layout().into_owned().into_dyn()
+}

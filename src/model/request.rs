@@ -1,0 +1,125 @@
+//! What is explained, and how: parsed once, at the edge.
+
+use std::fmt;
+
+use crate::cam::{METHODS, Method};
+use crate::error::{Error, Result};
+use crate::grad::{LayerName, MOST_RANKS};
+
+/// What is explained, and how. The default is Grad-CAM of the predicted class at the default layer.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Request {
+    pub method: &'static Method,
+    /// The scores that are explained, each with a map.
+    pub scores: Vec<ScoreQuery>,
+    /// The target layers, whose maps are fused; empty for the default layer.
+    pub layers: Vec<LayerName>,
+    pub fusion: Fusion,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self { method: &METHODS[0], scores: vec![ScoreQuery::PREDICTED], layers: Vec::new(), fusion: Fusion::default() }
+    }
+}
+
+/// A score to explain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ScoreQuery {
+    /// The class of this rank, 0 for the predicted one.
+    Rank(usize),
+    Class(ClassName),
+    /// What speaks for a class against another one.
+    Contrast { class: ClassName, against: ClassName },
+}
+
+impl ScoreQuery {
+    pub const PREDICTED: Self = Self::Rank(0);
+
+    /// Parses `NAME`, `INDEX`, `top`, `top3`, or several of these separated by commas.
+    ///
+    /// # Errors
+    /// More ranks are named than can be explained at once.
+    pub fn parse_list(text: &str) -> Result<Vec<Self>> {
+        let mut queries = Vec::new();
+        for name in text.split(',').map(str::trim) {
+            let ranks =
+                name.strip_prefix("top").and_then(|count| if count.is_empty() { Some(1) } else { count.parse().ok() });
+            match ranks {
+                Some(ranks @ 1..=MOST_RANKS) => queries.extend((0..ranks).map(Self::Rank)),
+                Some(_) => {
+                    let known = format!("top1 to top{MOST_RANKS} can be explained");
+                    return Err(Error::Unknown { what: "class", name: name.to_owned(), known });
+                }
+                None => queries.push(Self::Class(name.into())),
+            }
+        }
+        Ok(queries)
+    }
+
+    /// Parses `A,B`.
+    ///
+    /// # Errors
+    /// There are not two different classes.
+    pub fn parse_contrast(text: &str) -> Result<Self> {
+        let unknown = || Error::Unknown {
+            what: "contrast",
+            name: text.to_owned(),
+            known: "give two different classes as A,B".into(),
+        };
+        let (class, against) = text.split_once(',').ok_or_else(unknown)?;
+        let (class, against) = (ClassName::from(class), ClassName::from(against));
+        if class == against { Err(unknown()) } else { Ok(Self::Contrast { class, against }) }
+    }
+}
+
+impl fmt::Display for ScoreQuery {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Rank(rank) => write!(f, "rank {rank}"),
+            Self::Class(class) => write!(f, "{class}"),
+            Self::Contrast { class, against } => write!(f, "{class} against {against}"),
+        }
+    }
+}
+
+/// A class by its label, or by its index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClassName(String);
+
+impl ClassName {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for ClassName {
+    fn from(name: &str) -> Self {
+        Self(name.trim().to_owned())
+    }
+}
+
+impl From<usize> for ClassName {
+    fn from(index: usize) -> Self {
+        Self(index.to_string())
+    }
+}
+
+impl fmt::Display for ClassName {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How the maps of several layers become one, each enlarged to the finest grid and divided by its largest value (Jiang
+/// et al., *LayerCAM*, IEEE TIP 2021, section III-C, without its tanh for early layers).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fusion {
+    /// The largest value at each cell.
+    #[default]
+    Max,
+    Mean,
+}

@@ -1,0 +1,84 @@
+//! Changing what is explained, and how, between frames.
+
+use crate::cam::METHODS;
+use crate::error::Result;
+use crate::explain::Explainer;
+use crate::grad::LayerName;
+
+/// A change that the viewer requests.
+#[derive(Clone, Copy, Debug)]
+pub enum Change {
+    /// The next method.
+    Method,
+    /// The next layer.
+    Layer,
+    /// This class from now on, or the predicted class of each frame.
+    Class(Option<usize>),
+}
+
+/// Carries out a change and returns a message for the viewer.
+///
+/// # Errors
+/// The model does not allow the change. The explainer stays as it was.
+pub fn change(explainer: &mut Explainer, change: Change) -> Result<String> {
+    match change {
+        Change::Method => next_method(explainer),
+        Change::Layer => next_layer(explainer),
+        Change::Class(class) => {
+            explainer.set_class(class)?;
+            Ok(class.map_or("the predicted class".into(), |class| explainer.context().label(class)))
+        }
+    }
+}
+
+/// Sets the next method that the model supports. Returns its name.
+fn next_method(explainer: &mut Explainer) -> Result<String> {
+    let current = METHODS.iter().position(|method| method.name == explainer.context().method).unwrap_or(0);
+    let mut first_error = None;
+    for method in METHODS.iter().cycle().skip(current + 1).take(METHODS.len() - 1) {
+        match explainer.set_method(method) {
+            Ok(()) => return Ok(method.name.into()),
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    first_error.map_or_else(|| Ok(explainer.context().method.clone()), Err)
+}
+
+/// Sets the next of the explainer's layers. Returns its name.
+fn next_layer(explainer: &mut Explainer) -> Result<String> {
+    let layers = explainer.layers()?;
+    let current = layers.iter().position(|layer| *layer == explainer.context().layer);
+    let next = current.map_or(0, |current| (current + 1) % layers.len());
+    let Some(layer) = layers.get(next) else { return Ok(explainer.context().layer.clone()) };
+    explainer.set_layer(LayerName::from(layer.as_str()))?;
+    Ok(layer.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{self, ModelOptions, Request};
+
+    /// The bytes of the model that `whycam prepare` writes for `model`.
+    fn augmented(model: &str) -> Vec<u8> {
+        let options = ModelOptions { model: model.into(), ..ModelOptions::default() };
+        let augmented = model::augmented(&options, &Request::default(), false);
+        augmented.unwrap_or_else(|e| panic!("{e}")).model.to_bytes()
+    }
+
+    #[test]
+    fn methods_that_the_model_does_not_support_are_skipped() {
+        let path = std::env::temp_dir().join(format!("whycam-control-{}.onnx", std::process::id()));
+        let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/models/resnet.legacy.onnx");
+        assert!(std::fs::write(&path, augmented(model)).is_ok());
+        let explainer = Explainer::builder().model(path.display().to_string().as_str()).build();
+        let mut explainer = explainer.unwrap_or_else(|e| panic!("{e}"));
+        let mut set = Vec::new();
+        while set.last().is_none_or(|last| last != "grad-cam") {
+            assert!(set.len() < METHODS.len(), "{set:?}");
+            set.push(change(&mut explainer, Change::Method).unwrap_or_else(|e| panic!("{e}")));
+        }
+        assert!(set.contains(&"layer-cam".to_owned()) && set.len() < METHODS.len() - 1, "{set:?}");
+        let _ = std::fs::remove_file(path);
+    }
+}

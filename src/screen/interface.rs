@@ -1,0 +1,74 @@
+//! The trait of screens, what a screen shows, and the commands it returns.
+
+use std::time::Duration;
+
+use crate::error::Result;
+use crate::explain::{Explanation, ExplanationContext};
+use crate::media::Frame;
+use crate::overlay::Overlay;
+
+/// What a screen shows at one moment.
+pub struct ScreenFrame<'a> {
+    pub frame: &'a Frame,
+    /// The explanation of this frame, or in the fluid view of the last explained one.
+    pub explanation: &'a Explanation,
+    pub context: &'a ExplanationContext,
+    pub pace: Pace,
+    /// Whether a recording is on.
+    pub recording: bool,
+}
+
+/// The rates of the pipeline.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pace {
+    /// The time since the source gave the explained frame.
+    pub age: Duration,
+    /// Captured frames per second.
+    pub captured: f32,
+    /// Explained frames per second.
+    pub explained: f32,
+    /// Captured frames that were not explained, in total.
+    pub dropped: u64,
+}
+
+/// A command of the viewer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ViewerCommand {
+    Quit,
+    NextMethod,
+    NextLayer,
+    NextColormap,
+    /// Adds this step to the opacity of the map, -1..=1.
+    Alpha(f32),
+    /// Explains the class at this rank, 0 for the most probable, or the predicted class of each frame.
+    Explain(Option<usize>),
+    /// Starts or ends a recording.
+    Record,
+    /// Holds the picture, or resumes.
+    Pause,
+    /// Draws the picture again, since its look has changed.
+    Redraw,
+    /// Shows every captured frame with the latest map (true), or each explained frame with its map (false).
+    Fluid(bool),
+}
+
+/// Shows frames and returns the viewer's commands. It runs on the main thread.
+pub trait Screen {
+    /// Shows a frame.
+    ///
+    /// # Errors
+    /// The frame cannot be drawn.
+    fn show(&mut self, view: &ScreenFrame, overlay: &mut Overlay) -> Result<()>;
+
+    /// Shows a message for a few seconds.
+    fn tell(&mut self, message: &str);
+
+    /// Shows why no frames arrive, until the next frame.
+    fn wait(&mut self, why: &str);
+
+    /// Handles events and returns the commands since the last call.
+    ///
+    /// # Errors
+    /// The screen is gone.
+    fn poll(&mut self) -> Result<Vec<ViewerCommand>>;
+}

@@ -1,0 +1,95 @@
+//! One line: the fields that all tasks share, around the fields of the model's task.
+
+use serde::Serialize;
+
+use super::classes::{ClassFields, OtherClassFields};
+use crate::cam::CamMap;
+use crate::explain::{Explanation, ExplanationContext, Prediction};
+use crate::media::Frame;
+use crate::sink::boxes::HotBox;
+
+/// The JSON object of one explained frame. The order of the fields is part of the format.
+#[derive(Serialize)]
+pub struct Line<'a> {
+    frame: u64,
+    pts_us: i64,
+    input: &'a str,
+    width: u32,
+    height: u32,
+    #[serde(flatten)]
+    prediction: PredictionFields,
+    map: Map,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    map_file: Option<String>,
+    #[serde(flatten)]
+    others: OtherFields,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    boxes: Option<Vec<HotBox>>,
+    method: &'a str,
+    layer: &'a str,
+    model: &'a str,
+}
+
+/// What the model predicts, before the map.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum PredictionFields {
+    Classes(ClassFields),
+}
+
+/// What else is explained, after the map.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum OtherFields {
+    Classes(OtherClassFields),
+}
+
+/// The size and range of a map.
+#[derive(Serialize)]
+pub struct Map {
+    height: usize,
+    width: usize,
+    max: f32,
+    min: f32,
+    evidence: bool,
+}
+
+impl From<&CamMap> for Map {
+    fn from(map: &CamMap) -> Self {
+        let (height, width) = map.values.dim();
+        Self { height, width, max: map.max, min: map.min, evidence: map.evidence }
+    }
+}
+
+impl<'a> Line<'a> {
+    /// `map_file` gives the file of the map with an index, in the order of [`Explanation::maps`].
+    pub fn new(
+        frame: &'a Frame,
+        explanation: &Explanation,
+        context: &'a ExplanationContext,
+        map_file: impl Fn(usize) -> Option<String>,
+        boxes: Option<Vec<HotBox>>,
+    ) -> Self {
+        let (prediction, others) = match &explanation.prediction {
+            Prediction::Classes(classes) => (
+                PredictionFields::Classes(ClassFields::new(classes, context)),
+                OtherFields::Classes(OtherClassFields::new(classes, context, &map_file)),
+            ),
+        };
+        Self {
+            frame: frame.index,
+            pts_us: frame.time.as_us(),
+            input: &frame.medium.name,
+            width: frame.picture.width(),
+            height: frame.picture.height(),
+            prediction,
+            map: Map::from(&explanation.map),
+            map_file: map_file(0),
+            others,
+            boxes,
+            method: &context.method,
+            layer: &context.layer,
+            model: &context.model,
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Explanations as JSON, one object per line.
+
+mod classes;
+mod json_sink;
+mod line;
+
+pub use json_sink::{JsonSink, json_line};
