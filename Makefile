@@ -1,8 +1,8 @@
-# make demo    build, and explain drawn flowers in a window (or into a film, without a display)
+# make demo    build, and explain drawn flowers in a window (or to a film if there is no display)
 # make test    build, and run the tests; the long ones are test-camera, test-web, damage, fuzz and soak
-# make setup   install what those two need; quick when nothing is missing
-# make lint    format, clippy, documentation, spelling, licences, interface; make features builds each feature alone
-# make dist    an archive that runs on a bare Debian 12
+# make setup   install what those two need; quick if nothing is missing
+# make lint    check format, clippy, documentation, spelling, licences, interface; make features checks each feature alone
+# make dist    build an archive that runs on a bare Debian 12
 
 PACKAGES := build-essential pkg-config libclang-dev python3-pip \
 	libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev libswresample-dev libswscale-dev \
@@ -11,7 +11,6 @@ ONNXRUNTIME := 1.32.0
 DATA := $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/whycam
 LIBRARY := $(DATA)/libonnxruntime.so
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
 .PHONY: demo test test-camera test-web soak damage fuzz setup setup-camera packages lint features dist reference train train-vgg gallery
 
@@ -19,37 +18,28 @@ demo: setup
 	cargo run --release -- demo
 
 test: setup
-	@[ -d "$${WHYCAM_TEST_DATA:-../shared/data}" ] || \
-		echo "SKIPPED: tests on real clips; set WHYCAM_TEST_DATA to a folder that has them"
-	@command -v qemu-system-x86_64 >/dev/null || \
-		echo "SKIPPED: the test on a real camera; make setup-camera installs what it needs"
-ifeq ($(NEXTEST),yes)
-	cargo nextest run
-	cargo test --doc
-else
-	cargo test
-endif
+	tests/run.sh
 
-# Every way in which a camera can fail, in a virtual machine.
+# Camera failures of every kind, in a virtual machine.
 test-camera: setup setup-camera
 	cargo test --test camera -- --include-ignored --test-threads 1 --nocapture
 
-# A prepared model in Python and in a headless browser.
+# An augmented model in Python and in a headless browser.
 test-web: setup
 	@$(MAKE) --no-print-directory packages PACKAGES="chromium $$(command -v npm >/dev/null || echo npm)"
-	cargo test --test elsewhere -- --include-ignored --nocapture
+	cargo test --test python_and_web -- --include-ignored --nocapture
 
-# An hour (SOAK_SECONDS) of a window under random keys and of a folder over and over: memory, threads and files stay as
-# they are. The log is target/tmp/soak.csv.
+# An hour (SOAK_SECONDS) of a window with random keys and of a repeated folder. Memory, threads and open files must not
+# grow. The log is target/tmp/soak.csv.
 soak: setup
 	cargo test --test soak -- --ignored --nocapture
 
-# 500 damages of each of model, picture, film and tensor.
+# 500 damaged copies each of a model, a picture, a film and a tensor.
 damage: setup
-	cargo test --test damage -- --ignored --nocapture
+	cargo test --test corrupted_files -- --ignored --nocapture
 
-# Each fuzz target for FUZZ_SECONDS, by cargo-fuzz. It asks for nightly's flags, which RUSTC_BOOTSTRAP gives here. Leaks are
-# left to the soak: the runtime keeps some memory for as long as the process lives.
+# Runs each fuzz target for FUZZ_SECONDS. cargo-fuzz needs nightly flags, which RUSTC_BOOTSTRAP allows. Leak detection is
+# off because the runtime keeps some memory until the process ends; the soak test covers leaks.
 FUZZ_SECONDS ?= 60
 fuzz: setup
 	for target in onnx_reader differentiator manifest npy command_line; do RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=detect_leaks=0 \
@@ -67,7 +57,7 @@ packages:
 		$(SUDO) apt-get update -qq && \
 		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; }
 
-# The library out of ONNX Runtime's wheel on PyPI, put in place only when it is whole.
+# The library from ONNX Runtime's wheel on PyPI. It is moved to its path only when it is complete.
 $(LIBRARY): | packages
 	@echo "fetching ONNX Runtime $(ONNXRUNTIME) into $(DATA)"
 	@mkdir -p $(DATA) && new=$$(mktemp -d $(DATA)/new.XXXXXX) && trap 'rm -rf "$$new"' EXIT && \
@@ -77,9 +67,9 @@ $(LIBRARY): | packages
 	python3 -m zipfile -e "$$new"/onnxruntime-*.whl "$$new" && \
 	mv "$$new"/onnxruntime/capi/libonnxruntime.so.* $@
 
-# $(call with,TOOL,COMMAND) is the command where its tool is installed.
+# $(call with,TOOL,COMMAND) runs the command if the tool is installed.
 with = @command -v $(1) >/dev/null || { echo "SKIPPED: $(1) is not installed"; exit 0; }; $(2)
-# The version that the public interface is held to.
+# The version that the public interface is compared with.
 SINCE ?= $(shell git describe --tags --abbrev=0 2>/dev/null)
 
 lint:
@@ -93,12 +83,12 @@ lint:
 		{ echo "SKIPPED: no version is tagged for cargo-semver-checks; SINCE=COMMIT names one"; exit 0; }; \
 		cargo semver-checks --baseline-rev $(SINCE))
 
-# Without features, and with each alone.
+# Checks the crate without features, and with each feature alone.
 features: setup
 	for each in "" cli cli,video cli,camera cli,window cli,tract; do \
 		cargo check --no-default-features --features "$$each" || exit 1; done
 
-# One archive with all that it takes but glibc: FFmpeg's libraries of this system, and ONNX Runtime's.
+# One archive with everything but glibc: FFmpeg's libraries from this system, and ONNX Runtime's.
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 DIST := target/dist/whycam-$(VERSION)-$(shell uname -m)-linux
 dist: setup
@@ -115,8 +105,8 @@ dist: setup
 	tar -C target/dist -czf $(DIST).tar.gz $(notdir $(DIST))
 	@ls -lh $(DIST).tar.gz
 
-# Committed values from autograd, made anew. Needs tests/reference/requirements.txt, and for the last
-# line requirements-keras.txt, which may want a virtual environment of its own: KERAS_PYTHON.
+# Regenerates the committed reference values. Needs tests/reference/requirements.txt, and for the last line
+# requirements-keras.txt, which may need a separate virtual environment: KERAS_PYTHON is its Python.
 reference:
 	python3 tests/reference/flowers_vgg.py
 	python3 tests/reference/models.py
@@ -124,7 +114,7 @@ reference:
 	python3 tests/reference/metrics.py
 	$(or $(KERAS_PYTHON),python3) tests/reference/keras_models.py
 
-# The README's pictures, and explained photos of your own: make gallery PHOTOS=folder
+# The README's picture. PHOTOS=FOLDER also explains your photos: make gallery PHOTOS=FOLDER
 GALLERY := examples/gallery
 gallery: setup
 	cargo build --release

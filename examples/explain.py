@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A model that explains itself, in Python's onnxruntime: whycam prepare flowers -o flowers.onnx --cam"""
+"""Runs an augmented model in Python's onnxruntime: whycam prepare flowers -o flowers.onnx --cam"""
 import json, sys
 import numpy as np, onnxruntime
 from PIL import Image

@@ -6,8 +6,6 @@
 
 #![allow(clippy::print_stdout)]
 
-use std::path::Path;
-
 use ndarray::ArrayD;
 use whycam::grad::{Rules, differentiate};
 use whycam::onnx::{DataType, OnnxModel};
@@ -20,7 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let shape = shape.split(',').map(str::parse).collect::<Result<Vec<usize>, _>>()?;
 
-    let mut model = OnnxModel::read(Path::new(path))?;
+    let mut model = OnnxModel::read(path.as_ref())?;
     let tensors = probe(&mut model, &[(input, shape.clone())])?;
     let (patch, gradient) = differentiate(&model, &tensors, &Rules::default(), output, "seed", tensor)?;
     patch.apply(&mut model);
@@ -34,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut session = Session::new(&model, whycam::Compute::default())?;
     let run = session.run(vec![(input, Input::Float(values.view())), ("seed", Input::Float(seed.view()))])?;
     let gradient = run.floats(&gradient)?;
-    let largest = gradient.iter().fold(0.0f32, |largest, v| largest.max(v.abs()));
+    let largest = gradient.iter().copied().map(f32::abs).fold(0.0, f32::max);
     println!("d {output} / d {tensor}: {:?}, up to {largest:e}", gradient.shape());
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! A gradient rule for an op of one's own: here `com.microsoft.QuickGelu`, `y = x sigmoid(α x)`, which
-//! ONNX Runtime has and the standard has not.
+//! A gradient rule for an op outside the ONNX standard: ONNX Runtime's `com.microsoft.QuickGelu`,
+//! `y = x sigmoid(α x)`.
 //!
 //! ```sh
 //! cargo run --example own_rule
@@ -9,27 +9,20 @@
 
 use ndarray::ArrayD;
 use whycam::Result;
-use whycam::grad::{Rules, Vjp, differentiate};
+use whycam::grad::{Gradient, Rules, Vjp, differentiate};
 use whycam::onnx::proto::{Graph, Node, ValueInfo};
 use whycam::onnx::{DataType, OnnxModel, WORKING_OPSET};
 use whycam::session::{Input, Session, probe};
 
 /// `dx = dy (s + α y (1 - s))`, `s = sigmoid(α x)`.
-fn quick_gelu(vjp: &mut Vjp) -> Result<Option<String>> {
-    let grad = vjp.grad()?;
-    let alpha = vjp.backward.scalar(vjp.node.float("alpha").unwrap_or(1.702));
-    let one = vjp.backward.scalar(1.0);
-    let scaled = vjp.emit("Mul", &[vjp.wanted(), &alpha], vec![]);
-    let s = vjp.emit("Sigmoid", &[&scaled], vec![]);
-    let rest = vjp.emit("Sub", &[&one, &s], vec![]);
-    let bend = vjp.emit("Mul", &[vjp.output_name(), &rest], vec![]);
-    let bend = vjp.emit("Mul", &[&bend, &alpha], vec![]);
-    let slope = vjp.emit("Add", &[&s, &bend], vec![]);
-    Ok(Some(vjp.emit("Mul", &[&grad, &slope], vec![])))
+fn quick_gelu(vjp: Vjp) -> Gradient {
+    let alpha = vjp.float("alpha", 1.702);
+    let s = (vjp.x() * alpha).sigmoid();
+    vjp.chain(s + vjp.y() * (1.0 - s) * alpha)
 }
 
 fn main() -> Result<()> {
-    let op = Node { domain: Some("com.microsoft".into()), ..Node::new("QuickGelu", "bend", &["x"], &["y"]) };
+    let op = Node { domain: Some("com.microsoft".into()), ..Node::new("QuickGelu", "gelu", &["x"], &["y"]) };
     let graph = Graph {
         name: Some("example".into()),
         node: vec![op],
@@ -50,7 +43,7 @@ fn main() -> Result<()> {
     let x = ndarray::arr2(&[[-2.0f32, -0.5, 0.5, 2.0]]).into_dyn();
     let seed = ArrayD::ones(x.shape());
     let mut session = Session::new(&model, whycam::Compute::default())?;
-    let run = session.run(vec![("x", Input::Float(x.view())), ("seed", Input::Float(seed.view()))])?;
-    println!("QuickGelu at {x}\nslopes       {}", run.floats(&gradient)?);
+    let outputs = session.run(vec![("x", Input::Float(x.view())), ("seed", Input::Float(seed.view()))])?;
+    println!("QuickGelu at {x}\nslopes       {}", outputs.floats(&gradient)?);
     Ok(())
 }

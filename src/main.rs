@@ -4,11 +4,9 @@ mod cli;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
     cli::allocator::keep_little();
-    let arguments = cli::Arguments::parse();
+    let arguments = cli::Arguments::parse_words(std::env::args_os()).unwrap_or_else(|error| error.exit());
     match arguments.run() {
         Ok(status) => status.into(),
         Err(error) => {

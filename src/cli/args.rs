@@ -15,6 +15,7 @@ use super::output::UsageError;
 
 /// Options of every command.
 #[derive(Args, Clone)]
+#[command(next_help_heading = "General")]
 pub struct GlobalArgs {
     /// Write what each thread does when, as a Chrome trace (Perfetto opens it)
     #[arg(long, global = true, value_name = "FILE")]
@@ -28,7 +29,8 @@ pub struct GlobalArgs {
 }
 
 /// Which model, and how it runs.
-#[derive(Args, Clone, Default)]
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Model")]
 pub struct ModelArgs {
     /// A built-in model (see `whycam models`) or an ONNX file
     #[arg(long, value_name = "NAME|FILE")]
@@ -38,7 +40,8 @@ pub struct ModelArgs {
 }
 
 /// How a model is read and run.
-#[derive(Args, Clone, Default)]
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Model")]
 pub struct ModelSettings {
     /// A file of class names, one a line
     #[arg(long, value_name = "FILE")]
@@ -59,7 +62,8 @@ pub struct ModelSettings {
 }
 
 /// The method.
-#[derive(Args, Clone, Default)]
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Map")]
 pub struct MethodArgs {
     /// The method that makes the map (see `whycam methods`) [default: grad-cam]
     #[arg(long, value_name = "NAME", value_parser = cam::find)]
@@ -67,7 +71,8 @@ pub struct MethodArgs {
 }
 
 /// Which map, of which class.
-#[derive(Args, Clone, Default)]
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Map")]
 pub struct MapArgs {
     #[command(flatten)]
     pub method: MethodArgs,
@@ -82,7 +87,8 @@ pub struct MapArgs {
 }
 
 /// Where in the model the map is made.
-#[derive(Args, Clone, Default)]
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Map")]
 pub struct LayerArgs {
     /// The layer to explain: a tensor or node, a unique part of its name, or -1, -2 … from the last. The maps of several
     /// layers, separated by commas, are fused
@@ -94,7 +100,8 @@ pub struct LayerArgs {
 }
 
 /// How the map is drawn.
-#[derive(Args, Clone, Default)]
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Drawing")]
 pub struct StyleArgs {
     /// jet, turbo, viridis, inferno, magma, plasma or cividis
     #[arg(long, value_name = "NAME", default_value = "jet")]
@@ -112,7 +119,7 @@ pub struct StyleArgs {
 }
 
 /// The options of a command that explains pictures.
-#[derive(Args, Clone, Default)]
+#[derive(Args, Clone)]
 pub struct ExplainArgs {
     #[command(flatten)]
     pub model: ModelArgs,

@@ -1,9 +1,12 @@
 //! The commands and their options.
 
+use std::ffi::OsString;
 use std::fs::File;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_chrome::{ChromeLayerBuilder, FlushGuard};
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -16,7 +19,7 @@ use super::{bench, cameras, demo, evaluate, explain, generate, inspect, live, me
 ///
 /// Without a command it shows the first camera; the options of `whycam live` apply.
 #[derive(Parser)]
-#[command(name = "whycam", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
+#[command(name = "whycam", version, max_term_width = 100)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -69,6 +72,16 @@ enum Command {
 }
 
 impl Arguments {
+    /// Parses the command line.
+    ///
+    /// # Errors
+    /// It is wrong, or asks for help.
+    pub fn parse_words<W: Into<OsString> + Clone>(words: impl IntoIterator<Item = W>) -> Result<Self, clap::Error> {
+        let matches = Self::command().try_get_matches_from(words)?;
+        check_order(&matches)?;
+        Self::from_arg_matches(&matches)
+    }
+
     /// # Errors
     /// The work failed.
     pub fn run(self) -> Result<ExitStatus> {
@@ -89,6 +102,18 @@ impl Arguments {
             Some(Command::Generate(generate)) => generate.run(),
         }
     }
+}
+
+/// # Errors
+/// An option of live view comes before another command, which would not use it.
+fn check_order(matches: &ArgMatches) -> Result<(), clap::Error> {
+    let Some((name, _)) = matches.subcommand() else { return Ok(()) };
+    let mut command = Arguments::command();
+    let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    let early = command.get_arguments().find(|option| !option.is_global_set() && given(option.get_id().as_str()));
+    let Some(option) = early.and_then(|option| option.get_long()) else { return Ok(()) };
+    let problem = format!("--{option} comes after the command: whycam {name} --{option} …");
+    Err(command.error(ErrorKind::ArgumentConflict, problem))
 }
 
 /// Writes a trace until the guard is dropped.
@@ -124,11 +149,26 @@ mod tests {
     }
 
     #[test]
-    fn the_commands_of_the_readme_are_understood() {
-        let commands = commands(include_str!("../../README.md"));
-        assert!(commands.len() > 20, "{commands:?}");
+    fn an_option_is_given_after_its_command() {
+        let parsed = |words: &str| Arguments::parse_words(words.split(' ')).map(drop).map_err(|e| e.to_string());
+        assert_eq!(parsed("whycam -q models"), Ok(()));
+        assert_eq!(parsed("whycam --camera 1"), Ok(()));
+        let error = parsed("whycam --model flowers explain a.png").unwrap_err();
+        assert!(error.contains("whycam explain --model"), "{error}");
+    }
+
+    #[test]
+    fn the_commands_of_the_pages_are_understood() {
+        let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/docs");
+        let pages = std::fs::read_dir(docs).unwrap_or_else(|e| panic!("{docs}: {e}"));
+        let mut text = include_str!("../../README.md").to_owned();
+        for page in pages.flatten() {
+            text += &std::fs::read_to_string(page.path()).unwrap_or_else(|e| panic!("{e}"));
+        }
+        let commands = commands(&text);
+        assert!(commands.len() > 30, "{commands:?}");
         for command in commands {
-            Arguments::try_parse_from(&command).unwrap_or_else(|e| panic!("{command:?}: {e}"));
+            Arguments::parse_words(&command).unwrap_or_else(|e| panic!("{command:?}: {e}"));
         }
     }
 }

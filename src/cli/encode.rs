@@ -6,9 +6,9 @@ use clap::Args;
 use whycam::pipeline::{Policy, ThreadedSink};
 use whycam::sink::{Destination, Encoding, ResultsSink, Sink};
 
-#[derive(Args, Clone, Default)]
+#[derive(Args, Clone)]
 pub struct EncodeArgs {
-    /// FFmpeg's encoder for films, such as libx265 or `h264_nvenc` [default: by the file's extension]
+    /// FFmpeg's encoder for films, such as libx265 [default: by the file's extension]
     #[arg(long, value_name = "NAME")]
     encoder: Option<String>,
     /// The encoder's constant rate factor: smaller is better and larger (libx264: 20)

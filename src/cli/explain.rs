@@ -190,7 +190,8 @@ impl Explain {
         let few = inputs.len() < plan.explainers && inputs.iter().all(|input| is_still(input) || is_tensor(input));
         let explainers = if few { inputs.len() } else { plan.explainers };
         let (threads, semaphore, failures) = (plan.decoder, plan.semaphore.clone(), Arc::clone(failures));
-        let open = move |_| Ok(Box::new(SequenceSource::open(inputs, threads, semaphore, failures)?) as Box<dyn Source>);
+        let open =
+            move |_| Ok(Box::new(SequenceSource::open(inputs, threads, semaphore, failures)?) as Box<dyn Source>);
         let semaphore = plan.semaphore;
         PipelineRun {
             global,

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
 use whycam::grad::Candidate;
-use whycam::model::{Guess, InputSpec, LoadedModel, Located, Layout, TypedModel, load, locate, type_tensors};
+use whycam::model::{Guess, InputSpec, Layout, LoadedModel, Located, TypedModel, load, locate, type_tensors};
 use whycam::onnx::GraphIndex;
 
 use super::args::{GlobalArgs, LayerArgs, MethodArgs, ModelArgs};

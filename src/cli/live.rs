@@ -10,7 +10,7 @@ use super::output::ExitStatus;
 use super::run::PipelineRun;
 use super::view::{ViewArgs, size, window};
 
-#[derive(Args, Default)]
+#[derive(Args)]
 pub struct Live {
     /// The camera: its index, its device path or a part of its name
     #[arg(long, value_name = "N|NAME", conflicts_with = "input")]

@@ -13,7 +13,7 @@ use whycam::sink::{JsonSink, Sink};
 
 use super::encode::{EncodeArgs, recording};
 
-#[derive(Args, Default)]
+#[derive(Args)]
 pub struct ViewArgs {
     /// Write the explained pictures to a film
     #[arg(long, value_name = "FILE")]

@@ -13,8 +13,8 @@ use crate::cam::Method;
 use crate::error::{Error, Result};
 use crate::grad::LayerName;
 use crate::model::{
-    AugmentedModel, InputSpec, ModelOptions, Preprocessor, Region, Request, Subject, TypedModel, augment_typed, augmented, load,
-    locate, type_tensors,
+    AugmentedModel, InputSpec, ModelOptions, Preprocessor, Region, Request, Subject, TypedModel, augment_typed,
+    augmented, load, locate, type_tensors,
 };
 
 /// Explains one picture after the other.
@@ -197,7 +197,9 @@ impl Prepared {
                 match Self::batched(augmented, options, request) {
                     Ok(prepared) => return Ok(prepared),
                     // Not every graph takes several classes of one picture.
-                    Err(reason) => notices.push(format!("each class takes a run, since a batch of them fails: {reason}")),
+                    Err(reason) => {
+                        notices.push(format!("each class takes a run, since a batch of them fails: {reason}"))
+                    }
                 }
             }
         }
@@ -205,11 +207,7 @@ impl Prepared {
     }
 
     /// Loads a model that takes several classes, and tries it on zeros.
-    fn batched(
-        augmented: AugmentedModel,
-        options: &ModelOptions,
-        request: &Request,
-    ) -> Result<Self> {
+    fn batched(augmented: AugmentedModel, options: &ModelOptions, request: &Request) -> Result<Self> {
         let mut prepared = Self::load(augmented, options, request, Vec::new())?;
         let zeros = ArrayD::zeros([&[1], &prepared.runner.shape[1..]].concat());
         let whole = Region::whole(&prepared.input);

@@ -47,6 +47,15 @@ impl Explanation {
         cam::crop_map(self.map.values.view(), &MapCrop { from, over, height, width })
     }
 
+    /// The middle of the map's hottest cell on the picture, `[x,y]` in pixels; `None` for a map without evidence.
+    pub fn hottest(&self) -> Option<[f64; 2]> {
+        let CamMap { values, evidence, .. } = &self.map;
+        let ((row, column), _) = values.indexed_iter().max_by(|a, b| a.1.total_cmp(b.1)).filter(|_| *evidence)?;
+        let Region { x, y, width, height } = self.region;
+        let middle = |cell: usize, cells: usize| (cell as f64 + 0.5) / cells as f64;
+        Some([x + middle(column, values.ncols()) * width, y + middle(row, values.nrows()) * height])
+    }
+
     /// A line of text for each map, in the same order.
     pub fn captions(&self, context: &ExplanationContext) -> Vec<String> {
         self.prediction.captions(&self.map, context)

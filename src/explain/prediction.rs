@@ -85,8 +85,7 @@ impl ClassPrediction {
             let against = context.against.map_or(String::new(), |other| format!(" against {}", context.label(other)));
             format!("{}{against} {:.0} %{evidence}", context.label(class), 100.0 * probability)
         };
-        let first =
-            if self.is_sure() { line(self.class_index, self.probability, map) } else { "not sure".to_owned() };
+        let first = if self.is_sure() { line(self.class_index, self.probability, map) } else { "not sure".to_owned() };
         let others = self.others.iter().map(|other| line(other.class_index, other.probability, &other.map));
         std::iter::once(first).chain(others).collect()
     }

@@ -62,7 +62,8 @@ impl Reading {
         });
         let ClassMap { class_index, probability, logit, map } = maps.next()?;
         let others = maps.collect();
-        let classes = ClassPrediction { others, familiarity, ..ClassPrediction::new(class_index, probability, logit, top) };
+        let classes =
+            ClassPrediction { others, familiarity, ..ClassPrediction::new(class_index, probability, logit, top) };
         Some((Prediction::Classes(classes), map))
     }
 }

@@ -43,7 +43,9 @@ impl ResolvedScores {
                 Err(Error::Unknown { what: "class", name: format!("top{}", rank + 1), known })
             }
             ScoreQuery::Class(name) => find_class(name.as_str(), labels, classes).map(Subject::Class),
-            ScoreQuery::Contrast { .. } => Err(Error::Conflict("a contrast is explained by itself; name no more".into())),
+            ScoreQuery::Contrast { .. } => {
+                Err(Error::Conflict("a contrast is explained by itself; name no more".into()))
+            }
         };
         let score = if method.score == ScoreKind::Rivals { Score::Rivals } else { Score::Class };
         Ok(Self { score, subjects: queries.iter().map(subject).collect::<Result<_>>()? })

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::error::{Error, Result};
 use super::manifest::Manifest;
+use crate::error::{Error, Result};
 use crate::onnx::OnnxModel;
 
 /// A model with its manifest, as files in memory.

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::files::limits;
 use crate::error::{Error, Result};
+use crate::files::limits;
 
 /// A model's `NAME.toml`.
 #[derive(Clone, Debug, Deserialize)]

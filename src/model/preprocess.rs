@@ -5,9 +5,9 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use image::{Pixel, Rgb, RgbImage};
 use ndarray::{Array4, ArrayD, ArrayView3, ArrayViewD, Axis, Ix3};
 
+use super::manifest::{Colour, Fit, InputSpec, Layout};
 use crate::error::{Error, Result};
 use crate::grad::FieldGeometry;
-use super::manifest::{Colour, Fit, InputSpec, Layout};
 
 /// A rectangle on a frame, in pixels. The rectangle that the model's input covers is larger than the frame if the input
 /// is letterboxed.

@@ -32,7 +32,10 @@ pub enum ScoreQuery {
     Rank(usize),
     Class(ClassName),
     /// What speaks for a class against another one.
-    Contrast { class: ClassName, against: ClassName },
+    Contrast {
+        class: ClassName,
+        against: ClassName,
+    },
 }
 
 impl ScoreQuery {

@@ -40,10 +40,7 @@ pub struct Runtime {
 /// There is no library, and this build has no tract.
 pub fn runtime() -> Result<&'static Runtime> {
     static RUNTIME: OnceLock<Result<Runtime, String>> = OnceLock::new();
-    RUNTIME
-        .get_or_init(find_runtime)
-        .as_ref()
-        .map_err(|problem| Error::runtime("ONNX Runtime", problem))
+    RUNTIME.get_or_init(find_runtime).as_ref().map_err(|problem| Error::runtime("ONNX Runtime", problem))
 }
 
 fn find_runtime() -> Result<Runtime, String> {

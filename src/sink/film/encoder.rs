@@ -37,8 +37,10 @@ pub fn find(path: &Path, encoding: &Encoding) -> Result<ffmpeg::Codec> {
         })?;
         if encoding.quality.is_some() && rate_factor(codec.name()).is_none() {
             let known: Vec<&str> = RATE_FACTORS.iter().map(|(name, _)| *name).collect();
-            let remedy = format!("--quality is for {}; leave it out for {name}", known.join(", "));
-            return Err(Error::output(path, remedy));
+            let known = known.join(", ");
+            let problem =
+                format!("{name} has no constant rate factor; leave the quality out, or choose one of {known}");
+            return Err(Error::output(path, problem));
         }
         return Ok(codec);
     }
