@@ -5,8 +5,8 @@ use ndarray::{Array3, ArrayD, ArrayView3};
 
 use super::runner::ModelRunner;
 use super::scores::Scores;
-use crate::error::Result;
-use crate::grad::{self, Additions, Classification, Probability, Rules, Task};
+use crate::error::{Error, Result};
+use crate::grad::{self, Additions, Classification, Probability, Rules};
 use crate::model::{
     AugmentedModel, InputSpec, LoadedModel, ModelOptions, Preprocessor, Request, TypedModel, as_input, channels_first,
     load, task_of, type_tensors,
@@ -40,7 +40,9 @@ impl Classifier {
             grad::augment(&mut model, &tensors, &Rules::default(), &task, &[], Additions::default())?;
             (model, input, manifest, task)
         };
-        let Task::Classify(Classification { classes, probability, .. }) = task;
+        let Some(&Classification { classes, probability, .. }) = task.as_classification() else {
+            return Err(Error::model(&manifest.name, "it is no classifier"));
+        };
         Ok(Self {
             runner: ModelRunner::plain(model, &input, &manifest.input, options.compute)?,
             preprocessor: Preprocessor::new(manifest.input),

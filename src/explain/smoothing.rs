@@ -206,7 +206,7 @@ mod tests {
         let mut smoother = TemporalSmoother::new(TemporalSmoother::SECONDS);
         smoother.smooth(&scene(0), 0, &mut explanation(LEFT, LEFT, [0, 0]));
         let mut strange = explanation(LEFT, LEFT, [0, 0]);
-        if let Prediction::Classes(classes) = &mut strange.prediction {
+        if let Some(classes) = strange.prediction.classes_mut() {
             classes.familiarity = Some(Familiarity { value: 0.0, least: 0.5 });
         }
         smoother.smooth(&scene(0), 33_333, &mut strange);

@@ -3,11 +3,10 @@
 
 use std::collections::HashSet;
 
-use super::augment::{LOGITS, write_logits};
 use super::axes::TensorLayout;
 use super::graph_writer::GraphWriter;
 use super::target::Target;
-use super::task::Classification;
+use super::task::Task;
 use super::value::Value;
 use crate::error::Result;
 use crate::onnx::proto::{Attribute, Graph, Node, ValueInfo};
@@ -33,15 +32,10 @@ pub struct Remainder {
 ///
 /// # Errors
 /// The shape of a tensor is unknown.
-pub fn cut_remainder(
-    model: &OnnxModel,
-    tensors: &Tensors,
-    classification: &Classification,
-    target: &Target,
-) -> Result<Remainder> {
+pub fn cut_remainder(model: &OnnxModel, tensors: &Tensors, task: &Task, target: &Target) -> Result<Remainder> {
     let layout = &target.layer.layout;
     let layer = target.layer.tensor.as_str();
-    let LaterNodes { constants, nodes, mut side_inputs } = later_nodes(model, layer, &classification.logits);
+    let LaterNodes { constants, nodes, mut side_inputs } = later_nodes(model, layer, task.tensor());
     if layout.prefix.is_some_and(|prefix| prefix > 0) && !side_inputs.contains(&layer) {
         side_inputs.push(layer);
     }
@@ -49,8 +43,9 @@ pub fn cut_remainder(
     write_side_inputs(&writer, layer, &side_inputs)?;
     write_layer(&writer, layout, layer);
     let inputs = writer.take_nodes();
-    if classification.logits != LOGITS {
-        write_logits(&writer, classification)?;
+    let (output, output_dims) = task.output();
+    if task.tensor() != output {
+        task.write_output(&writer)?;
     }
     let side_shapes = side_inputs.iter().map(|name| Ok(writer.shape(name)?.to_vec())).collect::<Result<Vec<_>>>()?;
     let patch = writer.into_whole_patch();
@@ -65,7 +60,7 @@ pub fn cut_remainder(
         node: [constants, inputs, nodes, patch.nodes].concat(),
         initializer: [model.graph().initializer.clone(), patch.initializers].concat(),
         input: std::iter::once(activations).chain(side).collect(),
-        output: vec![info(LOGITS, &[-1, classification.classes as i64])],
+        output: vec![info(output, &output_dims)],
         ..Graph::default()
     };
     let side_inputs = side_inputs.into_iter().map(str::to_owned).collect();

@@ -6,7 +6,7 @@ use super::reverse::{independent, write_backward};
 use super::rules::Rules;
 use super::score::Score;
 use super::target::Target;
-use super::task::{Classification, Task};
+use super::task::Task;
 use super::value::Value;
 use crate::error::Result;
 use crate::onnx::proto::ValueInfo;
@@ -53,16 +53,15 @@ pub fn augment(
     targets: &[Target],
     additions: Additions,
 ) -> Result<Option<String>> {
-    let Task::Classify(classification) = task;
-    let added = added_outputs(model, tensors, classification, targets, additions)?;
+    let added = added_outputs(model, tensors, task, targets, additions)?;
     let mut writer = GraphWriter::new(model, tensors);
     writer.batched_classes = additions.batched_classes;
     let mut wanted: Vec<String> = added.iter().map(ToString::to_string).collect();
     let mut gradient = None;
     {
         let writer = &writer;
-        if added.contains(&LOGITS) {
-            write_logits(writer, classification)?;
+        if added.contains(&task.output().0) {
+            task.write_output(writer)?;
         }
         if let (Some(score), Some((target, further))) = (additions.score, targets.split_first()) {
             let seed = score.seed(writer, task)?;
@@ -82,7 +81,7 @@ pub fn augment(
     for name in &wanted[added.len()..] {
         model.add_output(name);
     }
-    declare(model, classification, targets, &added, additions.score.is_some());
+    declare(model, task, targets, &added, additions.score.is_some());
     Ok(gradient)
 }
 
@@ -93,12 +92,12 @@ pub fn augment(
 fn added_outputs(
     model: &OnnxModel,
     tensors: &Tensors,
-    classification: &Classification,
+    task: &Task,
     targets: &[Target],
     additions: Additions,
 ) -> Result<Vec<&'static str>> {
     let mut added = Vec::new();
-    added.extend((!has_logits(model, tensors, classification)).then_some(LOGITS));
+    added.extend((!task.has_output(model, tensors)).then_some(task.output().0));
     added.extend((!targets.is_empty()).then_some(ACTIVATIONS));
     added.extend(additions.score.filter(|_| !targets.is_empty()).map(|_| GRADIENTS));
     if let Some(taken) = model.graph().output.iter().find(|o| added.contains(&o.name())) {
@@ -108,51 +107,19 @@ fn added_outputs(
     Ok(added)
 }
 
-/// Whether the logits are already an output called [`LOGITS`] of the right form.
-fn has_logits(model: &OnnxModel, tensors: &Tensors, classification: &Classification) -> bool {
-    let plain = tensors.get(LOGITS).is_some_and(|t| t.shape.len() == 2 && t.kind == Some(DataType::Float));
-    plain && is_copy(model, LOGITS, &classification.logits)
-}
-
-/// Whether a tensor holds the numbers of another one, in whatever type.
-fn is_copy(model: &OnnxModel, tensor: &str, original: &str) -> bool {
-    let index = GraphIndex::new(model.graph());
-    let mut tensor = tensor;
-    while tensor != original {
-        let copied = index.producer_node(tensor).filter(|node| matches!(node.op(), "Cast" | "Identity"));
-        let Some(from) = copied.and_then(|node| node.input.first()) else { return false };
-        tensor = from;
-    }
-    true
-}
-
 /// Declares the added input and outputs.
-fn declare(model: &mut OnnxModel, of: &Classification, targets: &[Target], added: &[&str], takes_class: bool) {
+fn declare(model: &mut OnnxModel, task: &Task, targets: &[Target], added: &[&str], takes_class: bool) {
     let layout = targets.first().map(|target| &target.layer.layout);
     let grid = layout.map_or(vec![-1], |of| vec![-1, of.channels as i64, of.height as i64, of.width as i64]);
     let graph = model.graph_mut();
     if takes_class {
         graph.input.push(ValueInfo::tensor(CLASS_INDEX, DataType::Int64, &[-1]));
     }
+    let (task_output, task_dims) = task.output();
     graph.output.extend(added.iter().map(|name| {
-        let dims = if *name == LOGITS { vec![-1, of.classes as i64] } else { grid.clone() };
-        ValueInfo::tensor(name, DataType::Float, &dims)
+        let dims = if *name == task_output { &task_dims } else { &grid };
+        ValueInfo::tensor(name, DataType::Float, dims)
     }));
-}
-
-/// Writes the output [`LOGITS`] `[N,K]`.
-///
-/// # Errors
-/// The shape of the logits is unknown.
-pub fn write_logits(writer: &GraphWriter, classification: &Classification) -> Result<()> {
-    let logits = writer.tensor(&classification.logits);
-    if writer.shape(&classification.logits)?.len() == 2 {
-        writer.emit_as(LOGITS, "Identity", &[logits], &[]);
-    } else {
-        let shape = writer.int64s(&[-1, classification.classes as i64]);
-        writer.emit_as(LOGITS, "Reshape", &[logits, shape], &[]);
-    }
-    Ok(())
 }
 
 /// Writes the gradient at the target layer, and returns its tensor in the layer's layout.

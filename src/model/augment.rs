@@ -112,8 +112,7 @@ pub fn augment(located: Located, needs: Needs, batched_classes: bool) -> Result<
         return Err(model.error(problem));
     }
     let Some(target) = targets.first() else { return Err(model.error("it has no target layer")) };
-    let Task::Classify(classification) = &task;
-    let cut = || grad::cut_remainder(&model, &tensors, classification, target);
+    let cut = || grad::cut_remainder(&model, &tensors, &task, target);
     let remainder = if needs.remainder { Some(cut()?) } else { None };
     let additions = Additions { score: needs.gradient.then_some(scores.score), batched_classes };
     let gradient = grad::augment(&mut model, &tensors, &rules, &task, &targets, additions)?;

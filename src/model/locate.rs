@@ -7,7 +7,7 @@ use super::request::Request;
 use super::typed::TypedModel;
 use crate::cam::AttributesTo;
 use crate::error::{Error, Result};
-use crate::grad::{self, Candidate, LayerName, Reason, Rules, Target, Task};
+use crate::grad::{self, Candidate, Classification, LayerName, Reason, Rules, Target, Task};
 use crate::onnx::OnnxModel;
 
 /// A model whose task and target layers are known.
@@ -27,9 +27,12 @@ pub struct Located {
 /// The model's outputs have no known meaning, a layer or class does not exist, or the method does not go with them.
 pub fn locate(typed: TypedModel, request: &Request) -> Result<Located> {
     let task = task_of(&typed)?;
-    let Task::Classify(classification) = &task;
     let labels = &typed.loaded.manifest.labels;
-    let scores = ResolvedScores::resolve(&request.scores, request.method, labels, classification.classes)?;
+    let scores = match &task {
+        Task::Classify(Classification { classes, .. }) => {
+            ResolvedScores::resolve(&request.scores, request.method, labels, *classes)?
+        }
+    };
     let targets = find_targets(&typed, &task, request)?;
     if targets.len() > 1 && request.method.formula().is_none() {
         let problem = "does not fuse maps of several layers; name one layer, or choose a method of one run and one \
@@ -46,8 +49,9 @@ pub fn locate(typed: TypedModel, request: &Request) -> Result<Located> {
 pub fn task_of(typed: &TypedModel) -> Result<Task> {
     let LoadedModel { model, manifest, .. } = &typed.loaded;
     let task = Task::find(model, &typed.tensors, manifest.output.as_deref())?;
-    let Task::Classify(classification) = &task;
-    check_labels(model, manifest, classification.classes)?;
+    if let Some(classification) = task.as_classification() {
+        check_labels(model, manifest, classification.classes)?;
+    }
     if let Some(Known { output, .. }) = &manifest.known
         && !model.graph().output.iter().any(|o| o.name() == output)
     {

@@ -222,7 +222,7 @@ mod tests {
     fn a_film_repeats_in_real_time_and_its_times_continue() {
         let (waits, waited) = crossbeam_channel::unbounded();
         let mut source = source(EndPolicy::Repeat, || Ok(None), Box::new(|_| ()));
-        source.wait_until = Box::new(move |due| drop(waits.send(due)));
+        source.wait_until = Box::new(move |due| _ = waits.send(due));
         let times: Vec<i64> = (0..5).filter_map(|_| Some(source.next_frame().ok()??.time.as_us())).collect();
         assert_eq!(times, [0, 20_000, 60_000, 80_000, 120_000]);
         let due: Vec<Duration> = waited.try_iter().map(|due| due - source.started).collect();

@@ -3,7 +3,7 @@
 use super::{class, contrast, rivals};
 use crate::error::Result;
 use crate::grad::graph_writer::GraphWriter;
-use crate::grad::task::Task;
+use crate::grad::task::{Classification, Task};
 use crate::grad::value::Value;
 
 /// The scalar whose gradient is taken: one variant a score, one file a variant.
@@ -25,15 +25,20 @@ impl Score {
     /// # Errors
     /// The shape of the tensor is unknown.
     pub fn seed<'g>(self, writer: &'g GraphWriter<'g>, task: &Task) -> Result<Value<'g>> {
-        let Task::Classify(classification) = task;
-        let classes = classification.classes;
+        let seed = match task {
+            Task::Classify(Classification { classes, .. }) => self.class_seed(writer, *classes),
+        };
+        let flat = writer.shape(task.tensor())?.len() == 2;
+        Ok(if flat { seed } else { seed.reshape_like(task.tensor()) })
+    }
+
+    /// The gradient by the logits, `[N,K]`.
+    fn class_seed<'g>(self, writer: &'g GraphWriter<'g>, classes: usize) -> Value<'g> {
         let own = class::seed(writer, classes);
-        let seed = match self {
+        match self {
             Self::Class => own,
             Self::Rivals => own - rivals::mean(writer, own, classes),
             Self::Contrast { against } => own - contrast::other(writer, against, classes),
-        };
-        let flat = writer.shape(&classification.logits)?.len() == 2;
-        Ok(if flat { seed } else { seed.reshape_like(&classification.logits) })
+        }
     }
 }

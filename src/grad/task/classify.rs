@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::grad::augment::LOGITS;
+use crate::grad::graph_writer::GraphWriter;
 use crate::onnx::proto::{Node, ValueInfo};
 use crate::onnx::{DataType, GraphIndex, OnnxModel, Tensors};
 
@@ -39,6 +41,41 @@ pub struct Classification {
     pub logits: String,
     pub classes: usize,
     pub probability: Probability,
+}
+
+impl Classification {
+    /// Whether the logits are already an output called [`LOGITS`] of the right form.
+    pub fn has_output(&self, model: &OnnxModel, tensors: &Tensors) -> bool {
+        let plain = tensors.get(LOGITS).is_some_and(|t| t.shape.len() == 2 && t.kind == Some(DataType::Float));
+        plain && is_copy(model, LOGITS, &self.logits)
+    }
+
+    /// Writes the output [`LOGITS`] `[N,K]`.
+    ///
+    /// # Errors
+    /// The shape of the logits is unknown.
+    pub fn write_output(&self, writer: &GraphWriter) -> Result<()> {
+        let logits = writer.tensor(&self.logits);
+        if writer.shape(&self.logits)?.len() == 2 {
+            writer.emit_as(LOGITS, "Identity", &[logits], &[]);
+        } else {
+            let shape = writer.int64s(&[-1, self.classes as i64]);
+            writer.emit_as(LOGITS, "Reshape", &[logits, shape], &[]);
+        }
+        Ok(())
+    }
+}
+
+/// Whether a tensor holds the numbers of another one, in whatever type.
+fn is_copy(model: &OnnxModel, tensor: &str, original: &str) -> bool {
+    let index = GraphIndex::new(model.graph());
+    let mut tensor = tensor;
+    while tensor != original {
+        let copied = index.producer_node(tensor).filter(|node| matches!(node.op(), "Cast" | "Identity"));
+        let Some(from) = copied.and_then(|node| node.input.first()) else { return false };
+        tensor = from;
+    }
+    true
 }
 
 impl fmt::Display for Classification {

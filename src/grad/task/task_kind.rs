@@ -6,6 +6,8 @@ use serde::Serialize;
 
 use super::classify::{Classification, find_logits};
 use crate::error::Result;
+use crate::grad::augment::LOGITS;
+use crate::grad::graph_writer::GraphWriter;
 use crate::onnx::{OnnxModel, Tensors};
 
 /// What a model's outputs mean: one variant a task, one file a variant.
@@ -40,7 +42,38 @@ impl Task {
         }
     }
 
-    /// What that tensor holds.
+    /// The output of an augmented model that holds the scores: its name, and its shape `[N,…]` with -1 for the batch.
+    pub fn output(&self) -> (&'static str, Vec<i64>) {
+        match self {
+            Self::Classify(classification) => (LOGITS, vec![-1, classification.classes as i64]),
+        }
+    }
+
+    /// Whether the model already has that output.
+    pub fn has_output(&self, model: &OnnxModel, tensors: &Tensors) -> bool {
+        match self {
+            Self::Classify(classification) => classification.has_output(model, tensors),
+        }
+    }
+
+    /// Writes that output.
+    ///
+    /// # Errors
+    /// The shape of the scores is unknown.
+    pub fn write_output(&self, writer: &GraphWriter) -> Result<()> {
+        match self {
+            Self::Classify(classification) => classification.write_output(writer),
+        }
+    }
+
+    /// The classification; `None` for a task without classes.
+    pub fn as_classification(&self) -> Option<&Classification> {
+        match self {
+            Self::Classify(classification) => Some(classification),
+        }
+    }
+
+    /// What [`Task::tensor`] holds.
     pub fn tensor_kind(&self) -> &'static str {
         match self {
             Self::Classify(_) => "logits",
