@@ -1,18 +1,16 @@
-//! What the live path allocates from frame to frame, once it is warm.
+//! What a warm live pipeline allocates for each frame.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::{Arc, Mutex};
 
 use dhat::HeapStats;
 use whycam::overlay::{Colormap, HeatScale, Overlay, Style};
-use whycam::pipeline::{self, Lane, LiveScreen, Options, Outputs, Policy, Stop};
-use whycam::screen::{Command, Screen, View};
+use whycam::pipeline::{self, LiveScreen, Options, Outputs, Policy, Stop, Worker};
+use whycam::plumbing::{Frame, Medium, MediumKind, Picture, Pool, Semaphore, TemporalSmoother, Time, TimeBase};
+use whycam::screen::{Screen, ScreenFrame, ViewerCommand};
 use whycam::sink::{ExplainedFrame, Flow, Sink};
 use whycam::source::Source;
-use whycam::{
-    Compute, Explainer, ExplainerOptions, Facts, Frame, Medium, MediumKind, Permits, Picture, Pool, Result, Steady,
-    Time, TimeBase,
-};
+use whycam::{Compute, Explainer, ExplanationContext, Result};
 
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
@@ -30,8 +28,8 @@ struct Camera {
 impl Source for Camera {
     fn next_frame(&mut self) -> Result<Option<Frame>> {
         let mut picture = self.pool.picture(self.medium.width, self.medium.height);
-        for (place, value) in picture.iter_mut().enumerate() {
-            *value = (place as u64 * 7 + self.index) as u8;
+        for (position, value) in picture.iter_mut().enumerate() {
+            *value = (position as u64 * 7 + self.index) as u8;
         }
         let time = Time { ticks: 33 * self.index as i64, base: self.medium.time_base };
         self.index += 1;
@@ -48,21 +46,21 @@ impl Source for Camera {
 struct Counter(Arc<Mutex<Vec<(u64, u64)>>>);
 
 impl Sink for Counter {
-    fn write(&mut self, _: &ExplainedFrame, _: &Facts) -> Result<Flow> {
+    fn write(&mut self, _: &ExplainedFrame, _: &ExplanationContext) -> Result<Flow> {
         let stats = HeapStats::get();
         self.0.lock().unwrap().push((stats.total_bytes, stats.total_blocks));
         Ok(Flow::Continue)
     }
 }
 
-/// Draws as a window does, and shows nobody.
+/// Draws as a window does, and shows nothing.
 #[derive(Default)]
 struct Blind(Picture);
 
 impl Screen for Blind {
-    fn show(&mut self, view: &View, overlay: &mut Overlay) -> Result<()> {
+    fn show(&mut self, view: &ScreenFrame, overlay: &mut Overlay) -> Result<()> {
         let mut frame = view.frame.clone();
-        overlay.draw(&mut frame, view.explanation, view.facts)?;
+        overlay.draw(&mut frame, view.explanation, view.context)?;
         self.0 = frame.picture;
         Ok(())
     }
@@ -71,7 +69,7 @@ impl Screen for Blind {
 
     fn wait(&mut self, _: &str) {}
 
-    fn poll(&mut self) -> Result<Vec<Command>> {
+    fn poll(&mut self) -> Result<Vec<ViewerCommand>> {
         Ok(Vec::new())
     }
 }
@@ -84,15 +82,14 @@ fn overlay() -> Overlay {
 #[test]
 fn a_live_frame_allocates_no_picture_and_no_tensor() {
     let _profiler = dhat::Profiler::builder().testing().build();
-    let compute = Compute { threads: 1, ..Compute::default() };
-    let explainer = Explainer::new(&ExplainerOptions { compute, ..ExplainerOptions::default() }).unwrap();
+    let explainer = Explainer::builder().compute(Compute::on_threads(1)).build().unwrap();
     let counter = Counter::default();
     let options = Options {
         policy: Policy::Block,
         frames: Some(FRAMES),
         duration: None,
-        smoothing: Some(Steady::SECONDS),
-        permits: Permits::UNBOUNDED,
+        smoothing: Some(TemporalSmoother::SECONDS),
+        semaphore: Semaphore::UNBOUNDED,
     };
     let medium = Arc::new(Medium {
         name: "camera".into(),
@@ -105,14 +102,14 @@ fn a_live_frame_allocates_no_picture_and_no_tensor() {
     let camera = Camera { medium, pool: Pool::default(), index: 0 };
     let outcome = pipeline::run(
         Box::new(|_| Ok(Box::new(camera))),
-        vec![Lane { explainer, overlay: None }],
+        vec![Worker { explainer, overlay: None }],
         Outputs {
             sinks: &mut vec![Box::new(counter.clone())],
             screen: Some(LiveScreen {
                 screen: &mut Blind::default(),
                 overlay: overlay(),
                 pictures: false,
-                record: &|| unreachable!("nobody asks for a recording"),
+                record: &|| unreachable!("no key starts a recording"),
             }),
         },
         &options,
@@ -121,7 +118,7 @@ fn a_live_frame_allocates_no_picture_and_no_tensor() {
     );
     assert!(outcome.error.is_none(), "{:?}", outcome.error);
     let counts = counter.0.lock().unwrap();
-    // The median: another picture may be under way at once now and then, and stays in the pool.
+    // The median: sometimes one more picture is in flight, and then stays in the pool.
     let median = |of: fn(&(u64, u64)) -> u64| {
         let mut steps: Vec<u64> = counts[WARM as usize..].windows(2).map(|pair| of(&pair[1]) - of(&pair[0])).collect();
         steps.sort_unstable();
@@ -129,7 +126,7 @@ fn a_live_frame_allocates_no_picture_and_no_tensor() {
     };
     let (bytes, blocks) = (median(|count| count.0), median(|count| count.1));
     eprintln!("{bytes} bytes in {blocks} blocks a frame");
-    // A picture has 921,600 bytes, the model's input 786,432, and its last activation 327,680. What is left are
+    // A picture has 921,600 bytes, the model's input 786,432, and its last activation 327,680. The rest is
     // fast_image_resize's coefficients, the outlines of letters, and a few hundred bytes of an explanation.
     assert!(bytes < 200_000, "{bytes} bytes in {blocks} blocks a frame");
 }

@@ -1,14 +1,13 @@
-//! Large collections: shared out to several runs, and gone on with after a crash.
+//! Large collections: shared out to several runs, and resumed after a crash.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
-use std::{fs, thread};
 
-use support::{Folder, assert_ok, command, film, frame_times, picture, stderr, whycam};
+use support::{Folder, assert_ok, command, film, frame_times, picture, stderr, wait_until, whycam};
 
 /// Six pictures and a film.
 fn collection(folder: &Folder) -> String {
@@ -21,7 +20,7 @@ fn collection(folder: &Folder) -> String {
     photos.display().to_string()
 }
 
-/// The bytes of all files of a folder but for marks, and the lines of all JSON files in it in one sorted list.
+/// The bytes of all files in a folder except resume logs, and the sorted lines of all its JSON files.
 fn results(folder: &Folder, name: &str) -> Results {
     let (mut files, mut lines) = (BTreeMap::new(), Vec::new());
     for entry in fs::read_dir(folder.0.join(name)).unwrap() {
@@ -40,8 +39,7 @@ fn results(folder: &Folder, name: &str) -> Results {
 
 type Results = (BTreeMap<String, Vec<u8>>, Vec<String>);
 
-/// The same files and lines. What x264 makes of the same pictures may differ in its bytes: build 164 decides by memory
-/// that nobody has written to, in ffmpeg too.
+/// The same files and lines. The bytes of a film may differ: build 164 of x264 decides by uninitialised memory.
 fn assert_same(one: &Results, other: &Results) {
     assert_eq!(one.0.keys().collect::<Vec<_>>(), other.0.keys().collect::<Vec<_>>());
     let differs = |name: &&String| !name.starts_with("film") && one.0[*name] != other.0[*name];
@@ -87,7 +85,7 @@ fn shards_together_give_the_results_of_one_run() {
 }
 
 #[test]
-fn a_run_that_was_killed_goes_on_where_it_stopped() {
+fn a_killed_run_continues_where_it_stopped() {
     let folder = Folder::new("resumed");
     let photos = collection(&folder);
     for name in ["once", "twice"] {
@@ -96,21 +94,18 @@ fn a_run_that_was_killed_goes_on_where_it_stopped() {
     assert_ok(&run(&explain(&folder, &photos, "once", "1/1"), &[]));
     let arguments = explain(&folder, &photos, "twice", "1/1");
     let words: Vec<&str> = arguments.iter().map(String::as_str).chain(["--resume", "--threads", "1"]).collect();
-    let marks = folder.file("twice/1.jsonl.done");
-    let done = || fs::read_to_string(&marks).map_or(0, |text| text.lines().count().saturating_sub(1));
+    let log = folder.file("twice/1.jsonl.done");
+    let done = || fs::read_to_string(&log).map_or(0, |text| text.lines().count().saturating_sub(1));
     let mut kills = 0;
     for wanted in [1, 4] {
         let mut child = command(&words).stderr(Stdio::null()).spawn().unwrap();
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while done() < wanted && child.try_wait().unwrap().is_none() && Instant::now() < deadline {
-            thread::sleep(Duration::from_millis(1));
-        }
+        wait_until("some inputs are done", || done() >= wanted || child.try_wait().unwrap().is_some());
         kills += u32::from(child.try_wait().unwrap().is_none());
         child.kill().unwrap();
         child.wait().unwrap();
     }
     assert!(kills > 0 && done() < 7, "it was done before it could be killed");
-    // What a film leaves that was killed in its middle.
+    // The file that a run leaves if it is killed in the middle of a film.
     fs::write(folder.file("twice/.4194305.part.film.whycam.mp4"), "cut off").unwrap();
     let before = done();
     assert_ok(&run(&arguments, &["--resume"]));
@@ -127,15 +122,12 @@ fn a_run_that_was_killed_goes_on_where_it_stopped() {
 
 #[test]
 fn gnu_parallel_shares_a_collection_out() {
-    if Command::new("parallel").arg("--version").output().is_err() {
-        eprintln!("SKIPPED: there is no GNU parallel; run `make setup`");
-        return;
-    }
     let folder = Folder::new("parallel");
     let photos = collection(&folder);
     fs::create_dir(folder.0.join("out")).unwrap();
     let line = explain(&folder, &photos, "out", "{}/2").join(" ");
     let line = format!("{} {line} --threads 1 --resume", env!("CARGO_BIN_EXE_whycam"));
-    assert_ok(&Command::new("parallel").args(["--jobs", "2", &line, ":::", "1", "2"]).output().unwrap());
+    let output = Command::new("parallel").args(["--jobs", "2", &line, ":::", "1", "2"]).output();
+    assert_ok(&output.unwrap_or_else(|e| panic!("parallel: {e}; run `make setup`")));
     assert_eq!(results(&folder, "out").1.len(), 18);
 }

@@ -1,4 +1,4 @@
-//! Several classes, contrasts, fused layers, and maps in every form that they are written in.
+//! Several classes, contrasts, fused layers, and every format of written maps.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
@@ -8,36 +8,28 @@ use std::path::Path;
 
 use ndarray::{Array2, Axis, Ix4, Zip};
 use serde_json::Value;
-use support::{Folder, picture, stderr, stdout, whycam};
+use support::maps::{self, Tolerance};
+use support::{Folder, net, photo, picture, stderr, stdout, whycam};
 use whycam::cam::{self, CamMap, enlarged};
-use whycam::grad::{CLASS_INDEX, Explained};
-use whycam::preprocess::Region;
+use whycam::grad::{ACTIVATIONS, CLASS_INDEX, GRADIENTS, LayerName};
+use whycam::model::{self, Region};
 use whycam::session::{Input, Session};
 use whycam::sink::hot_boxes;
-use whycam::{Explainer, ExplainerOptions, Fusion, prepare};
+use whycam::{
+    ClassPrediction, Compute, Explainer, ExplainerBuilder, Explanation, Fusion, ModelOptions, Request, ScoreQuery,
+};
 
-fn net(name: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/models").join(name).display().to_string()
+fn builder(model: &str) -> ExplainerBuilder {
+    Explainer::builder().model(model).compute(Compute::on_threads(1))
 }
 
-fn options(model: &str) -> ExplainerOptions {
-    ExplainerOptions {
-        model: Some(model.into()),
-        compute: whycam::Compute::on_threads(1),
-        ..ExplainerOptions::default()
-    }
+/// The classes of an explanation.
+fn classes(explanation: &Explanation) -> &ClassPrediction {
+    explanation.classes().expect("a classifier")
 }
 
-fn photo() -> image::RgbImage {
-    image::RgbImage::from_fn(90, 70, |x, y| {
-        image::Rgb([(x * 7 % 256) as u8, (y * 5 % 256) as u8, ((x + 2 * y) % 256) as u8])
-    })
-}
-
-fn assert_near(a: &Array2<f32>, b: &Array2<f32>, what: &str) {
-    let largest = b.iter().copied().fold(0.0, f32::max);
-    let apart = a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    assert!(a.dim() == b.dim() && apart <= 1e-3 * largest, "{what}: {apart} apart, largest {largest}");
+fn assert_near(found: &Array2<f32>, expected: &Array2<f32>, what: &str) {
+    maps::assert_near(found, expected, Tolerance::of_difference(1e-3), what);
 }
 
 #[test]
@@ -50,15 +42,16 @@ fn several_classes_of_one_run_have_the_maps_of_each_alone() {
         "googlenet.dynamo",
         "keras_residual.tf2onnx",
     ];
-    let nets = nets.map(|name| net(&format!("{name}.onnx")));
+    let nets = nets.map(net);
     for model in nets.iter().map(String::as_str).chain(["flowers-vgg"]) {
         for method in ["layer-cam", "eigen-grad-cam", "recipro-cam", "shapley-cam"] {
             let ask = |class: &str| {
-                let options =
-                    ExplainerOptions { class: Some(class.into()), method: Some(method.into()), ..options(model) };
-                Explainer::new(&options).unwrap().explain(&photo()).unwrap()
+                let scores = ScoreQuery::parse_list(class).unwrap();
+                let builder = builder(model).scores(scores).method(cam::find(method).unwrap());
+                builder.build().unwrap().explain(&photo()).unwrap()
             };
-            let all = ask("top3,1");
+            let explanation = ask("top3,1");
+            let all = classes(&explanation);
             assert_eq!(all.others.len(), 3, "{model}");
             assert_eq!(all.top[..3].iter().map(|r| r.class_index).collect::<Vec<_>>(), {
                 let others = all.others[..2].iter().map(|other| other.class_index);
@@ -68,7 +61,7 @@ fn several_classes_of_one_run_have_the_maps_of_each_alone() {
             for other in &all.others {
                 let alone = ask(&other.class_index.to_string());
                 assert_near(&other.map.values, &alone.map.values, &format!("{model}, {method}"));
-                assert!((other.logit - alone.logit).abs() < 1e-4);
+                assert!((other.logit - classes(&alone).logit).abs() < 1e-4);
             }
         }
     }
@@ -77,18 +70,19 @@ fn several_classes_of_one_run_have_the_maps_of_each_alone() {
 #[test]
 fn a_prepared_model_gives_each_of_several_classes_its_own_map() {
     let folder = Folder::new("prepared-classes");
-    let model = net("resnet.legacy.onnx");
+    let model = net("resnet.legacy");
     let prepared = folder.file("prepared.onnx");
     let output = whycam(&["prepare", &model, "-o", &prepared]);
     assert!(output.status.success(), "{}", stderr(&output));
     let ask = |model: &str| {
-        let options =
-            ExplainerOptions { class: Some("top3".into()), method: Some("layer-cam".into()), ..options(model) };
-        Explainer::new(&options).unwrap().explain(&photo()).unwrap()
+        let scores = ScoreQuery::parse_list("top3").unwrap();
+        let builder = builder(model).scores(scores).method(cam::find("layer-cam").unwrap());
+        builder.build().unwrap().explain(&photo()).unwrap()
     };
     let (direct, taken) = (ask(&model), ask(&prepared));
     assert_near(&taken.map.values, &direct.map.values, "the first");
-    for (taken, direct) in taken.others.iter().zip(&direct.others) {
+    assert_eq!(classes(&taken).others.len(), 2);
+    for (taken, direct) in classes(&taken).others.iter().zip(&classes(&direct).others) {
         assert_eq!(taken.class_index, direct.class_index);
         assert_near(&taken.map.values, &direct.map.values, "another");
     }
@@ -96,35 +90,38 @@ fn a_prepared_model_gives_each_of_several_classes_its_own_map() {
 
 #[test]
 fn a_contrast_is_the_map_of_the_difference_of_two_gradients() {
-    for model in [net("mobilenet3.legacy.onnx"), net("vit_mean.dynamo.onnx"), "flowers-vgg".into()] {
-        let prepared = prepare(&options(&model)).unwrap();
-        let mut session = Session::new(&prepared.model, whycam::Compute::on_threads(1)).unwrap();
-        let shape = prepared.manifest.input.shape();
+    for model in [net("mobilenet3.legacy"), net("vit_mean.dynamo"), "flowers-vgg".into()] {
+        let mut options = ModelOptions::default();
+        options.model = model.as_str().into();
+        let augmented = model::augmented(&options, &Request::default(), false).unwrap();
+        let mut session = Session::new(&augmented.model, Compute::on_threads(1)).unwrap();
+        let shape = augmented.manifest.input.shape();
         let input = ndarray::ArrayD::from_shape_fn(shape, |at| ((at[1] + 3 * at[2] + 7 * at[3]) % 11) as f32 / 11.0);
         let mut gradient = |class: i64| {
             let class = ndarray::Array1::from_elem(1, class).into_dyn();
             let inputs =
-                vec![(prepared.input.as_str(), Input::Float(input.view())), (CLASS_INDEX, Input::Int64(class.view()))];
+                vec![(augmented.input.as_str(), Input::Float(input.view())), (CLASS_INDEX, Input::Int64(class.view()))];
             let run = session.run(inputs).unwrap();
             let owned = |name| run.floats(name).unwrap().to_owned().into_dimensionality::<Ix4>().unwrap();
-            (owned(Explained::NAMES.activations), owned(Explained::NAMES.gradients))
+            (owned(ACTIVATIONS), owned(GRADIENTS))
         };
         let ((activations, of_a), (_, of_b)) = (gradient(2), gradient(4));
         let difference = of_a - of_b;
         for method in ["grad-cam", "layer-cam"] {
-            let map = cam::find(method).unwrap().how.formula().unwrap();
+            let map = cam::find(method).unwrap().formula().unwrap();
             let expected = map(activations.index_axis(Axis(0), 0), difference.index_axis(Axis(0), 0));
-            let options =
-                ExplainerOptions { contrast: Some("2,4".into()), method: Some(method.into()), ..options(&model) };
-            let found = Explainer::new(&options).unwrap().explain_tensor(input.view()).unwrap();
-            assert_eq!(found.class_index, 2);
+            let scores = vec![ScoreQuery::parse_contrast("2,4").unwrap()];
+            let builder = builder(&model).scores(scores).method(cam::find(method).unwrap());
+            let found = builder.build().unwrap().explain_tensor(input.view()).unwrap();
+            assert_eq!(classes(&found).class_index, 2);
             assert_near(&found.map.values, &expected, &format!("{model}, {method}"));
         }
     }
     let wrong = |contrast: &str, method: &str| {
-        let options =
-            ExplainerOptions { contrast: Some(contrast.into()), method: Some(method.into()), ..options("flowers-vgg") };
-        Explainer::new(&options).err().unwrap().to_string()
+        let contrast = ScoreQuery::parse_contrast(contrast);
+        let method = cam::find(method).unwrap();
+        let built = contrast.and_then(|contrast| builder("flowers-vgg").scores(vec![contrast]).method(method).build());
+        built.err().unwrap().to_string()
     };
     assert!(wrong("roses", "grad-cam").contains("A,B"));
     assert!(wrong("roses,roses", "grad-cam").contains("two different classes"));
@@ -134,13 +131,12 @@ fn a_contrast_is_the_map_of_the_difference_of_two_gradients() {
 
 #[test]
 fn maps_of_several_layers_are_fused_at_the_finest_grid() {
-    let model = net("resnet.legacy.onnx");
+    let model = net("resnet.legacy");
     let layers = ["/layer1/layer1.0/relu_1/Relu_output_0", "/layer4/layer4.0/relu_1/Relu_output_0"];
     let map = |layer: &str, fusion: Fusion| {
-        let method = Some("layer-cam".into());
-        let options = ExplainerOptions { layer: Some(layer.into()), method, fusion, ..options(&model) };
-        let mut explainer = Explainer::new(&options).unwrap();
-        assert_eq!(explainer.facts().layer, layer);
+        let builder = builder(&model).layers(LayerName::parse_list(layer)).fusion(fusion);
+        let mut explainer = builder.method(cam::find("layer-cam").unwrap()).build().unwrap();
+        assert_eq!(explainer.context().layer, layer);
         explainer.explain(&photo()).unwrap().map.values
     };
     let singles = layers.map(|layer| {
@@ -160,7 +156,7 @@ fn maps_of_several_layers_are_fused_at_the_finest_grid() {
 }
 
 #[test]
-fn hot_boxes_hold_the_hot_places() {
+fn hot_boxes_hold_the_hot_regions() {
     let mut values = Array2::zeros((8, 8));
     values[[1, 1]] = 1.0;
     values[[6, 5]] = 0.8;
@@ -178,7 +174,7 @@ fn hot_boxes_hold_the_hot_places() {
 }
 
 #[test]
-fn json_and_maps_bear_several_classes_and_boxes() {
+fn json_and_maps_have_several_classes_and_boxes() {
     let folder = Folder::new("several");
     let photo = picture(&folder, "photo.png", 200, 160);
     let maps = folder.file("maps");
@@ -229,7 +225,7 @@ fn json_and_maps_bear_several_classes_and_boxes() {
     assert_eq!(map.dim(), (grey.height() as usize, grey.width() as usize));
 }
 
-/// A picture that is hot in its middle: how far each pixel was moved by the overlay.
+/// The sum of the differences of all pixels.
 fn moved(before: &image::RgbImage, after: &image::RgbImage) -> u64 {
     before.iter().zip(after.iter()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum()
 }
@@ -237,13 +233,12 @@ fn moved(before: &image::RgbImage, after: &image::RgbImage) -> u64 {
 #[test]
 fn a_film_wide_scale_leaves_frames_of_little_evidence_cool() {
     use whycam::overlay::{Colormap, HeatScale, Overlay, Style};
-    use whycam::{Frame, Medium, MediumKind, Time, TimeBase};
-    let mut explainer =
-        Explainer::new(&ExplainerOptions { method: Some("layer-cam".into()), ..options("flowers-vgg") }).unwrap();
+    use whycam::plumbing::{Frame, Medium, MediumKind, Time, TimeBase};
+    let mut explainer = builder("flowers-vgg").method(cam::find("layer-cam").unwrap()).build().unwrap();
     let picture = photo();
     let explanation = explainer.explain(&picture).unwrap();
-    let facts = explainer.facts().clone();
-    assert_eq!(facts.unit, "logit");
+    let context = explainer.context().clone();
+    assert_eq!(context.unit, "logit");
     let medium = Medium {
         name: "film".into(),
         path: None,
@@ -256,7 +251,7 @@ fn a_film_wide_scale_leaves_frames_of_little_evidence_cool() {
     let draw = |scale: HeatScale, bar: bool| {
         let style = Style { colormap: Colormap::named("inferno").unwrap(), alpha: 1.0, scale, bar };
         let mut frame = Frame::now(&medium, 0, Time::START, picture.clone());
-        Overlay::new(style).unwrap().draw(&mut frame, &explanation, &facts).unwrap();
+        Overlay::new(style).unwrap().draw(&mut frame, &explanation, &context).unwrap();
         frame.picture
     };
     let light = |picture: &image::RgbImage| picture.iter().map(|v| u64::from(*v)).sum::<u64>();

@@ -1,5 +1,5 @@
-//! Damaged models, manifests, pictures, films and tensors: the program says what is wrong with them, and neither breaks
-//! off nor hangs nor takes the machine's memory.
+//! Damaged models, manifests, pictures, films and tensors: the program says what is wrong with them. It does not crash,
+//! hang or take the machine's memory.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
@@ -8,9 +8,9 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use support::{Folder, Random, film, picture, stderr, tool};
+use support::{Folder, Random, film, net, picture, stderr, tool};
 
-/// Address space and processor time of a run. An allocation beyond aborts it, and so does a hang.
+/// Address space and processor time of a run. A larger allocation or a hang ends it.
 const LIMITS: [&str; 2] = ["--as=12884901888", "--cpu=60"];
 
 fn whycam_within_limits(arguments: &[&str]) -> Output {
@@ -19,12 +19,12 @@ fn whycam_within_limits(arguments: &[&str]) -> Output {
     command.output().expect("prlimit starts")
 }
 
-/// What a broken disk, a broken download and a hostile hand do to a file.
+/// What a bad disk, a broken download or an attacker does to a file.
 fn damaged(bytes: &[u8], random: &mut Random) -> Vec<u8> {
     let mut below = |end: usize| (f32::midpoint(random.next(), 1.0) * end as f32) as usize % end.max(1);
     let mut bytes = bytes.to_vec();
     let kind = below(6);
-    // Headers are where the harm is done.
+    // Half of the damages are in the header, where they do most harm.
     let reach = if below(2) == 0 { bytes.len().min(400) } else { bytes.len() };
     let at = below(reach);
     let length = (1 + below(64)).min(bytes.len() - at);
@@ -60,15 +60,12 @@ fn damage(times: usize) {
     media(&folder, times);
 }
 
-/// Each damage in a run of its own, on models with and without a manifest.
+/// One damage a run, on models with and without a manifest.
 fn models(folder: &Folder, photo: &str, times: usize) {
-    let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/models");
     let manifest = b"name = \"net\"\nlabels = [\"a\", \"b\", \"c\", \"d\", \"e\"]\n[input]\nwidth = 64\nheight = 64\nscale = 0.00392\nmean = [0.4, 0.4, 0.4]\nstd = [0.2, 0.2, 0.2]\n";
     let mut random = Random(11);
-    for (number, net) in
-        ["resnet.legacy.onnx", "deit.dynamo.onnx", "mobilenet3.legacy.onnx"].iter().cycle().take(times).enumerate()
-    {
-        let bytes = fs::read(reference.join(net)).unwrap();
+    for (number, name) in ["resnet.legacy", "deit.dynamo", "mobilenet3.legacy"].iter().cycle().take(times).enumerate() {
+        let bytes = fs::read(net(name)).unwrap();
         let (model, beside) = (folder.file("net.onnx"), folder.file("net.toml"));
         let _ = fs::remove_file(&beside);
         if number % 5 == 4 {
@@ -78,11 +75,11 @@ fn models(folder: &Folder, photo: &str, times: usize) {
             fs::write(&model, damaged(&bytes, &mut random)).unwrap();
         }
         let output = whycam_within_limits(&["explain", photo, "--model", &model, "--json", "-", "--quiet"]);
-        assert_no_harm(&output, &format!("damage {number} of {net}"));
+        assert_no_harm(&output, &format!("damage {number} of {name}"));
     }
 }
 
-/// Many in one run, which goes on after those that cannot be read.
+/// Many damages in one run, which goes on after a file that cannot be read.
 fn media(folder: &Folder, times: usize) {
     let still = |ending: &str| {
         let path = folder.file(&format!("whole.{ending}"));
@@ -99,7 +96,7 @@ fn media(folder: &Folder, times: usize) {
         vec![moving("whole.mp4", &[]), moving("whole.webm", &[]), moving("whole.avi", &[]), moving("whole.ts", &[])],
         vec![tensor],
     ];
-    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/models/resnet.legacy.onnx");
+    let model = net("resnet.legacy");
     let mut random = Random(12);
     for kind in wholes {
         for round in 0..times.div_ceil(50) {
@@ -113,7 +110,7 @@ fn media(folder: &Folder, times: usize) {
                     path
                 })
                 .collect();
-            let mut arguments = vec!["explain", "--model", model.to_str().unwrap(), "--json", "-", "--quiet"];
+            let mut arguments = vec!["explain", "--model", &model, "--json", "-", "--quiet"];
             if whycam::source::is_tensor(&kind[0]) {
                 arguments.push("--tensor");
             }
@@ -129,10 +126,12 @@ fn a_few_damages_do_no_harm() {
     damage(25);
 }
 
-#[test]
-#[ignore = "make damage"]
-fn five_hundred_damages_of_each_kind_do_no_harm() {
-    damage(500);
+mod long {
+    #[test]
+    #[ignore = "takes minutes; `make damage` runs it"]
+    fn five_hundred_damages_of_each_kind_do_no_harm() {
+        super::damage(500);
+    }
 }
 
 /// A PNG whose header claims a size, with nothing in it.
@@ -152,7 +151,7 @@ fn claimed_png(width: u32, height: u32) -> Vec<u8> {
 }
 
 #[test]
-fn sizes_that_a_file_claims_are_looked_at_before_memory_is_taken() {
+fn sizes_that_a_file_claims_are_checked_before_memory_is_taken() {
     let folder = Folder::new("claims");
     let refused = |name: &str, bytes: &[u8], says: &[&str]| {
         let path = folder.file(name);
@@ -174,15 +173,15 @@ fn sizes_that_a_file_claims_are_looked_at_before_memory_is_taken() {
 }
 
 #[test]
-fn text_of_a_model_steers_no_terminal() {
+fn text_of_a_model_does_not_control_the_terminal() {
     let folder = Folder::new("escapes");
     let photo = picture(&folder, "photo.png", 64, 64);
-    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/models/resnet.legacy.onnx");
+    let model = net("resnet.legacy");
     let labels = folder.file("labels.txt");
     fs::write(&labels, "\u{1b}[2Jrose\n\u{1b}]0;title\u{7}\nc\nd\ne\n").unwrap();
     for arguments in [&["explain", &photo, "--json", "-", "--class", "\u{1b}[31mred"][..], &["inspect"]] {
         let mut arguments = arguments.to_vec();
-        arguments.insert(1, model.to_str().unwrap());
+        arguments.insert(1, &model);
         if arguments[0] == "explain" {
             arguments.insert(1, "--model");
         }

@@ -1,10 +1,10 @@
-//! The example programs do what they say.
+//! The example programs print correct results.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What an example prints; cargo builds the examples together with the tests.
+/// What an example prints. Cargo builds the examples with the tests.
 fn run(example: &str, arguments: &[&str]) -> String {
     let folder = Path::new(env!("CARGO_BIN_EXE_whycam")).with_file_name("examples");
     let program: PathBuf = folder.join(example);
@@ -15,7 +15,7 @@ fn run(example: &str, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn a_rule_of_ones_own_gives_the_slope() {
+fn a_custom_rule_gives_the_slope() {
     let printed = run("own_rule", &[]);
     let slopes = printed.split("slopes").nth(1).unwrap();
     let slopes: Vec<f64> = slopes.split(['[', ']', ',', ' ', '\n']).filter_map(|part| part.parse().ok()).collect();

@@ -1,21 +1,40 @@
-//! Explanations against values from PyTorch's autograd, and their place on the picture.
+//! Explanations against values from PyTorch's autograd, and their position on the picture.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
-use std::{env, fs};
 
 use image::{Rgb, RgbImage};
 use ndarray::{Array1, Array2};
+use support::{Folder, net, reference};
+use whycam::cam;
+use whycam::grad::{ACTIVATIONS, CLASS_INDEX, GRADIENTS, LOGITS};
+use whycam::model::{Located, augment, augmented, load, locate, type_tensors};
 use whycam::onnx::proto::{Attribute, Graph, Node, Tensor, ValueInfo};
 use whycam::onnx::{DataType, OnnxModel, WORKING_OPSET};
 use whycam::overlay::{Colormap, HeatScale, Overlay, Style};
-use whycam::{Explainer, ExplainerOptions, Frame, Medium, MediumKind, Time, TimeBase};
+use whycam::plumbing::{Frame, Medium, MediumKind, Time, TimeBase};
+use whycam::session::{Input, Session};
+use whycam::{Compute, Explainer, ModelOptions, Request, Result};
 
-fn reference(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/flowers_vgg").join(name)
+/// A reference map of `flowers-vgg`.
+fn expected_map(file: &str) -> Array2<f32> {
+    ndarray_npy::read_npy(reference("flowers_vgg").join(file)).unwrap()
+}
+
+/// The layers that have reference maps, one a line.
+fn reference_layers() -> String {
+    fs::read_to_string(reference("flowers_vgg/layers.txt")).unwrap()
+}
+
+/// A model as far as its target layer is found.
+fn located(model: &str, request: &Request) -> Result<Located> {
+    let mut options = ModelOptions::default();
+    options.model = model.into();
+    locate(type_tensors(load(&options)?)?, request)
 }
 
 /// The picture that `tests/reference/flowers_vgg.py` makes too.
@@ -25,20 +44,16 @@ fn reference_picture() -> RgbImage {
 
 #[test]
 fn maps_of_every_depth_are_those_of_autograd() {
-    let logits: Array1<f32> = ndarray_npy::read_npy(reference("logits.npy")).unwrap();
-    let layers = fs::read_to_string(reference("layers.txt")).unwrap();
+    let logits: Array1<f32> = ndarray_npy::read_npy(reference("flowers_vgg/logits.npy")).unwrap();
+    let layers = reference_layers();
     assert!(layers.lines().count() >= 6);
     for (number, layer) in layers.lines().enumerate() {
         for class in 0..logits.len() {
-            let options = ExplainerOptions {
-                model: Some("flowers-vgg".into()),
-                layer: Some(layer.into()),
-                class: Some(class.to_string()),
-                ..ExplainerOptions::default()
-            };
-            let explanation = Explainer::new(&options).unwrap().explain(&reference_picture()).unwrap();
-            assert!((explanation.logit - logits[class]).abs() < 1e-3, "{} for {}", explanation.logit, logits[class]);
-            let expected: Array2<f32> = ndarray_npy::read_npy(reference(&format!("map_{number}_{class}.npy"))).unwrap();
+            let mut explainer = Explainer::builder().model("flowers-vgg").layer(layer).class(class).build().unwrap();
+            let explanation = explainer.explain(&reference_picture()).unwrap();
+            let logit = explanation.classes().unwrap().logit;
+            assert!((logit - logits[class]).abs() < 1e-3, "{logit} for {}", logits[class]);
+            let expected = expected_map(&format!("map_{number}_{class}.npy"));
             let map = pooled(&explanation.map.values, expected.dim());
             assert_alike(&map, &expected, &format!("{layer}, class {class}"));
             assert_eq!(explanation.map.evidence, expected.iter().any(|&v| v > 0.0), "{layer}, class {class}");
@@ -50,14 +65,9 @@ fn maps_of_every_depth_are_those_of_autograd() {
 fn other_methods_make_the_maps_of_their_formulas() {
     for method in ["hires-cam", "layer-cam"] {
         for class in 0..5 {
-            let options = ExplainerOptions {
-                model: Some("flowers-vgg".into()),
-                method: Some(method.into()),
-                class: Some(class.to_string()),
-                ..ExplainerOptions::default()
-            };
-            let explanation = Explainer::new(&options).unwrap().explain(&reference_picture()).unwrap();
-            let expected: Array2<f32> = ndarray_npy::read_npy(reference(&format!("{method}_{class}.npy"))).unwrap();
+            let builder = Explainer::builder().model("flowers-vgg").method(cam::find(method).unwrap()).class(class);
+            let explanation = builder.build().unwrap().explain(&reference_picture()).unwrap();
+            let expected = expected_map(&format!("{method}_{class}.npy"));
             assert_alike(&explanation.map.values, &expected, &format!("{method}, class {class}"));
         }
     }
@@ -66,34 +76,30 @@ fn other_methods_make_the_maps_of_their_formulas() {
 #[test]
 fn an_explainer_that_is_changed_makes_the_same_maps() {
     const CLASS: usize = 2;
-    let options = ExplainerOptions {
-        model: Some("flowers-vgg".into()),
-        class: Some(CLASS.to_string()),
-        ..ExplainerOptions::default()
-    };
-    let mut explainer = Explainer::new(&options).unwrap();
-    let usual = explainer.facts().layer.clone();
+    let mut explainer = Explainer::builder().model("flowers-vgg").class(CLASS).build().unwrap();
+    let usual = explainer.context().layer.clone();
     let assert_is = |explainer: &mut Explainer, file: String| {
-        let expected: Array2<f32> = ndarray_npy::read_npy(reference(&file)).unwrap();
+        let expected = expected_map(&file);
         let explanation = explainer.explain(&reference_picture()).unwrap();
         assert_alike(&pooled(&explanation.map.values, expected.dim()), &expected, &file);
     };
-    let layers = fs::read_to_string(reference("layers.txt")).unwrap();
+    let layers = reference_layers();
     for (number, layer) in layers.lines().enumerate() {
-        explainer.set_layer(layer).unwrap();
+        explainer.set_layer(layer.into()).unwrap();
         assert_is(&mut explainer, format!("map_{number}_{CLASS}.npy"));
     }
-    explainer.set_layer(&usual).unwrap();
-    assert!(explainer.set_layer("no such layer").is_err() && explainer.set_method("no-cam").is_err());
+    explainer.set_layer(usual.as_str().into()).unwrap();
+    assert!(explainer.set_layer("no such layer".into()).is_err() && cam::find("no-cam").is_err());
+    assert_eq!(explainer.context().layer, usual);
     for method in ["hires-cam", "layer-cam"] {
-        explainer.set_method(method).unwrap();
+        explainer.set_method(cam::find(method).unwrap()).unwrap();
         assert_is(&mut explainer, format!("{method}_{CLASS}.npy"));
     }
     let layers = explainer.layers().unwrap();
     assert!(layers[0] == usual && layers.len() > 2, "{layers:?}");
 }
 
-/// Cosine above 0.9999, and no value further off than 2e-3 of the largest.
+/// The cosine is above 0.9999, and no value differs by more than 2e-3 of the largest.
 fn assert_alike(map: &Array2<f32>, expected: &Array2<f32>, what: &str) {
     let largest = expected.iter().copied().fold(0.0, f32::max);
     let apart = map.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
@@ -107,27 +113,25 @@ fn assert_alike(map: &Array2<f32>, expected: &Array2<f32>, what: &str) {
 }
 
 #[test]
-fn a_prepared_model_explains_a_batch_each_picture_for_its_own_class() {
-    use whycam::grad::Explained;
-    use whycam::session::{Input, Session};
-    let layer = Some("/3/MaxPool".into());
-    let options = ExplainerOptions { model: Some("flowers-vgg".into()), layer, ..ExplainerOptions::default() };
-    let mut prepared = whycam::prepare(&options).unwrap();
-    prepared.append_cam().unwrap();
-    let outputs = Explained::NAMES;
-    let mut session = Session::new(&prepared.model, whycam::Compute::default()).unwrap();
+fn an_augmented_model_explains_a_batch_with_a_class_for_each_picture() {
+    let (mut options, mut request) = (ModelOptions::default(), Request::default());
+    options.model = "flowers-vgg".into();
+    request.layers = vec!["/3/MaxPool".into()];
+    let mut augmented = augmented(&options, &request, false).unwrap();
+    augmented.append_cam().unwrap();
+    let mut session = Session::new(&augmented.model, Compute::default()).unwrap();
     let pictures = ndarray::Array4::from_shape_fn((2, 3, 224, 224), |(n, c, y, x)| {
         ((x * 3 + y * 5 + c * 40 + n * 77) % 256) as f32 / 255.0
     });
     let mut run = |pictures: ndarray::ArrayView4<f32>, classes: &[i64]| {
         let classes = Array1::from_vec(classes.to_vec()).into_dyn();
         let inputs = vec![
-            (prepared.input.as_str(), Input::Float(pictures.into_dyn())),
-            (whycam::grad::CLASS_INDEX, Input::Int64(classes.view())),
+            (augmented.input.as_str(), Input::Float(pictures.into_dyn())),
+            (CLASS_INDEX, Input::Int64(classes.view())),
         ];
         let run = session.run(inputs).unwrap();
         let owned = |name: &str| run.floats(name).unwrap().to_owned();
-        (owned(outputs.logits), owned(outputs.gradients), owned("cam"))
+        (owned(LOGITS), owned(GRADIENTS), owned("cam"))
     };
     let (logits, gradients, cam) = run(pictures.view(), &[-1, 3]);
     let predicted = (0..5).max_by(|&a, &b| logits[[0, a]].total_cmp(&logits[[0, b]])).unwrap();
@@ -146,7 +150,7 @@ fn a_prepared_model_explains_a_batch_each_picture_for_its_own_class() {
 }
 
 /// The default layer of a net of these nodes, from `image` `[1,3,8,8]` to `logits`.
-fn default_layer(folder: &Path, nodes: Vec<Node>, initializer: Vec<Tensor>) -> Result<String, whycam::Error> {
+fn default_layer(folder: &Path, nodes: Vec<Node>, initializer: Vec<Tensor>) -> Result<String> {
     let graph = Graph {
         node: nodes,
         initializer,
@@ -156,14 +160,13 @@ fn default_layer(folder: &Path, nodes: Vec<Node>, initializer: Vec<Tensor>) -> R
     };
     let path = folder.join("net.onnx");
     fs::write(&path, OnnxModel::from_graph("net", WORKING_OPSET, graph).to_bytes()).unwrap();
-    let options = ExplainerOptions { model: Some(path.display().to_string()), ..ExplainerOptions::default() };
-    whycam::analyse(&options).map(|analysis| analysis.target.layer.tensor)
+    let located = located(&path.display().to_string(), &Request::default())?;
+    Ok(located.targets[0].layer.tensor.clone())
 }
 
 #[test]
 fn the_default_layer_is_the_last_activation_before_trailing_pooling() {
-    let folder = env::temp_dir().join(format!("whycam-layer-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
+    let folder = Folder::new("layer");
     let ints = |name: &str, values: &[i64]| Attribute::from_ints(name, values);
     let weights =
         |name: &str, dims: &[i64]| Tensor::from_f32s(name, dims, &vec![0.1; dims.iter().product::<i64>() as usize]);
@@ -176,20 +179,18 @@ fn the_default_layer_is_the_last_activation_before_trailing_pooling() {
         .with(ints("kernel_shape", &[2, 2]))
         .with(ints("strides", &[2, 2]));
     let vgg = vec![conv(), relu(), pool, flat("pooled"), gemm()];
-    let vgg = default_layer(&folder, vgg, vec![weights("w", &[4, 3, 1, 1]), weights("v", &[64, 2])]);
+    let vgg = default_layer(&folder.0, vgg, vec![weights("w", &[4, 3, 1, 1]), weights("v", &[64, 2])]);
     assert_eq!(vgg.unwrap(), "active");
 
-    // As ConvNeXt ends: the pooled vector goes through [N,1,1,C], which is no picture.
+    // As in ConvNeXt: the pooled vector passes through [N,1,1,C], which is no picture.
     let pool = Node::new("GlobalAveragePool", "pool", &["active"], &["pooled"]);
     let turn = Node::new("Transpose", "turn", &["pooled"], &["vector"]).with(ints("perm", &[0, 2, 3, 1]));
     let convnext = vec![conv(), relu(), pool, turn, flat("vector"), gemm()];
-    let convnext = default_layer(&folder, convnext, vec![weights("w", &[4, 3, 1, 1]), weights("v", &[4, 2])]);
+    let convnext = default_layer(&folder.0, convnext, vec![weights("w", &[4, 3, 1, 1]), weights("v", &[4, 2])]);
     assert_eq!(convnext.unwrap(), "active");
-
-    fs::remove_dir_all(&folder).unwrap();
 }
 
-/// Means over blocks, to the size that the reference keeps of a large map.
+/// Means over blocks, to the size to which the reference reduces a large map.
 fn pooled(map: &Array2<f32>, to: (usize, usize)) -> Array2<f32> {
     let (block_h, block_w) = (map.nrows() / to.0, map.ncols() / to.1);
     let blocks = map.exact_chunks((block_h, block_w));
@@ -239,18 +240,16 @@ fn write_brightness_net(folder: &Path, fit: &str) -> String {
 
 #[test]
 fn a_bright_spot_gets_its_heat_where_it_is() {
-    let folder = env::temp_dir().join(format!("whycam-marker-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
+    let folder = Folder::new("marker");
     for fit in ["stretch", "crop", "letterbox"] {
-        let options =
-            ExplainerOptions { model: Some(write_brightness_net(&folder, fit)), ..ExplainerOptions::default() };
-        let mut explainer = Explainer::new(&options).unwrap();
+        let model = write_brightness_net(&folder.0, fit);
+        let mut explainer = Explainer::builder().model(model.as_str()).build().unwrap();
         let style =
             Style { colormap: Colormap::named("inferno").unwrap(), alpha: 1.0, scale: HeatScale::Frame, bar: false };
         let mut overlay = Overlay::new(style).unwrap();
         for (width, height) in [(640u32, 480u32), (270, 480), (1200, 300), (240, 240), (333, 1001)] {
             let side = width.min(height);
-            // Within the middle square, which a crop sees too, and above the caption.
+            // In the middle square, which a crop keeps, and above the caption.
             for (across, down) in [(0.2, 0.2), (0.8, 0.25), (0.5, 0.5), (0.7, 0.75)] {
                 let x = (width - side) / 2 + (f64::from(side) * across) as u32;
                 let y = (height - side) / 2 + (f64::from(side) * down) as u32;
@@ -260,23 +259,21 @@ fn a_bright_spot_gets_its_heat_where_it_is() {
                     Rgb(if near { [255; 3] } else { [0; 3] })
                 });
                 let explanation = explainer.explain(&picture).unwrap();
-                let facts = explainer.facts().clone();
+                let context = explainer.context().clone();
                 let mut frame = frame_of(picture);
-                overlay.draw(&mut frame, &explanation, &facts).unwrap();
+                overlay.draw(&mut frame, &explanation, &context).unwrap();
                 let (heat_x, heat_y) = centre_of_heat(&frame.picture);
                 let cell_x = explanation.region.width / 16.0;
                 let cell_y = explanation.region.height / 16.0;
-                let place = format!("{fit} {width}x{height}: spot at {x},{y}, heat at {heat_x:.0},{heat_y:.0}");
-                assert!((heat_x - f64::from(x)).abs() <= cell_x * 0.75, "{place}");
-                assert!((heat_y - f64::from(y)).abs() <= cell_y * 0.75, "{place}");
+                let what = format!("{fit} {width}x{height}: spot at {x},{y}, heat at {heat_x:.0},{heat_y:.0}");
+                assert!((heat_x - f64::from(x)).abs() <= cell_x * 0.75, "{what}");
+                assert!((heat_y - f64::from(y)).abs() <= cell_y * 0.75, "{what}");
             }
         }
     }
-    fs::remove_dir_all(&folder).unwrap();
 }
 
-/// The centre of the pixels that are at least half as bright as the brightest, the caption's
-/// lowest tenth left out.
+/// The centre of the pixels that are at least half as bright as the brightest, without the rows of the caption.
 fn centre_of_heat(frame: &RgbImage) -> (f64, f64) {
     let brightness = |p: &Rgb<u8>| p.0.iter().map(|&c| u32::from(c)).sum::<u32>();
     let rows = frame.height() * 88 / 100;
@@ -292,37 +289,36 @@ fn centre_of_heat(frame: &RgbImage) -> (f64, f64) {
     (sum_x / count, sum_y / count)
 }
 
-/// The places of the map lie where the receptive fields of the activations have their middles: a dot on the picture
-/// changes activations evenly around it.
+/// The map's cells lie at the centres of the activations' receptive fields: a dot on the picture changes the activations
+/// evenly around it.
 #[test]
 fn a_map_lies_where_its_receptive_fields_do() {
-    use whycam::grad::{CLASS_INDEX, Explained};
-    use whycam::session::{Input, Session};
-    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/models");
+    let models = reference("models");
     for net in ["resnet", "vgg", "alexnet", "mobilenet2", "squeezenet", "regnet", "convnext", "densenet"] {
         let Some((file, layer)) = early_layer(&models, net) else { panic!("{net} is not in models.json") };
-        let model = Some(models.join(file).display().to_string());
-        let analysis = whycam::analyse(&ExplainerOptions { model, layer: Some(layer), ..Default::default() }).unwrap();
-        let place = analysis.target.layer.view.place;
-        let side = analysis.manifest.input.height;
-        let prepared = analysis.prepare().unwrap();
-        let mut session = Session::new(&prepared.model, whycam::Compute::on_threads(1)).unwrap();
+        let mut request = Request::default();
+        request.layers = vec![layer.as_str().into()];
+        let located = located(&models.join(file).display().to_string(), &request).unwrap();
+        let geometry = located.targets[0].layer.layout.geometry;
+        let side = located.typed.loaded.manifest.input.height;
+        let augmented = augment(located, request.method.needs(), false).unwrap();
+        let mut session = Session::new(&augmented.model, Compute::on_threads(1)).unwrap();
         let mut activations = |picture: &ndarray::Array4<f32>| {
             let class = Array1::from_elem(1, 0_i64).into_dyn();
             let inputs = vec![
-                (prepared.input.as_str(), Input::Float(picture.view().into_dyn())),
+                (augmented.input.as_str(), Input::Float(picture.view().into_dyn())),
                 (CLASS_INDEX, Input::Int64(class.view())),
             ];
-            session.run(inputs).unwrap().floats(Explained::NAMES.activations).unwrap().to_owned()
+            session.run(inputs).unwrap().floats(ACTIVATIONS).unwrap().to_owned()
         };
         let blank = ndarray::Array4::<f32>::zeros((1, 3, side, side));
         let before = activations(&blank);
-        let stride = place.stride[0].round() as usize;
-        // Dots at every phase of the stride, so that rounding to places cancels out.
+        let stride = geometry.stride[0].round() as usize;
+        // Dots at every phase of the stride, so that rounding to cells cancels out.
         let mut offsets = [0.0, 0.0];
         for step in 0..stride {
             let dot = side / 2 - stride / 2 + step;
-            // Of either sign, since a ReLU or a maximum hides some of what a dot changes.
+            // Of both signs, since a ReLU or a maximum hides some changes.
             let mut changed = before.mapv(|_| 0.0);
             for (channel, level) in [(0, 9.0), (0, -9.0), (1, 9.0), (1, -9.0), (2, 9.0), (2, -9.0)] {
                 let mut picture = blank.clone();
@@ -330,17 +326,17 @@ fn a_map_lies_where_its_receptive_fields_do() {
                 changed = changed + (activations(&picture) - &before).mapv(f32::abs);
             }
             let changed = changed.sum_axis(ndarray::Axis(1)).into_dimensionality::<ndarray::Ix3>().unwrap();
-            let places: Vec<[usize; 2]> =
+            let cells: Vec<[usize; 2]> =
                 changed.indexed_iter().filter(|(_, v)| **v > 1e-7).map(|((_, y, x), _)| [y, x]).collect();
             for axis in 0..2 {
-                let low = places.iter().map(|p| p[axis]).min().unwrap() as f64;
-                let high = places.iter().map(|p| p[axis]).max().unwrap() as f64;
-                let middle = place.first[axis] + place.stride[axis] * f64::midpoint(low, high);
+                let low = cells.iter().map(|p| p[axis]).min().unwrap() as f64;
+                let high = cells.iter().map(|p| p[axis]).max().unwrap() as f64;
+                let middle = geometry.first[axis] + geometry.stride[axis] * f64::midpoint(low, high);
                 offsets[axis] += (middle - (dot as f64 + 0.5)) / stride as f64;
             }
         }
         for offset in offsets {
-            assert!(offset.abs() < 0.01, "{net}: the map lies {offset} pixels off, at {place:?}");
+            assert!(offset.abs() < 0.01, "{net}: the map lies {offset} pixels off, with {geometry:?}");
         }
     }
 }
@@ -352,7 +348,7 @@ fn early_layer(models: &Path, net: &str) -> Option<(String, String)> {
     Some((found["file"].as_str()?.to_owned(), found["early"].as_str()?.to_owned()))
 }
 
-/// The memory of this process, in kB, as Linux tells it.
+/// The resident memory of this process, in kB.
 #[cfg(target_os = "linux")]
 fn resident_kb() -> i64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
@@ -363,9 +359,7 @@ fn resident_kb() -> i64 {
 #[test]
 #[cfg(target_os = "linux")]
 fn explaining_over_and_over_takes_no_more_memory() {
-    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/models/resnet.legacy.onnx");
-    let model = Some(model.display().to_string());
-    let mut explainer = Explainer::new(&ExplainerOptions { model, ..ExplainerOptions::default() }).unwrap();
+    let mut explainer = Explainer::builder().model(net("resnet.legacy").as_str()).build().unwrap();
     let picture = RgbImage::from_fn(64, 64, |x, y| Rgb([x as u8, y as u8, 9]));
     let mut explain = |times: usize| (0..times).for_each(|_| drop(explainer.explain(&picture).unwrap()));
     explain(1000);

@@ -1,26 +1,25 @@
-//! Whole nets of many families: whycam finds the layer by itself, and activations, gradient and map
+//! Whole nets of many families: whycam finds the layer, and activations, gradient and map
 //! are those of PyTorch's autograd and pytorch-grad-cam, there and at an early layer.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod support;
+
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
 use ndarray::{Array1, Array2, Array4, ArrayViewD, s};
 use serde::Deserialize;
-use whycam::grad::{CLASS_INDEX, Explained};
+use support::maps::{self, Nearness, Tolerance};
+use support::reference;
+use whycam::grad::{ACTIVATIONS, CLASS_INDEX, GRADIENTS};
 use whycam::session::{Input, Session};
-use whycam::{Explainer, ExplainerOptions, prepare};
-
-fn reference(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/models").join(name)
-}
+use whycam::{Compute, Explainer, LayerName, ModelOptions, Request, model};
 
 /// One export of a net, as models.json lists it.
 #[derive(Deserialize)]
 struct Export {
     name: String,
     file: String,
-    /// Of the picture, in pixels.
+    /// The side of the picture, in pixels.
     size: usize,
     /// The tensor of the early layer.
     early: String,
@@ -29,15 +28,15 @@ struct Export {
     channels_last: bool,
     /// The largest error, as a share of the largest value.
     #[serde(default = "usual_tolerance")]
-    tolerance: f32,
+    tolerance: f64,
 }
 
-fn usual_tolerance() -> f32 {
+fn usual_tolerance() -> f64 {
     2e-3
 }
 
 fn exports() -> Vec<Export> {
-    let text = std::fs::read_to_string(reference("models.json")).unwrap();
+    let text = std::fs::read_to_string(reference("models/models.json")).unwrap();
     serde_json::from_str(&text).unwrap()
 }
 
@@ -46,7 +45,7 @@ fn maps_of_every_family_are_those_of_autograd() {
     let exports = exports();
     let families: BTreeSet<&str> = exports.iter().map(|e| e.name.as_str()).collect();
     assert!(families.len() >= 39, "{} families", families.len());
-    let picture: Array4<u8> = ndarray_npy::read_npy(reference("input.npy")).unwrap();
+    let picture: Array4<u8> = ndarray_npy::read_npy(reference("models/input.npy")).unwrap();
     let picture = picture.mapv(|level| f32::from(level) / 255.0);
     let mut failures = Vec::new();
     for export in &exports {
@@ -65,32 +64,31 @@ fn maps_of_every_family_are_those_of_autograd() {
 fn check(export: &Export, which: &str, layer: Option<&str>, picture: &Array4<f32>) -> Result<(), String> {
     let text = |e: whycam::Error| e.to_string();
     let expected: Array4<f32> =
-        ndarray_npy::read_npy(reference(&format!("{}.{which}.npy", export.name))).map_err(|e| e.to_string())?;
-    let options = ExplainerOptions {
-        model: Some(reference(&export.file).display().to_string()),
-        layer: layer.map(str::to_owned),
-        compute: whycam::Compute::on_threads(1),
-        ..ExplainerOptions::default()
-    };
-    let mut prepared = prepare(&options).map_err(text)?;
-    prepared.model.take_float32(&prepared.input);
-    let mut session = Session::new(&prepared.model, whycam::Compute::on_threads(1)).map_err(text)?;
+        ndarray_npy::read_npy(reference(&format!("models/{}.{which}.npy", export.name))).map_err(|e| e.to_string())?;
+    let mut options = ModelOptions::default();
+    options.model = reference("models").join(&export.file).into();
+    options.compute = Compute::on_threads(1);
+    let mut request = Request::default();
+    request.layers = layer.map(LayerName::from).into_iter().collect();
+    let mut augmented = model::augmented(&options, &request, false).map_err(text)?;
+    augmented.model.take_float32(&augmented.input);
+    let mut session = Session::new(&augmented.model, options.compute).map_err(text)?;
     let predicted = Array1::from_elem(1, -1).into_dyn();
     let inputs = vec![
-        (prepared.input.as_str(), Input::Float(picture.view().into_dyn())),
+        (augmented.input.as_str(), Input::Float(picture.view().into_dyn())),
         (CLASS_INDEX, Input::Int64(predicted.view())),
     ];
     let outputs = session.run(inputs).map_err(text)?;
-    let activations = outputs.floats(Explained::NAMES.activations).map_err(text)?;
-    let near = |what, found, expected| alike(what, found, expected, export.tolerance);
+    let activations = outputs.floats(ACTIVATIONS).map_err(text)?;
+    let tolerance = Tolerance { cosine: 0.9999, difference: export.tolerance };
     let [values, slopes] = [0, 1].map(|at| expected.index_axis(ndarray::Axis(0), at).into_dyn());
-    near("activations", activations, values).map_err(|e| format!("{e} at {}", prepared.layer))?;
-    let gradients = outputs.floats(Explained::NAMES.gradients).map_err(text)?;
-    near("gradients", gradients, slopes)?;
+    alike("activations", activations, values, tolerance).map_err(|e| format!("{e} at {}", augmented.contract.layer))?;
+    let gradients = outputs.floats(GRADIENTS).map_err(text)?;
+    alike("gradients", gradients, slopes, tolerance)?;
 
-    let explanation = Explainer::new(&options).and_then(|mut e| e.explain_tensor(picture.view().into_dyn()));
-    let map: Array2<f32> =
-        ndarray_npy::read_npy(reference(&format!("{}.{which}.map.npy", export.name))).map_err(|e| e.to_string())?;
+    let explanation = Explainer::new(&options, &request).and_then(|mut e| e.explain_tensor(picture.view().into_dyn()));
+    let map: Array2<f32> = ndarray_npy::read_npy(reference(&format!("models/{}.{which}.map.npy", export.name)))
+        .map_err(|e| e.to_string())?;
     let found = explanation.map_err(text)?.map;
     if found.evidence != map.iter().any(|&v| v > 0.0) {
         return Err(format!("evidence {}", found.evidence));
@@ -98,21 +96,15 @@ fn check(export: &Export, which: &str, layer: Option<&str>, picture: &Array4<f32
     if !found.evidence {
         return Ok(());
     }
-    near("map", found.values.view().into_dyn(), map.view().into_dyn())
+    maps::compare(&found.values, &map, tolerance, &format!("map {} {which}", export.file))
 }
 
-/// Cosine above 0.9999, and no value further off than a share of the largest.
-fn alike(what: &str, found: ArrayViewD<f32>, expected: ArrayViewD<f32>, tolerance: f32) -> Result<(), String> {
+/// An error unless the arrays lie within the tolerance of each other.
+fn alike(what: &str, found: ArrayViewD<f32>, expected: ArrayViewD<f32>, tolerance: Tolerance) -> Result<(), String> {
     if found.len() != expected.len() {
         return Err(format!("{what} {:?}, not {:?}", found.shape(), expected.shape()));
     }
-    let largest = expected.iter().fold(0.0, |m: f32, v| m.max(v.abs()));
-    let apart = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    let dot: f32 = found.iter().zip(&expected).map(|(a, b)| a * b).sum();
-    let squares = |sum: f32, v: &f32| sum + v * v;
-    let cosine = dot / (found.iter().fold(0.0, squares) * expected.iter().fold(0.0, squares)).sqrt();
-    if largest > 0.0 && cosine > 0.9999 && apart < tolerance * largest {
-        return Ok(());
-    }
-    Err(format!("{what}: cosine {cosine}, {apart} apart of {largest}"))
+    let nearness = Nearness::of(found, expected);
+    let near = nearness.largest > 0.0 && nearness.is_within(tolerance);
+    if near { Ok(()) } else { Err(format!("{what}: {nearness}")) }
 }

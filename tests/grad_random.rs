@@ -1,5 +1,5 @@
-//! Random graphs of several ops against finite differences: that the differentiator sums, orders and
-//! broadcasts what the rules give it.
+//! Random graphs of several ops against finite differences: the differentiator sums, orders and broadcasts what the
+//! rules give it.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;

@@ -1,16 +1,18 @@
-//! Live view as a person has it: films, streams, recordings, a real window with real keys.
+//! Live view as a person uses it: films, streams, recordings, a real window with real keys.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 
-use std::process::{Command, Stdio};
+use std::fs;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
-use std::{fs, thread};
 
 use serde_json::Value;
 use support::desktop::Desktop;
-use support::streams::{end, free_port, number_before, serve_http};
-use support::{Folder, assert_ok, command, film, frame_times, json_lines, stderr, stdout, whycam};
+use support::streams::{RtspServer, end, free_port, number_before, serve_http};
+use support::{
+    Folder, assert_ok, command, complete_lines, film, frame_times, json_lines, stderr, stdout, wait_until, whycam,
+};
 
 #[test]
 fn a_film_is_played_live_at_its_own_speed_over_and_over() {
@@ -34,31 +36,34 @@ fn the_newest_frame_wins_under_a_slow_method() {
     let folder = Folder::new("live-slow");
     let input = film(&folder, "in.mp4", &[]);
     let slow = ["--method", "smooth-grad-cam++", "--loop", "--headless", "--frames", "12"];
-    let output = whycam(&[&["live", "--input", &input][..], &slow].concat());
+    let output = whycam(&[&["live", "--input", &input, "--json", "-"][..], &slow].concat());
     assert_ok(&output);
     let text = stderr(&output);
-    let explained_ms = 1000.0 / number_before(&text, " a second");
-    let [age, frame_ms] = [number_before(&text, " ms old"), 40.0];
-    assert!(number_before(&text, ", in ") >= 3.0, "nothing was dropped: {text}");
-    assert!(age <= 1.1 * explained_ms + frame_ms, "{age} ms old where an explanation takes {explained_ms} ms: {text}");
+    let [captured, explained, dropped] =
+        [" = explained", " + dropped", ", in "].map(|words| number_before(&text, words));
+    assert!(dropped >= 3.0, "nothing was dropped: {text}");
+    assert!(captured == explained + dropped && explained == 12.0, "{text}");
+    // Frames of the film last 40 ms; those that came meanwhile are skipped, and none is explained late.
+    let times: Vec<i64> = json_lines(&stdout(&output)).iter().map(|line| line["pts_us"].as_i64().unwrap()).collect();
+    assert!(times.is_sorted() && times.windows(2).any(|pair| pair[1] - pair[0] >= 80_000), "{times:?}");
 }
 
 /// At this layer Recipro-CAM takes 16,384 runs, which are minutes.
 const SLOW: [&str; 4] = ["--method", "recipro-cam", "--layer", "/_blocks.0/_project_conv/Conv_output_0"];
 
 #[test]
-fn a_map_that_takes_minutes_holds_up_no_end() {
+fn a_map_that_takes_minutes_does_not_delay_the_end() {
     let output = whycam(&[&["demo", "--headless", "--seconds", "2"][..], &SLOW].concat());
     assert_ok(&output);
     assert!(stderr(&output).contains("= explained 0 +"), "{}", stderr(&output));
 }
 
 #[test]
-fn a_map_that_takes_minutes_is_said_to_and_gives_way_to_a_key() {
+fn a_map_that_takes_minutes_is_reported_and_gives_way_to_a_key() {
     let mut desktop = Desktop::new("slow-map", &[&["demo", "--seconds", "120"][..], &SLOW].concat());
-    desktop.wait("did the window say so", |desktop| desktop.titled("this map takes long"));
+    desktop.wait("the window says so", |desktop| desktop.titled("this map takes long"));
     desktop.press("l");
-    desktop.wait("was there a map of the next layer", |desktop| desktop.titled("whycam - drawn"));
+    desktop.wait("there is a map of the next layer", |desktop| desktop.titled("whycam - drawn"));
     desktop.press("q");
     desktop.wait_for_end();
 }
@@ -77,24 +82,11 @@ fn a_stream_over_http_is_explained() {
 
 #[test]
 fn a_stream_over_rtsp_is_explained() {
-    let serve = "use AnyEvent; RTSP::Server->new_with_options->listen; AnyEvent->condvar->recv";
-    let perl = |arguments: &[&str]| Command::new("perl").args(["-MRTSP::Server", "-e"]).args(arguments).spawn();
-    if !perl(&["1"]).is_ok_and(|mut perl| perl.wait().is_ok_and(|status| status.success())) {
-        eprintln!("SKIPPED: there is no RTSP server to test with; run `make setup`");
-        return;
-    }
     let folder = Folder::new("live-rtsp");
     let input = film(&folder, "in.mp4", &["-frames:v", "50"]);
-    let [inward, outward, pictures] = [free_port(), free_port(), free_port()].map(|port| port.to_string());
-    let server = perl(&[serve, "--", "-s", &inward, "-c", &outward, "--rtp_start_port", &pictures]).unwrap();
-    thread::sleep(Duration::from_secs(2));
-    let push = ["-v", "error", "-re", "-stream_loop", "50", "-i", &input, "-an", "-c", "copy", "-f", "rtsp"];
-    let camera = Command::new("ffmpeg").args(push).arg(format!("rtsp://127.0.0.1:{inward}/live")).spawn().unwrap();
-    thread::sleep(Duration::from_secs(2));
-    let address = format!("rtsp://127.0.0.1:{outward}/live");
-    let output = whycam(&["live", "--input", &address, "--headless", "--frames", "10", "--json", "-"]);
-    end(camera);
-    end(server);
+    let server = RtspServer::start(&input);
+    let output = whycam(&["live", "--input", &server.address(), "--headless", "--frames", "10", "--json", "-"]);
+    drop(server);
     assert_ok(&output);
     assert_eq!(json_lines(&stdout(&output)).len(), 10);
 }
@@ -108,13 +100,11 @@ fn a_stream_that_goes_away_is_looked_for_with_a_message_in_the_window() {
     let mut desktop = Desktop::new("away", &["live", "--input", &address, "--json", "lines.json"]);
     desktop.wait_for_picture();
     end(server);
-    desktop.wait("did the window say that the stream has ended", |desktop| desktop.titled("the stream has ended"));
-    let before = fs::read_to_string(desktop.folder.file("lines.json")).unwrap().lines().count();
+    desktop.wait("the window says that the stream has ended", |desktop| desktop.titled("the stream has ended"));
+    let before = desktop.lines().len();
     let server = serve_http(&input, &address);
-    desktop.wait("did the stream go on", |desktop| {
-        desktop.titled("whycam - http")
-            && fs::read_to_string(desktop.folder.file("lines.json")).unwrap().lines().count() > before + 10
-    });
+    desktop
+        .wait("the stream goes on", |desktop| desktop.titled("whycam - http") && desktop.lines().len() > before + 10);
     end(server);
 }
 
@@ -127,12 +117,12 @@ fn a_recording_plays_whatever_ended_it() {
         let mut run =
             command(&["live", "--input", &input, "--loop", "--headless", "--record", &record, "--json", &json]);
         let mut run = run.stderr(Stdio::null()).spawn().unwrap();
-        thread::sleep(Duration::from_secs(4));
+        let explained_us = || complete_lines(&json).last().and_then(|line| line["pts_us"].as_i64()).unwrap_or(0);
+        wait_until("three seconds are explained", || explained_us() >= 3_000_000);
         // SIGKILL: nothing is completed.
         run.kill().unwrap();
         run.wait().unwrap();
-        let explained = fs::read_to_string(&json).unwrap();
-        let last = json_lines(explained.trim_end()).last().unwrap()["pts_us"].as_f64().unwrap() / 1e6;
+        let last = explained_us() as f64 / 1e6;
         let times = frame_times(&record);
         let plays = times.last().copied().unwrap_or(0.0);
         assert!(last > 1.0 && last - plays < 1.0, "{ending}: explained for {last} s, and {plays} s play");
@@ -146,40 +136,52 @@ fn the_window_shows_the_explained_picture() {
 
 #[test]
 fn keys_steer_the_window() {
-    let mut desktop = Desktop::new("keys", &["demo", "--seconds", "90"]);
+    let mut desktop = Desktop::new("keys", &["demo", "--seconds", "90", "--json", "lines.json"]);
     desktop.wait_for_picture();
-    // What a key changes shows on a picture that is held, and what it changes back is the same picture again.
+    // A key changes the held picture, and the same key again restores it.
     desktop.press("space");
-    let held = desktop.screenshot();
-    thread::sleep(Duration::from_millis(700));
-    assert!(held == desktop.screenshot(), "a paused picture moves");
+    let held = desktop.wait_for_held_picture();
     for key in ["h", "v", "t", "i"] {
-        assert!(desktop.changed_by(key) > 200, "{key} changes nothing");
+        desktop.press_to_change(key);
         desktop.press(key);
-        assert!(held == desktop.screenshot(), "{key} twice does not lead back");
+        desktop.wait(&format!("{key} twice leads back"), |desktop| desktop.screenshot() == held);
     }
     for key in ["c", "plus", "minus"] {
-        assert!(desktop.changed_by(key) > 200, "{key} changes nothing");
+        desktop.press_to_change(key);
     }
     desktop.press("space");
-    assert!(desktop.changed_by("f") > 200, "the picture stands after the pause");
+    desktop.press_to_change("f");
     desktop.press("m");
+    desktop.wait_for_lines("M takes the next method", |line| line["method"] == "grad-cam++");
     desktop.press("2");
+    let of_second = |line: &Value| line["class_index"] != line["top"][0]["class_index"];
+    desktop.wait_for_lines("2 explains the second class", of_second);
     desktop.press("s");
-    desktop.wait("was a snapshot written", |desktop| desktop.folder.0.join("whycam-1.json").exists());
-    let line = fs::read_to_string(desktop.folder.0.join("whycam-1.json")).unwrap();
-    let line: Value = serde_json::from_str(&line).unwrap();
-    assert_eq!(line["method"], "grad-cam++", "M takes the next method");
-    assert_ne!(line["class_index"], line["top"][0]["class_index"], "2 explains the second class");
-    let [shown, plain] =
-        ["whycam-1.png", "whycam-1.plain.png"].map(|name| image::open(desktop.folder.0.join(name)).unwrap().to_rgb8());
-    assert_eq!(shown.dimensions(), plain.dimensions());
-    assert!(shown != plain, "the snapshot bears no map");
-    desktop.press("r");
-    thread::sleep(Duration::from_secs(1));
-    desktop.press("r");
-    let film = desktop.folder.file("whycam-1.mp4");
-    assert!(frame_times(&film).len() > 10, "the recording holds a second");
+    let written = |desktop: &Desktop| !complete_lines(&desktop.folder.file("whycam-1.json")).is_empty();
+    desktop.wait("a snapshot is written", written);
+    assert_snapshot(&desktop.folder, of_second);
+    record_a_second(&mut desktop);
     desktop.press("q");
     desktop.wait_for_end();
+    assert!(frame_times(&desktop.folder.file("whycam-1.mp4")).len() > 10, "the recording holds a second");
+}
+
+fn assert_snapshot(folder: &Folder, of_second: impl Fn(&Value) -> bool) {
+    let line = fs::read_to_string(folder.0.join("whycam-1.json")).unwrap();
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(line["method"], "grad-cam++", "M takes the next method");
+    assert!(of_second(&line), "2 explains the second class: {line}");
+    let [shown, plain] =
+        ["whycam-1.png", "whycam-1.plain.png"].map(|name| image::open(folder.0.join(name)).unwrap().to_rgb8());
+    assert_eq!(shown.dimensions(), plain.dimensions());
+    assert!(shown != plain, "the snapshot has no map");
+}
+
+/// Records more than a second by the key R, which whycam writes to `whycam-1.mp4`.
+fn record_a_second(desktop: &mut Desktop) {
+    desktop.press("r");
+    desktop.wait("a recording is there", |desktop| desktop.folder.0.join("whycam-1.mp4").exists());
+    let before = desktop.lines().len();
+    desktop.wait("a second is recorded", |desktop| desktop.lines().len() > before + 40);
+    desktop.press("r");
 }

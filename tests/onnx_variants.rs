@@ -1,85 +1,20 @@
-//! ONNX files of every form that classifiers come in, without a manifest: inputs, heads, layers, and the
-//! errors for what is no classifier of pictures.
+//! ONNX files of every form of classifier, without a manifest: inputs, heads and layers, and the errors for models that
+//! do not classify pictures.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
+#[path = "support/tiny_net.rs"]
+mod tiny_net;
 
 use std::fs;
 
 use ndarray::{Array2, Array4};
 use serde_json::Value;
-use support::{Folder, Random, picture, stderr, stdout, whycam};
+use support::maps::{self, Tolerance};
+use support::{Folder, picture, stderr, stdout, whycam};
+use tiny_net::{Net, write};
 use whycam::onnx::proto::{Attribute, Function, Graph, Message, Model, Node, Tensor, ValueInfo};
 use whycam::onnx::{DataType, OnnxModel, WORKING_OPSET};
-
-/// A net of one convolution on a picture of 16x16, five classes: image, seen, active, pooled, logits.
-struct Net {
-    kind: DataType,
-    /// Of the input; -1 is free.
-    dims: Vec<i64>,
-    channels: i64,
-    before: Vec<Node>,
-    /// The nodes from the pooled `[N,8,1,1]` on.
-    head: Vec<Node>,
-    outputs: Vec<&'static str>,
-}
-
-impl Net {
-    fn new() -> Self {
-        Self {
-            kind: DataType::Float,
-            dims: vec![1, 3, 16, 16],
-            channels: 3,
-            before: vec![],
-            head: vec![
-                Node::new("Flatten", "flatten", &["pooled"], &["flat"]),
-                Node::new("Gemm", "gemm", &["flat", "v"], &["scores"]),
-                Node::new("Softmax", "softmax", &["scores"], &["probabilities"]),
-            ],
-            outputs: vec!["probabilities"],
-        }
-    }
-
-    fn graph(self) -> Graph {
-        let weights = |name: &str, dims: &[i64]| {
-            let count = dims.iter().product::<i64>() as usize;
-            Tensor::from_f32s(name, dims, &Random(count as u64).many(count))
-        };
-        let seen = self.before.last().map_or("image", |node| node.output[0].as_str());
-        let pads = Attribute::from_ints("pads", &[1, 1, 1, 1]);
-        let mut node = self.before.clone();
-        node.extend([
-            Node::new("Conv", "conv", &[seen, "w"], &["seen"]).with(pads),
-            Node::new("Relu", "relu", &["seen"], &["active"]),
-            Node::new("GlobalAveragePool", "pool", &["active"], &["pooled"]),
-        ]);
-        node.extend(self.head);
-        Graph {
-            name: Some("net".into()),
-            node,
-            initializer: vec![
-                weights("w", &[8, self.channels, 3, 3]),
-                weights("v", &[8, 5]),
-                Tensor::from_f32s("many", &[], &[400.0]),
-                Tensor::from_i64s("axis", &[1], &[1]),
-                Tensor::from_i64s("wide", &[4], &[-1, 5, 1, 1]),
-            ],
-            input: vec![ValueInfo::tensor("image", self.kind, &self.dims)],
-            output: self.outputs.into_iter().map(ValueInfo::untyped).collect(),
-            ..Graph::default()
-        }
-    }
-
-    fn write(self, folder: &Folder, name: &str) -> String {
-        write(self.graph(), folder, name)
-    }
-}
-
-fn write(graph: Graph, folder: &Folder, name: &str) -> String {
-    let path = folder.file(name);
-    fs::write(&path, OnnxModel::from_graph("net", WORKING_OPSET, graph).to_bytes()).unwrap();
-    path
-}
 
 /// What `explain` says of a picture, and its raw map.
 fn explain(folder: &Folder, input: &str, model: &str, more: &[&str]) -> (Value, Array2<f32>) {
@@ -97,12 +32,11 @@ fn failure(arguments: &[&str], status: i32) -> String {
     stderr(&output)
 }
 
-/// Maps of one shape whose values, as shares of the largest, lie within `near`.
-fn assert_same_shape(map: &Array2<f32>, other: &Array2<f32>, near: f32, what: &str) {
+/// Maps of one size whose values, as shares of the largest one, differ by less than `near`.
+fn assert_same_shape(map: &Array2<f32>, other: &Array2<f32>, near: f64, what: &str) {
     let largest = |map: &Array2<f32>| map.iter().copied().fold(0.0, f32::max);
-    assert!(largest(map) > 0.0 && map.dim() == other.dim(), "{what}: {:?}, {:?}", map.dim(), other.dim());
-    let apart = (map / largest(map) - other / largest(other)).iter().fold(0.0, |m: f32, v| m.max(v.abs()));
-    assert!(apart < near, "{what}: {apart} apart");
+    assert!(largest(map) > 0.0, "{what}: no evidence");
+    maps::assert_near(&(map / largest(map)), &(other / largest(other)), Tolerance::of_difference(near), what);
 }
 
 #[test]
@@ -147,7 +81,7 @@ fn every_form_of_input_is_explained_alike() {
 }
 
 #[test]
-fn preprocessing_that_nobody_named_is_guessed_and_said() {
+fn unknown_preprocessing_is_guessed_with_a_notice() {
     let folder = Folder::new("guess");
     let photo = picture(&folder, "photo.png", 16, 16);
     let model = Net::new().write(&folder, "plain.onnx");
@@ -220,7 +154,7 @@ fn every_form_of_head_gives_the_logits() {
 }
 
 #[test]
-fn what_is_no_classifier_of_pictures_is_said_to_be_none() {
+fn models_that_do_not_classify_pictures_are_refused() {
     let folder = Folder::new("others");
     let photo = picture(&folder, "photo.png", 16, 16);
     let says = |name: &str, graph: Graph, parts: &[&str]| {
@@ -254,7 +188,7 @@ fn what_is_no_classifier_of_pictures_is_said_to_be_none() {
 }
 
 #[test]
-fn a_layer_answers_to_its_tensor_its_node_a_part_or_a_number() {
+fn a_layer_is_found_by_its_tensor_its_node_a_part_or_a_number() {
     let folder = Folder::new("names");
     let photo = picture(&folder, "photo.png", 16, 16);
     let model = Net::new().write(&folder, "net.onnx");
@@ -271,7 +205,7 @@ fn a_layer_answers_to_its_tensor_its_node_a_part_or_a_number() {
 }
 
 #[test]
-fn an_op_without_a_rule_is_named_and_a_layer_behind_it_works() {
+fn an_op_without_a_rule_is_named() {
     let folder = Folder::new("unknown");
     let photo = picture(&folder, "photo.png", 16, 16);
     let odd = Node { domain: Some("com.microsoft".into()), ..Node::new("QuickGelu", "odd", &["flat"], &["bent"]) };
@@ -295,13 +229,13 @@ fn an_op_without_a_rule_is_named_and_a_layer_behind_it_works() {
 }
 
 #[test]
-fn branches_that_the_shape_decides_and_functions_of_the_model_are_put_in_place() {
+fn branches_that_the_shape_decides_and_functions_of_the_model_are_inlined() {
     let folder = Folder::new("inline");
     let photo = picture(&folder, "photo.png", 16, 16);
     let plain = Net::new().write(&folder, "plain.onnx");
     let (_, expected) = explain(&folder, &photo, &plain, &[]);
 
-    // If the batch is 1: pooled is flattened in the branch, from outside of it.
+    // If the batch is 1: the branch flattens `pooled`, a tensor of the outer graph.
     let branch = |name: &str, node: Node| {
         Attribute::from_graph(
             name,
@@ -366,7 +300,7 @@ fn nodes_out_of_order_are_put_in_order_and_a_circle_is_an_error() {
 }
 
 #[test]
-fn a_prepared_model_is_taken_as_it_is() {
+fn a_prepared_model_is_used_unchanged() {
     let folder = Folder::new("prepared");
     let photo = picture(&folder, "photo.png", 40, 30);
     let labels = folder.file("labels.txt");
@@ -384,7 +318,7 @@ fn a_prepared_model_is_taken_as_it_is() {
     }
     assert_eq!(line, direct);
     let again = folder.file("again.onnx");
-    assert!(failure(&["prepare", &prepared, "-o", &again], 1).contains("explains itself already"));
+    assert!(failure(&["prepare", &prepared, "-o", &again], 1).contains("augmented already"));
     let report: Value = serde_json::from_str(&stdout(&whycam(&["inspect", &prepared, "--json"]))).unwrap();
     assert_eq!(
         (report["layer"].as_str(), report["reason"].as_str()),
@@ -395,7 +329,7 @@ fn a_prepared_model_is_taken_as_it_is() {
 }
 
 #[test]
-fn a_tensor_is_the_models_input_as_it_is() {
+fn a_tensor_is_the_models_input_unchanged() {
     let folder = Folder::new("tensor");
     let photo = picture(&folder, "photo.png", 16, 16);
     let model = Net::new().write(&folder, "plain.onnx");

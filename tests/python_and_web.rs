@@ -18,7 +18,7 @@ fn example(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name).display().to_string()
 }
 
-/// A picture of the model's own size, so that no resizing comes between: its path, its class and its map by whycam.
+/// A picture of the model's size, so that nothing is resized: its path, its class and its map by whycam.
 fn explained(folder: &Folder) -> (String, String, Array2<f32>) {
     let picture = folder.file("picture.png");
     let film = folder.file("drawn.gif");
@@ -46,23 +46,26 @@ fn assert_same(map: &Array2<f32>, expected: &Array2<f32>) {
     assert!(largest > 0.0 && apart <= 2e-3 * largest, "{apart} apart, largest {largest}");
 }
 
-#[test]
-fn ten_lines_of_python_give_the_same_map() {
-    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
-    let has = Command::new(&python).args(["-c", "import numpy, onnxruntime, PIL"]).output();
-    if !has.is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: {python} lacks numpy, onnxruntime or pillow; PYTHON names another");
-        return;
+mod needs_python {
+    use super::*;
+
+    #[test]
+    #[ignore = "needs numpy, onnxruntime and pillow; set PYTHON to a Python that has them, and run make test"]
+    fn ten_lines_of_python_give_the_same_map() {
+        let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
+        let has = Command::new(&python).args(["-c", "import numpy, onnxruntime, PIL"]).output();
+        let has = has.is_ok_and(|output| output.status.success());
+        assert!(has, "{python} lacks numpy, onnxruntime or pillow; set PYTHON to one that has them");
+        let folder = Folder::new("python");
+        let (picture, label, expected) = explained(&folder);
+        let map = folder.file("map.npy");
+        let printed = tool(&python, &[&example("explain.py"), &prepare(&folder), &picture, &map]);
+        assert_eq!(printed.trim(), label);
+        assert_same(&ndarray_npy::read_npy(map).unwrap(), &expected);
     }
-    let folder = Folder::new("python");
-    let (picture, label, expected) = explained(&folder);
-    let map = folder.file("map.npy");
-    let printed = tool(&python, &[&example("explain.py"), &prepare(&folder), &picture, &map]);
-    assert_eq!(printed.trim(), label);
-    assert_same(&ndarray_npy::read_npy(map).unwrap(), &expected);
 }
 
-/// A folder with the example's page, what it needs, and a server of its own.
+/// A folder with the example's page and the files that it loads, and a server for it.
 struct Page {
     folder: Folder,
     listener: TcpListener,
@@ -78,14 +81,14 @@ impl Page {
         Self { folder, listener: TcpListener::bind("127.0.0.1:0").unwrap() }
     }
 
-    /// What a browser on the page reports of a frame.
+    /// The report of a browser on the page about a frame.
     fn result(&self, query: &str, frame: u64, flags: &[&str]) -> Value {
         let address = format!("http://{}/index.html?report=/report{query}", self.listener.local_addr().unwrap());
         let profile = format!("--user-data-dir={}", self.folder.file("profile"));
         let mut browser = Command::new("chromium");
         browser.args(["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"]);
         browser.args(flags).args([&profile, &address]).stderr(Stdio::null());
-        let mut browser = browser.spawn().expect("chromium starts");
+        let mut browser = browser.spawn().expect("chromium starts; make test-web installs it");
         let mut reports = self.listener.incoming().filter_map(|stream| self.answer(stream.unwrap()));
         let reported = reports.find(|report| report["frame"] == frame);
         browser.kill().unwrap();
@@ -93,9 +96,9 @@ impl Page {
         reported.unwrap()
     }
 
-    /// Answers one request: a file, or the report that it brings.
+    /// Answers one request for a file, or takes a report.
     fn answer(&self, stream: TcpStream) -> Option<Value> {
-        // Browsers open connections that they then leave unused.
+        // Browsers open connections that they do not use.
         stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
         let mut reader = BufReader::new(&stream);
         let mut head = Vec::new();
@@ -138,23 +141,27 @@ fn map_of(result: &Value) -> Array2<f32> {
     Array2::from_shape_vec((8, 8), values).unwrap()
 }
 
-#[test]
-#[ignore = "make test-web"]
-fn a_page_gives_the_same_map_of_a_picture_and_of_a_webcam() {
-    let page = Page::new();
-    let (picture, label, expected) = explained(&page.folder);
-    prepare(&page.folder);
-    let of_picture = page.result("&picture=picture.png", 1, &[]);
-    assert_eq!(of_picture["label"], label.as_str());
-    assert_same(&map_of(&of_picture), &expected);
-    // A webcam that shows the picture, through YUV.
-    let film = page.folder.file("webcam.y4m");
-    let look = ["-frames:v", "30", "-vf", "scale=640:480:flags=lanczos", "-pix_fmt", "yuv420p"];
-    tool("ffmpeg", &[&["-v", "error", "-loop", "1", "-i", &picture], &look[..], &[&film]].concat());
-    let file = format!("--use-file-for-fake-video-capture={film}");
-    let of_webcam =
-        page.result("", 5, &["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", &file]);
-    let (map, dot) = (map_of(&of_webcam), |a: &Array2<f32>, b: &Array2<f32>| (a * b).sum());
-    let cosine = dot(&map, &expected) / (dot(&map, &map) * dot(&expected, &expected)).sqrt();
-    assert!(cosine > 0.98 && of_webcam["label"] == label.as_str(), "cosine {cosine}, {}", of_webcam["label"]);
+mod long {
+    use super::*;
+
+    #[test]
+    #[ignore = "needs a browser; make test-web installs it and runs this"]
+    fn a_page_gives_the_same_map_of_a_picture_and_of_a_webcam() {
+        let page = Page::new();
+        let (picture, label, expected) = explained(&page.folder);
+        prepare(&page.folder);
+        let of_picture = page.result("&picture=picture.png", 1, &[]);
+        assert_eq!(of_picture["label"], label.as_str());
+        assert_same(&map_of(&of_picture), &expected);
+        // A webcam that shows the picture, through YUV.
+        let film = page.folder.file("webcam.y4m");
+        let look = ["-frames:v", "30", "-vf", "scale=640:480:flags=lanczos", "-pix_fmt", "yuv420p"];
+        tool("ffmpeg", &[&["-v", "error", "-loop", "1", "-i", &picture], &look[..], &[&film]].concat());
+        let file = format!("--use-file-for-fake-video-capture={film}");
+        let of_webcam =
+            page.result("", 5, &["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", &file]);
+        let (map, dot) = (map_of(&of_webcam), |a: &Array2<f32>, b: &Array2<f32>| (a * b).sum());
+        let cosine = dot(&map, &expected) / (dot(&map, &map) * dot(&expected, &expected)).sqrt();
+        assert!(cosine > 0.98 && of_webcam["label"] == label.as_str(), "cosine {cosine}, {}", of_webcam["label"]);
+    }
 }

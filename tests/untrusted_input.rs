@@ -1,4 +1,4 @@
-//! Input that nobody meant well with: the short form of the fuzz targets in `tests/fuzz`.
+//! Hostile input: the short form of the fuzz targets in `tests/fuzz`.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "support/edits.rs"]
@@ -9,7 +9,7 @@ use std::process::Command;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use whycam::manifest::{InputSpec, Manifest};
+use whycam::model::Manifest;
 use whycam::onnx::OnnxModel;
 
 fn check<S: Strategy>(cases: u32, strategy: S, test: impl Fn(S::Value)) {
@@ -43,10 +43,18 @@ fn no_edit_breaks_the_differentiator() {
 }
 
 #[test]
-fn no_text_breaks_the_readers_of_manifests() {
+fn the_contract_that_texts_are_put_into_is_whole() {
+    for (field, value) in edits::CONTRACT {
+        let contract = edits::read_contract(field, value).unwrap().unwrap();
+        assert_eq!((contract.layer.as_str(), contract.labels.len()), ("active", 2));
+    }
+}
+
+#[test]
+fn no_text_breaks_the_readers_of_manifests_and_metadata() {
     let words = "[\\[\\]{}\"=.,0-9a-z\\n -]{0,200}";
     check(1000, words, |text| drop(Manifest::parse(&text)));
-    check(1000, words, |text| drop(InputSpec::from_json(&text)));
+    check(1000, words, |text| edits::read_damaged_contracts(&text));
     let number = prop_oneof![Just("1e99"), Just("-1"), Just("nan"), Just("inf"), Just("0"), Just("99999999999")];
     let key = prop_oneof![Just("width"), Just("height"), Just("scale"), Just("channels"), Just("crop"), Just("std")];
     check(200, (key, number), |(key, number)| {
@@ -99,7 +107,7 @@ fn no_command_line_breaks_the_program() {
     let folder = std::env::temp_dir().join(format!("whycam-words-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     check(60, vec(word, 1..7), |words| {
-        // Those that would begin a demo or a camera's view have a test of their own.
+        // Neither starts the demo or opens a camera.
         let mut command = Command::new(env!("CARGO_BIN_EXE_whycam"));
         command.args(["methods"]).args(&words).current_dir(&folder).env_remove("DISPLAY");
         let first = command.output().unwrap();

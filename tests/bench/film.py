@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""How near whycam comes to what the machine can do at best, on a film and on a folder of photos.
+"""Compares whycam's speed on a film and on a folder of photos with the best that the machine allows.
 
     cargo build --release
     python3 tests/bench/film.py FILM PHOTOS
 
-The bound is the processor time that must be spent, divided by the cores: ffmpeg alone decodes the film (and encodes the
-explained pictures with the same settings), libjpeg decodes the photos, and ONNX Runtime runs the plain forward passes,
-each on one thread, where it takes the least. Everything runs in turns; medians are printed.
+The bound is the processor time that must be spent, divided by the number of cores. ffmpeg alone decodes the film (and
+encodes the explained pictures with the same settings), libjpeg decodes the photos, and ONNX Runtime runs the plain
+forward passes. Each uses one thread, where it needs the least time. All runs alternate; the script prints medians.
 """
 
 import json
@@ -47,13 +47,13 @@ def seconds(*command):
 
 
 def peak_mb(*command):
-    """The largest resident memory of one run. `time` counts in KiB."""
+    """Peak resident memory of one run. `time` counts in KiB."""
     told = subprocess.run(["/usr/bin/time", "-f", "%M", *command], check=True, capture_output=True, text=True).stderr
     return int(told.split()[-1]) * 1024 / 1e6
 
 
 def forward():
-    """Processor seconds of a plain forward pass on one thread."""
+    """Processor seconds for a plain forward pass on one thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(ROOT / "models/flowers.onnx", options)

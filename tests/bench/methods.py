@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""What each method costs on a film with the built-in model, beside Grad-CAM, and several classes beside one.
+"""Measures each method on a film with the built-in model, relative to Grad-CAM, and three classes relative to one.
 
     cargo build --release
     python3 tests/bench/methods.py FILM
 
-Runs `whycam explain` on one thread with all ways in turns, so that none has the machine at its best, and
-prints the median of the frames a second and their ratio. Score-CAM and the methods at the input, which take
-seconds a frame, are left out.
+Runs `whycam explain` on one thread. The methods alternate, so that changes of the machine's speed affect all of them.
+Prints the median frames per second and the ratio of times. Score-CAM and the methods at the input take seconds per
+frame and are left out.
 """
 
 import re

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Grad-CAM of one picture by pytorch-grad-cam, by torchcam and by whycam, and the plain forward pass beside them.
+"""Compares Grad-CAM for one picture by pytorch-grad-cam, torchcam and whycam, and the plain forward pass.
 
     cargo build --release
     python3 tests/bench/peers.py
 
-Five nets of torchvision with random weights at 224x224, two threads, the same target layer. PyTorch's peers run in this
-process, whycam's figures are those of `whycam bench` (the run and the map); everything in turns, medians in milliseconds.
-pytorch-grad-cam and torchcam are given a tensor, as whycam is.
+Five torchvision nets with random weights at 224x224, two threads, the same target layer. The PyTorch libraries run in
+this process; whycam's times come from `whycam bench` (the run and the map). Runs alternate; the script prints medians in
+milliseconds. All three take a tensor as input.
 """
 
 import json

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""What it costs that a model explains itself: prepared over plain, at the default layer.
+"""Measures the cost of an augmented model relative to the plain one, at the default layer.
 
     pip install -r tests/reference/requirements.txt
     cargo build --release
     python tests/bench/prepared_cost.py [--small]
 
-Full-width nets of torchvision and timm at their usual 224x224, or with --small those of
-tests/reference/models; one thread, medians of runs taken in turn. Prints a table in Markdown, and whether
-the model's own outputs are bit for bit what they were.
+Takes full-width nets of torchvision and timm at 224x224, or with --small the nets of tests/reference/models. One
+thread; runs alternate, and times are medians. Prints a Markdown table, and whether the model's own outputs are
+unchanged bit for bit.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-//! The ops of `flowers-vgg`, and their nearest kin.
+//! The ops of `flowers-vgg`, and ops like them.
 
 use whycam::onnx::proto::Attribute;
 
@@ -33,7 +33,7 @@ pub fn cases() -> Vec<Case> {
         case("Sub", "left", &[1, 3], node("Sub", &["x", "c"])).constant("c", &[2, 3]),
         case("Sub", "right, broadcast", &[3], node("Sub", &["c", "x"])).constant("c", &[2, 3]),
         case("Mul", "broadcast", &[1, 3, 1, 1], node("Mul", &["c", "x"])).constant("c", &[2, 3, 4, 4]),
-        case("Mul", "by itself", &[2, 3], node("Mul", &["x", "x"])),
+        case("Mul", "by the same tensor", &[2, 3], node("Mul", &["x", "x"])),
         case("Relu", "plain", &[2, 3, 4], node("Relu", &["x"])).with_kinks(),
         case("Sigmoid", "plain", &[2, 3], node("Sigmoid", &["x"])),
         case("Identity", "plain", &[2, 3], node("Identity", &["x"])),

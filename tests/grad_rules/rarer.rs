@@ -48,12 +48,18 @@ pub fn cases() -> Vec<Case> {
         einsum("product", &[2, 3, 4], "bij,bjk->bik", &["x", "c"]).constant("c", &[2, 4, 5]),
         einsum("right factor", &[2, 4, 5], "bij,bjk->bik", &["c", "x"]).constant("c", &[2, 3, 4]),
         einsum("attention", &[2, 3, 4, 5], "bnhd,bmhd->bhnm", &["x", "c"]).constant("c", &[2, 6, 4, 5]),
-        einsum("a letter of its own", &[2, 3, 4], "bij,bk->bk", &["x", "c"]).constant("c", &[2, 5]),
+        einsum("a letter of one factor alone", &[2, 3, 4], "bij,bk->bk", &["x", "c"]).constant("c", &[2, 5]),
         einsum("transposition", &[2, 3, 4], "abc->cab", &["x"]),
         einsum("sum, without an arrow", &[2, 3], "ab,b", &["x", "c"]).constant("c", &[3]),
         einsum("ellipsis", &[2, 3, 4], "...j,jk->...k", &["x", "c"]).constant("c", &[4, 2]),
         einsum("three factors", &[2, 3], "ab,bc,cd->ad", &["x", "c", "d"])
             .constant("c", &[3, 4])
+            .constant("d", &[4, 2]),
+        einsum("last of three factors", &[4, 2], "ab,bc,cd->ad", &["c", "d", "x"])
+            .constant("c", &[2, 3])
+            .constant("d", &[3, 4]),
+        einsum("middle of three factors", &[3, 4], "ab,bc,cd->ad", &["c", "x", "d"])
+            .constant("c", &[2, 3])
             .constant("d", &[4, 2]),
         resize(
             "nearest, twice",
@@ -170,7 +176,12 @@ pub fn cases() -> Vec<Case> {
         attention("values", &[1, 2, 5, 3], &["c", "d", "x"], &[])
             .constant("c", &[1, 2, 3, 4])
             .constant("d", &[1, 2, 5, 4]),
-        attention("three axes, by itself", &[2, 3, 4], &["x", "x", "x"], &[("q_num_heads", 2), ("kv_num_heads", 2)]),
+        attention(
+            "three axes, of one tensor",
+            &[2, 3, 4],
+            &["x", "x", "x"],
+            &[("q_num_heads", 2), ("kv_num_heads", 2)],
+        ),
         attention("with a mask", &[1, 1, 3, 4], &["x", "x", "x", "m"], &[]).constant("m", &[3, 3]),
         conv_weights("weights", &[4, 3, 3, 2], &[2, 3, 6, 5], vec![ints("pads", &[1, 1, 0, 1])]),
         conv_weights(

@@ -62,8 +62,19 @@ pub fn cases() -> Vec<Case> {
             .with_kinks()
             .constant("c", &[2, 3])
             .constant("d", &[3]),
+        case("Max", "first", &[2, 3], node("Max", &["x", "c", "d"]))
+            .with_kinks()
+            .constant("c", &[2, 3])
+            .constant("d", &[3]),
+        case("Max", "last", &[2, 3], node("Max", &["c", "d", "x"]))
+            .with_kinks()
+            .constant("c", &[2, 3])
+            .constant("d", &[3]),
+        case("Min", "right, broadcast", &[3], node("Min", &["c", "x"])).with_kinks().constant("c", &[2, 3]),
         case("Min", "broadcast", &[3], node("Min", &["x", "c"])).with_kinks().constant("c", &[2, 3]),
         case("Sum", "broadcast", &[3], node("Sum", &["c", "x", "x"])).constant("c", &[2, 3]),
+        case("Sum", "first, broadcast", &[3], node("Sum", &["x", "c"])).constant("c", &[2, 3]),
+        case("Mean", "first", &[2, 3], node("Mean", &["x", "c"])).constant("c", &[2, 3]),
         case("Mean", "broadcast", &[3], node("Mean", &["c", "x"])).constant("c", &[2, 3]),
         case("Where", "both", &[2, 3], node("Where", &["w", "x", "c"])).bools("w", &[2, 3]).constant("c", &[2, 3]),
         case("Where", "else, broadcast", &[3], node("Where", &["w", "c", "x"]))
@@ -73,6 +84,9 @@ pub fn cases() -> Vec<Case> {
         case("Tile", "two axes", &[2, 3], node("Tile", &["x", "times"])).int64s("times", &[1, 4]),
         case("Tile", "three axes", &[2, 3, 2], node("Tile", &["x", "times"])).int64s("times", &[3, 1, 2]),
         case("Concat", "middle", &[2, 3, 2], node("Concat", &["c", "x", "d"]).with(int("axis", 1)))
+            .constant("c", &[2, 2, 2])
+            .constant("d", &[2, 1, 2]),
+        case("Concat", "last", &[2, 3, 2], node("Concat", &["c", "d", "x"]).with(int("axis", 1)))
             .constant("c", &[2, 2, 2])
             .constant("d", &[2, 1, 2]),
         case("Concat", "twice, last axis", &[2, 3], node("Concat", &["x", "x"]).with(int("axis", -1))),

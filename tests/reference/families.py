@@ -1,8 +1,8 @@
-"""Small nets of the families of torchvision and timm, for models.py.
+"""Small nets of torchvision and timm families, for models.py.
 
-A family is a name, the net, the side of its picture, and two layers: the one that whycam must choose by
-itself, and an early one. A layer is a module's name and how its output holds a map: "nchw", "nhwc", or
-for tokens how many stand before those of the picture.
+A family has a name, a net, the side of its picture and two layers: the one that whycam must choose as the
+default, and an early one. A layer has a module's name and the form of its output: "nchw", "nhwc", or for tokens
+the number of tokens before those of the picture.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ class Family:
 
 @contextlib.contextmanager
 def narrow(divisor):
-    """Nets that are built inside have so many times fewer channels."""
+    """Nets built inside this context have their channels divided by `divisor`."""
     conv, norm, linear = nn.Conv2d.__init__, nn.modules.batchnorm._NormBase.__init__, nn.Linear.__init__
 
     def share(channels):
@@ -134,7 +134,7 @@ def of_tokens():
 
 
 class Quantised(nn.Module):
-    """A small net with its weights and activations rounded to 8 bits, as a QDQ export is."""
+    """A small net with weights and activations rounded to 8 bits, as in a QDQ export."""
 
     def __init__(self):
         super().__init__()
@@ -149,14 +149,14 @@ class Quantised(nn.Module):
                 conv.weight, top / 127, torch.zeros(len(top), dtype=torch.int32), 0, -128, 127
             )
             x = nn.functional.conv2d(x, weight, conv.bias, conv.stride, conv.padding)
-            # Zero as the least level cuts what is negative off, as a fused ReLU does.
+            # A lowest level of zero clips negative values, like a fused ReLU.
             x = rounded(torch.fake_quantize_per_tensor_affine(x, 0.023, 0, 0, 255))
         return self.head(x.mean((2, 3)))
 
 
 def special():
     yield Family("int8_qdq", Quantised(), "rounded.2", "rounded.0", 32, exporters=("legacy",))
-    # Smooth, since rounding lets a ReLU go the other way.
+    # A smooth activation, because rounding can flip a ReLU.
     half = timm.models.ConvNeXt(depths=(1, 1, 1, 1), dims=(8, 8, 16, 16), num_classes=CLASSES).half()
     yield Family("float16", half, "stages.3", "stages.0")
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Autograd's logits and Grad-CAM maps of models/flowers-vgg.onnx, for tests/explain.rs.
+"""Writes autograd's logits and Grad-CAM maps for models/flowers-vgg.onnx, for tests/explain.rs.
 
     pip install -r tests/reference/requirements.txt
     python tests/reference/flowers_vgg.py
 
-The weights are read out of the ONNX file into the PyTorch network of models/training; everything
-after that is PyTorch's own. Writes tests/reference/flowers_vgg/: logits.npy, layers.txt,
-map_LAYER_CLASS.npy (Grad-CAM, large maps pooled to 14x14 by their mean), and for the first layer
+Loads the weights from the ONNX file into the PyTorch network of models/training. PyTorch does the rest.
+Writes tests/reference/flowers_vgg/: logits.npy, layers.txt,
+map_LAYER_CLASS.npy (Grad-CAM, large maps mean-pooled to 14x14), and for the first layer
 hires-cam_CLASS.npy and layer-cam_CLASS.npy.
 """
 
@@ -41,14 +41,14 @@ def weights_of(path):
     model = onnx.load(path)
     values = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
     for node in model.graph.node:
-        # The exporter writes equal weights once.
+        # The exporter stores equal weights only once.
         if node.op_type == "Identity" and node.input[0] in values:
             values[node.output[0]] = values[node.input[0]]
     return {name: torch.from_numpy(value.copy()) for name, value in values.items()}
 
 
 def picture():
-    """[1,3,224,224], the formula of `reference_picture` in tests/explain.rs."""
+    """A picture [1,3,224,224] by the formula of `reference_picture` in tests/explain.rs."""
     y, x = np.mgrid[0:224, 0:224]
     channels = [(x * 3 + y * 5 + c * 40 + x * y // 50) % 256 for c in range(3)]
     return torch.from_numpy(np.stack(channels)[None].astype(np.float32) / 255)
@@ -57,7 +57,7 @@ def picture():
 def main():
     weights = weights_of(ROOT / "models/flowers-vgg.onnx")
     net = training.flowers_vgg(5).eval()
-    # The ONNX file lacks only what inference does not use.
+    # The ONNX file omits only weights that inference does not use.
     missing, unexpected = net.load_state_dict(weights, strict=False)
     assert all(name.endswith("num_batches_tracked") for name in missing), missing
     assert not unexpected, unexpected

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Small Keras nets, channels last, exported by tf2onnx, and TensorFlow's gradients in them, beside those
-of models.py and in the same form. Run models.py first.
+"""Exports small channels-last Keras nets with tf2onnx and writes TensorFlow's gradients, next to the files of
+models.py and in the same form. Run models.py first.
 
     pip install -r tests/reference/requirements-keras.txt
     python tests/reference/keras_models.py
@@ -22,7 +22,7 @@ SIZE = 64
 
 
 def mobile(x):
-    """Depthwise separable, ReLU6, with the odd pads of `same` and strides."""
+    """Depthwise separable, ReLU6, with the asymmetric padding of `same` with strides."""
     for number, channels in enumerate((8, 12, 16)):
         x = layers.SeparableConv2D(channels, 3, strides=2, padding="same", use_bias=False)(x)
         x = layers.BatchNormalization()(x)
@@ -32,12 +32,12 @@ def mobile(x):
 
 
 def smooth(x):
-    # tf2onnx has no word for the exact form.
+    # tf2onnx cannot export the exact form.
     return keras.activations.gelu(x, approximate=True)
 
 
 def residual(x):
-    """Residual blocks with squeeze and excitation, swish, and a max pool of `same`."""
+    """Residual blocks with squeeze-and-excitation, swish, and a max pool with `same` padding."""
     x = layers.Rescaling(4.0, -2.0)(x)
     x = layers.Conv2D(8, 5, strides=2, padding="same", activation="relu")(x)
     x = layers.MaxPooling2D(3, strides=2, padding="same", name="layer0")(x)
@@ -73,7 +73,7 @@ def export(name, build, seed):
         with tf.GradientTape() as tape:
             output, scores = inner(pixels, training=False)
             tape.watch(output)
-        # The part behind the layer once more, so that the tape sees it begin there.
+        # Runs the layers after the target again, so that the tape starts there.
         behind = keras.Model(net.get_layer(layer).output, logits)
         with tf.GradientTape() as tape:
             tape.watch(output)
@@ -95,7 +95,7 @@ def export(name, build, seed):
 
 
 def named_like(path, wanted):
-    """The last tensor of an ONNX file with these values, channels first or last."""
+    """The last tensor of an ONNX file that has these values, channels first or last."""
     import onnxruntime
 
     model = onnx.load(path)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Maps of every method, for tests/cam_methods.rs, by pytorch-grad-cam where it follows the paper and by the
-paper's formula in PyTorch where it does not, or has none. Run models.py first: the nets are the same.
+"""Writes maps of every method for tests/cam_methods.rs. pytorch-grad-cam makes them where it follows the paper;
+otherwise the paper's formula in PyTorch does. Run models.py first: the nets are the same.
 
     pip install -r tests/reference/requirements.txt
     python tests/reference/methods.py [METHOD...]
@@ -29,8 +29,8 @@ NETS = ["resnet", "vgg", "squeezenet", "mobilenet3", "efficientnet", "regnet", "
 
 
 def by_peer(peer, net, layer, picture, label):
-    """pytorch-grad-cam's map before it is enlarged and normalised."""
-    # What the peer leaves behind in a net stays in the copy.
+    """pytorch-grad-cam's map before enlarging and normalising."""
+    # A copy, because the library leaves hooks in the net.
     name = next(name for name, module in net.named_modules() if module is layer)
     net = copy.deepcopy(net)
     with peer(model=net, target_layers=[dict(net.named_modules())[name]]) as cam:
@@ -41,7 +41,7 @@ def by_peer(peer, net, layer, picture, label):
 
 
 def replaced(net, layer, picture, values):
-    """The logits where a layer gives other values, [B,C,h,w]."""
+    """The logits after a layer's output is replaced by `values` [B,C,h,w]."""
     found = []
     for part in values.split(32):
         hook = layer.register_forward_hook(lambda *_: part)
@@ -85,8 +85,8 @@ def shapley(net, layer, picture, label):
     try:
         return by_peer(peers.ShapleyCAM, net, layer, picture, label)
     except RuntimeError:
-        # PyTorch has no second derivative for an op on the way, or all is linear there. The Hessian times
-        # the activations is how the gradient changes along them.
+        # PyTorch has no second derivative for some op here, or everything is linear. The Hessian times the
+        # activations is the change of the gradient along them.
         name = next(name for name, module in net.named_modules() if module is layer)
         net, picture = copy.deepcopy(net).double(), picture.double()
         layer = dict(net.named_modules())[name]

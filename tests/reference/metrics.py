@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Values of the measures in src/evaluate by published implementations, for tests/evaluate.rs.
+"""Writes values of the measures in src/evaluate by published implementations, for tests/evaluate.rs.
 
     pip install -r tests/reference/requirements.txt
     python tests/reference/metrics.py
 
-On fixed pictures and maps, and a classifier that is small enough to be written twice: the logits of a picture
+Uses fixed pictures and maps, and a classifier that is small enough to write twice: the logits of a picture
 [3,24,24] are a matrix times its means over 6x6 squares. Writes tests/reference/metrics/{weights,picture,map}.npy
 and values.json.
 """
@@ -45,7 +45,7 @@ def unit(values):
 
 
 def explain(picture):
-    """A stand-in for a map: where the channels together are brightest. [3,h,w] to [h,w]"""
+    """A substitute for a map: the brightness of each pixel. [3,h,w] to [h,w]"""
     return unit(picture.sum(0))
 
 
@@ -55,7 +55,7 @@ class Deletion(InsertionDeletionAUC):
 
 
 class Coherent(ADCC):
-    """With the stand-in for the map in place of the peer's own explainer."""
+    """Uses the substitute map instead of the library's explainer."""
 
     def __init__(self, predict):
         self.model_predict = predict
@@ -68,7 +68,7 @@ class Coherent(ADCC):
 
 
 def insertion_curve(classifier, picture, cam):
-    """As in the code of RISE: pixels of the picture into a copy blurred by its `gkern(11, 5)`."""
+    """As in the code of RISE: restores pixels into a copy blurred by its `gkern(11, 5)`."""
     delta = np.zeros((11, 11))
     delta[5, 5] = 1
     kernel = torch.from_numpy(gaussian_filter(delta, 5).astype(np.float32))
@@ -84,7 +84,7 @@ def insertion_curve(classifier, picture, cam):
 
 
 def road(classifier, picture, cam, most_first):
-    """The mean change of the probability over the shares, pixels imputed without noise."""
+    """The mean change of the probability over all shares, with pixels imputed without noise."""
     order = np.argsort(-cam.flatten() if most_first else cam.flatten(), kind="stable")
     before = classifier(torch.from_numpy(picture)[None])[0, CLASS].item()
     changes = []

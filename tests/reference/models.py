@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
-"""Small seeded nets of many families, and what autograd finds in them, for tests/grad_models.rs.
+"""Writes small seeded nets of many families and their autograd gradients, for tests/grad_models.rs.
 
     pip install -r tests/reference/requirements.txt
     python tests/reference/models.py [NAME ...]
 
-Writes tests/reference/models/: NAME.EXPORTER.onnx by PyTorch's two exporters, and for two layers of each
-net, the one that whycam must choose and an early one, NAME.default.npy and NAME.early.npy: float32
-[2,C,h,w], the activations and the gradient of the predicted class's logit by them, as maps; and
-NAME.default.map.npy, NAME.early.map.npy [h,w], pytorch-grad-cam's map of them. models.json has an object
-an export: name, file, size, the tensor of the early layer, and where it is not 2e-3 the largest error
-that is allowed, as a share of the largest value. input.npy is the picture, whose upper left
-corner every net takes.
+Writes to tests/reference/models/:
+
+- NAME.EXPORTER.onnx, by each of PyTorch's two exporters
+- NAME.default.npy and NAME.early.npy for two layers, the one that whycam must choose and an early one: float32
+  [2,C,h,w], the activations and the gradient of the predicted class's logit
+- NAME.default.map.npy and NAME.early.map.npy [h,w]: pytorch-grad-cam's map
+- models.json, one object per export: name, file, size, the tensor of the early layer, and the largest allowed
+  error as a share of the largest value, if it is not 2e-3
+- input.npy: the picture; every net takes its upper left corner
 """
 
 import contextlib
@@ -35,7 +37,7 @@ SIDE = 224
 
 
 def randomise(net, seed):
-    """Weights that let signals through, and norms whose statistics are not 0 and 1."""
+    """Sets weights that let signals pass, and norm statistics that differ from 0 and 1."""
     random = torch.Generator().manual_seed(seed)
     normal = lambda like: torch.randn(like.shape, generator=random)
     uniform = lambda like: torch.rand(like.shape, generator=random)
@@ -56,7 +58,7 @@ def randomise(net, seed):
 
 
 class LastCall(TorchFunctionMode):
-    """Keeps what a function of torch gave when it was last called."""
+    """Keeps the result of the last call of a torch function."""
 
     def __init__(self, function):
         super().__init__()
@@ -70,7 +72,7 @@ class LastCall(TorchFunctionMode):
 
 
 def layer_output(net, layer, picture):
-    """A layer's output and the logits. `last:NAME` is the last call of a function outside of modules."""
+    """A layer's output and the logits. `last:NAME` is the last call of a function that is not a module."""
     if layer.startswith("last:"):
         with LastCall(layer[5:]) as last:
             logits = net(picture)
@@ -117,7 +119,7 @@ def export(net, picture, path, exporter):
 
 
 def without_remarks(path):
-    """Leaves out where in the source each node came from, which is longer than the nets."""
+    """Removes source locations, which take more space than the nets."""
     model = onnx.load(path)
     model.graph.ClearField("value_info")
     model.graph.ClearField("metadata_props")
@@ -128,7 +130,7 @@ def without_remarks(path):
 
 
 def named_like(path, picture, wanted):
-    """The last tensor of an ONNX file that has the wanted values."""
+    """The last tensor of an ONNX file that has these values."""
     model = onnx.load(path)
     tensors = [output for node in model.graph.node for output in node.output if output]
     known = {output.name for output in model.graph.output}
@@ -180,7 +182,7 @@ def main():
         for path in exports:
             tensor = named_like(path, picture.numpy(), early)
             line = {"name": family.name, "file": path.name, "size": family.size, "early": tensor}
-            # Half precision rounds after every op.
+            # Half precision rounds after every operation.
             lines.append({**line, "tolerance": 1e-2} if exact else line)
     listed.write_text(json.dumps(lines, indent=0) + "\n")
 

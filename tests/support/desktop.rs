@@ -6,9 +6,12 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Folder, command, stdout, tool};
+use image::RgbImage;
+use serde_json::Value;
 
-/// A display of its own with a window manager, and whycam in a window on it.
+use super::{Folder, command, complete_lines, stdout, tool, wait_until};
+
+/// A separate display with a window manager, and whycam in a window on it.
 pub struct Desktop {
     display: String,
     server: Child,
@@ -20,7 +23,7 @@ pub struct Desktop {
 impl Desktop {
     pub fn new(name: &str, arguments: &[&str]) -> Self {
         let folder = Folder::new(name);
-        // It takes a display that is free, and says which once it is ready.
+        // It chooses a free display, and prints its number when it is ready.
         let mut server = Command::new("Xvfb")
             .args(["-displayfd", "1", "-screen", "0", "800x600x24", "-nolisten", "tcp"])
             .stdout(Stdio::piped())
@@ -36,12 +39,10 @@ impl Desktop {
             command.spawn().unwrap_or_else(|e| panic!("{program}: {e}; run `make setup`"))
         };
         let manager = start("openbox", &[]);
-        // A window that is mapped while the manager begins is never shown.
-        let managed = || start("xdotool", &["get_num_desktops"]).wait().is_ok_and(|status| status.success());
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while !managed() && Instant::now() < deadline {
-            thread::sleep(Duration::from_millis(100));
-        }
+        // A window that is mapped while the manager starts is never shown.
+        wait_until("there is a window manager", || {
+            start("xdotool", &["get_num_desktops"]).wait().is_ok_and(|status| status.success())
+        });
         let mut whycam = command(arguments);
         whycam.env("DISPLAY", &display).current_dir(&folder.0);
         whycam.stderr(fs::File::create(folder.file("stderr")).unwrap());
@@ -49,41 +50,62 @@ impl Desktop {
         Self { display, server, manager, whycam, folder }
     }
 
-    pub fn screenshot(&self) -> image::RgbImage {
+    pub fn screenshot(&self) -> RgbImage {
         let shot = self.folder.file("shot.png");
         let grab = ["-v", "error", "-y", "-f", "x11grab", "-video_size", "800x600", "-i", &self.display];
         tool("ffmpeg", &[&grab[..], &["-frames:v", "1", &shot]].concat());
         image::open(&shot).unwrap().to_rgb8()
     }
 
-    /// Waits until `reached`, which is described by `what`.
+    /// Waits until `reached`, which `what` describes, while whycam runs.
     pub fn wait(&mut self, what: &str, reached: impl Fn(&Self) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while !reached(self) {
             assert!(self.whycam.try_wait().unwrap().is_none(), "whycam ended before {what}");
-            assert!(Instant::now() < deadline, "in 30 s never {what}");
-            thread::sleep(Duration::from_millis(200));
+            assert!(Instant::now() < deadline, "waited a minute until {what}");
+            thread::sleep(Duration::from_millis(20));
         }
     }
 
     pub fn wait_for_picture(&mut self) {
-        self.wait("was there a picture", |desktop| {
+        self.wait("there is a picture", |desktop| {
             let picture = desktop.screenshot();
             picture.pixels().map(|p| p.0).collect::<std::collections::HashSet<[u8; 3]>>().len() >= 1000
         });
     }
 
-    /// Waits until the program has ended as it should.
-    pub fn wait_for_end(&mut self) {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while self.whycam.try_wait().unwrap().is_none() && Instant::now() < deadline {
-            thread::sleep(Duration::from_millis(100));
+    /// Waits until the screen holds a picture while further frames are explained, and returns that picture.
+    pub fn wait_for_held_picture(&mut self) -> RgbImage {
+        loop {
+            let (held, frames) = (self.screenshot(), self.lines().len());
+            self.wait("further frames are explained", |desktop| desktop.lines().len() > frames + 10);
+            if held == self.screenshot() {
+                return held;
+            }
         }
-        assert_eq!(
-            self.whycam.try_wait().unwrap().and_then(|status| status.code()),
-            Some(0),
-            "the window's program ends"
-        );
+    }
+
+    /// Waits until the program has ended without an error.
+    pub fn wait_for_end(&mut self) {
+        let mut status = None;
+        wait_until("whycam has ended", || {
+            status = self.whycam.try_wait().unwrap();
+            status.is_some()
+        });
+        assert_eq!(status.and_then(|status| status.code()), Some(0), "the window's program ends");
+    }
+
+    /// The complete lines of `lines.json`, which whycam writes after it has shown each frame.
+    pub fn lines(&self) -> Vec<Value> {
+        complete_lines(&self.folder.file("lines.json"))
+    }
+
+    /// Waits until the last frames, several in a row, are explained as `wanted`.
+    pub fn wait_for_lines(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) {
+        self.wait(what, |desktop| {
+            let lines = desktop.lines();
+            lines.len() >= 5 && lines[lines.len() - 5..].iter().all(&wanted)
+        });
     }
 
     fn xdotool(&self, arguments: &[&str]) -> String {
@@ -102,17 +124,21 @@ impl Desktop {
         let window = windows.lines().last().expect("a window");
         run(&["windowactivate", "--sync", window]);
         run(&["key", key]);
-        thread::sleep(Duration::from_millis(700));
     }
 
-    /// How many pixels another view of the scene changes.
-    pub fn changed_by(&self, key: &str) -> usize {
+    /// Presses a key and waits until it changes the picture.
+    pub fn press_to_change(&mut self, key: &str) {
         let before = self.screenshot();
         self.press(key);
-        let after = self.screenshot();
-        let pairs = before.pixels().zip(after.pixels());
-        pairs.filter(|(a, b)| a.0.iter().zip(b.0).any(|(x, y)| x.abs_diff(y) > 4)).count()
+        self.wait(&format!("{key} changes the picture"), |desktop| {
+            changed_pixels(&before, &desktop.screenshot()) > 200
+        });
     }
+}
+
+fn changed_pixels(before: &RgbImage, after: &RgbImage) -> usize {
+    let pairs = before.pixels().zip(after.pixels());
+    pairs.filter(|(a, b)| a.0.iter().zip(b.0).any(|(x, y)| x.abs_diff(y) > 4)).count()
 }
 
 impl Drop for Desktop {

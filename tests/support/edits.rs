@@ -1,22 +1,24 @@
-//! Nets with a few things wrong in them, for the differentiator: each byte of a script is an edit.
+//! Damaged nets for the differentiator, and damaged metadata for their reader.
+#![allow(dead_code)]
 
 use std::path::Path;
 
-use whycam::grad::{self, Ask, Rules, Score, Tensors};
-use whycam::onnx::OnnxModel;
-use whycam::onnx::proto::{Attribute, Node, Tensor};
+use whycam::grad::{self, Additions, LayerName, Rules, Score, Task};
+use whycam::model::Contract;
+use whycam::onnx::proto::{Attribute, Graph, Node, Tensor};
+use whycam::onnx::{OnnxModel, Tensors, WORKING_OPSET};
 use whycam::session;
 
 /// Nets of the references that have many ops between them.
 const NETS: [&str; 3] = ["mobilenet3.legacy.onnx", "deit.dynamo.onnx", "coatnet.dynamo.onnx"];
 
-/// The nets as they are, and what is known of their tensors.
+/// The undamaged nets, and what is known of their tensors.
 pub fn nets() -> Vec<(OnnxModel, Tensors)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let places = ["tests/reference/models", "../reference/models"].map(|place| folder.join(place));
-    let place = places.iter().find(|place| place.is_dir()).expect("the reference nets");
+    let folders = ["tests/reference/models", "../reference/models"].map(|path| folder.join(path));
+    let folder = folders.iter().find(|folder| folder.is_dir()).expect("the reference nets");
     let read = |name: &&str| {
-        let mut model = OnnxModel::read(&place.join(name)).expect("a committed net");
+        let mut model = OnnxModel::read(&folder.join(name)).expect("a committed net");
         let tensors = known(&mut model).expect("the runtime takes it");
         (model, tensors)
     };
@@ -28,7 +30,7 @@ fn known(model: &mut OnnxModel) -> Option<Tensors> {
     session::probe(model, &[(&input, vec![1, 3, 64, 64])]).ok()
 }
 
-/// Takes numbers out of a script; behind its end all are 0.
+/// Takes numbers out of a script; after its end all are 0.
 struct Script<'s>(std::slice::Iter<'s, u8>);
 
 impl Script<'_> {
@@ -42,7 +44,7 @@ impl Script<'_> {
     }
 }
 
-/// Edits one of the nets, differentiates it, and asks nothing but that neither breaks off.
+/// Edits one of the nets and differentiates it. Neither may panic. The bytes of the script choose the edits.
 pub fn differentiate_edited(nets: &[(OnnxModel, Tensors)], script: &[u8]) {
     let mut script = Script(script.iter());
     let (mut model, tensors) = nets[script.below(nets.len())].clone();
@@ -51,24 +53,54 @@ pub fn differentiate_edited(nets: &[(OnnxModel, Tensors)], script: &[u8]) {
     for _ in 0..=script.below(4) {
         edit(&mut model, &names, &mut script);
     }
-    // As a file would bring it, and as the runtime takes it.
+    // As if read from a file, and only if the runtime accepts it.
     let Ok(mut model) = OnnxModel::from_bytes("edited", model.to_bytes()) else { return };
     grad::reserve_names(&mut model);
     let Some(tensors) = known(&mut model) else { return };
-    let Ok(head) = grad::find_head(&model, &tensors, None) else { return };
-    for candidate in grad::list_candidates(&model, &tensors, &head, false) {
-        let Ok(target) = grad::find_target(&model, &tensors, &head, false, Some(&candidate.tensor)) else { continue };
-        let mut explained = model.clone();
-        let ask = Ask { score: Some(Score::Class), several: script.below(2) == 1 };
-        if grad::explain(&mut explained, &tensors, &Rules::default(), &head, &target, &[], ask).is_ok() {
-            let _ = grad::append_cam(&mut explained, "cam", [candidate.view.height, candidate.view.width]);
+    let Ok(task) = Task::find(&model, &tensors, None) else { return };
+    for candidate in grad::list_candidates(&model, &tensors, &task, false) {
+        let name = LayerName::Named(candidate.tensor.clone());
+        let Ok(target) = grad::find_target(&model, &tensors, &task, false, Some(&name)) else { continue };
+        let mut augmented = model.clone();
+        let additions = Additions { score: Some(Score::Class), batched_classes: script.below(2) == 1 };
+        let targets = std::slice::from_ref(&target);
+        if grad::augment(&mut augmented, &tensors, &Rules::default(), &task, targets, additions).is_ok() {
+            let _ = grad::append_cam(&mut augmented, "cam", [candidate.layout.height, candidate.layout.width]);
         }
-        let _ = grad::cut_tail(&model, &tensors, &head, &target);
+        let _ = grad::cut_remainder(&model, &tensors, &task, &target);
+    }
+}
+
+/// The metadata of an augmented model: each field of its contract with a value that can be read.
+pub const CONTRACT: &[(&str, &str)] = &[
+    ("layer", "active"),
+    ("logits", "scores"),
+    ("grid", "8x8"),
+    ("place", r#"{"first":[0.5,0.5],"stride":[2.0,2.0]}"#),
+    ("probability", "softmax"),
+    ("labels", r#"["a","b"]"#),
+    ("preprocessing", r#"{"width":16,"height":16,"scale":1.0}"#),
+    ("known", r#"{"output":"familiarity","least":0.5}"#),
+];
+
+/// Reads a contract whose field `damaged` holds `text`.
+pub fn read_contract(damaged: &str, text: &str) -> whycam::Result<Option<Contract>> {
+    let mut model = OnnxModel::from_graph("damaged", WORKING_OPSET, Graph::default());
+    for (field, value) in CONTRACT {
+        model.set_metadata(&format!("whycam.{field}"), if *field == damaged { text } else { *value });
+    }
+    Contract::read(&model)
+}
+
+/// Reads contracts of which each field in turn holds `text`. The reader may not panic.
+pub fn read_damaged_contracts(text: &str) {
+    for (field, _) in CONTRACT {
+        let _ = read_contract(field, text);
     }
 }
 
 fn edit(model: &mut OnnxModel, names: &[&String], script: &mut Script) {
-    let ops: Vec<&str> = grad::RULES.iter().map(|(op, _)| *op).collect();
+    let ops: Vec<&str> = grad::RULES.iter().map(|(op, _, _)| *op).collect();
     let some_name = names[script.below(names.len())].clone();
     let nodes = &mut model.graph_mut().node;
     if nodes.is_empty() {
@@ -80,8 +112,8 @@ fn edit(model: &mut OnnxModel, names: &[&String], script: &mut Script) {
         0 => node.op_type = Some(ops[script.below(ops.len())].to_owned()),
         1 => drop(nodes.remove(at)),
         2 if !node.input.is_empty() => {
-            let place = script.below(node.input.len());
-            node.input[place] = some_name;
+            let input = script.below(node.input.len());
+            node.input[input] = some_name;
         }
         3 => drop(node.input.pop()),
         4 => node.attribute.clear(),

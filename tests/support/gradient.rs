@@ -16,7 +16,7 @@ pub struct Case {
     pub x: &'static [usize],
     pub values: Values,
     pub opset: i64,
-    /// Of the finite difference.
+    /// The step of the finite difference.
     pub step: f32,
     pub constants: Vec<Tensor>,
     pub nodes: Vec<Node>,
@@ -56,7 +56,7 @@ impl Case {
         self
     }
 
-    /// A node behind the tested one, or before it, that goes on from or to the tensor `t`.
+    /// One more node. The tensor between the two is `t`.
     pub fn and(mut self, node: Node) -> Self {
         self.nodes.push(node);
         self
@@ -156,7 +156,7 @@ pub fn graph_of(case: &Case) -> Graph {
     }
 }
 
-/// An error that names the case where rule and finite difference disagree.
+/// Compares the rule of a case with finite differences. The error names the case.
 pub fn check(case: &Case) -> Result<(), String> {
     let label = |e: &dyn std::fmt::Display| format!("{} ({}): {e}", case.op, case.name);
     let mut model = OnnxModel::from_graph("case", case.opset, graph_of(case));

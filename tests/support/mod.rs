@@ -3,30 +3,51 @@
 
 pub mod desktop;
 pub mod gradient;
+pub mod maps;
 pub mod streams;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// Photos and clips that a checkout may lack: `WHYCAM_TEST_DATA`, or `shared/data` beside it.
-pub fn data() -> Option<PathBuf> {
+/// A file of the test data: `WHYCAM_TEST_DATA`, or `shared/data` next to the checkout. Tests that need it are in a module
+/// `needs_data`.
+pub fn data_file(name: &str) -> PathBuf {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
-    let place = std::env::var_os("WHYCAM_TEST_DATA").map_or(beside, PathBuf::from);
-    place.canonicalize().ok()
+    let file = std::env::var_os("WHYCAM_TEST_DATA").map_or(beside, PathBuf::from).join(name);
+    file.canonicalize()
+        .unwrap_or_else(|e| panic!("{}: {e}; set WHYCAM_TEST_DATA to a folder that has it", file.display()))
 }
 
-/// A file of the test data, or `None` with a line that says what is skipped.
-pub fn data_file(name: &str) -> Option<PathBuf> {
-    let file = data().map(|data| data.join(name)).filter(|path| path.exists());
-    if file.is_none() {
-        eprintln!("SKIPPED: {name} is absent; set WHYCAM_TEST_DATA to a folder that has it");
+/// A file or folder in `tests/reference`.
+pub fn reference(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference").join(path)
+}
+
+/// The path of a committed net, such as `resnet.legacy` for `tests/reference/models/resnet.legacy.onnx`.
+pub fn net(name: &str) -> String {
+    reference(&format!("models/{name}.onnx")).display().to_string()
+}
+
+/// A photo of shades, 90 pixels wide and 70 high.
+pub fn photo() -> image::RgbImage {
+    let shades = |x, y| image::Rgb([(x * 7 % 256) as u8, (y * 5 % 256) as u8, ((x + 2 * y) % 256) as u8]);
+    image::RgbImage::from_fn(90, 70, shades)
+}
+
+/// Waits until something has happened; fails after a minute without it.
+pub fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !happened() {
+        assert!(Instant::now() < deadline, "waited a minute until {what}");
+        thread::sleep(Duration::from_millis(10));
     }
-    file
 }
 
-/// An empty folder of the test's own, removed at the end.
+/// An empty folder for one test, removed at its end.
 pub struct Folder(pub PathBuf);
 
 impl Folder {
@@ -56,7 +77,7 @@ pub fn picture(folder: &Folder, name: &str, width: u32, height: u32) -> String {
     path
 }
 
-/// The program under test, with its output kept.
+/// Runs the program under test and keeps its output.
 pub fn whycam(arguments: &[&str]) -> Output {
     command(arguments).output().expect("whycam starts")
 }
@@ -75,7 +96,7 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// What a tool prints, or a failed test that says how to get the tool.
+/// What a tool prints. The test fails if the tool is missing.
 pub fn tool(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     let output = output.unwrap_or_else(|e| panic!("{program}: {e}; run `make setup`"));
@@ -102,16 +123,22 @@ pub fn frame_times(path: &str) -> Vec<f64> {
     text.lines().filter_map(|line| line.trim_end_matches(',').parse().ok()).collect()
 }
 
-/// One object a line.
+/// The JSON objects of a text that has one on each line.
 pub fn json_lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
+}
+
+/// The JSON objects of the complete lines of a file that is still written to; none if there is no file yet.
+pub fn complete_lines(path: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    json_lines(text.rfind('\n').map_or("", |end| &text[..end]))
 }
 
 pub fn assert_ok(output: &Output) {
     assert!(output.status.success(), "{}", stderr(output));
 }
 
-/// A generator of the same numbers on every machine (Marsaglia's xorshift, 2003).
+/// A generator that gives the same numbers on every machine (Marsaglia's xorshift, 2003).
 pub struct Random(pub u64);
 
 impl Random {
@@ -127,7 +154,7 @@ impl Random {
         (0..count).map(|_| self.next()).collect()
     }
 
-    /// A shuffled run of numbers that lie 0.1 apart and not near zero, for ops with kinks.
+    /// Numbers in random order, 0.1 apart and none near zero, for ops with kinks.
     pub fn apart(&mut self, count: usize) -> Vec<f32> {
         let mut values: Vec<f32> = (0..count).map(|i| (i as f32 - count as f32 / 2.0) * 0.1 + 0.05).collect();
         for i in (1..count).rev() {

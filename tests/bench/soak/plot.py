@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A plot of a soak: memory, threads and open files over time, with the faults.
+"""Plots memory, threads and open files of a soak test over time, with the injected faults.
 
     make soak
     pip install matplotlib==3.11.1

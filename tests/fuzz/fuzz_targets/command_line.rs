@@ -4,8 +4,6 @@
 
 #[path = "../../../src/cli/mod.rs"]
 mod cli;
-#[path = "../../../src/memory.rs"]
-mod memory;
 
 use clap::Parser;
 use libfuzzer_sys::fuzz_target;

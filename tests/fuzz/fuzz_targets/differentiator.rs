@@ -7,8 +7,7 @@ mod edits;
 use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
-use whycam::grad::Tensors;
-use whycam::onnx::OnnxModel;
+use whycam::onnx::{OnnxModel, Tensors};
 
 fuzz_target!(|script: &[u8]| {
     static NETS: OnceLock<Vec<(OnnxModel, Tensors)>> = OnceLock::new();

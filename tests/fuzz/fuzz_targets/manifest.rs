@@ -1,10 +1,13 @@
-//! Text as a manifest, and as the preprocessing in a model's metadata.
+//! Text as a manifest, and as each entry of the metadata of an augmented model.
 #![no_main]
 
+#[path = "../../support/edits.rs"]
+mod edits;
+
 use libfuzzer_sys::fuzz_target;
-use whycam::manifest::{InputSpec, Manifest};
+use whycam::model::Manifest;
 
 fuzz_target!(|text: &str| {
     let _ = Manifest::parse(text);
-    let _ = InputSpec::from_json(text);
+    edits::read_damaged_contracts(text);
 });
