@@ -93,6 +93,9 @@ fn explain_a_folder(folder: &Folder, film: &str) -> Child {
 /// A key that is listed twice is pressed twice as often.
 const KEYS: &str = "h h v v t t i i f f c c plus minus space space 1 2 3 0 0 0 s";
 
+/// A viewer's pace.
+const KEY_INTERVAL: Duration = Duration::from_millis(700);
+
 fn soak(seconds: u64, keys: &str) {
     let folder = Folder::new("soak-inputs");
     let input = film(&folder, "in.mp4", &[]);
@@ -128,7 +131,10 @@ fn soak(seconds: u64, keys: &str) {
                 }
                 log.fault("snapshots and recordings are removed while they are open");
             }
-            _ => desktop.press(keys[draw(keys.len())]),
+            _ => {
+                desktop.press(keys[draw(keys.len())]);
+                thread::sleep(KEY_INTERVAL);
+            }
         }
         let said = fs::read_to_string(desktop.folder.file("stderr")).unwrap();
         assert!(desktop.whycam.try_wait().unwrap().is_none(), "the window ended: {said}");
