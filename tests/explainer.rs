@@ -36,7 +36,7 @@ fn options(model: &str) -> ModelOptions {
 
 /// The error of a build that must fail.
 fn refusal(builder: ExplainerBuilder) -> Error {
-    builder.build().err().expect("an error")
+    builder.build().expect_err("an error")
 }
 
 /// An explainer that is cancelled while the returned flag is set.
@@ -164,7 +164,7 @@ fn a_damaged_contract_is_an_error_and_never_a_guess() {
     }
     let mut labels = whole;
     labels.set_metadata("whycam.labels", r#"["one label"]"#);
-    let message = build(&labels).err().expect("an error").to_string();
+    let message = build(&labels).expect_err("an error").to_string();
     assert!(message.contains("there are 1 labels"), "{message}");
 }
 
@@ -200,7 +200,7 @@ fn grey(level: u8) -> RgbImage {
 }
 
 fn assert_run_failed(explanation: Result<Explanation>, model: &str) {
-    let error = explanation.err().expect("the runtime fails");
+    let error = explanation.expect_err("the runtime fails");
     let message = error.to_string();
     assert!(message.contains("the run failed") && message.contains(model), "{message}");
     assert!(matches!(error, Error::Model { .. } | Error::Runtime { .. }), "{message}");

@@ -198,7 +198,7 @@ impl Prepared {
                     Ok(prepared) => return Ok(prepared),
                     // Not every graph takes several classes of one picture.
                     Err(reason) => {
-                        notices.push(format!("each class takes a run, since a batch of them fails: {reason}"))
+                        notices.push(format!("each class takes a run, since a batch of them fails: {reason}"));
                     }
                 }
             }

@@ -125,12 +125,14 @@ impl Prediction {
         }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "a task without classes has none")]
     pub(super) fn classes(&self) -> Option<&ClassPrediction> {
         match self {
             Self::Classes(classes) => Some(classes),
         }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "a task without classes has none")]
     pub(super) fn classes_mut(&mut self) -> Option<&mut ClassPrediction> {
         match self {
             Self::Classes(classes) => Some(classes),

@@ -1,5 +1,5 @@
-//! From a model's file to a model that gives activations and gradients, in four steps: [`load`], [`type_tensors`],
-//! [`locate`], [`augment`]. The room [`explain`](crate::Explainer) runs the result.
+//! From a model's file to a model that gives activations and gradients, in four steps: `load`, `type_tensors`,
+//! `locate`, `augment`. The room `explain` runs the result.
 
 mod augment;
 mod cache;

@@ -1,4 +1,4 @@
-//! The pipeline: capture and inference run on threads, the screen and the sinks on the thread that calls [`run`].
+//! The pipeline: capture and inference run on threads, the screen and the sinks on the thread that calls `run`.
 //! Threads start only here, in [`ThreadedSink`], and in `source` (one per open camera, and those that read pictures
 //! ahead).
 //!

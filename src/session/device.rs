@@ -17,7 +17,7 @@ pub enum Device {
     Xnnpack,
 }
 
-/// Each device with its name and the PyPI package whose library supports it.
+/// Each device with its name and the Python package whose library supports it.
 const DEVICES: &[(Device, &str, &str)] = &[
     (Device::Cpu, "cpu", "onnxruntime"),
     (Device::Cuda, "cuda", "onnxruntime-gpu"),
@@ -34,7 +34,7 @@ impl Device {
         DEVICES.iter().find(|(device, _, _)| *device == self).map_or("cpu", |(_, name, _)| name)
     }
 
-    /// The PyPI package whose library runs models on this device.
+    /// The Python package whose library runs models on this device.
     pub fn package(self) -> &'static str {
         DEVICES.iter().find(|(device, _, _)| *device == self).map_or("onnxruntime", |(_, _, package)| package)
     }

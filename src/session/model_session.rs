@@ -70,9 +70,10 @@ impl Session {
     ) -> Result<Self> {
         let runtime = runtime()?;
         let rejected = |e: ort::Error| {
-            let more = match runtime.onnx_runtime {
-                true => "",
-                false => "; ONNX Runtime supports more models (`make setup` installs it)",
+            let more = if runtime.onnx_runtime {
+                ""
+            } else {
+                "; ONNX Runtime supports more models (`make setup` installs it)"
             };
             let problem = format!("cannot load model {}: {}{more}", model.name, first_line(&e));
             Error::runtime(&runtime.name, problem).caused_by(e)
