@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Command, Stdio};
 
-use support::{Folder, assert_ok, command, film, frame_times, picture, stderr, wait_until, whycam};
+use support::{
+    Folder, assert_fails, assert_ok, command, complete_lines, film, frame_times, picture, stderr, wait_until, whycam,
+};
 
 /// Six pictures and a film.
 fn collection(folder: &Folder) -> String {
@@ -130,4 +132,32 @@ fn gnu_parallel_shares_a_collection_out() {
     let output = Command::new("parallel").args(["--jobs", "2", &line, ":::", "1", "2"]).output();
     assert_ok(&output.unwrap_or_else(|e| panic!("parallel: {e}; run `make setup`")));
     assert_eq!(results(&folder, "out").1.len(), 18);
+}
+
+#[test]
+fn a_run_is_resumed_with_the_same_options_in_any_words_and_with_no_others() {
+    let folder = Folder::new("resume");
+    fs::create_dir(folder.0.join("photos")).unwrap();
+    for name in ["a", "b"] {
+        picture(&folder, &format!("photos/{name}.png"), 64, 48);
+    }
+    let [photos, json, maps] = ["photos", "out.jsonl", "maps"].map(|name| folder.file(name));
+    let run = ["explain", &photos, "--json", &json, "--maps", &maps, "--resume"];
+    assert_ok(&whycam(&run));
+    let done = || json_strings(&folder.file("out.jsonl.done")).len();
+    // The first line is about the options, and each other line about an input.
+    assert_eq!((complete_lines(&json).len(), done()), (2, 3));
+    picture(&folder, "photos/c.png", 64, 48);
+    let defaults = ["--method", "grad-cam", "--class", "top", "--fuse", "max", "--maps-as", "npy", "--alpha", "0.4"];
+    assert_ok(&whycam(&[&run[..], &defaults].concat()));
+    assert_eq!((complete_lines(&json).len(), done()), (3, 4));
+    let again = whycam(&run);
+    assert_ok(&again);
+    assert!(stderr(&again).contains("nothing is left to do"), "{}", stderr(&again));
+    assert_fails(&[&run[..], &["--method", "layer-cam"]].concat(), 1, &["out.jsonl.done", "a run with other options"]);
+    assert_eq!(done(), 4);
+}
+
+fn json_strings(path: &str) -> Vec<String> {
+    fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }

@@ -255,7 +255,7 @@ impl Prepared {
             fusion: request.fusion,
             curvature: extras.curvature,
             input: [manifest.input.height, manifest.input.width],
-            geometry: contract.place,
+            geometry: contract.geometry,
             known: manifest.known,
         };
         Ok(Self { runner, remainder, attribution, context, input: manifest.input })

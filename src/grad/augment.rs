@@ -132,14 +132,26 @@ fn write_gradient<'g>(
     target: &Target,
 ) -> Result<String> {
     let layer = &target.layer;
-    let raw = write_backward(writer, model, rules, task.tensor(), seed, &layer.tensor)?;
-    let raw = raw.ok_or_else(|| independent(model, task.tensor(), &layer.tensor))?;
+    let raw = write_raw(writer, model, rules, task, seed, &layer.tensor)?;
     if layer.layout.is_plain() {
         writer.rename(&raw.name(), GRADIENTS);
         return Ok(GRADIENTS.to_owned());
     }
     write_layout(writer, &layer.layout, raw, GRADIENTS);
     Ok(raw.name())
+}
+
+/// The gradient by a tensor, in its own layout.
+fn write_raw<'g>(
+    writer: &'g GraphWriter<'g>,
+    model: &'g OnnxModel,
+    rules: &Rules,
+    task: &Task,
+    seed: Value<'g>,
+    tensor: &str,
+) -> Result<Value<'g>> {
+    let raw = write_backward(writer, model, rules, task.tensor(), seed, tensor)?;
+    raw.ok_or_else(|| independent(model, task.tensor(), tensor))
 }
 
 /// Writes activations and gradient of a further layer. A runtime computes what these passes share only once.
@@ -153,8 +165,7 @@ fn write_further<'g>(
     number: usize,
 ) -> Result<[String; 2]> {
     let layer = &target.layer;
-    let raw = write_backward(writer, model, rules, task.tensor(), seed, &layer.tensor)?;
-    let raw = raw.ok_or_else(|| independent(model, task.tensor(), &layer.tensor))?;
+    let raw = write_raw(writer, model, rules, task, seed, &layer.tensor)?;
     let [activations, gradients] = names_of_layer(number);
     write_layout(writer, &layer.layout, raw, &gradients);
     write_layout(writer, &layer.layout, writer.tensor(&layer.tensor), &activations);

@@ -145,7 +145,7 @@ fn contract_of(task: &Task, targets: &[Target], manifest: &Manifest) -> Contract
     let Task::Classify(Classification { logits, probability, .. }) = task;
     let tensors: Vec<&str> = targets.iter().map(|target| target.layer.tensor.as_str()).collect();
     let input = [manifest.input.height, manifest.input.width];
-    let (grid, place) = match targets {
+    let (grid, geometry) = match targets {
         [only] => {
             let layout = &only.layer.layout;
             (MapGrid { height: layout.height, width: layout.width }, layout.geometry)
@@ -162,7 +162,7 @@ fn contract_of(task: &Task, targets: &[Target], manifest: &Manifest) -> Contract
         layer: tensors.join(","),
         logits: logits.clone(),
         grid,
-        place,
+        geometry,
         probability: *probability,
         labels: manifest.labels.clone(),
         preprocessing: manifest.input.clone(),

@@ -123,7 +123,7 @@ mod tests {
         let kept = ModelOptions { cache: Some(folder.clone()), ..fresh.clone() };
         let same = |a: &AugmentedModel, b: &AugmentedModel| {
             assert_eq!(a.model.graph(), b.model.graph());
-            let about = |m: &AugmentedModel| (m.contract.layer.clone(), m.contract.grid, m.contract.place);
+            let about = |m: &AugmentedModel| (m.contract.layer.clone(), m.contract.grid, m.contract.geometry);
             assert_eq!(about(a), about(b));
             assert_eq!((&a.manifest.name, a.guess.is_some()), (&b.manifest.name, b.guess.is_some()));
         };

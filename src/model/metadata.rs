@@ -20,7 +20,8 @@ pub struct Contract {
     pub logits: String,
     pub grid: MapGrid,
     /// Where the map's cells lie on the model's input.
-    pub place: FieldGeometry,
+    #[serde(rename = "place")]
+    pub geometry: FieldGeometry,
     pub probability: Probability,
     pub labels: Vec<String>,
     pub preprocessing: InputSpec,

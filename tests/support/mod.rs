@@ -164,3 +164,13 @@ impl Random {
         values
     }
 }
+
+/// Asserts that the program ends with this status and prints a line that has all these words.
+pub fn assert_fails(arguments: &[&str], status: i32, words: &[&str]) {
+    let output = whycam(arguments);
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(status), "{arguments:?}: {text}");
+    let line = text.lines().find(|line| words.iter().all(|word| line.contains(word)));
+    assert!(line.is_some(), "{arguments:?}: no line has all of {words:?}: {text}");
+    assert!(!text.contains("panicked") && !text.contains("stack backtrace"), "{text}");
+}
