@@ -93,7 +93,7 @@ fn a_contrast_is_the_map_of_the_difference_of_two_gradients() {
     for model in [net("mobilenet3.legacy"), net("vit_mean.dynamo"), "flowers-vgg".into()] {
         let mut options = ModelOptions::default();
         options.model = model.as_str().into();
-        let augmented = model::augmented(&options, &Request::default(), false).unwrap();
+        let augmented = model::augmented(&options, &Request::default(), false, &mut None).unwrap();
         let mut session = Session::new(&augmented.model, Compute::on_threads(1)).unwrap();
         let shape = augmented.manifest.input.shape();
         let input = ndarray::ArrayD::from_shape_fn(shape, |at| ((at[1] + 3 * at[2] + 7 * at[3]) % 11) as f32 / 11.0);
@@ -297,4 +297,13 @@ fn every_method_is_listed_with_its_cost() {
     let output = whycam(&["explain", &photo, "--method", "gradcam"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("smooth-grad-cam++"), "{}", stderr(&output));
+}
+
+#[test]
+fn an_augmented_model_explains_one_layer() {
+    let folder = Folder::new("augmented-layers");
+    let out = folder.file("two.onnx");
+    let output = whycam(&["prepare", "flowers", "--layer", "/_conv_stem/Conv_output_0,-1", "-o", &out]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("one layer") && !Path::new(&out).exists(), "{}", stderr(&output));
 }

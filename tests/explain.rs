@@ -117,7 +117,7 @@ fn an_augmented_model_explains_a_batch_with_a_class_for_each_picture() {
     let (mut options, mut request) = (ModelOptions::default(), Request::default());
     options.model = "flowers-vgg".into();
     request.layers = vec!["/3/MaxPool".into()];
-    let mut augmented = augmented(&options, &request, false).unwrap();
+    let mut augmented = augmented(&options, &request, false, &mut None).unwrap();
     augmented.append_cam().unwrap();
     let mut session = Session::new(&augmented.model, Compute::default()).unwrap();
     let pictures = ndarray::Array4::from_shape_fn((2, 3, 224, 224), |(n, c, y, x)| {

@@ -116,7 +116,7 @@ fn rarer_activations_are_activations() {
 
 /// The model that `whycam prepare` writes.
 fn augmented() -> model::AugmentedModel {
-    model::augmented(&options(&net("resnet.legacy")), &Request::default(), false).unwrap()
+    model::augmented(&options(&net("resnet.legacy")), &Request::default(), false, &mut None).unwrap()
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn check(export: &Export, which: &str, layer: Option<&str>, picture: &Array4<f32
     options.compute = Compute::on_threads(1);
     let mut request = Request::default();
     request.layers = layer.map(LayerName::from).into_iter().collect();
-    let mut augmented = model::augmented(&options, &request, false).map_err(text)?;
+    let mut augmented = model::augmented(&options, &request, false, &mut None).map_err(text)?;
     augmented.model.take_float32(&augmented.input);
     let mut session = Session::new(&augmented.model, options.compute).map_err(text)?;
     let predicted = Array1::from_elem(1, -1).into_dyn();

@@ -262,7 +262,7 @@ pub static METHODS: &[Method] = &[
 /// The method of a name.
 ///
 /// # Errors
-/// There is none of that name.
+/// No method has that name.
 pub fn find(name: &str) -> Result<&'static Method> {
     METHODS.iter().find(|method| method.name == name).ok_or_else(|| {
         let known: Vec<&str> = METHODS.iter().map(|method| method.name).collect();

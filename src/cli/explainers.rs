@@ -30,7 +30,7 @@ fn cores() -> usize {
 }
 
 impl ModelArgs {
-    /// The number of threads that is asked for, or one a core.
+    /// The number of threads that is requested, or one a core.
     pub fn threads(&self) -> usize {
         match self.settings.threads {
             0 => cores(),

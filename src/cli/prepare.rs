@@ -9,7 +9,7 @@ use whycam::model::{augment, load, locate, type_tensors};
 use whycam::plumbing::{check_free, write_whole};
 
 use super::args::{GlobalArgs, LayerArgs, ModelSettings};
-use super::output::{ExitStatus, say};
+use super::output::{ExitStatus, UsageError, say};
 
 #[derive(Args)]
 pub struct Prepare {
@@ -38,6 +38,9 @@ impl Prepare {
         self.layers.apply(&mut request);
         let loaded = load(&self.settings.options(Some(&self.model)))?;
         let located = locate(type_tensors(loaded)?, &request)?;
+        if located.targets.len() > 1 {
+            return Err(UsageError("an augmented model explains one layer; name one with --layer".into()).into());
+        }
         let mut augmented = augment(located, request.method.needs(), false)?;
         if self.cam {
             augmented.append_cam()?;

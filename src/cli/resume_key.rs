@@ -34,8 +34,13 @@ impl ResumeKey {
     }
 }
 
-fn scores(queries: &[ScoreQuery]) -> Vec<String> {
-    queries.iter().map(ToString::to_string).collect()
+fn scores(queries: &[ScoreQuery]) -> Vec<Value> {
+    let form = |query: &ScoreQuery| match query {
+        ScoreQuery::Rank(rank) => json!(rank),
+        ScoreQuery::Contrast { class, against } => json!([class.as_str(), against.as_str()]),
+        class => json!(class.to_string()),
+    };
+    queries.iter().map(form).collect()
 }
 
 #[cfg(test)]
@@ -51,6 +56,6 @@ mod tests {
         request.fusion = Fusion::Mean;
         let mut key = ResumeKey::new(&ModelOptions::default(), &request);
         key.note("boxes", Some(0.5), None);
-        assert_eq!(key.text(), r#"{"boxes":0.5,"fusion":"mean","scores":["roses","rank 0"]}"#);
+        assert_eq!(key.text(), r#"{"boxes":0.5,"fusion":"mean","scores":["roses",0]}"#);
     }
 }

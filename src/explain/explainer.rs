@@ -13,8 +13,8 @@ use crate::cam::Method;
 use crate::error::{Error, Result};
 use crate::grad::LayerName;
 use crate::model::{
-    AugmentedModel, InputSpec, ModelOptions, Preprocessor, Region, Request, Subject, TypedModel, augment_typed,
-    augmented, load, locate, type_tensors,
+    AugmentedModel, InputSpec, ModelOptions, Preprocessor, Region, Request, Subject, TypedModel, augmented, load,
+    locate, type_tensors,
 };
 
 /// Explains one picture after the other.
@@ -55,7 +55,7 @@ impl Explainer {
     /// # Errors
     /// The model cannot be read, differentiated or run, or the request names something that does not exist.
     pub fn new(options: &ModelOptions, request: &Request) -> Result<Self> {
-        let prepared = Prepared::new(options, request, |batched| augmented(options, request, batched))?;
+        let prepared = Prepared::new(options, request, &mut None)?;
         Ok(Self {
             preprocessor: Preprocessor::new(prepared.input.clone()),
             prepared,
@@ -75,7 +75,7 @@ impl Explainer {
         &self.request
     }
 
-    /// Whether it explains the predicted class of each picture, whichever that is.
+    /// Whether it explains the predicted class of each picture.
     pub fn follows_prediction(&self) -> bool {
         self.prepared.attribution.subjects == [Subject::Rank(0)] && self.context().against.is_none()
     }
@@ -110,13 +110,7 @@ impl Explainer {
     }
 
     fn change(&mut self, request: Request) -> Result<()> {
-        let typed = self.typed()?.clone();
-        let prepared = Prepared::new(&self.options, &request, |batched| {
-            if typed.loaded.contract.is_some() {
-                return AugmentedModel::from_contract(typed.loaded.clone(), &request);
-            }
-            augment_typed(typed.clone(), &request, batched)
-        })?;
+        let prepared = Prepared::new(&self.options, &request, &mut self.typed)?;
         (self.prepared, self.request) = (prepared, request);
         Ok(())
     }
@@ -129,7 +123,7 @@ impl Explainer {
         })
     }
 
-    /// Layers worth a look: the default one, and for each other grid the last layer that has it, from coarse to fine.
+    /// Layers to offer: the default one, and for each other grid the last layer that has it, from coarse to fine.
     ///
     /// # Errors
     /// The model cannot be read or located.
@@ -183,16 +177,12 @@ impl Explainer {
 }
 
 impl Prepared {
-    /// Prepares a request. `augment` makes the model, with a batch of classes or without.
-    fn new(
-        options: &ModelOptions,
-        request: &Request,
-        augment: impl Fn(bool) -> Result<AugmentedModel>,
-    ) -> Result<Self> {
+    /// Prepares a request. `typed` keeps the typed model, if there is a need for it.
+    fn new(options: &ModelOptions, request: &Request, typed: &mut Option<TypedModel>) -> Result<Self> {
         let batch = request.scores.len() > 1 && request.method.formula().is_some();
         let mut notices = Vec::new();
         if batch {
-            let augmented = augment(true)?;
+            let augmented = augmented(options, request, true, typed)?;
             if augmented.extras.batched_classes {
                 match Self::batched(augmented, options, request) {
                     Ok(prepared) => return Ok(prepared),
@@ -203,7 +193,7 @@ impl Prepared {
                 }
             }
         }
-        Self::load(augment(false)?, options, request, notices)
+        Self::load(augmented(options, request, false, typed)?, options, request, notices)
     }
 
     /// Loads a model that takes several classes, and tries it on zeros.

@@ -69,7 +69,7 @@ impl ClassPrediction {
         Self { class_index, probability, logit, top, others: Vec::new(), familiarity: None }
     }
 
-    /// Whether the picture shows any of the classes, as far as the model can tell.
+    /// Whether the picture shows any of the classes.
     pub fn is_sure(&self) -> bool {
         self.familiarity.is_none_or(|familiarity| familiarity.value >= familiarity.least)
     }

@@ -50,7 +50,11 @@ impl RemainderRunner {
     /// The runtime fails.
     pub fn run(&mut self, activations: ArrayView4<f32>, side_inputs: &[ArrayD<f32>]) -> Result<Array2<f32>> {
         if self.one_at_a_time.is_none() {
-            return self.run_batch(activations, side_inputs);
+            let (batch, rows) = (activations.len_of(Axis(0)), self.run_batch(activations, side_inputs)?);
+            if rows.nrows() == batch {
+                return Ok(rows);
+            }
+            return Err(Error::model(LOGITS, format!("{batch} activations gave {} rows", rows.nrows())));
         }
         let rows = activations.axis_chunks_iter(Axis(0), 1).map(|one| self.run_batch(one, side_inputs));
         let rows = rows.collect::<Result<Vec<_>>>()?;

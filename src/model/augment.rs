@@ -47,12 +47,21 @@ pub struct Extras {
     pub batched_classes: bool,
 }
 
-/// Takes a model all the way from its file, or from the cache.
+/// Takes a model all the way from its file, or from the cache. A model in `typed` is neither read nor typed again; one
+/// that has to be typed is left there.
 ///
 /// # Errors
 /// Those of the four steps.
-pub fn augmented(options: &ModelOptions, request: &Request, batched_classes: bool) -> Result<AugmentedModel> {
-    let loaded = load(options)?;
+pub fn augmented(
+    options: &ModelOptions,
+    request: &Request,
+    batched_classes: bool,
+    typed: &mut Option<TypedModel>,
+) -> Result<AugmentedModel> {
+    let loaded = match typed {
+        Some(typed) => typed.loaded.clone(),
+        None => load(options)?,
+    };
     if loaded.contract.is_some() {
         return AugmentedModel::from_contract(loaded, request);
     }
@@ -68,7 +77,11 @@ pub fn augmented(options: &ModelOptions, request: &Request, batched_classes: boo
         let kept = AugmentedModel::from_contract(LoadedModel { model, contract, ..loaded }, &default_layer)?;
         return Ok(AugmentedModel { cache, ..kept });
     }
-    let made = augment_typed(type_tensors(loaded)?, request, batched_classes)?;
+    let typed = match typed {
+        Some(typed) => typed,
+        empty => empty.insert(type_tensors(loaded)?),
+    };
+    let made = augment(locate(typed.clone(), request)?, request.method.needs(), batched_classes)?;
     if let Some(slot) = slot {
         slot.store(&made.model);
     }
@@ -89,14 +102,6 @@ fn is_cacheable(options: &ModelOptions, request: &Request, loaded: &LoadedModel,
         && plain_scores
         && options.randomised.is_none()
         && !(batched_classes || several_layers)
-}
-
-/// Locates and augments a typed model for a request.
-///
-/// # Errors
-/// As [`locate`] and [`augment`].
-pub fn augment_typed(typed: TypedModel, request: &Request, batched_classes: bool) -> Result<AugmentedModel> {
-    augment(locate(typed, request)?, request.method.needs(), batched_classes)
 }
 
 /// Appends the backward pass and the outputs of the map to a model, and writes its [`Contract`].

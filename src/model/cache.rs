@@ -107,7 +107,7 @@ mod tests {
     fn prepared(options: &ModelOptions, layer: Option<&str>) -> AugmentedModel {
         let layers = layer.map(LayerName::from).into_iter().collect();
         let request = Request { layers, ..Request::default() };
-        augmented(options, &request, false).unwrap_or_else(|e| panic!("{e}"))
+        augmented(options, &request, false, &mut None).unwrap_or_else(|e| panic!("{e}"))
     }
 
     fn files(folder: &Path) -> Vec<PathBuf> {

@@ -44,7 +44,7 @@ impl ResolvedScores {
             }
             ScoreQuery::Class(name) => find_class(name.as_str(), labels, classes).map(Subject::Class),
             ScoreQuery::Contrast { .. } => {
-                Err(Error::Conflict("a contrast is explained by itself; name no more".into()))
+                Err(Error::Conflict("a contrast cannot be combined with other scores; request it alone".into()))
             }
         };
         let score = if method.score == ScoreKind::Rivals { Score::Rivals } else { Score::Class };

@@ -15,7 +15,7 @@ mod preset;
 mod request;
 mod typed;
 
-pub use augment::{AugmentedModel, Extras, augment, augment_typed, augmented};
+pub use augment::{AugmentedModel, Extras, augment, augmented};
 pub use classes::{ResolvedScores, Subject, find_class};
 pub use embedded::{EMBEDDED, Embedded};
 pub use load::{Guess, LoadedModel, image_input, load};

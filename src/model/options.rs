@@ -21,7 +21,7 @@ pub struct ModelOptions {
     pub compute: Compute,
     /// A folder that keeps augmented models, so that the next start is quick.
     pub cache: Option<PathBuf>,
-    /// Weights that are drawn at random, to see what maps owe to the model.
+    /// Weights that are drawn at random, to test how much maps depend on the weights.
     pub randomised: Option<Randomised>,
 }
 

@@ -62,7 +62,7 @@ mod tests {
     /// The bytes of the model that `whycam prepare` writes for `model`.
     fn augmented(model: &str) -> Vec<u8> {
         let options = ModelOptions { model: model.into(), ..ModelOptions::default() };
-        let augmented = model::augmented(&options, &Request::default(), false);
+        let augmented = model::augmented(&options, &Request::default(), false, &mut None);
         augmented.unwrap_or_else(|e| panic!("{e}")).model.to_bytes()
     }
 
