@@ -79,7 +79,7 @@ pub enum Inputs {
 
 /// What a method needs of an augmented model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a need of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate need")]
 pub struct Needs {
     /// The gradient of the score, for which every op in between must have a rule.
     pub gradient: bool,
@@ -87,7 +87,7 @@ pub struct Needs {
     pub curvature: bool,
     /// The layers after the target as a model.
     pub remainder: bool,
-    /// Runs on other inputs, so that each class needs runs of its own.
+    /// Runs on other inputs, so that each class needs separate runs.
     pub reruns: bool,
 }
 

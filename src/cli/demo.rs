@@ -39,7 +39,7 @@ impl Demo {
             self.record_instead(global);
         }
         let sinks = self.view.sinks(in_window, self.explain.model.settings.threads)?;
-        // For a window the source has no end of its own, since frames may be dropped.
+        // For a window the source is endless, since frames may be dropped.
         let frames = if in_window { None } else { self.view.frames };
         let policy = if in_window { Policy::Newest } else { Policy::Block };
         PipelineRun {

@@ -1,4 +1,4 @@
-//! What an interrupted run was asked for, so that `--resume` goes on with the same work only.
+//! The options of an interrupted run, so that `--resume` continues only the same work.
 
 use serde_json::{Map, Value, json};
 use whycam::{Fusion, ModelOptions, Request, ScoreQuery};

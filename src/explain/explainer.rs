@@ -23,7 +23,7 @@ pub struct Explainer {
     request: Request,
     preprocessor: Preprocessor,
     prepared: Prepared,
-    /// The typed model, for another method or layer. It is kept once one is asked for.
+    /// The typed model, for another method or layer. It is kept once it is needed.
     typed: Option<TypedModel>,
     cancelled: Box<dyn Fn() -> bool + Send>,
 }

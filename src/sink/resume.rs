@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::explain::ExplanationContext;
 use crate::media::Medium;
 
-/// A file of JSON strings, one per line: first what the run was asked for, then each completed input.
+/// A file of JSON strings, one per line: first the options of the run, then each completed input.
 pub struct ResumeLog {
     path: PathBuf,
     asked: String,

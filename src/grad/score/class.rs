@@ -5,7 +5,7 @@ use crate::grad::graph_writer::GraphWriter;
 use crate::grad::value::Value;
 use crate::onnx::proto::Attribute;
 
-/// How many ranks of likeliest classes can be asked for.
+/// The number of ranks of likeliest classes that a run can explain.
 pub const MOST_RANKS: usize = 9;
 
 /// The gradient `[N,K]` of the logit of the explained class: 1 for this class, 0 for the others.
