@@ -32,9 +32,10 @@ pub enum OpKind {
 }
 
 impl OpKind {
-    /// The kind of a node's op: [`OpKind::Other`] for an op of another domain or without a rule.
+    /// The kind of a node's op by its name, in any domain: the ops of a runtime keep the standard names.
+    /// [`OpKind::Other`] for an op without a rule.
     pub fn of(node: &Node) -> Self {
-        let known = RULES.iter().find(|(op, _, _)| node.is_standard() && *op == node.op());
+        let known = RULES.iter().find(|(op, _, _)| *op == node.op());
         known.map_or(Other, |(_, kind, _)| *kind)
     }
 }
