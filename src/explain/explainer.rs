@@ -183,13 +183,14 @@ impl Prepared {
         let mut notices = Vec::new();
         if batch {
             let augmented = augmented(options, request, true, typed)?;
-            if augmented.extras.batched_classes {
-                match Self::batched(augmented, options, request) {
-                    Ok(prepared) => return Ok(prepared),
-                    // Not every graph takes several classes of one picture.
-                    Err(reason) => {
-                        notices.push(format!("each class takes a run, since a batch of them fails: {reason}"));
-                    }
+            if !augmented.extras.batched_classes {
+                return Self::load(augmented, options, request, notices);
+            }
+            match Self::batched(augmented, options, request) {
+                Ok(prepared) => return Ok(prepared),
+                // Not every graph takes several classes of one picture.
+                Err(reason) => {
+                    notices.push(format!("each class takes a run, since a batch of them fails: {reason}"));
                 }
             }
         }

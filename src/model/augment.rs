@@ -9,9 +9,9 @@ use super::locate::{Located, check_labels, locate};
 use super::manifest::Manifest;
 use super::metadata::{Contract, MapGrid};
 use super::options::ModelOptions;
-use super::request::Request;
+use super::request::{Request, ScoreQuery};
 use super::typed::{TypedModel, type_tensors};
-use crate::cam::{AttributesTo, Needs};
+use crate::cam::{AttributesTo, Needs, ScoreKind};
 use crate::error::Result;
 use crate::grad::{self, Additions, Classification, FieldGeometry, Remainder, Score, Target, Task};
 use crate::onnx::proto::{Attribute, Node};
@@ -95,10 +95,10 @@ fn is_cacheable(options: &ModelOptions, request: &Request, loaded: &LoadedModel,
         layers => layers > 1,
     };
     let method = request.method;
-    let plain_scores = request.scores.iter().all(|query| !matches!(query, super::ScoreQuery::Contrast { .. }));
+    let plain_scores = request.scores.iter().all(|query| !matches!(query, ScoreQuery::Contrast { .. }));
     method.formula().is_some()
         && method.attributes_to == AttributesTo::Layer
-        && method.score == crate::cam::ScoreKind::Class
+        && method.score == ScoreKind::Class
         && plain_scores
         && options.randomised.is_none()
         && !(batched_classes || several_layers)
@@ -130,7 +130,7 @@ pub fn augment(located: Located, needs: Needs, batched_classes: bool) -> Result<
         curvature = grad::augment_with_curvature(&mut model, &tensors, &rules, target, &gradient)?;
     }
     let contract = contract_of(&task, &targets, &manifest);
-    Contract { layer: target.layer.tensor.clone(), ..contract.clone() }.write(&mut model)?;
+    contract.write(&mut model)?;
     let layers = targets.len();
     let extras = Extras { remainder, curvature, batched_classes };
     Ok(AugmentedModel { model, manifest, guess, input, task, scores, contract, layers, extras, cache: None })

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use super::manifest::{InputSpec, Known};
 use crate::error::Result;
@@ -53,30 +54,24 @@ fn key(field: &str) -> String {
 }
 
 impl Contract {
-    /// Whether a model is augmented.
-    pub fn is_in(model: &OnnxModel) -> bool {
-        model.metadata(&key("layer")).is_some()
-    }
-
     /// Reads the contract of an augmented model; `None` for a model that has none.
     ///
     /// # Errors
     /// An entry is missing or damaged.
     pub fn read(model: &OnnxModel) -> Result<Option<Self>> {
-        if !Self::is_in(model) {
+        if model.metadata(&key("layer")).is_none() {
             return Ok(None);
         }
-        let mut fields = Vec::new();
-        for (field, is_text) in ENTRIES {
-            let Some(value) = model.metadata(&key(field)) else { continue };
-            let value = if *is_text { serde_json::json!(value).to_string() } else { value.to_owned() };
-            fields.push(format!("\"{field}\":{value}"));
-        }
-        let contract: Result<Self, _> = serde_json::from_str(&format!("{{{}}}", fields.join(",")));
         let damaged = |problem: &dyn std::fmt::Display| {
             model.error(format!("its whycam metadata are damaged ({problem}); prepare it again"))
         };
-        let contract = contract.map_err(|e| damaged(&e))?;
+        let mut fields = Map::new();
+        for (field, is_text) in ENTRIES {
+            let Some(text) = model.metadata(&key(field)) else { continue };
+            let value = if *is_text { Ok(Value::from(text)) } else { serde_json::from_str(text) };
+            fields.insert((*field).to_owned(), value.map_err(|e| damaged(&e))?);
+        }
+        let contract: Self = serde_json::from_value(fields.into()).map_err(|e| damaged(&e))?;
         contract.preprocessing.check().map_err(|problem| damaged(&problem))?;
         Ok(Some(contract))
     }
