@@ -21,7 +21,7 @@ pub enum Error {
     Model { model: String, problem: String, source: Option<Cause> },
 
     /// An op between the logits and the target layer that has no gradient rule.
-    #[error("op {op} (node {node}) has no gradient rule; choose a layer closer to the output")]
+    #[error("op {op} (node {node}) has no gradient rule")]
     NoGradientRule { op: String, node: String },
 
     /// A rule that does not cover this form of its op.

@@ -12,6 +12,7 @@ use whycam::overlay::{Colormap, HeatScale, Overlay, Style};
 use whycam::{Compute, Device, Fusion, LayerName, ModelOptions, Preset, Request, ScoreQuery};
 
 use super::output::UsageError;
+use super::view::size;
 
 /// Options of every command.
 #[derive(Args, Clone)]
@@ -46,12 +47,15 @@ pub struct ModelSettings {
     /// A file of class names, one a line
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
-    /// Preprocessing for an ONNX file without a manifest: imagenet, unit, symmetric or raw
+    /// Preprocessing for an ONNX file without a manifest: imagenet, unit, symmetric, raw or caffe
     #[arg(long, value_name = "NAME", value_parser = Preset::from_str)]
     pub preset: Option<Preset>,
     /// The output with the class scores, if the model has several outputs
     #[arg(long, value_name = "NAME")]
     pub output: Option<String>,
+    /// The size of the model's input, if the model leaves it open
+    #[arg(long, value_name = "WxH", value_parser = size)]
+    pub input_size: Option<(u32, u32)>,
     /// Number of threads; 0 means one a core
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
@@ -160,6 +164,7 @@ impl ModelSettings {
         options.labels.clone_from(&self.labels);
         options.preset = self.preset;
         options.output.clone_from(&self.output);
+        options.input_size = self.input_size;
         options.compute = Compute { threads: self.threads, device: self.device };
         options.cache = cache_folder();
         options

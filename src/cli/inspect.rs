@@ -115,6 +115,7 @@ impl<'a> Report<'a> {
             "preprocessing": manifest.input,
             "preprocessing_guessed": guess.map(|g| json!({ "preset": g.preset.name(), "reason": g.reason })),
             "labels": manifest.labels,
+            "notices": self.located.notices,
             "layer": self.layer,
             "reason": self.reason,
             "candidates": self.candidates.iter().map(candidate).collect::<Vec<_>>(),
@@ -143,6 +144,7 @@ impl<'a> Report<'a> {
         if !manifest.labels.is_empty() {
             lines.push(format!("labels   {}", manifest.labels.join(", ")));
         }
+        lines.extend(self.located.notices.iter().map(|notice| format!("note     {notice}")));
         lines.push(format!("layer    {}: {}", self.layer, self.reason));
         lines.push("\nlayers that can be explained, first to last; * marks the default layer".into());
         lines.extend(self.candidate_rows());

@@ -13,6 +13,7 @@ impl ResumeKey {
         key.note("model", Some(options.model.to_string()), Some(ModelOptions::default().model.to_string()));
         key.note("labels", options.labels.as_ref().map(|path| path.display().to_string()), None);
         key.note("preset", options.preset.map(|preset| preset.name().to_owned()), None);
+        key.note("input_size", options.input_size.map(|(width, height)| vec![width, height]), None);
         key.note("output", options.output.clone(), None);
         key.note("method", request.method.name.to_owned(), Request::default().method.name.to_owned());
         key.note("scores", scores(&request.scores), scores(&Request::default().scores));

@@ -34,8 +34,8 @@ impl Classifier {
                 AugmentedModel::from_contract(loaded, &Request::default())?;
             (model, input, manifest, task)
         } else {
-            let typed = type_tensors(loaded)?;
-            let task = task_of(&typed)?;
+            let mut typed = type_tensors(loaded)?;
+            let (task, _) = task_of(&mut typed)?;
             let TypedModel { loaded: LoadedModel { mut model, manifest, .. }, input, tensors } = typed;
             grad::augment(&mut model, &tensors, &Rules::default(), &task, &[], Additions::default())?;
             (model, input, manifest, task)

@@ -224,7 +224,8 @@ impl Prepared {
         if let Some(reason) = remainder.as_ref().and_then(|remainder| remainder.one_at_a_time.as_ref()) {
             notices.push(format!("the layers after the target take one activation at a time: {reason}"));
         }
-        let AugmentedModel { manifest, guess, task, scores, contract, layers, extras, .. } = augmented;
+        let AugmentedModel { manifest, guess, task, scores, contract, layers, extras, notices: found, .. } = augmented;
+        notices.splice(..0, found);
         let context = ExplanationContext {
             model: manifest.name,
             layer: contract.layer,

@@ -6,8 +6,8 @@ use super::prediction::{ClassMap, ClassPrediction, Familiarity, Prediction, Rank
 use super::runner::ModelOutputs;
 use super::scores::Scores;
 use crate::cam::{CamMap, ScoreValue};
-use crate::error::Result;
-use crate::grad::Task;
+use crate::error::{Error, Result};
+use crate::grad::{Classification, Task};
 use crate::model::{Known, Subject};
 
 /// What one run of a model says: one variant a task.
@@ -20,8 +20,13 @@ impl Reading {
     /// The run gave no output of the task's form.
     pub fn new(task: &Task, outputs: &ModelOutputs) -> Result<Self> {
         match task {
-            Task::Classify(classification) => {
-                Ok(Self::Classes(Scores::new(outputs.logits()?, classification.probability)))
+            Task::Classify(Classification { classes, probability, .. }) => {
+                let logits = outputs.logits()?;
+                if logits.len() != *classes {
+                    let problem = format!("a run gave {} scores for its {classes} classes", logits.len());
+                    return Err(Error::model("logits", problem));
+                }
+                Ok(Self::Classes(Scores::new(logits, *probability)))
             }
         }
     }

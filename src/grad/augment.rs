@@ -20,6 +20,8 @@ pub const LOGITS: &str = "logits";
 pub const ACTIVATIONS: &str = "activations";
 /// The output `[N,C,h,w]`, float32: the gradient of the score by the activations.
 pub const GRADIENTS: &str = "gradients";
+/// The output `[N,h,w]`, float32, on request: Grad-CAM itself.
+pub const CAM: &str = "cam";
 /// The output that [`augment_with_curvature`] adds, `[N,C,h,w]`.
 pub const CURVATURE: &str = "whycam.curvature";
 
@@ -44,7 +46,7 @@ pub fn names_of_layer(number: usize) -> [String; 2] {
 /// Returns the gradient's tensor, in the layout of the target layer.
 ///
 /// # Errors
-/// An op in between has no gradient rule, or the model has another output of a needed name.
+/// An op in between has no gradient rule.
 pub fn augment(
     model: &mut OnnxModel,
     tensors: &Tensors,
@@ -53,7 +55,7 @@ pub fn augment(
     targets: &[Target],
     additions: Additions,
 ) -> Result<Option<String>> {
-    let added = added_outputs(model, tensors, task, targets, additions)?;
+    let added = added_outputs(model, tensors, task, targets, additions);
     let mut writer = GraphWriter::new(model, tensors);
     writer.batched_classes = additions.batched_classes;
     let mut wanted: Vec<String> = added.iter().map(ToString::to_string).collect();
@@ -86,25 +88,18 @@ pub fn augment(
 }
 
 /// The outputs to be added.
-///
-/// # Errors
-/// The model has another output of such a name.
 fn added_outputs(
     model: &OnnxModel,
     tensors: &Tensors,
     task: &Task,
     targets: &[Target],
     additions: Additions,
-) -> Result<Vec<&'static str>> {
+) -> Vec<&'static str> {
     let mut added = Vec::new();
     added.extend((!task.has_output(model, tensors)).then_some(task.output().0));
     added.extend((!targets.is_empty()).then_some(ACTIVATIONS));
     added.extend(additions.score.filter(|_| !targets.is_empty()).map(|_| GRADIENTS));
-    if let Some(taken) = model.graph().output.iter().find(|o| added.contains(&o.name())) {
-        let problem = format!("its output '{}' is not what whycam gives under that name; rename it", taken.name());
-        return Err(model.error(problem));
-    }
-    Ok(added)
+    added
 }
 
 /// Declares the added input and outputs.
@@ -214,25 +209,4 @@ fn write_layout(writer: &GraphWriter, layout: &TensorLayout, tensor: Value, name
         tensor = tensor.reshape(&[0, 0, layout.height as i64, layout.width as i64]);
     }
     writer.emit_as(name, "Identity", &[tensor], &[]);
-}
-
-/// Renames inner tensors of the model that have a name which [`augment`] gives to its own. Call it before any tensor is
-/// looked up by name.
-pub fn reserve_names(model: &mut OnnxModel) {
-    let graph = model.graph_mut();
-    let outputs: Vec<String> = graph.output.iter().map(|o| o.name().to_owned()).collect();
-    for taken in [LOGITS, ACTIVATIONS, GRADIENTS, "cam", CLASS_INDEX] {
-        if outputs.iter().any(|o| o == taken) {
-            continue;
-        }
-        let free = format!("model.{taken}");
-        for node in &mut graph.node {
-            for name in node.input.iter_mut().chain(&mut node.output).filter(|name| *name == taken) {
-                name.clone_from(&free);
-            }
-        }
-        for name in graph.initializer.iter_mut().filter_map(|t| t.name.as_mut()).filter(|n| *n == taken) {
-            name.clone_from(&free);
-        }
-    }
 }

@@ -254,6 +254,11 @@ impl<'m> GraphWriter<'m> {
         self.tensors.get(tensor)?.kind
     }
 
+    /// The values of a short integer constant, where they are known.
+    pub fn integers(&self, tensor: &str) -> Option<&'m [i64]> {
+        self.tensors.get(tensor)?.integers.as_deref()
+    }
+
     /// The second or later output of the forward node at `index`, added where the model does not ask for it.
     pub fn extra_output(&self, index: usize, output: usize) -> Value<'_> {
         let node = &self.model.graph().node[index];

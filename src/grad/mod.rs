@@ -12,6 +12,7 @@ mod cam_output;
 mod decomposed_gelu;
 mod fusion_guards;
 mod graph_writer;
+mod names;
 mod ops;
 mod reverse;
 mod rules;
@@ -23,16 +24,16 @@ mod vjp;
 
 pub use after_layer::{REMAINDER_INPUT, Remainder, cut_remainder, side_input_name};
 pub use augment::{
-    ACTIVATIONS, Additions, CLASS_INDEX, CURVATURE, GRADIENTS, LOGITS, augment, augment_with_curvature, names_of_layer,
-    reserve_names,
+    ACTIVATIONS, Additions, CAM, CLASS_INDEX, CURVATURE, GRADIENTS, LOGITS, augment, augment_with_curvature, names_of_layer,
 };
 pub use axes::{FieldGeometry, TensorLayout};
 pub use cam_output::append_cam;
 pub use graph_writer::{GraphWriter, Patch};
+pub use names::{reserve_names, reserve_output_names};
 pub use reverse::differentiate;
 pub use rules::{NOT_DIFFERENTIABLE, OpKind, RULES, Rule, Rules};
 pub use score::{MOST_RANKS, Score};
 pub use target::{Candidate, LayerName, Reason, Target, find_target, input_target, list_candidates};
-pub use task::{Classification, Probability, Task};
+pub use task::{Classification, Probability, Search, Task};
 pub use value::{Operand, Value};
 pub use vjp::{Gradient, Vjp};

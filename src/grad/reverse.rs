@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::decomposed_gelu::DecomposedGelus;
 use super::graph_writer::{GraphWriter, Patch};
 use super::ops::activation::gelu_slope;
-use super::rules::Rules;
+use super::rules::{NOT_DIFFERENTIABLE, Rules};
 use super::value::Value;
 use super::vjp::Vjp;
 use crate::error::{Error, Result};
@@ -85,7 +85,20 @@ pub fn write_backward<'g>(
     Ok(contributions.remove(target).map(|parts| writer.sum(&parts)))
 }
 
-/// The error for an output without a gradient.
+/// The error for an output without a gradient. It names an op in between that lets none pass, if there is one.
 pub fn independent(model: &OnnxModel, output: &str, target: &str) -> Error {
-    model.error(format!("{output} does not depend on the layer {target}; choose another layer"))
+    let index = GraphIndex::new(model.graph());
+    let (before, after) = (index.ancestors(output), index.dependents(target));
+    let nodes = model.graph().node.iter().enumerate();
+    let mut between = nodes.filter(|(at, node)| before.contains(at) && node.input.iter().any(|i| after.contains(i.as_str())));
+    let of_shapes = ["ConstantOfShape", "EyeLike", "Range", "Shape", "Size"];
+    let step = between.find(|(_, node)| NOT_DIFFERENTIABLE.contains(&node.op()) && !of_shapes.contains(&node.op()));
+    match step {
+        Some((_, node)) => Error::Rule {
+            op: node.op().to_owned(),
+            node: node.label().to_owned(),
+            problem: format!("its gradient is zero, so that {output} has none by the layer {target}"),
+        },
+        None => model.error(format!("{output} does not depend on the layer {target}; choose another layer")),
+    }
 }

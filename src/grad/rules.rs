@@ -32,11 +32,9 @@ pub enum OpKind {
 }
 
 impl OpKind {
-    /// The kind of a node's op by its name, in any domain: the ops of a runtime keep the standard names.
-    /// [`OpKind::Other`] for an op without a rule.
+    /// The kind of a node's op; [`OpKind::Other`] for one that has no rule here.
     pub fn of(node: &Node) -> Self {
-        let known = RULES.iter().find(|(op, _, _)| *op == node.op());
-        known.map_or(Other, |(_, kind, _)| *kind)
+        built_in(node).map_or(Other, |(_, kind, _)| *kind)
     }
 }
 
@@ -54,6 +52,7 @@ pub const RULES: &[(&str, OpKind, Rule)] = &[
     ("Clip", Activation, activation::clip),
     ("Concat", Other, shape::concat),
     ("Conv", Product, conv::conv),
+    ("ConvInteger", Product, quantize::conv_integer),
     ("ConvTranspose", Product, conv::conv_transpose),
     ("Cos", Other, arithmetic::cos),
     ("CumSum", Other, shape::cumulative_sum),
@@ -61,6 +60,7 @@ pub const RULES: &[(&str, OpKind, Rule)] = &[
     ("DequantizeLinear", Quantising, quantize::dequantize),
     ("Div", Other, arithmetic::div),
     ("Dropout", Transparent, shape::identity),
+    ("DynamicQuantizeLinear", Quantising, quantize::dynamic_quantize),
     ("Einsum", Product, linear::einsum),
     ("Elu", Activation, activation::elu),
     ("Erf", Other, activation::erf),
@@ -88,6 +88,7 @@ pub const RULES: &[(&str, OpKind, Rule)] = &[
     ("LpNormalization", Other, norm::lp_normalization),
     ("LpPool", Pooling, pool::lp_pool),
     ("MatMul", Product, linear::matmul),
+    ("MatMulInteger", Product, quantize::matmul_integer),
     ("Max", Other, arithmetic::extreme),
     ("MaxPool", Pooling, pool::max_pool),
     ("Mean", Other, arithmetic::mean),
@@ -115,6 +116,7 @@ pub const RULES: &[(&str, OpKind, Rule)] = &[
     ("Relu", Activation, activation::relu),
     ("Reshape", Layout, shape::reshape),
     ("Resize", Other, resize::resize),
+    ("Round", Other, quantize::round),
     ("ScatterElements", Other, shape::scatter_updates),
     ("ScatterND", Other, shape::scatter_updates),
     ("Selu", Activation, activation::selu),
@@ -174,13 +176,21 @@ pub const NOT_DIFFERENTIABLE: &[&str] = &[
     "RandomUniform",
     "RandomUniformLike",
     "Range",
-    "Round",
     "Shape",
     "Sign",
     "Size",
     "Unique",
     "Xor",
 ];
+
+/// Ops of ONNX Runtime's own operator set that mean the same as the standard ones, with more types of numbers.
+const OF_MICROSOFT: &[&str] = &["DequantizeLinear", "QuantizeLinear"];
+
+/// The line of [`RULES`] for a node.
+fn built_in(node: &Node) -> Option<&'static (&'static str, OpKind, Rule)> {
+    let known = node.is_standard() || node.domain() == "com.microsoft" && OF_MICROSOFT.contains(&node.op());
+    RULES.iter().find(|(op, _, _)| known && *op == node.op())
+}
 
 #[allow(clippy::unnecessary_wraps)]
 fn zero(_: Vjp) -> Gradient {
@@ -215,13 +225,11 @@ impl Rules {
         if let Some((_, _, rule)) = self.own.iter().find(|(d, op, _)| d == domain && op == node.op()) {
             return Ok(*rule);
         }
-        if node.is_standard() {
-            if let Some((_, _, rule)) = RULES.iter().find(|(op, _, _)| *op == node.op()) {
-                return Ok(*rule);
-            }
-            if NOT_DIFFERENTIABLE.contains(&node.op()) {
-                return Ok(zero);
-            }
+        if let Some((_, _, rule)) = built_in(node) {
+            return Ok(*rule);
+        }
+        if node.is_standard() && NOT_DIFFERENTIABLE.contains(&node.op()) {
+            return Ok(zero);
         }
         let name = if node.is_standard() { node.op().to_owned() } else { format!("{domain}.{}", node.op()) };
         Err(Error::NoGradientRule { op: name, node: node.label().to_owned() })

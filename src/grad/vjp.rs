@@ -132,7 +132,7 @@ impl<'g> Vjp<'g> {
 
     /// An error for a form of the op that the rule does not cover.
     pub fn unsupported(self, form: &str) -> Error {
-        self.error(format!("no gradient rule for {form}; choose a layer closer to the output"))
+        self.error(format!("no gradient rule for {form}"))
     }
 
     /// Sums `gradient`, which has the output's shape, over the axes along which `x` was broadcast

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use super::advice::with_advice;
 use super::cache::Slot;
 use super::classes::ResolvedScores;
 use super::load::{Guess, LoadedModel, image_input, load};
 use super::locate::{Located, check_labels, locate};
-use super::manifest::Manifest;
+use super::manifest::{Layout, Manifest};
 use super::metadata::{Contract, MapGrid};
 use super::options::ModelOptions;
 use super::request::{Request, ScoreQuery};
@@ -32,6 +33,8 @@ pub struct AugmentedModel {
     /// How many layers it gives maps of.
     pub layers: usize,
     pub extras: Extras,
+    /// What a user should know of how the scores were found.
+    pub notices: Vec<String>,
     /// The folder that may keep the runtime's optimised graph of it.
     pub cache: Option<PathBuf>,
 }
@@ -71,10 +74,10 @@ pub fn augmented(
         None
     };
     let cache = slot.as_ref().and(options.cache.clone());
-    if let Some(model) = slot.as_ref().and_then(|slot| slot.load(&loaded.model.name)) {
+    if let Some((model, notices)) = slot.as_ref().and_then(|slot| slot.load(&loaded.model.name)) {
         let contract = Contract::read(&model)?;
         let default_layer = Request { layers: Vec::new(), ..request.clone() };
-        let kept = AugmentedModel::from_contract(LoadedModel { model, contract, ..loaded }, &default_layer)?;
+        let kept = AugmentedModel::from_contract(LoadedModel { model, contract, notices, ..loaded }, &default_layer)?;
         return Ok(AugmentedModel { cache, ..kept });
     }
     let typed = match typed {
@@ -83,7 +86,7 @@ pub fn augmented(
     };
     let made = augment(locate(typed.clone(), request)?, request.method.needs(), batched_classes)?;
     if let Some(slot) = slot {
-        slot.store(&made.model);
+        slot.store(&made.model, &made.notices);
     }
     Ok(AugmentedModel { cache, ..made })
 }
@@ -109,8 +112,8 @@ fn is_cacheable(options: &ModelOptions, request: &Request, loaded: &LoadedModel,
 /// # Errors
 /// The model is augmented already, or an op between scores and target layer has no gradient rule.
 pub fn augment(located: Located, needs: Needs, batched_classes: bool) -> Result<AugmentedModel> {
-    let Located { typed: TypedModel { loaded, input, tensors }, task, scores, targets, rules } = located;
-    let LoadedModel { mut model, manifest, guess, contract } = loaded;
+    let Located { typed: TypedModel { loaded, input, tensors }, task, scores, targets, rules, notices } = located;
+    let LoadedModel { mut model, manifest, guess, contract, .. } = loaded;
     if let Some(contract) = contract {
         let layer = contract.layer;
         let problem = format!("it is augmented already, for the layer {layer}; give the model that it was made from");
@@ -120,7 +123,9 @@ pub fn augment(located: Located, needs: Needs, batched_classes: bool) -> Result<
     let cut = || grad::cut_remainder(&model, &tensors, &task, target);
     let remainder = if needs.remainder { Some(cut()?) } else { None };
     let additions = Additions { score: needs.gradient.then_some(scores.score), batched_classes };
-    let gradient = grad::augment(&mut model, &tensors, &rules, &task, &targets, additions)?;
+    let channels_last = manifest.input.layout == Layout::ChannelsLast;
+    let gradient = grad::augment(&mut model, &tensors, &rules, &task, &targets, additions)
+        .map_err(|error| with_advice(error, &model, &tensors, &task, &rules, channels_last))?;
     give_side_inputs(&mut model, remainder.as_ref());
     let mut curvature = false;
     if let Some(gradient) = gradient.filter(|_| needs.curvature) {
@@ -133,7 +138,7 @@ pub fn augment(located: Located, needs: Needs, batched_classes: bool) -> Result<
     contract.write(&mut model)?;
     let layers = targets.len();
     let extras = Extras { remainder, curvature, batched_classes };
-    Ok(AugmentedModel { model, manifest, guess, input, task, scores, contract, layers, extras, cache: None })
+    Ok(AugmentedModel { model, manifest, guess, input, task, scores, contract, layers, extras, notices, cache: None })
 }
 
 /// Makes the tensors that the remainder takes next to the activations outputs of the whole model.
@@ -184,7 +189,7 @@ impl AugmentedModel {
     /// # Errors
     /// The contract is damaged, or does not serve the request.
     pub fn from_contract(loaded: LoadedModel, request: &Request) -> Result<Self> {
-        let LoadedModel { model, manifest, guess, contract } = loaded;
+        let LoadedModel { model, manifest, guess, contract, notices, .. } = loaded;
         let Some(contract) = contract else { return Err(model.error("it is not augmented; prepare it first")) };
         let layer = &contract.layer;
         let others: Vec<String> = request.layers.iter().map(ToString::to_string).collect();
@@ -217,7 +222,7 @@ impl AugmentedModel {
         });
         let input = image_input(&model)?.name().to_owned();
         let extras = Extras::default();
-        Ok(Self { model, manifest, guess, input, task, scores, contract, layers: 1, extras, cache: None })
+        Ok(Self { model, manifest, guess, input, task, scores, contract, layers: 1, extras, notices, cache: None })
     }
 
     /// Adds Grad-CAM itself as the output `cam`, float32 `[N,h,w]`.
@@ -225,7 +230,7 @@ impl AugmentedModel {
     /// # Errors
     /// The model has an output of that name.
     pub fn append_cam(&mut self) -> Result<()> {
-        self.append_cam_as("cam")
+        self.append_cam_as(grad::CAM)
     }
 
     fn append_cam_as(&mut self, name: &str) -> Result<()> {

@@ -16,6 +16,8 @@ use crate::session;
 
 /// The metadata entry that tells what a kept model was made from, and how.
 const MADE_FROM: &str = "whycam.cache";
+/// The metadata entry with what a user should know of how the scores were found, a JSON list.
+const NOTICES: &str = "whycam.cache.notices";
 /// When a model is stored, the oldest files are removed until this is left, and all that are older than [`AGE`]. A model
 /// has one file here, and one for the runtime's optimised graph.
 const MOST_BYTES: u64 = 1 << 30;
@@ -51,17 +53,19 @@ impl Slot {
         Some(Self { path: folder.join(format!("{:016x}.prepared", hasher.finish())), made_from })
     }
 
-    /// The model, if it is kept. A damaged file, or one of another origin, counts as absent.
-    pub fn load(&self, name: &str) -> Option<OnnxModel> {
+    /// The model, if it is kept, and what a user should know of it. A damaged file, or one of another origin, counts as absent.
+    pub fn load(&self, name: &str) -> Option<(OnnxModel, Vec<String>)> {
         let bytes = unsealed(limits::read(&self.path, limits::MODEL_BYTES).ok()?)?;
         let mut model = OnnxModel::from_bytes(name, bytes).ok()?;
-        (model.take_metadata(MADE_FROM)? == self.made_from).then_some(model)
+        let notices = serde_json::from_str(&model.take_metadata(NOTICES)?).ok()?;
+        (model.take_metadata(MADE_FROM)? == self.made_from).then_some((model, notices))
     }
 
     /// Keeps a model, if the folder can be written. The file gets its name when it is complete, so that several
     /// programs may do this at once.
-    pub fn store(&self, model: &OnnxModel) {
+    pub fn store(&self, model: &OnnxModel, notices: &[String]) {
         let mut model = model.clone();
+        model.set_metadata(NOTICES, serde_json::json!(notices).to_string());
         model.set_metadata(MADE_FROM, &self.made_from);
         let Some(folder) = self.path.parent() else { return };
         let _ = fs::create_dir_all(folder);

@@ -37,18 +37,16 @@ impl ResolvedScores {
             return Self::contrast(class, against, method, labels, classes);
         }
         let subject = |query: &ScoreQuery| match query {
-            ScoreQuery::Rank(rank) if *rank < classes => Ok(Subject::Rank(*rank)),
-            ScoreQuery::Rank(rank) => {
-                let known = format!("the model has {classes} classes");
-                Err(Error::Unknown { what: "class", name: format!("top{}", rank + 1), known })
-            }
+            ScoreQuery::Rank(rank) => Ok(Subject::Rank(*rank)),
             ScoreQuery::Class(name) => find_class(name.as_str(), labels, classes).map(Subject::Class),
             ScoreQuery::Contrast { .. } => {
                 Err(Error::Conflict("a contrast cannot be combined with other scores; request it alone".into()))
             }
         };
         let score = if method.score == ScoreKind::Rivals { Score::Rivals } else { Score::Class };
-        Ok(Self { score, subjects: queries.iter().map(subject).collect::<Result<_>>()? })
+        // The first three of two classes are both.
+        let queries = queries.iter().filter(|query| !matches!(query, ScoreQuery::Rank(rank) if *rank >= classes));
+        Ok(Self { score, subjects: queries.map(subject).collect::<Result<_>>()? })
     }
 
     fn contrast(

@@ -7,7 +7,7 @@ use super::request::Request;
 use super::typed::TypedModel;
 use crate::cam::AttributesTo;
 use crate::error::{Error, Result};
-use crate::grad::{self, Candidate, Classification, LayerName, Reason, Rules, Target, Task};
+use crate::grad::{self, Candidate, Classification, LayerName, Reason, Rules, Search, Target, Task};
 use crate::onnx::OnnxModel;
 
 /// A model whose task and target layers are known.
@@ -19,14 +19,16 @@ pub struct Located {
     pub targets: Vec<Target>,
     /// The gradient rules for the next step.
     pub rules: Rules,
+    /// What a user should know of how the task was found.
+    pub notices: Vec<String>,
 }
 
 /// Finds the task and the target layers. For an augmented model, it is the layer that it was augmented for.
 ///
 /// # Errors
 /// The model's outputs have no known meaning, a layer or class does not exist, or the method does not go with them.
-pub fn locate(typed: TypedModel, request: &Request) -> Result<Located> {
-    let task = task_of(&typed)?;
+pub fn locate(mut typed: TypedModel, request: &Request) -> Result<Located> {
+    let (task, notices) = task_of(&mut typed)?;
     let labels = &typed.loaded.manifest.labels;
     let scores = match &task {
         Task::Classify(Classification { classes, .. }) => {
@@ -39,16 +41,24 @@ pub fn locate(typed: TypedModel, request: &Request) -> Result<Located> {
                        gradient, such as layer-cam";
         return Err(Error::Conflict(format!("{} {problem}", request.method.name)));
     }
-    Ok(Located { typed, task, scores, targets, rules: Rules::default() })
+    Ok(Located { typed, task, scores, targets, rules: Rules::default(), notices })
 }
 
-/// The task of a model, held against its manifest.
+/// The task of a model, held against its manifest, and what a user should know of how it was found. Outputs of the model
+/// whose names whycam needs get others.
 ///
 /// # Errors
 /// The outputs have no known meaning, or do not go with the manifest.
-pub fn task_of(typed: &TypedModel) -> Result<Task> {
-    let LoadedModel { model, manifest, .. } = &typed.loaded;
-    let task = Task::find(model, &typed.tensors, manifest.output.as_deref())?;
+pub fn task_of(typed: &mut TypedModel) -> Result<(Task, Vec<String>)> {
+    let TypedModel { loaded: LoadedModel { model, manifest, contract, notices: loading, .. }, tensors, .. } = typed;
+    let search = Search {
+        output: manifest.output.as_deref(),
+        not: manifest.known.as_ref().map(|known| known.output.as_str()),
+        labelled: !manifest.labels.is_empty(),
+        channels_last: manifest.input.layout == Layout::ChannelsLast,
+    };
+    let (mut task, found) = Task::find(model, tensors, search)?;
+    let mut notices = [loading.as_slice(), &found].concat();
     if let Some(classification) = task.as_classification() {
         check_labels(model, manifest, classification.classes)?;
     }
@@ -57,7 +67,10 @@ pub fn task_of(typed: &TypedModel) -> Result<Task> {
     {
         return Err(model.error(format!("it has no output '{output}', which its manifest names under [known]")));
     }
-    Ok(task)
+    if contract.is_none() {
+        notices.extend(grad::reserve_output_names(model, tensors, &mut task));
+    }
+    Ok((task, notices))
 }
 
 /// # Errors

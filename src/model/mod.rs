@@ -1,8 +1,10 @@
 //! From a model's file to a model that gives activations and gradients, in four steps: `load`, `type_tensors`,
 //! `locate`, `augment`. The room `explain` runs the result.
 
+mod advice;
 mod augment;
 mod cache;
+mod class_names;
 mod classes;
 mod embedded;
 mod load;
@@ -13,6 +15,7 @@ mod options;
 mod preprocess;
 mod preset;
 mod request;
+mod stated;
 mod typed;
 
 pub use augment::{AugmentedModel, Extras, augment, augmented};

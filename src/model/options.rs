@@ -18,6 +18,8 @@ pub struct ModelOptions {
     pub preset: Option<Preset>,
     /// The output that has the class scores, where the model has several outputs.
     pub output: Option<String>,
+    /// Width and height that pictures are resized to, where the model leaves them open.
+    pub input_size: Option<(u32, u32)>,
     pub compute: Compute,
     /// A folder that keeps augmented models, so that the next start is quick.
     pub cache: Option<PathBuf>,

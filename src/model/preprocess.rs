@@ -2,7 +2,7 @@
 
 use fast_image_resize::images::Image;
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
-use image::{Pixel, Rgb, RgbImage};
+use image::RgbImage;
 use ndarray::{Array4, ArrayD, ArrayView3, ArrayViewD, Axis, Ix3};
 
 use super::manifest::{Colour, Fit, InputSpec, Layout};
@@ -111,7 +111,7 @@ impl Preprocessor {
         let pixels = self.resized.as_raw().as_chunks::<3>().0;
         for (channel, (mut plane, values)) in self.tensor.axis_iter_mut(axis).zip(&self.values).enumerate() {
             let at = if colour == Colour::Rgb { channel } else { 2 - channel };
-            let level = |pixel: &[u8; 3]| if channels == 1 { Rgb(*pixel).to_luma().0[0] } else { pixel[at] };
+            let level = |pixel: &[u8; 3]| if channels == 1 { luma(*pixel) } else { pixel[at] };
             for (value, pixel) in plane.iter_mut().zip(pixels) {
                 *value = values[usize::from(level(pixel))];
             }
@@ -139,6 +139,12 @@ impl Preprocessor {
         }
         Ok(())
     }
+}
+
+/// The luma of a pixel by ITU-R BT.601, rounded, as Pillow, OpenCV, torchvision and TensorFlow compute it.
+fn luma(pixel: [u8; 3]) -> u8 {
+    let [red, green, blue] = pixel.map(u32::from);
+    ((19_595 * red + 38_470 * green + 7_471 * blue + 0x8000) >> 16) as u8
 }
 
 /// A model's input for one picture, `[1,C,h,w]` or with `channels_last` `[1,h,w,C]`, as `[C,h,w]`.

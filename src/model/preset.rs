@@ -18,10 +18,12 @@ pub enum Preset {
     Symmetric,
     /// Pixels 0 to 255, stretched.
     Raw,
+    /// BGR, pixels 0 to 255 less ImageNet's mean, stretched (Caffe; Keras' "caffe" mode).
+    Caffe,
 }
 
 impl Preset {
-    const ALL: &[Self] = &[Self::ImageNet, Self::Unit, Self::Symmetric, Self::Raw];
+    const ALL: &[Self] = &[Self::ImageNet, Self::Unit, Self::Symmetric, Self::Raw, Self::Caffe];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -29,6 +31,7 @@ impl Preset {
             Self::Unit => "unit",
             Self::Symmetric => "symmetric",
             Self::Raw => "raw",
+            Self::Caffe => "caffe",
         }
     }
 
@@ -57,6 +60,9 @@ impl Preset {
             Self::Unit => stretched(1.0 / 255.0, 0.0),
             Self::Symmetric => stretched(1.0 / 127.5, 1.0),
             Self::Raw => stretched(1.0, 0.0),
+            Self::Caffe => {
+                InputSpec { colour: Colour::Bgr, mean: [103.939, 116.779, 123.68], ..stretched(1.0, 0.0) }
+            }
         }
     }
 }

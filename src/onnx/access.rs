@@ -140,6 +140,10 @@ impl Attribute {
         Self { ints: values.to_vec(), ..Self::typed(name, AttributeType::Ints) }
     }
 
+    pub fn from_floats(name: &str, values: &[f32]) -> Self {
+        Self { floats: values.to_vec(), ..Self::typed(name, AttributeType::Floats) }
+    }
+
     pub fn from_string(name: &str, value: &str) -> Self {
         Self { s: Some(Bytes::copy_from_slice(value.as_bytes())), ..Self::typed(name, AttributeType::String) }
     }
@@ -229,8 +233,12 @@ impl Tensor {
                 Some(raw) => raw.as_chunks().0.iter().map(|bytes| i32::from_le_bytes(*bytes).into()).collect(),
                 None => self.int32_data.iter().map(|&v| v.into()).collect(),
             },
-            DataType::Bool => match raw {
+            DataType::Bool | DataType::Uint8 => match raw {
                 Some(raw) => raw.iter().map(|&byte| byte.into()).collect(),
+                None => self.int32_data.iter().map(|&v| v.into()).collect(),
+            },
+            DataType::Int8 => match raw {
+                Some(raw) => raw.iter().map(|&byte| i64::from(byte as i8)).collect(),
                 None => self.int32_data.iter().map(|&v| v.into()).collect(),
             },
             _ => return None,

@@ -81,6 +81,15 @@ pub fn inline_branch(graph: &mut Graph, index: usize, condition: bool) -> Result
     Ok(())
 }
 
+/// Renames a tensor wherever a graph makes or reads it.
+pub fn rename_tensor(graph: &mut Graph, old: &str, new: &str) {
+    let names = HashMap::from([(old.to_owned(), new.to_owned())]);
+    graph.node.iter_mut().for_each(|node| rename(node, &names));
+    let Graph { input, output, value_info, initializer, .. } = graph;
+    let infos = input.iter_mut().chain(output).chain(value_info).filter_map(|info| info.name.as_mut());
+    infos.chain(initializer.iter_mut().filter_map(|t| t.name.as_mut())).for_each(|name| replace(name, &names));
+}
+
 /// Maps tensors inside a body to names that are unique in the model.
 fn name_inner<'n>(names: &mut HashMap<String, String>, call: &Node, made: impl Iterator<Item = &'n String>) {
     let caller = call.output.first().map_or("", String::as_str);

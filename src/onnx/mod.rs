@@ -1,9 +1,12 @@
 //! The ONNX format: reading, inspecting, changing and writing models.
 
 mod access;
+mod before_7;
 mod einsum;
+mod format;
 mod index;
 mod inline;
+mod lower;
 mod model;
 pub mod proto;
 mod randomise;

@@ -8,6 +8,8 @@ use prost::bytes::Bytes;
 
 use super::index::sort_nodes;
 use super::proto::{Attribute, Graph, Model, Node, OperatorSetId, StringStringEntry, Tensor, ValueInfo};
+use super::format::other_format;
+use super::lower::{self, MICROSOFT_NCHWC};
 use super::{DataType, inline, upgrade};
 use crate::error::{Error, Result};
 use crate::files::limits;
@@ -15,7 +17,7 @@ use crate::files::limits;
 /// The operator set of the nodes that this crate adds. Older models are upgraded to it on reading; newer models keep
 /// theirs, in which these nodes have the same meaning.
 pub const WORKING_OPSET: i64 = 18;
-const OLDEST_OPSET: i64 = 7;
+const OLDEST_OPSET: i64 = 1;
 /// The IR version of [`WORKING_OPSET`].
 const WORKING_IR: i64 = 8;
 
@@ -36,7 +38,7 @@ impl OnnxModel {
     /// Reads a model file and its external weights.
     ///
     /// # Errors
-    /// The file is absent, is not an ONNX model or has an operator set below 7; or its external weights are absent, too
+    /// The file is absent, is not an ONNX model; or its external weights are absent, too
     /// short or outside its folder.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = limits::read(path, limits::MODEL_BYTES).map_err(|e| Error::reading(path, &e))?;
@@ -72,13 +74,16 @@ impl OnnxModel {
     }
 
     fn parse(name: &str, bytes: Bytes, path: Option<&Path>) -> Result<Self> {
+        if let Some(what) = other_format(&bytes) {
+            return Err(Error::model(name, format!("not an ONNX model: {what}")));
+        }
         let mut proto = Model::decode(bytes)
             .map_err(|e| Error::model(name, format!("not an ONNX model ({e}); export it as ONNX first")))?;
         let Some(graph) = proto.graph.as_mut().filter(|g| !g.node.is_empty()) else {
             return Err(Error::model(name, "not an ONNX model (it has no graph); export it as ONNX first"));
         };
         let mut external = ExternalWeights { model: path, files: HashMap::new() };
-        for tensor in graph.initializer.iter_mut().filter(|tensor| tensor.data_location() == EXTERNAL) {
+        for tensor in tensors_of(graph).into_iter().filter(|tensor| tensor.data_location() == EXTERNAL) {
             external.load(tensor).map_err(|problem| Error::model(name, problem))?;
         }
         let external_weights = !external.files.is_empty();
@@ -97,6 +102,14 @@ impl OnnxModel {
             upgrade::to_working_opset(model.graph_mut(), opset);
             model.set_opset(WORKING_OPSET);
         }
+        if let Some(node) = model.graph().node.iter().find(|node| node.domain() == MICROSOFT_NCHWC) {
+            return Err(model.error(format!(
+                "ONNX Runtime optimised it for one kind of processor ({MICROSOFT_NCHWC}, first at {}), which leaves no \
+                 rows and columns; give the model that it was made from, or save it at the level 'extended'",
+                node.label()
+            )));
+        }
+        lower::to_standard_ops(model.graph_mut());
         Ok(model)
     }
 
@@ -148,6 +161,11 @@ impl OnnxModel {
     /// The node lacks the branch.
     pub fn inline_branch(&mut self, index: usize, condition: bool) -> Result<()> {
         inline::inline_branch(self.graph_mut(), index, condition).map_err(|problem| self.error(problem))
+    }
+
+    /// Renames a tensor wherever it is made or read.
+    pub fn rename_tensor(&mut self, old: &str, new: &str) {
+        inline::rename_tensor(self.graph_mut(), old, new);
     }
 
     /// Changes an input of another type to float32, followed by a cast to that type.
@@ -204,6 +222,18 @@ impl OnnxModel {
     pub fn error(&self, problem: impl ToString) -> Error {
         Error::model(&self.name, problem)
     }
+}
+
+/// The constants of a graph: its initializers, and those in attributes of its nodes.
+fn tensors_of(graph: &mut Graph) -> Vec<&mut Tensor> {
+    let Graph { initializer, node, .. } = graph;
+    let mut found: Vec<&mut Tensor> = initializer.iter_mut().collect();
+    for attribute in node.iter_mut().flat_map(|node| &mut node.attribute) {
+        let Attribute { t, tensors, g, graphs, .. } = attribute;
+        found.extend(t.iter_mut().chain(tensors));
+        found.extend(g.iter_mut().chain(graphs).flat_map(tensors_of));
+    }
+    found
 }
 
 /// Files of external weights, each read once.

@@ -1,9 +1,11 @@
-//! Upgrades a graph from operator sets 7 to 17 to operator set 18, so that all other code sees one form of each op.
+//! Upgrades a graph from operator sets 1 to 17 to operator set 18, so that all other code sees one form of each op.
 //!
 //! The differences, from <https://onnx.ai/onnx/operators/>: attributes became inputs, and a few attributes were
-//! removed. Before operator set 13, `Softmax` and `LogSoftmax` flattened all axes from `axis` on. For `[N,K]`,
-//! `[N,K,1,1]` and the last axis, the only uses in classifiers, both forms are equal.
+//! removed. Before operator set 13, `Softmax` and `LogSoftmax` flattened all axes from `axis` on.
 
+use std::collections::HashSet;
+
+use super::before_7::to_opset_7;
 use super::proto::{Attribute, Graph, Node, Tensor};
 
 /// An attribute that became an input.
@@ -21,6 +23,7 @@ const fn moved(op: &'static str, attribute: &'static str, input: usize, since: i
 
 const MOVED: &[Moved] = &[
     moved("Upsample", "scales", 1, 9),
+    moved("Reshape", "shape", 1, 5),
     moved("Slice", "starts", 1, 10),
     moved("Slice", "ends", 2, 10),
     moved("Slice", "axes", 3, 10),
@@ -31,6 +34,7 @@ const MOVED: &[Moved] = &[
     moved("ReduceSum", "axes", 1, 13),
     moved("Split", "split", 1, 13),
     moved("Squeeze", "axes", 1, 13),
+    moved("TopK", "k", 1, 10),
     moved("Unsqueeze", "axes", 1, 13),
     moved("ReduceL1", "axes", 1, 18),
     moved("ReduceL2", "axes", 1, 18),
@@ -48,6 +52,9 @@ const REMOVED: &[(&str, &str, i64)] = &[("BatchNormalization", "spatial", 9), ("
 
 /// Upgrades the nodes of a graph and its subgraphs from operator set `from` to 18.
 pub fn to_working_opset(graph: &mut Graph, from: i64) {
+    if from < 7 {
+        to_opset_7(graph, from);
+    }
     let mut constants = Vec::new();
     for node in graph.node.iter_mut().filter(|node| node.is_standard()) {
         for subgraph in node.attribute.iter_mut().filter_map(|a| a.g.as_mut()) {
@@ -63,7 +70,10 @@ pub fn to_working_opset(graph: &mut Graph, from: i64) {
                 None if !value.floats.is_empty() => {
                     Tensor::from_f32s(&name, &[value.floats.len() as i64], &value.floats)
                 }
-                None => Tensor::from_i64s(&name, &[value.ints.len() as i64], &value.ints),
+                None => {
+                    let values = value.i.map_or(value.ints, |value| vec![value]);
+                    Tensor::from_i64s(&name, &[values.len() as i64], &values)
+                }
             });
             node.input.resize(node.input.len().max(input + 1), String::new());
             node.input[*input] = name;
@@ -76,6 +86,10 @@ pub fn to_working_opset(graph: &mut Graph, from: i64) {
         if from < 11 {
             rename_before_11(node);
         }
+        if node.op() == "BatchNormalization" && from < 14 {
+            // The others were for training.
+            node.output.truncate(1);
+        }
         let softmax = matches!(node.op(), "Softmax" | "LogSoftmax");
         if softmax && from < 13 && node.attribute("axis").is_none() {
             node.attribute.push(Attribute::from_int("axis", 1));
@@ -86,6 +100,59 @@ pub fn to_working_opset(graph: &mut Graph, from: i64) {
         }
     }
     graph.initializer.extend(constants);
+    if from < 13 {
+        flatten_softmaxes(graph);
+    }
+}
+
+/// Writes out the flattening of a softmax from axis 1 on, unless it is known to have one axis there that is longer than 1.
+/// From a later axis on, that is the last one in all exporters.
+fn flatten_softmaxes(graph: &mut Graph) {
+    let of_one_axis: HashSet<String> = tensors_of_one_axis(graph);
+    let flattens = |node: &Node| {
+        let old = matches!(node.op(), "Softmax" | "LogSoftmax") && node.is_standard() && node.int("axis") == Some(1);
+        old && !node.input.iter().any(|x| of_one_axis.contains(x))
+    };
+    let mut nodes = Vec::with_capacity(graph.node.len());
+    for mut node in std::mem::take(&mut graph.node) {
+        if !flattens(&node) || node.input.is_empty() || node.output.is_empty() {
+            nodes.push(node);
+            continue;
+        }
+        let (x, y) = (node.input[0].clone(), node.output[0].clone());
+        let [flat, result, shape] = ["flat", "result", "shape"].map(|part| format!("whycam.upgrade.{y}.{part}"));
+        nodes.push(Node::new("Flatten", flat.as_str(), &[&x], &[&flat]));
+        (node.input[0], node.output[0]) = (flat, result.clone());
+        nodes.push(node);
+        nodes.push(Node::new("Shape", shape.as_str(), &[&x], &[&shape]));
+        nodes.push(Node::new("Reshape", y.as_str(), &[&result, &shape], &[&y]));
+    }
+    graph.node = nodes;
+}
+
+/// Tensors that have at most one axis behind the first that is longer than 1.
+fn tensors_of_one_axis(graph: &Graph) -> HashSet<String> {
+    let stated = graph.value_info.iter().chain(&graph.output).filter(|info| {
+        let behind = info.dims().map(|dims| dims.into_iter().skip(1).filter(|length| *length != Some(1)).count());
+        behind.is_some_and(|count| count <= 1)
+    });
+    let mut found: HashSet<String> = stated.map(|info| info.name().to_owned()).collect();
+    for node in graph.node.iter().filter(|node| node.is_standard()) {
+        let kept = match node.op() {
+            "Flatten" => node.int("axis").unwrap_or(1) == 1,
+            "Gemm" | "GlobalAveragePool" | "GlobalMaxPool" => true,
+            "Add" | "BatchNormalization" | "Clip" | "Div" | "Dropout" | "Identity" | "MatMul" | "Mul" | "Relu" | "Sub" => {
+                node.input.first().is_some_and(|x| found.contains(x))
+            }
+            "Softmax" | "LogSoftmax" => node.output.iter().any(|y| found.contains(y)),
+            _ => false,
+        };
+        if kept {
+            let same = if node.op().ends_with("Softmax") { &node.input } else { &node.output };
+            found.extend(same.first().cloned());
+        }
+    }
+    found
 }
 
 /// `Upsample` became `Resize`, which got a new second input, and `Scatter` became `ScatterElements`.

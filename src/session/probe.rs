@@ -24,9 +24,13 @@ pub fn probe(model: &mut OnnxModel, inputs: &[(&str, Vec<usize>)]) -> Result<Ten
         model.graph().node.iter().flat_map(|n| n.output.iter()).filter(|o| !o.is_empty()).cloned().collect();
     let mut tensors = run_on_zeros(model, inputs, &produced)?;
     for tensor in &model.graph().initializer {
+        /// More values than any list of axes, sizes, pads or zero points has.
+        const FEW: i64 = 4096;
+        let few = tensor.dims.iter().product::<i64>() <= FEW;
+        let integers = if few { tensor.to_i64s() } else { None };
         let shape = tensor.dims.iter().map(|&d| usize::try_from(d).unwrap_or(0)).collect();
         let kind = DataType::from_number(tensor.data_type());
-        tensors.insert(tensor.name().to_owned(), TensorInfo { shape, kind, integers: tensor.to_i64s() });
+        tensors.insert(tensor.name().to_owned(), TensorInfo { shape, kind, integers });
     }
     for info in &model.graph().input {
         if let Some((name, shape)) = inputs.iter().find(|(name, _)| *name == info.name()) {

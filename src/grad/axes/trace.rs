@@ -79,6 +79,12 @@ impl<'m> Axes<'m> {
         (layout.height * layout.width > 1).then_some(layout)
     }
 
+    /// Whether a tensor has an axis longer than 1 along rows, columns or tokens of the picture.
+    pub fn has_position(&self, tensor: &str) -> bool {
+        let axes = self.tensors.get(tensor);
+        axes.is_some_and(|axes| axes.iter().any(|axis| axis.size() > 1 && axis.has_position()))
+    }
+
     /// Whether `node` selects only tokens without a position from a tensor that also has tokens with one.
     pub fn drops_places(&self, node: &Node) -> bool {
         let Some(axes) = node.input.first().and_then(|i| self.tensors.get(i.as_str())) else { return false };
@@ -97,7 +103,7 @@ impl<'m> Axes<'m> {
             return false;
         };
         match node.op() {
-            "MatMul" => {
+            "MatMul" | "MatMulInteger" => {
                 let rows = right.len().checked_sub(2).map(|index| &right[index]);
                 left.last().is_some_and(Axis::has_position) || rows.is_some_and(Axis::has_position)
             }
@@ -127,9 +133,9 @@ impl<'m> Axes<'m> {
         let (first, x) = node.input.iter().find_map(known)?;
         let traced = match node.op() {
             "Shape" | "Size" => return None,
-            "Conv" | "ConvTranspose" | "MaxPool" | "AveragePool" | "LpPool" | "Resize" | "DepthToSpace"
-            | "SpaceToDepth" | "Pad" => rescaled(first, node, x, y, |axis, old| self.scale(node, axis, old, x, y)),
-            "MatMul" => self.of_product(node, y),
+            "Conv" | "ConvInteger" | "ConvTranspose" | "MaxPool" | "AveragePool" | "LpPool" | "Resize"
+            | "DepthToSpace" | "SpaceToDepth" | "Pad" => rescaled(first, node, x, y, |axis, old| self.scale(node, axis, old, x, y)),
+            "MatMul" | "MatMulInteger" => self.of_product(node, y),
             "Gemm" => self.of_gemm(node, y),
             "Einsum" => self.of_einsum(node, y),
             "Transpose" => transposed(first, node),
@@ -151,7 +157,7 @@ impl<'m> Axes<'m> {
             let before = self.integers(node, 1).and_then(|pads| pads.get(axis)).map_or(0.0, |&pad| pad as f64);
             return Scale { first: old.first - before * old.stride, ..old };
         }
-        if !matches!(node.op(), "Conv" | "ConvTranspose" | "MaxPool" | "AveragePool" | "LpPool") {
+        if !matches!(node.op(), "Conv" | "ConvInteger" | "ConvTranspose" | "MaxPool" | "AveragePool" | "LpPool") {
             return old.grouped(x[axis] as f64 / y[axis].max(1) as f64);
         }
         let Some(spatial) = axis.checked_sub(2) else { return old };

@@ -47,13 +47,21 @@ fn rows_of<'g>(matrix: Value<'g>, transposed: bool, class: Value<'g>) -> Value<'
 pub fn matmul(vjp: Vjp) -> Gradient {
     let dy = vjp.dy()?;
     let other = 1 - vjp.input;
-    let (x, rank) = (vjp.x_shape()?, vjp.operand_shape(other)?.len());
+    let factor = vjp.operand(other)?;
+    if let Some(class) = vjp.writer.class_of(dy).filter(|_| vjp.input == 0)
+        && vjp.operand_shape(other)?.len() == 2
+        && vjp.x_shape()?.len() >= 2
+    {
+        return Ok(Some(rows_of(factor, false, class)));
+    }
+    product_gradient(vjp, dy, factor)
+}
+
+/// The gradient of a matrix product by one factor, given the other one.
+pub fn product_gradient<'g>(vjp: Vjp<'g>, dy: Value<'g>, factor: Value<'g>) -> Gradient<'g> {
+    let (x, rank) = (vjp.x_shape()?, vjp.operand_shape(1 - vjp.input)?.len());
     if rank < 2 || x.len() < 2 {
         return Err(vjp.unsupported("a vector"));
-    }
-    let factor = vjp.operand(other)?;
-    if let Some(class) = vjp.writer.class_of(dy).filter(|_| vjp.input == 0 && rank == 2) {
-        return Ok(Some(rows_of(factor, false, class)));
     }
     let factor = factor.swap_last_axes(rank);
     let product = if vjp.input == 0 { dy.matmul(factor) } else { factor.matmul(dy) };

@@ -1,38 +1,93 @@
-//! Quantisation, as pairs of quantising and dequantising around float ops.
+//! Quantised numbers. Their gradients are in units of the quantised numbers themselves, and rounding counts as the
+//! identity: the straight-through estimator (Bengio, Léonard and Courville, *Estimating or Propagating Gradients Through
+//! Stochastic Neurons*, 2013).
 
+use super::conv::ConvWindow;
 use crate::error::Result;
 use crate::grad::value::Value;
 use crate::grad::vjp::{Gradient, Vjp};
 use crate::onnx::DataType;
 
-/// `y = round(x / scale) + zero point`, clipped to the type's range: the straight-through estimator `dx = dy` where
-/// `x` is in that range, else 0, with `dy` in the units of `x` (Bengio, Léonard and Courville, *Estimating or
-/// Propagating Gradients Through Stochastic Neurons*, 2013; the form of PyTorch's `fake_quantize`).
+/// `y = round(x / scale) + zero point`, clipped to the type's range: `dx = dy / scale`.
+///
+/// A clipped `x` gets its gradient, too: a class that is so sure that its score is clipped has a map. But where the zero
+/// point is the type's least number, the clipping is a ReLU that the quantiser took in: `dx = 0` for `x < 0`.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__QuantizeLinear.html>, opset 10 on.
 pub fn quantize(vjp: Vjp) -> Gradient {
     if vjp.input != 0 {
         return Ok(None);
     }
-    let Some((low, high)) = vjp.kind(vjp.y_name()).and_then(DataType::integer_range) else {
-        return Err(vjp.unsupported("this type of number"));
+    let dx = vjp.dy()? / along_axis(vjp, 1)?;
+    let least = vjp.kind(vjp.y_name()).and_then(DataType::integer_range).map(|(least, _)| least as i64);
+    let rectifies = match vjp.operand_name(2) {
+        Ok(zero_point) => vjp.writer.integers(zero_point).is_some_and(|zeros| zeros.iter().all(|z| Some(*z) == least)),
+        Err(_) => least == Some(0),
     };
-    let mut level = vjp.x() / along_axis(vjp, 1)?;
-    if vjp.operand_name(2).is_ok() {
-        level = level + along_axis(vjp, 2)?.to_float();
-    }
-    let level = level.round();
-    let inside = level.at_least(low).and(level.at_most(high));
-    Ok(Some(inside.choose(vjp.dy()?, 0.0)))
+    Ok(Some(if rectifies { vjp.x().at_least(0.0).choose(dx, 0.0) } else { dx }))
 }
 
-/// `y = (x - zero point) scale`: straight through, `dx = dy`, in the units of `y`.
+/// `y = (x - zero point) scale`: `dx = dy scale`.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__DequantizeLinear.html>, opset 10 on.
 pub fn dequantize(vjp: Vjp) -> Gradient {
     if vjp.input != 0 {
         return Ok(None);
     }
+    Ok(Some(vjp.dy()? * along_axis(vjp, 1)?))
+}
+
+/// `y, scale, zero point` of `x`, by the range of `x`: `dx = dy / scale`, with the scale as a constant.
+///
+/// <https://onnx.ai/onnx/operators/onnx__DynamicQuantizeLinear.html>, opset 11 on.
+pub fn dynamic_quantize(vjp: Vjp) -> Gradient {
+    let Some(dy) = vjp.grads[0] else { return Ok(None) };
+    Ok(Some(dy / vjp.writer.tensor(&vjp.node.output[1])))
+}
+
+/// `y = (w - w zero point) * (x - x zero point)`: `dx` as for Conv. The weights are `[M,C/group,…]`, with a zero point
+/// for all or one for each of `M`.
+///
+/// <https://onnx.ai/onnx/operators/onnx__ConvInteger.html>, opset 10 on.
+pub fn conv_integer(vjp: Vjp) -> Gradient {
+    match vjp.input {
+        0 => {}
+        1 => return Err(vjp.unsupported("its weights")),
+        _ => return Ok(None),
+    }
+    let shape = vjp.operand_shape(1)?;
+    let mut weights = vjp.operand(1)?.to_float();
+    if let Ok(zero_point) = vjp.operand(3) {
+        let per_channel: Vec<i64> = std::iter::once(-1).chain(vec![1; shape.len() - 1]).collect();
+        weights = weights - zero_point.to_float().reshape(&per_channel);
+    }
+    let (x, y) = (&vjp.x_shape()?[2..], &vjp.y_shape()?[2..]);
+    let window = ConvWindow::of(vjp.node, shape[2..].iter().map(|&k| k as i64).collect(), x, y);
+    Ok(Some(window.transposed(vjp.dy()?, weights, vjp.int("group", 1), x, y)))
+}
+
+/// `y = (A - A zero point) (B - B zero point)`: `dA` and `dB` as for MatMul.
+///
+/// <https://onnx.ai/onnx/operators/onnx__MatMulInteger.html>, opset 10 on.
+pub fn matmul_integer(vjp: Vjp) -> Gradient {
+    if vjp.input > 1 {
+        return Ok(None);
+    }
+    let other = 1 - vjp.input;
+    let mut factor = vjp.operand(other)?.to_float();
+    if let Ok(zero_point) = vjp.operand(2 + other) {
+        if other == 0 && vjp.operand_shape(2)?.len() == 1 && vjp.operand_shape(2)? != [1] {
+            return Err(vjp.unsupported("a zero point for each row"));
+        }
+        factor = factor - zero_point.to_float();
+    }
+    super::linear::product_gradient(vjp, vjp.dy()?, factor)
+}
+
+/// `y = round(x)`: `dx = dy`, since in a classifier it stands for quantisation, written out.
+///
+/// <https://onnx.ai/onnx/operators/onnx__Round.html>, opset 11 on.
+pub fn round(vjp: Vjp) -> Gradient {
     vjp.dy().map(Some)
 }
 

@@ -30,7 +30,7 @@ impl Layers<'_> {
             match OpKind::of(node) {
                 OpKind::Pooling => reason = Reason::LastActivationBeforePooling,
                 OpKind::Norm if node.op() == "BatchNormalization" && activated => reason = Reason::LastActivation,
-                OpKind::Quantising if activated => {}
+                OpKind::Quantising if activated || self.kind(earlier) == OpKind::Pooling => {}
                 OpKind::Transparent | OpKind::Layout => {}
                 _ => break,
             }
@@ -53,9 +53,9 @@ impl Layers<'_> {
 
     /// The candidate that a node reads. Quantised numbers are no candidate; the numbers that they stand for are.
     fn float_input(&self, node: &Node) -> Option<usize> {
-        let before = node.input.first().map_or("", String::as_str);
-        let quantiser = self.index.producer_node(before).filter(|n| OpKind::of(n) == OpKind::Quantising);
-        self.candidate(quantiser.and_then(|n| n.input.first()).map_or(before, String::as_str))
+        let before = node.input.first()?;
+        let quantiser = || self.index.producer_node(before).filter(|n| OpKind::of(n) == OpKind::Quantising);
+        self.candidate(before).or_else(|| self.candidate(quantiser()?.input.first()?))
     }
 
     /// Where only a class token, or the result of a learnt query, reaches the logits, the patches get their gradient

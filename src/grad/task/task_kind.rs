@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::classify::{Classification, find_logits};
+use super::classify::Classification;
+use super::head::{Found, Search, find_logits};
 use crate::error::Result;
 use crate::grad::augment::LOGITS;
 use crate::grad::graph_writer::GraphWriter;
@@ -20,12 +21,22 @@ pub enum Task {
 }
 
 impl Task {
-    /// Finds the task in the graph. `output` names the output that holds the scores, where the model has several.
+    /// Finds the task in the graph, and what a user should know of how it was found.
     ///
     /// # Errors
-    /// The model has no output of a known form, or none called `output`.
-    pub fn find(model: &OnnxModel, tensors: &Tensors, output: Option<&str>) -> Result<Self> {
-        find_logits(model, tensors, output).map(Self::Classify)
+    /// The model has no output of a known form, nothing tells which one holds the scores, or none has the name that is
+    /// searched for.
+    pub fn find(model: &OnnxModel, tensors: &Tensors, search: Search) -> Result<(Self, Vec<String>)> {
+        let Found { classification, notices } = find_logits(model, tensors, search)?;
+        Ok((Self::Classify(classification), notices))
+    }
+
+    /// Renames the tensor that the scores are made of.
+    pub fn rename(&mut self, old: &str, new: &str) {
+        match self {
+            Self::Classify(classification) if classification.logits == old => new.clone_into(&mut classification.logits),
+            Self::Classify(_) => {}
+        }
     }
 
     /// The task's name in the contract.

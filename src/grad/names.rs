@@ -1,0 +1,46 @@
+//! The names that an augmented model gives its own tensors, where the model has them for something else.
+
+use super::augment::{ACTIVATIONS, CAM, CLASS_INDEX, GRADIENTS, LOGITS};
+use super::task::Task;
+use crate::onnx::proto::ValueInfo;
+use crate::onnx::{OnnxModel, Tensors};
+
+const OURS: [&str; 5] = [LOGITS, ACTIVATIONS, GRADIENTS, CAM, CLASS_INDEX];
+
+fn free_name(taken: &str) -> String {
+    format!("model.{taken}")
+}
+
+fn is_output(model: &OnnxModel, name: &str) -> bool {
+    model.graph().output.iter().map(ValueInfo::name).any(|output| output == name)
+}
+
+/// Renames inner tensors of the model that have a name which `augment` gives to its own. Call it before any tensor is
+/// looked up by name.
+pub fn reserve_names(model: &mut OnnxModel) {
+    for taken in OURS {
+        if !is_output(model, taken) {
+            model.rename_tensor(taken, &free_name(taken));
+        }
+    }
+}
+
+/// Renames outputs of the model that have a name which `augment` gives to its own, unless they are what it would give.
+/// Returns what a user should know of it.
+pub fn reserve_output_names(model: &mut OnnxModel, tensors: &mut Tensors, task: &mut Task) -> Vec<String> {
+    let mut notices = Vec::new();
+    for taken in OURS {
+        let ours = taken == task.output().0 && task.has_output(model, tensors);
+        if ours || !is_output(model, taken) {
+            continue;
+        }
+        let free = free_name(taken);
+        model.rename_tensor(taken, &free);
+        task.rename(taken, &free);
+        if let Some(info) = tensors.remove(taken) {
+            tensors.insert(free.clone(), info);
+        }
+        notices.push(format!("the model's own output '{taken}' is called '{free}' beside that of whycam"));
+    }
+    notices
+}

@@ -1,0 +1,102 @@
+//! What tells that numbers are the scores of classes.
+
+use std::collections::HashSet;
+
+use crate::onnx::GraphIndex;
+
+/// What tells that an output holds the scores of classes, from least to most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Evidence {
+    /// Its name or the ops before it say that it holds something else.
+    Against,
+    /// It comes from a layer with weights, or from pooling.
+    Linear,
+    /// Its name says so.
+    Named,
+    /// A softmax, a sigmoid or the choice of the largest ends it.
+    Probability,
+}
+
+/// Words in the names of outputs that hold the scores of classes.
+const CLASSES: &[&str] = &[
+    "class", "classes", "classification", "classlabel", "cls", "label", "labels", "logit", "logits", "prob",
+    "probabilities", "probability", "probs", "score", "scores", "softmax",
+];
+/// Words in the names of outputs that hold something else.
+const OTHERS: &[&str] = &[
+    "anchor", "anchors", "angle", "angles", "bbox", "bboxes", "box", "boxes", "descriptor", "embedding", "embeddings",
+    "euler", "feature", "features", "headpose", "keypoint", "keypoints", "kps", "kpt", "kpts", "landmark", "landmarks",
+    "lmk", "lmks", "loc", "location", "locations", "mask", "masks", "offset", "offsets", "pitch", "point", "points",
+    "pose", "quaternion", "roll", "rotation", "yaw",
+];
+
+/// The evidence for an output, whose scores before a trailing softmax are `logits`.
+pub fn evidence_of(
+    index: &GraphIndex,
+    varying: &HashSet<&str>,
+    output: &str,
+    logits: &str,
+    of_classes: bool,
+) -> Evidence {
+    const DEEPEST: usize = 12;
+    let words = words(output);
+    let named = |known: &[&str]| words.iter().any(|word| known.contains(&word.as_str()));
+    if named(OTHERS) {
+        Evidence::Against
+    } else if of_classes {
+        Evidence::Probability
+    } else if named(CLASSES) {
+        Evidence::Named
+    } else if is_linear(index, varying, logits, DEEPEST) {
+        Evidence::Linear
+    } else {
+        Evidence::Against
+    }
+}
+
+/// The words of a name, in lower case: `classLabel_0` has `classlabel` and `class`, `label`.
+fn words(name: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for run in name.split(|c: char| !c.is_alphabetic()) {
+        words.push(run.to_lowercase());
+        let mut word = String::new();
+        for letter in run.chars() {
+            if letter.is_uppercase() && !word.is_empty() {
+                words.push(std::mem::take(&mut word).to_lowercase());
+            }
+            word.push(letter);
+        }
+        words.push(word.to_lowercase());
+    }
+    words
+}
+
+/// Whether a tensor is made by a layer with weights or by pooling, up to shifts, factors, norms and changes of shape.
+/// `varying` holds the tensors that depend on the picture.
+fn is_linear(index: &GraphIndex, varying: &HashSet<&str>, tensor: &str, deepest: usize) -> bool {
+    let Some(node) = index.producer_node(tensor).filter(|_| deepest > 0) else { return false };
+    let operands = || node.input.iter().filter(|name| varying.contains(name.as_str()) && !is_scale(index, name));
+    let linear = |operand: &String| is_linear(index, varying, operand, deepest - 1);
+    match node.op() {
+        "AveragePool" | "Conv" | "ConvInteger" | "Einsum" | "Gemm" | "GlobalAveragePool" | "GlobalMaxPool"
+        | "GlobalLpPool" | "MatMul" | "MatMulInteger" | "MaxPool" | "ReduceMax" | "ReduceMean" | "ReduceSum" => true,
+        "Div" | "Mul" => operands().count() == 1 && operands().all(linear),
+        "Add" | "Concat" | "Max" | "Mean" | "Sub" | "Sum" => operands().all(linear),
+        "BatchNormalization" | "Cast" | "CastLike" | "Clip" | "DequantizeLinear" | "Dropout" | "Flatten" | "Gather"
+        | "Identity" | "LeakyRelu" | "Neg" | "QuantizeLinear" | "Relu" | "Reshape" | "Slice" | "Split" | "Squeeze"
+        | "Transpose" | "Unsqueeze" => node.input.first().is_some_and(linear),
+        _ => false,
+    }
+}
+
+/// Whether a tensor is the scale of dynamically quantised numbers, perhaps times that of the weights.
+fn is_scale(index: &GraphIndex, tensor: &str) -> bool {
+    let Some(node) = index.producer_node(tensor) else { return false };
+    match node.op() {
+        "DynamicQuantizeLinear" => node.output.first().is_none_or(|numbers| numbers != tensor),
+        "Mul" => node.input.iter().any(|factor| {
+            index.producer_node(factor).is_some_and(|n| n.op() == "DynamicQuantizeLinear" && n.output[0] != *factor)
+        }),
+        _ => false,
+    }
+}

@@ -1,0 +1,297 @@
+//! Finding the output of a classifier that holds the scores of its classes.
+
+use std::collections::HashSet;
+
+use super::classify::{Classification, Probability};
+use super::evidence::{Evidence, evidence_of};
+use crate::error::{Error, Result};
+use crate::grad::axes::Axes;
+use crate::onnx::proto::{Node, ValueInfo};
+use crate::onnx::{DataType, GraphIndex, OnnxModel, Tensors};
+
+/// Ops that may follow the logits. The gradient of a confident softmax is almost zero, so the search passes over them.
+const TRAILING: &[&str] = &[
+    "ArgMax",
+    "Cast",
+    "DequantizeLinear",
+    "Identity",
+    "LabelEncoder",
+    "LogSoftmax",
+    "Normalizer",
+    "QuantizeLinear",
+    "Sigmoid",
+    "Softmax",
+    "TopK",
+];
+/// Those of them that only a score of classes has behind it.
+const OF_CLASSES: &[&str] = &["ArgMax", "LogSoftmax", "Normalizer", "Sigmoid", "Softmax", "TopK"];
+/// Ops that keep every number and change the shape alone.
+const RESHAPING: &[&str] = &["Flatten", "Reshape", "Squeeze", "Unsqueeze"];
+
+/// How a model's outputs are searched.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Search<'a> {
+    /// The output to take, whatever it looks like.
+    pub output: Option<&'a str>,
+    /// An output that holds something else.
+    pub not: Option<&'a str>,
+    /// Whether there are labels, which say that it is about classes.
+    pub labelled: bool,
+    /// Whether the picture comes in as `[N,h,w,C]`.
+    pub channels_last: bool,
+}
+
+/// The scores that were found, and what a user should know of the choice.
+pub struct Found {
+    pub classification: Classification,
+    pub notices: Vec<String>,
+}
+
+/// An output that has the form of class scores.
+struct Head<'m> {
+    output: &'m str,
+    classification: Classification,
+    evidence: Evidence,
+}
+
+/// Finds the logits: an output, or the tensor before its trailing softmax. Of several outputs it takes the one with the
+/// best evidence that it holds classes.
+///
+/// # Errors
+/// No output has the form `[N,K]` with classes along `K`, nothing tells which one holds them, or none is called
+/// `output`.
+pub fn find_logits(model: &OnnxModel, tensors: &Tensors, search: Search) -> Result<Found> {
+    let outputs: Vec<&str> = model.graph().output.iter().map(ValueInfo::name).collect();
+    let considered = |output: &&str| match search.output {
+        Some(wanted) => *output == wanted,
+        None => search.not != Some(*output),
+    };
+    let considered: Vec<&str> = outputs.iter().copied().filter(considered).collect();
+    if let Some(name) = search.output.filter(|_| considered.is_empty()) {
+        let known = format!("the model has {}", outputs.join(", "));
+        return Err(Error::Unknown { what: "output", name: name.to_owned(), known });
+    }
+    let outputs = Outputs::new(model, tensors, search.channels_last);
+    let mut heads = Vec::new();
+    let mut misfits = Vec::new();
+    for output in considered {
+        match outputs.head_of(output) {
+            Ok(head) => heads.push(head),
+            Err(misfit) => misfits.push(format!("{output} {:?} {misfit}", outputs.shape(output))),
+        }
+    }
+    if heads.is_empty() {
+        let remedy = "whycam explains classifiers, whose output is [N,classes]";
+        return Err(model.error(format!("{remedy}; this model gives {}", misfits.join(", "))));
+    }
+    choose(model, &heads, search)
+}
+
+fn choose(model: &OnnxModel, heads: &[Head], search: Search) -> Result<Found> {
+    let several_classes = |head: &&Head| head.classification.classes > 1;
+    let best = heads.iter().map(|head| head.evidence).max().unwrap_or(Evidence::Against);
+    let of_best = || heads.iter().filter(|head| head.evidence == best);
+    let Some(chosen) = of_best().find(several_classes).or(of_best().next()) else {
+        return Err(model.error("it has no output"));
+    };
+    let Classification { logits, classes, .. } = &chosen.classification;
+    let rivals: Vec<&Head> = heads.iter().filter(|head| head.classification.logits != *logits).collect();
+    let list = |heads: &[&Head]| {
+        let each = heads.iter().map(|head| format!("'{}' [N,{}]", head.output, head.classification.classes));
+        each.collect::<Vec<_>>().join(", ")
+    };
+    let (output, mut notices) = (chosen.output, Vec::new());
+    let classification = chosen.classification.clone();
+    if search.output.is_some() {
+        return Ok(Found { classification, notices });
+    }
+    let undecided = rivals.iter().any(|rival| rival.evidence == best && several_classes(rival));
+    match best {
+        Evidence::Against => {
+            let problem = "looks like a value, points, boxes or an embedding, not like the scores of classes";
+            let remedy = format!("--output {output} explains it as {classes} classes");
+            return Err(model.error(format!("its output {} {problem}; {remedy}", list(&[chosen]))));
+        }
+        Evidence::Linear if undecided => {
+            let all = list(&heads.iter().collect::<Vec<_>>());
+            let problem = format!("nothing tells which of its outputs {all} holds the scores of classes");
+            return Err(model.error(format!("{problem}; --output chooses")));
+        }
+        _ => {}
+    }
+    if classification.probability == Probability::Given {
+        notices.push(format!(
+            "output '{output}' holds probabilities that the model goes on from; the gradient starts at them, and vanishes \
+             where one is close to 0 or 1"
+        ));
+    }
+    if !rivals.is_empty() {
+        let others = list(&rivals);
+        notices.push(format!("output '{output}' is explained; the model also gives {others}; --output chooses"));
+    }
+    if best == Evidence::Linear && *classes != IMAGENET && !search.labelled {
+        notices.push(format!(
+            "output '{output}' is explained as {classes} classes, though nothing in the file says that it holds classes; \
+             --labels names them"
+        ));
+    }
+    Ok(Found { classification, notices })
+}
+
+/// How far behind a softmax a graph still works on its probabilities.
+const MOST_STEPS: usize = 6;
+/// As many classes as ImageNet has say what they are.
+const IMAGENET: usize = 1000;
+
+/// The outputs of a model.
+struct Outputs<'m> {
+    index: GraphIndex<'m>,
+    tensors: &'m Tensors,
+    /// The tensors that depend on the picture.
+    varying: HashSet<&'m str>,
+    axes: Option<Axes<'m>>,
+    batch: usize,
+}
+
+impl<'m> Outputs<'m> {
+    fn new(model: &'m OnnxModel, tensors: &'m Tensors, channels_last: bool) -> Self {
+        let input = model.graph().true_inputs().next().map(ValueInfo::name);
+        let batch = input.and_then(|input| tensors.get(input)?.shape.first().copied()).unwrap_or(1);
+        let axes = input.map(|input| Axes::trace(model, tensors, input, channels_last));
+        let index = GraphIndex::new(model.graph());
+        let varying = input.map(|input| index.dependents(input)).unwrap_or_default();
+        Self { index, tensors, varying, axes, batch }
+    }
+
+    fn shape(&self, tensor: &str) -> &'m [usize] {
+        self.tensors.get(tensor).map_or(&[][..], |info| &info.shape)
+    }
+
+    /// The head that ends in an output, or why it is none.
+    fn head_of(&self, output: &'m str) -> Result<Head<'m>, String> {
+        let mut probability = Probability::Softmax;
+        let mut of_classes = false;
+        let mut of_largest = false;
+        // A change of shape is passed over only if a softmax comes before it.
+        let (mut logits, mut tensor) = (output, output);
+        while let Some(node) = self.index.producer_node(tensor) {
+            if let Some(before) = decomposed_softmax(&self.index, node) {
+                (logits, tensor, of_classes) = (before, before, true);
+                continue;
+            }
+            let Some(before) = self.source(node) else { break };
+            tensor = before;
+            if self.rescales_probabilities(node) {
+                continue;
+            }
+            if TRAILING.contains(&node.op()) || node.op() == "ArrayFeatureExtractor" || self.is_log_of_softmax(node) {
+                logits = tensor;
+                of_classes |= OF_CLASSES.contains(&node.op());
+                of_largest |= node.op() == "ArgMax";
+                if node.op() == "Sigmoid" {
+                    probability = Probability::Sigmoid;
+                }
+            } else if !RESHAPING.contains(&node.op()) {
+                break;
+            }
+        }
+        while let Some(same) = self.before_empty_reshape(logits) {
+            logits = same;
+        }
+        let Some(info) = self.tensors.get(logits).filter(|t| t.kind.is_none_or(DataType::is_float)) else {
+            return Err("(no numbers of a float type)".into());
+        };
+        let classes = self.classes(logits, &info.shape, of_largest)?;
+        if !of_classes && self.is_made_of_probabilities(output, MOST_STEPS) {
+            (probability, of_classes) = (Probability::Given, true);
+        } else if classes == 1 {
+            probability = Probability::Sigmoid;
+        }
+        let classification = Classification { logits: logits.to_owned(), classes, probability };
+        let evidence = evidence_of(&self.index, &self.varying, output, logits, of_classes);
+        Ok(Head { output, classification, evidence })
+    }
+
+    /// The number of classes along the one long axis of the logits.
+    fn classes(&self, logits: &str, shape: &[usize], of_largest: bool) -> Result<usize, String> {
+        let of_one = match shape.split_first() {
+            Some((first, rest)) if *first == self.batch && !rest.is_empty() => rest,
+            // Without a batch axis.
+            _ if self.batch == 1 && shape.len() == 1 => shape,
+            _ => return Err(format!("(its first axis is not the batch of {})", self.batch)),
+        };
+        let long: Vec<usize> = of_one.iter().copied().filter(|&d| d > 1).collect();
+        match long.as_slice() {
+            [] if of_one.contains(&0) => Err("(empty)".into()),
+            [] => Ok(1),
+            [_] if self.axes.as_ref().is_some_and(|axes| axes.has_position(logits)) => {
+                Err("(a number for each cell or anchor of a map, no classes)".into())
+            }
+            [classes] => Ok(*classes),
+            _ if of_largest => {
+                Err(format!("(the largest of {shape:?}: the classes of a sequence or of pixels, not of the picture)"))
+            }
+            _ => Err("(several numbers for each of many places, as detectors and segmenters have)".into()),
+        }
+    }
+
+    /// The input that a node takes its numbers from.
+    fn source(&self, node: &'m Node) -> Option<&'m str> {
+        // Its first input is the list of labels.
+        let source = usize::from(node.op() == "ArrayFeatureExtractor");
+        node.input.get(source).map(String::as_str)
+    }
+
+    /// What a tensor was reshaped from, if that has the same shape.
+    fn before_empty_reshape(&self, tensor: &str) -> Option<&'m str> {
+        let node = self.index.producer_node(tensor).filter(|node| RESHAPING.contains(&node.op()))?;
+        let before = node.input.first()?;
+        (self.shape(before) == self.shape(tensor)).then_some(before)
+    }
+
+    /// Whether a node only scales or clips the result of a softmax or sigmoid.
+    fn rescales_probabilities(&self, node: &Node) -> bool {
+        let mut node = node;
+        for _ in 0..MOST_STEPS {
+            let varying = node.input.iter().filter(|input| self.varying.contains(input.as_str())).count();
+            let rescaling = matches!(node.op(), "Clip" | "Div" | "Mul") && varying == 1;
+            let before = node.input.iter().find(|input| self.varying.contains(input.as_str()));
+            let Some(before) = before.and_then(|x| self.index.producer_node(x)).filter(|_| rescaling) else {
+                return false;
+            };
+            if matches!(before.op(), "Softmax" | "Sigmoid") {
+                return true;
+            }
+            node = before;
+        }
+        false
+    }
+
+    /// Whether a tensor is selected, shifted or averaged from the results of softmaxes and sigmoids alone.
+    fn is_made_of_probabilities(&self, tensor: &str, steps: usize) -> bool {
+        let Some(node) = self.index.producer_node(tensor).filter(|_| steps > 0) else { return false };
+        let varying = || node.input.iter().filter(|input| self.varying.contains(input.as_str()));
+        let combining = match node.op() {
+            "Softmax" | "Sigmoid" => return steps < MOST_STEPS,
+            "Clip" | "Div" | "Mul" | "Gather" | "Slice" | "Split" => varying().count() == 1,
+            "Add" | "Concat" | "Mean" | "Sub" | "Sum" => true,
+            op => RESHAPING.contains(&op),
+        };
+        combining && varying().all(|operand| self.is_made_of_probabilities(operand, steps - 1))
+    }
+
+    fn is_log_of_softmax(&self, node: &Node) -> bool {
+        let before = node.input.first().and_then(|input| self.index.producer_node(input));
+        node.op() == "Log" && before.is_some_and(|before| before.op() == "Softmax")
+    }
+}
+
+/// `x` of `exp(x) / Σ exp(x)`, or of `exp(x - max x) / Σ exp(x - max x)`.
+fn decomposed_softmax<'g>(index: &GraphIndex<'g>, node: &'g Node) -> Option<&'g str> {
+    let [powers, sum] = node.input.get(..2).filter(|_| node.op() == "Div")? else { return None };
+    let sum = index.producer_node(sum).filter(|n| n.op() == "ReduceSum" && n.input.first() == Some(powers));
+    let x = index.producer_node(powers).filter(|n| sum.is_some() && n.op() == "Exp")?.input.first()?;
+    let shifted = index.producer_node(x).filter(|n| n.op() == "Sub");
+    let by_max = |n: &&Node| n.input.get(1).and_then(|m| index.producer_node(m)).is_some_and(|m| m.op() == "ReduceMax");
+    Some(shifted.filter(by_max).and_then(|n| n.input.first()).unwrap_or(x))
+}

@@ -1,0 +1,9 @@
+//! Lowering: rewriting ops of other operator sets as ops of the standard one, so that all other code sees only those.
+
+mod attention;
+mod fused;
+mod integer;
+mod lowering;
+mod removed;
+
+pub use lowering::{MICROSOFT_NCHWC, to_standard_ops};
