@@ -90,6 +90,12 @@ impl Error {
         Self::output(path, io_problem(error)).caused_by(copy_of(error))
     }
 
+    /// Whether it is that of a full disk, on which nothing else can be written either.
+    pub fn is_full_disk(&self) -> bool {
+        let cause = std::error::Error::source(self).and_then(|cause| cause.downcast_ref::<io::Error>());
+        cause.is_some_and(|cause| cause.kind() == io::ErrorKind::StorageFull)
+    }
+
     /// This error with its cause, which [`source`](std::error::Error::source) returns.
     #[must_use]
     pub fn caused_by(mut self, cause: impl Into<Cause>) -> Self {

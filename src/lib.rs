@@ -61,6 +61,6 @@ pub mod plumbing {
     pub use crate::explain::{Classifier, Scores, TemporalSmoother};
     pub use crate::files::limits::printable;
     pub use crate::files::{check_free, first_free, write_whole};
-    pub use crate::media::{DisplayMatrix, Frame, Medium, MediumKind, Picture, Pool, Time, TimeBase};
+    pub use crate::media::{DisplayMatrix, Frame, Medium, MediumKind, Picture, Pool, Report, Time, TimeBase};
     pub use crate::sync::Semaphore;
 }

@@ -9,7 +9,7 @@ use whycam::plumbing::first_free;
 use whycam::source::PatternSource;
 
 use super::args::{ExplainArgs, GlobalArgs};
-use super::output::{ExitStatus, say};
+use super::output::{ExitStatus, report, say};
 use super::run::PipelineRun;
 use super::view::{ViewArgs, size, window};
 
@@ -38,7 +38,7 @@ impl Demo {
         if !in_window {
             self.record_instead(global);
         }
-        let sinks = self.view.sinks(in_window, self.explain.model.settings.threads)?;
+        let sinks = self.view.sinks(in_window, self.explain.model.settings.threads, &report(global.quiet))?;
         // For a window the source is endless, since frames may be dropped.
         let frames = if in_window { None } else { self.view.frames };
         let policy = if in_window { Policy::Newest } else { Policy::Block };

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use whycam::pipeline::{Policy, ThreadedSink};
+use whycam::plumbing::Report;
 use whycam::sink::{Destination, Encoding, ResultsSink, Sink};
 
 #[derive(Args, Clone)]
@@ -23,8 +24,14 @@ impl EncodeArgs {
 }
 
 /// A film that another thread encodes.
-pub fn recording(path: PathBuf, encoding: Encoding, overwrite: bool, policy: Policy) -> whycam::Result<Box<dyn Sink>> {
+pub fn recording(
+    path: PathBuf,
+    encoding: Encoding,
+    overwrite: bool,
+    policy: Policy,
+    report: Report,
+) -> whycam::Result<Box<dyn Sink>> {
     Ok(Box::new(ThreadedSink::start(policy, move || {
-        Ok(Box::new(ResultsSink::new(Destination::File(path), encoding, overwrite)?))
+        Ok(Box::new(ResultsSink::new(Destination::File(path), encoding, overwrite, report)?))
     })?))
 }

@@ -1,6 +1,7 @@
 //! `whycam explain`
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,12 +11,13 @@ use whycam::pipeline::{Options, Policy};
 use whycam::sink::{
     Destination, ExplainedFrame, Flow, JsonSink, MapFormat, MapNames, MapsSink, ResultsSink, ResumeLog, Sink,
 };
-use whycam::source::{Failures, SequenceSource, Source, is_address, is_still, is_tensor, list_inputs};
+use whycam::plumbing::Report;
+use whycam::source::{Input, SequenceSource, Source, is_still, is_tensor, list_inputs};
 use whycam::{Error, ExplanationContext};
 
 use super::args::{ExplainArgs, GlobalArgs, share};
 use super::encode::EncodeArgs;
-use super::output::{ExitStatus, UsageError, say, say_error};
+use super::output::{ExitStatus, UsageError, check_not_an_input, report, say, say_error};
 use super::resume_key::ResumeKey;
 use super::run::PipelineRun;
 
@@ -23,7 +25,7 @@ use super::run::PipelineRun;
 pub struct Explain {
     /// Pictures, folders of them, GIFs, films, or addresses of streams
     #[arg(required = true, value_name = "INPUT")]
-    inputs: Vec<String>,
+    inputs: Vec<OsString>,
     /// The explained picture or film; for several inputs, a folder
     #[arg(short, value_name = "OUT")]
     out: Option<PathBuf>,
@@ -69,9 +71,15 @@ fn shard(text: &str) -> Result<(usize, usize), String> {
 
 impl Explain {
     pub fn run(self, global: &GlobalArgs) -> Result<ExitStatus> {
-        let roots: Vec<PathBuf> = self.inputs.iter().map(PathBuf::from).filter(|input| input.is_dir()).collect();
-        let all = list_inputs(&self.inputs)?;
+        let report = report(global.quiet);
+        let named: Vec<Input> = self.inputs.iter().map(Input::from).collect();
+        let folders = named.iter().filter(|input| input.is_folder());
+        let roots: Vec<PathBuf> = folders.filter_map(|input| input.path.clone()).collect();
+        let all = list_inputs(&named, &report)?;
         self.check_kinds(&all)?;
+        for output in [&self.out, &self.json] {
+            check_not_an_input(output.as_deref(), &all)?;
+        }
         let destination = self.destination(roots, all.len())?;
         let pictures = destination.is_some();
         let log = if self.resume { Some(self.resume_log(destination.as_ref())?) } else { None };
@@ -83,37 +91,37 @@ impl Explain {
             }
             return Ok(ExitStatus::Done);
         }
-        let sinks = self.sinks(destination, &names, log.as_ref())?;
+        let sinks = self.sinks(destination, &names, log.as_ref(), &report)?;
         let highest = match self.explain.style.scale.as_str() {
             "film" if pictures => Some(self.highest_values(global, inputs.clone())?),
             _ => None,
         };
-        let failures = Failures::default();
-        let status = PipelineRun { sinks, pictures, highest, ..self.each(global, inputs, &failures) }.run()?;
-        let failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let status = PipelineRun { sinks, pictures, highest, ..self.each(global, inputs, &report) }.run();
+        let failures = report.take_failures();
+        let status = status.inspect_err(|_| failures.iter().for_each(say_error))?;
         failures.iter().for_each(say_error);
         Ok(if failures.is_empty() || status == ExitStatus::Interrupted { status } else { ExitStatus::Failed })
     }
 
     /// # Errors
     /// There is a tensor without `--tensor`, or something else with it.
-    fn check_kinds(&self, inputs: &[String]) -> Result<()> {
+    fn check_kinds(&self, inputs: &[Input]) -> Result<()> {
         let Some(odd) = inputs.iter().find(|input| is_tensor(input) != self.tensor) else { return Ok(()) };
         let remedy =
             if self.tensor { "is no .npy file, which --tensor takes" } else { "holds a tensor; --tensor takes it" };
-        Err(UsageError(format!("{odd} {remedy}")).into())
+        Err(UsageError(format!("{} {remedy}", odd.name)).into())
     }
 
     /// The inputs of this shard that no earlier run has completed.
-    fn remaining(&self, all: Vec<String>, log: Option<&ResumeLog>) -> Vec<String> {
+    fn remaining(&self, all: Vec<Input>, log: Option<&ResumeLog>) -> Vec<Input> {
         let (part, parts) = self.shard.unwrap_or((1, 1));
         let shard = all.into_iter().enumerate().filter(|(number, _)| number % parts == part - 1);
-        let undone = |input: &String| log.is_none_or(|log| !log.done.contains(input));
+        let undone = |input: &Input| log.is_none_or(|log| !log.done.contains(&input.name));
         shard.map(|(_, input)| input).filter(undone).collect()
     }
 
     /// The names of the raw maps. With `--shard` or `--resume` they count from each input, so that runs do not collide.
-    fn map_names(&self, all: &[String]) -> Result<MapNames> {
+    fn map_names(&self, all: &[Input]) -> Result<MapNames> {
         let by_input = self.resume || self.shard.is_some();
         let format = match self.maps_as.as_str() {
             "png" => MapFormat::Png,
@@ -125,7 +133,7 @@ impl Explain {
             "npz" => MapFormat::Npz,
             _ => MapFormat::Npy,
         };
-        let numbers = || Arc::new(all.iter().enumerate().map(|(number, input)| (input.clone(), number)).collect());
+        let numbers = || Arc::new(all.iter().enumerate().map(|(number, input)| (input.name.clone(), number)).collect());
         Ok(MapNames { format, inputs: by_input.then(numbers) })
     }
 
@@ -134,13 +142,14 @@ impl Explain {
         destination: Option<Destination>,
         names: &MapNames,
         log: Option<&ResumeLog>,
+        report: &Report,
     ) -> Result<Vec<Box<dyn Sink>>> {
         let begun = log.filter(|log| log.begun);
         let overwrite = self.force || begun.is_some();
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         if let Some(destination) = destination {
             let encoding = self.encode.encoding(self.explain.model.threads());
-            sinks.push(Box::new(ResultsSink::new(destination, encoding, overwrite)?));
+            sinks.push(Box::new(ResultsSink::new(destination, encoding, overwrite, report.clone())?));
         }
         if let Some(folder) = &self.maps {
             sinks.push(Box::new(MapsSink::new(folder, names.clone(), overwrite)?));
@@ -153,7 +162,7 @@ impl Explain {
             }));
         }
         if let Some(log) = log {
-            sinks.push(Box::new(log.sink()?));
+            sinks.push(Box::new(log.sink(report.clone())?));
         }
         Ok(sinks)
     }
@@ -184,14 +193,14 @@ impl Explain {
     }
 
     /// A run that explains each frame of the inputs independently, without sinks.
-    fn each<'c>(&'c self, global: &'c GlobalArgs, inputs: Vec<String>, failures: &Failures) -> PipelineRun<'c> {
+    fn each<'c>(&'c self, global: &'c GlobalArgs, inputs: Vec<Input>, report: &Report) -> PipelineRun<'c> {
         let plan = self.explain.model.thread_plan();
         // A few pictures need a few explainers.
         let few = inputs.len() < plan.explainers && inputs.iter().all(|input| is_still(input) || is_tensor(input));
         let explainers = if few { inputs.len() } else { plan.explainers };
-        let (threads, semaphore, failures) = (plan.decoder, plan.semaphore.clone(), Arc::clone(failures));
+        let (threads, semaphore, report) = (plan.decoder, plan.semaphore.clone(), report.clone());
         let open =
-            move |_| Ok(Box::new(SequenceSource::open(inputs, threads, semaphore, failures)?) as Box<dyn Source>);
+            move |_| Ok(Box::new(SequenceSource::open(inputs, threads, semaphore, report)?) as Box<dyn Source>);
         let semaphore = plan.semaphore;
         PipelineRun {
             global,
@@ -208,15 +217,15 @@ impl Explain {
     }
 
     /// The largest value of the maps of each input, by a run that writes nothing.
-    fn highest_values(&self, global: &GlobalArgs, inputs: Vec<String>) -> Result<HashMap<String, f32>> {
-        if let Some(address) = inputs.iter().find(|input| is_address(input)) {
+    fn highest_values(&self, global: &GlobalArgs, inputs: Vec<Input>) -> Result<HashMap<String, f32>> {
+        if let Some(address) = inputs.iter().find(|input| input.is_address()) {
             let problem = "cannot be read twice, as --scale film needs; use --scale logit, which is fixed";
-            return Err(UsageError(format!("{address} {problem}")).into());
+            return Err(UsageError(format!("{} {problem}", address.name)).into());
         }
         let highest = Highest::default();
         let quiet = GlobalArgs { quiet: true, ..global.clone() };
         let sinks: Vec<Box<dyn Sink>> = vec![Box::new(HighestSink(Arc::clone(&highest)))];
-        PipelineRun { sinks, ..self.each(&quiet, inputs, &Failures::default()) }.run()?;
+        PipelineRun { sinks, ..self.each(&quiet, inputs, &Report::silent()) }.run()?;
         let highest = std::mem::take(&mut *highest.lock().unwrap_or_else(PoisonError::into_inner));
         Ok(highest)
     }

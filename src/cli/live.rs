@@ -1,12 +1,14 @@
 //! `whycam live`
 
+use std::ffi::OsString;
+
 use anyhow::Result;
 use clap::Args;
 use whycam::pipeline::Policy;
-use whycam::source::{self, EndPolicy, LiveSource, Reopen, is_address};
+use whycam::source::{self, EndPolicy, Input, LiveSource, Reopen};
 
 use super::args::{ExplainArgs, GlobalArgs};
-use super::output::ExitStatus;
+use super::output::{ExitStatus, check_not_an_input, report};
 use super::run::PipelineRun;
 use super::view::{ViewArgs, size, window};
 
@@ -17,7 +19,7 @@ pub struct Live {
     camera: Option<String>,
     /// A film, played at its own speed, or the address of a stream, instead of a camera
     #[arg(long, value_name = "FILE|ADDRESS")]
-    input: Option<String>,
+    input: Option<OsString>,
     /// Play the film over and over
     #[arg(long = "loop", requires = "input")]
     repeat: bool,
@@ -38,24 +40,31 @@ pub struct Live {
 
 impl Live {
     pub fn run(self, global: &GlobalArgs) -> Result<ExitStatus> {
-        let from_file = self.input.as_ref().is_some_and(|input| !is_address(input));
-        let policy = self.end_policy(from_file);
+        let report = report(global.quiet);
         let mirror = self.mirror;
-        let mut open: Reopen = match self.input.clone() {
-            Some(input) => Box::new(move || source::open(&input, 0)),
+        let mut open: Reopen = match &self.input {
+            Some(input) => {
+                let (input, report) = (Input::from(input), report.clone());
+                Box::new(move || source::open(&input, 0, &report))
+            }
             None => self.open_camera()?,
         };
-        if from_file {
+        if self.input.as_ref().is_some_and(|input| !Input::from(input).is_address()) {
             // An error of a file is reported before a window opens.
             open()?;
         }
+        let (of_film, of_stream) = self.end_policies();
+        for output in [&self.view.record, &self.view.json] {
+            let inputs: Vec<Input> = self.input.iter().map(Input::from).collect();
+            check_not_an_input(output.as_deref(), &inputs)?;
+        }
         let in_window = !self.view.headless;
-        let sinks = self.view.sinks(in_window, self.explain.model.settings.threads)?;
+        let sinks = self.view.sinks(in_window, self.explain.model.settings.threads, &report)?;
         let screen = if in_window { Some(window(640, 480)?) } else { None };
         PipelineRun {
             global,
             explain: &self.explain,
-            open: Box::new(move |report| Ok(Box::new(LiveSource::open(open, policy, from_file, mirror, report)?))),
+            open: Box::new(move |report| Ok(Box::new(LiveSource::open(open, of_film, of_stream, mirror, report)?))),
             sinks,
             screen,
             options: self.view.pipeline_options(Policy::Newest),
@@ -67,13 +76,12 @@ impl Live {
         .run()
     }
 
-    /// Without a window a camera that is lost ends the run, so that its recording is complete.
-    fn end_policy(&self, from_file: bool) -> EndPolicy {
-        match (from_file, self.view.headless) {
-            (true, _) if self.repeat => EndPolicy::Repeat,
-            (true, _) | (false, true) => EndPolicy::Finish,
-            (false, false) => EndPolicy::Reconnect,
-        }
+    /// What follows on the end of a film, and on that of a camera or a stream. Without a window a camera that is lost ends
+    /// the run, so that its recording is complete.
+    fn end_policies(&self) -> (EndPolicy, EndPolicy) {
+        let of_film = if self.repeat { EndPolicy::Repeat } else { EndPolicy::Finish };
+        let of_stream = if self.view.headless { EndPolicy::Finish } else { EndPolicy::Reconnect };
+        (of_film, of_stream)
     }
 
     #[cfg(feature = "camera")]

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use whycam::Error;
-use whycam::plumbing::{printable, write_whole};
+use whycam::plumbing::{Report, printable, write_whole};
+use whycam::source::Input;
 
 /// The exit status of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,23 @@ impl From<ExitStatus> for ExitCode {
 /// Prints a line to standard error.
 pub fn say(what: impl Display) {
     eprintln!("whycam: {}", printable(&what.to_string()));
+}
+
+/// A report whose lines are printed at once, unless only errors shall be.
+pub fn report(quiet: bool) -> Report {
+    if quiet { Report::silent() } else { Report::new(|line| say(line)) }
+}
+
+/// Refuses an output that is one of the inputs: writing it would destroy what is read.
+pub fn check_not_an_input(output: Option<&Path>, inputs: &[Input]) -> Result<()> {
+    let Some(file) = output.and_then(|output| output.canonicalize().ok()).filter(|file| file.is_file()) else {
+        return Ok(());
+    };
+    let same = |input: &&Input| input.path.as_ref().and_then(|path| path.canonicalize().ok()).as_ref() == Some(&file);
+    match inputs.iter().find(same) {
+        Some(input) => Err(UsageError(format!("{} is an input; name another file for the output", input.name)).into()),
+        None => Ok(()),
+    }
 }
 
 /// Prints an error of the program.

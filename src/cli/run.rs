@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use whycam::pipeline::{self, LiveScreen, Opener, Options, Outcome, Outputs, Policy, Progress, Stop, Worker};
-use whycam::plumbing::first_free;
+use whycam::plumbing::{Report, first_free};
 use whycam::screen::{Pace, Screen};
 use whycam::sink::{Encoding, Sink};
 
@@ -104,7 +104,7 @@ fn reporter(bar: ProgressBar, told: bool) -> impl FnMut(&Progress) {
 /// A film that a key starts, under the first free name in the current folder.
 fn recording_of_key() -> whycam::Result<(String, Box<dyn Sink>)> {
     let name = first_free((1..).map(|number| format!("whycam-{number}.mp4")));
-    let sink = recording(name.clone(), Encoding::default(), false, Policy::Newest)?;
+    let sink = recording(name.clone(), Encoding::default(), false, Policy::Newest, Report::silent())?;
     Ok((name.display().to_string(), sink))
 }
 

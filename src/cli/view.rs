@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use whycam::Error;
 use whycam::pipeline::{Options, Policy};
-use whycam::plumbing::{Semaphore, TemporalSmoother};
+use whycam::plumbing::{Report, Semaphore, TemporalSmoother};
 use whycam::screen::Screen;
 use whycam::sink::{JsonSink, Sink};
 
@@ -54,11 +54,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 impl ViewArgs {
     /// The sinks that write files. Another thread encodes the film, so that it does not hold up a window.
-    pub fn sinks(&self, in_window: bool, threads: usize) -> Result<Vec<Box<dyn Sink>>> {
+    pub fn sinks(&self, in_window: bool, threads: usize, report: &Report) -> Result<Vec<Box<dyn Sink>>> {
         let policy = if in_window { Policy::Newest } else { Policy::Block };
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         if let Some(path) = &self.record {
-            sinks.push(recording(path.clone(), self.encode.encoding(threads), self.force, policy)?);
+            sinks.push(recording(path.clone(), self.encode.encoding(threads), self.force, policy, report.clone())?);
         }
         if let Some(path) = &self.json {
             sinks.push(Box::new(JsonSink::new(path, None, None, self.force)?));

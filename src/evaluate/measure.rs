@@ -22,8 +22,9 @@ use super::trial::{Trial, to_unit};
 use crate::cam::Method;
 use crate::error::Result;
 use crate::explain::{Classifier, Explainer, TemporalSmoother};
+use crate::media::Report;
 use crate::model::{InputSpec, Request, as_input};
-use crate::source;
+use crate::source::{self, Input};
 
 /// The shares of pixels that ROAD removes.
 const SHARES: [f32; 9] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
@@ -168,7 +169,7 @@ impl<'a> Bench<'a> {
 
     /// Flicker and lag along a film.
     fn film(&mut self, film: &Path) -> Result<FilmMotion> {
-        let mut frames = source::open(&film.display().to_string(), 0)?;
+        let mut frames = source::open(&Input::file(film), 0, &Report::silent())?;
         let (mut single, mut smoothed) = (Vec::new(), Vec::new());
         let mut smoother = TemporalSmoother::new(TemporalSmoother::SECONDS);
         while let Some(frame) = frames.next_frame()?

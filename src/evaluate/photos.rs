@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use image::RgbImage;
 
 use crate::error::{Error, Result};
+use crate::media::Report;
 use crate::model::find_class;
-use crate::source;
+use crate::source::{self, Input};
 
 /// A photo and its true class.
 #[derive(Clone, Debug)]
@@ -37,8 +38,8 @@ pub fn labelled_photos(folder: &Path, labels: &[String], classes: usize) -> Resu
             let known = if labels.is_empty() { format!("0 to {}", classes - 1) } else { labels.join(", ") };
             Error::input(class, format!("the model has no class of this name; its classes are {known}"))
         })?;
-        let listed = source::list_inputs(&[class.display().to_string()])?;
-        photos.extend(listed.into_iter().map(|path| Photo { path: path.into(), class_index }));
+        let listed = source::list_inputs(&[Input::file(class)], &Report::silent())?;
+        photos.extend(listed.into_iter().filter_map(|input| input.path).map(|path| Photo { path, class_index }));
     }
     if photos.is_empty() {
         return Err(Error::input(folder, "no class folders with photos in them, such as roses/1.jpg"));
@@ -50,7 +51,11 @@ impl Photo {
     /// # Errors
     /// The file is not a picture, or is damaged.
     pub fn read(&self) -> Result<RgbImage> {
-        let frame = source::open(&self.path.display().to_string(), 1)?.next_frame()?;
+        let report = Report::silent();
+        let frame = source::open(&Input::file(&self.path), 1, &report)?.next_frame()?;
+        if report.has_damage() {
+            return Err(Error::input(&self.path, "it is damaged, so it does not count"));
+        }
         frame.map(|frame| frame.picture.into_image()).ok_or_else(|| Error::input(&self.path, "it holds no picture"))
     }
 }

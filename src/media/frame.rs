@@ -1,5 +1,6 @@
 //! Frames, which flow from a source to a sink.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,6 +10,16 @@ use ndarray::ArrayD;
 
 use super::display_matrix::DisplayMatrix;
 use super::picture::Picture;
+
+/// The name of a file in messages and JSON lines. What is not UTF-8 is escaped as `\\xFF`, so that names stay distinct.
+pub fn name_of(path: &Path) -> String {
+    let mut name = String::new();
+    for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
+        name.push_str(chunk.valid());
+        chunk.invalid().iter().for_each(|byte| name.push_str(&format!("\\x{byte:02X}")));
+    }
+    name
+}
 
 /// A point in time in ticks of a time base; films keep their exact timestamps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +55,10 @@ impl Time {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum MediumKind {
     Still,
-    Animation,
+    Animation {
+        /// How often it is played again after the first time; `None` is for ever.
+        repeats: Option<u16>,
+    },
     Film {
         /// Frames per second, as a fraction.
         frame_rate: (i32, i32),
@@ -64,8 +78,10 @@ pub enum MediumKind {
 pub struct Medium {
     /// Its name in messages and JSON lines.
     pub name: String,
-    /// Its file, if it has one.
+    /// Its file, if it has one that results may lie beside.
     pub path: Option<PathBuf>,
+    /// What FFmpeg opens to read its sound.
+    pub address: Option<OsString>,
     pub kind: MediumKind,
     /// The width of every picture, in pixels.
     pub width: u32,
@@ -81,6 +97,8 @@ pub struct Frame {
     /// The position in its medium, from 0.
     pub index: u64,
     pub time: Time,
+    /// How long it is shown, in ticks of its medium's time base, if that is known.
+    pub duration: Option<i64>,
     pub picture: Picture,
     /// The model's input, if the medium holds a tensor; `picture` then only visualises it.
     pub tensor: Option<ArrayD<f32>>,
@@ -92,14 +110,15 @@ impl Frame {
     /// A frame captured now.
     pub fn now(medium: &Arc<Medium>, index: u64, time: Time, picture: impl Into<Picture>) -> Self {
         let picture = picture.into();
-        Self { medium: Arc::clone(medium), index, time, picture, tensor: None, taken: Instant::now() }
+        Self { medium: Arc::clone(medium), index, time, duration: None, picture, tensor: None, taken: Instant::now() }
     }
 
     /// The only frame of a file.
     pub fn alone(path: &Path, picture: RgbImage, tensor: Option<ArrayD<f32>>) -> Self {
         let medium = Medium {
-            name: path.display().to_string(),
+            name: name_of(path),
             path: Some(path.to_owned()),
+            address: None,
             kind: MediumKind::Still,
             width: picture.width(),
             height: picture.height(),

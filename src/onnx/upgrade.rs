@@ -86,9 +86,8 @@ pub fn to_working_opset(graph: &mut Graph, from: i64) {
         if from < 11 {
             rename_before_11(node);
         }
-        if node.op() == "BatchNormalization" && from < 14 {
-            // The others were for training.
-            node.output.truncate(1);
+        if node.op() == "BatchNormalization" && from < 14 && node.output.len() > 1 {
+            upgrade_batch_statistics(node, from);
         }
         let softmax = matches!(node.op(), "Softmax" | "LogSoftmax");
         if softmax && from < 13 && node.attribute("axis").is_none() {
@@ -167,6 +166,17 @@ fn rename_before_11(node: &mut Node) {
         "Scatter" => node.op_type = Some("ScatterElements".into()),
         _ => {}
     }
+}
+
+/// Further outputs of BatchNormalization said that it was training, and there were two more of them. Before operator set
+/// 7, an attribute said so.
+fn upgrade_batch_statistics(node: &mut Node, from: i64) {
+    if from < 7 {
+        node.output.truncate(1);
+        return;
+    }
+    node.output.truncate(3);
+    node.attribute.push(Attribute::from_int("training_mode", 1));
 }
 
 fn take(node: &mut Node, attribute: &str) -> Option<Attribute> {

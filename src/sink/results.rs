@@ -1,5 +1,7 @@
 //! Explained pictures, animations and films as files: one per input, of the same kind.
 
+use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,7 +12,7 @@ use super::interface::{Encoding, Ending, ExplainedFrame, Flow, Sink};
 use super::picture::write_picture;
 use crate::error::{Error, Result};
 use crate::explain::ExplanationContext;
-use crate::media::{Frame, Medium, MediumKind};
+use crate::media::{Frame, Medium, MediumKind, Report};
 
 /// Where results are written.
 #[derive(Clone, Debug)]
@@ -28,13 +30,17 @@ pub struct ResultsSink {
     destination: Destination,
     overwrite: bool,
     encoding: Encoding,
+    report: Report,
+    /// The results of this run.
+    written: HashSet<PathBuf>,
     current: Option<Current>,
 }
 
 struct Current {
     medium: Arc<Medium>,
     path: PathBuf,
-    file: File,
+    /// `None` once its result has failed.
+    file: Option<File>,
 }
 
 enum File {
@@ -50,59 +56,127 @@ impl ResultsSink {
     ///
     /// # Errors
     /// The folder cannot be created.
-    pub fn new(destination: Destination, encoding: Encoding, overwrite: bool) -> Result<Self> {
+    pub fn new(destination: Destination, encoding: Encoding, overwrite: bool, report: Report) -> Result<Self> {
         if let Destination::Folder { folder, .. } = &destination {
             std::fs::create_dir_all(folder).map_err(|e| Error::writing(folder, &e))?;
         }
-        Ok(Self { destination, overwrite, encoding, current: None })
+        Ok(Self { destination, overwrite, encoding, report, written: HashSet::new(), current: None })
     }
 
     fn path_for(&self, medium: &Medium) -> Result<PathBuf> {
         if let Destination::File(path) = &self.destination {
-            return Ok(path.clone());
+            return Ok(self.free_recording(path, medium));
         }
         let Some(input) = &medium.path else {
             return Err(Error::output(&medium.name, "this input is not a file; name an output file or folder"));
         };
-        let extension = match medium.kind {
-            MediumKind::Still => "png",
-            MediumKind::Animation => "gif",
-            MediumKind::Film { .. } | MediumKind::Live => {
-                let stored = extension(input);
-                ["mkv", "mov", "webm"].into_iter().find(|known| stored == *known).unwrap_or("mp4")
+        let extension = extension_for(medium, input);
+        let folder = match &self.destination {
+            Destination::Folder { folder, roots } => {
+                let subfolders = roots.iter().find_map(|root| input.strip_prefix(root).ok()?.parent());
+                let folder = folder.join(subfolders.unwrap_or(Path::new("")));
+                std::fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, &e))?;
+                folder
             }
+            _ => input.parent().map(Path::to_owned).unwrap_or_default(),
         };
-        let name = format!("{}.whycam.{extension}", input.file_stem().unwrap_or_default().to_string_lossy());
-        let Destination::Folder { folder, roots } = &self.destination else { return Ok(input.with_file_name(name)) };
-        let subfolders = roots.iter().find_map(|root| input.strip_prefix(root).ok()?.parent());
-        let folder = folder.join(subfolders.unwrap_or(Path::new("")));
-        std::fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, &e))?;
-        Ok(folder.join(name))
+        let named = |stem: &OsStr| {
+            let mut name = stem.to_owned();
+            name.push(format!(".whycam.{extension}"));
+            folder.join(name)
+        };
+        let path = named(input.file_stem().unwrap_or_default());
+        // `p.jpg` beside `p.png` keeps its whole name.
+        let taken = self.written.contains(&path);
+        Ok(if taken { named(input.file_name().unwrap_or_default()) } else { path })
     }
 
-    fn open(&self, frame: &Frame) -> Result<Current> {
+    /// The file of a recording. A stream that comes back at another size is recorded under the next free name.
+    fn free_recording(&self, path: &Path, medium: &Medium) -> PathBuf {
+        if medium.kind != MediumKind::Live || !self.written.contains(path) {
+            return path.to_owned();
+        }
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let extension = path.extension().unwrap_or_default().to_string_lossy();
+        let next = (2..).map(|number| path.with_file_name(format!("{stem}-{number}.{extension}")));
+        let free = next.into_iter().find(|next| !next.exists()).unwrap_or_default();
+        let Medium { width, height, .. } = medium;
+        let name = free.display();
+        self.report.tell(format!("the picture is {width}x{height} now; the recording goes on in {name}"));
+        free
+    }
+
+    fn open(&mut self, frame: &Frame) -> Result<(PathBuf, File)> {
         let medium = &frame.medium;
         let path = self.path_for(medium)?;
-        let still = medium.kind == MediumKind::Still;
-        let file = if still {
-            File::Picture
-        } else if extension(&path) == "gif" {
-            File::Animation(Box::new(Animation::create(&path, self.overwrite)?))
-        } else {
-            open_film(&path, medium, &self.encoding, self.overwrite)?
+        let file = match medium.kind {
+            MediumKind::Still => File::Picture,
+            kind if extension(&path) == "gif" => {
+                let repeats = if let MediumKind::Animation { repeats } = kind { repeats } else { None };
+                File::Animation(Box::new(Animation::create(&path, repeats, self.overwrite)?))
+            }
+            _ => open_film(&path, medium, &self.encoding, self.overwrite, &self.report)?,
         };
-        Ok(Current { medium: Arc::clone(medium), path, file })
+        self.written.insert(path.clone());
+        Ok((path, file))
+    }
+
+    /// Writes a frame to the result of its medium, which is opened first if it is new.
+    fn write_frame(&mut self, frame: &Frame) -> Result<()> {
+        let same = |current: &Current| Arc::ptr_eq(&current.medium, &frame.medium);
+        if !self.current.as_ref().is_some_and(same) {
+            self.close(Ending::Whole)?;
+            let medium = Arc::clone(&frame.medium);
+            self.current = Some(Current { medium, path: PathBuf::new(), file: None });
+            let (path, file) = self.open(frame)?;
+            if let Some(current) = &mut self.current {
+                (current.path, current.file) = (path, Some(file));
+            }
+        }
+        let Some(Current { path, file: Some(file), .. }) = &mut self.current else { return Ok(()) };
+        match file {
+            File::Picture => write_picture(path, &frame.picture, self.overwrite),
+            File::Animation(animation) => animation.write(frame),
+            #[cfg(feature = "video")]
+            File::Film(film) => film.write(frame),
+        }
     }
 
     fn close(&mut self, ending: Ending) -> Result<()> {
-        let Some(Current { file, .. }) = self.current.take() else { return Ok(()) };
-        match file {
-            File::Picture => {}
-            File::Animation(animation) => animation.finish(ending)?,
+        let Some(Current { medium, file: Some(file), .. }) = self.current.take() else { return Ok(()) };
+        let finished = match file {
+            File::Picture => Ok(()),
+            File::Animation(animation) => animation.finish(ending),
             #[cfg(feature = "video")]
-            File::Film(film) => film.finish(ending)?,
+            File::Film(film) => film.finish(ending),
+        };
+        self.collect(&medium.name, finished)
+    }
+
+    /// Collects the failure of one result among several, so that the others go on. A full disk fails them all.
+    fn collect(&mut self, input: &str, written: Result<()>) -> Result<()> {
+        let Err(error) = written else { return Ok(()) };
+        if matches!(self.destination, Destination::File(_)) || error.is_full_disk() {
+            return Err(error);
+        }
+        self.report.fail(input, error);
+        if let Some(current) = &mut self.current {
+            current.file = None;
         }
         Ok(())
+    }
+}
+
+/// The extension of the result for an input.
+fn extension_for(medium: &Medium, input: &Path) -> &'static str {
+    match medium.kind {
+        MediumKind::Still => "png",
+        MediumKind::Animation { .. } => "gif",
+        MediumKind::Film { .. } | MediumKind::Live => {
+            let stored = extension(input);
+            let kept = ["mkv", "mov", "webm"].into_iter().find(|known| stored == *known);
+            film_extension(medium, kept.unwrap_or("mp4"))
+        }
     }
 }
 
@@ -111,30 +185,30 @@ fn extension(path: &Path) -> String {
 }
 
 #[cfg(feature = "video")]
-fn open_film(path: &Path, medium: &Medium, encoding: &Encoding, overwrite: bool) -> Result<File> {
-    Ok(File::Film(Box::new(Film::create(path, medium, encoding, overwrite)?)))
+fn film_extension(medium: &Medium, preferred: &'static str) -> &'static str {
+    Film::extension_for(medium, preferred)
 }
 
 #[cfg(not(feature = "video"))]
-fn open_film(path: &Path, _: &Medium, _: &Encoding, _: bool) -> Result<File> {
+fn film_extension(_: &Medium, preferred: &'static str) -> &'static str {
+    preferred
+}
+
+#[cfg(feature = "video")]
+fn open_film(path: &Path, medium: &Medium, encoding: &Encoding, overwrite: bool, report: &Report) -> Result<File> {
+    Ok(File::Film(Box::new(Film::create(path, medium, encoding, overwrite, report)?)))
+}
+
+#[cfg(not(feature = "video"))]
+fn open_film(path: &Path, _: &Medium, _: &Encoding, _: bool, _: &Report) -> Result<File> {
     Err(Error::output(path, "this build of whycam writes no films (feature `video`); name a .gif"))
 }
 
 impl Sink for ResultsSink {
     fn write(&mut self, explained: &ExplainedFrame, _: &ExplanationContext) -> Result<Flow> {
         let frame = &explained.frame;
-        let same = |current: &Current| Arc::ptr_eq(&current.medium, &frame.medium);
-        if !self.current.as_ref().is_some_and(same) {
-            self.close(Ending::Whole)?;
-            self.current = Some(self.open(frame)?);
-        }
-        let Some(current) = &mut self.current else { return Ok(Flow::Continue) };
-        match &mut current.file {
-            File::Picture => write_picture(&current.path, &frame.picture, self.overwrite)?,
-            File::Animation(animation) => animation.write(frame)?,
-            #[cfg(feature = "video")]
-            File::Film(film) => film.write(frame)?,
-        }
+        let written = self.write_frame(frame);
+        self.collect(&frame.medium.name, written)?;
         Ok(Flow::Continue)
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::interface::{Ending, ExplainedFrame, Flow, Sink};
 use crate::error::{Error, Result};
 use crate::explain::ExplanationContext;
-use crate::media::Medium;
+use crate::media::{Medium, Report};
 
 /// A file of JSON strings, one per line: first the options of the run, then each completed input.
 pub struct ResumeLog {
@@ -47,10 +47,10 @@ impl ResumeLog {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn sink(&self) -> Result<ResumeSink> {
+    pub fn sink(&self, report: Report) -> Result<ResumeSink> {
         let failed = |e: std::io::Error| Error::writing(&self.path, &e);
         let file = OpenOptions::new().create(true).append(true).open(&self.path).map_err(failed)?;
-        let mut sink = ResumeSink { file, path: self.path.clone(), current: None };
+        let mut sink = ResumeSink { file, path: self.path.clone(), report, current: None };
         // After a line that was cut off, too.
         let complete = fs::read(&self.path).map_err(failed)?.last().is_none_or(|last| *last == b'\n');
         if !complete {
@@ -67,11 +67,17 @@ impl ResumeLog {
 pub struct ResumeSink {
     file: File,
     path: PathBuf,
+    /// Inputs that failed are tried again by the next run.
+    report: Report,
     /// The medium of the last frame.
     current: Option<Arc<Medium>>,
 }
 
 impl ResumeSink {
+    fn log_completed(&mut self, medium: &Medium) -> Result<()> {
+        if self.report.has_failed(&medium.name) { Ok(()) } else { self.log(&medium.name) }
+    }
+
     fn log(&mut self, text: &str) -> Result<()> {
         let line = serde_json::to_string(text).map_err(|e| Error::output(&self.path, e))? + "\n";
         self.file.write_all(line.as_bytes()).map_err(|e| Error::writing(&self.path, &e))
@@ -84,14 +90,14 @@ impl Sink for ResumeSink {
         if let Some(before) = self.current.replace(Arc::clone(medium))
             && !Arc::ptr_eq(&before, medium)
         {
-            self.log(&before.name)?;
+            self.log_completed(&before)?;
         }
         Ok(Flow::Continue)
     }
 
     fn finish(&mut self, ending: Ending) -> Result<()> {
         match self.current.take() {
-            Some(last) if ending == Ending::Whole => self.log(&last.name),
+            Some(last) if ending == Ending::Whole => self.log_completed(&last),
             _ => Ok(()),
         }
     }

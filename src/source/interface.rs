@@ -14,6 +14,11 @@ pub trait Source {
     /// The number of frames, if known.
     fn frame_count(&self) -> Option<u64>;
 
+    /// Whether its frames come as they are taken, without an end: those of a camera or a broadcast.
+    fn is_endless(&self) -> bool {
+        false
+    }
+
     /// The number of frames skipped in favour of newer ones since the last call.
     fn passed_over(&mut self) -> u64 {
         0

@@ -45,6 +45,8 @@ pub struct LiveSource {
     offset_us: i64,
     /// The time of the last frame, in microseconds.
     last_us: i64,
+    /// How long it is shown, in microseconds, if that is known.
+    last_duration_us: Option<i64>,
 }
 
 fn sleep_until(due: Instant) {
@@ -54,18 +56,22 @@ fn sleep_until(due: Instant) {
 impl LiveSource {
     const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
-    /// Opens a source. `paced` holds each frame until its time. `mirrored` flips pictures left to right.
+    /// Opens a source. One with an end, as a film, is paced: each frame waits until its time. `of_film` and `of_stream` say
+    /// what follows on the end of either kind. `mirrored` flips pictures left to right.
     ///
     /// # Errors
     /// The source cannot be opened.
     pub fn open(
         mut open: Reopen,
-        policy: EndPolicy,
-        paced: bool,
+        of_film: EndPolicy,
+        of_stream: EndPolicy,
         mirrored: bool,
         report: StatusReport,
     ) -> Result<Self> {
-        let current = Some(open()?);
+        let current = open()?;
+        let paced = !current.is_endless();
+        let policy = if paced { of_film } else { of_stream };
+        let current = Some(current);
         Ok(Self {
             open,
             current,
@@ -79,6 +85,7 @@ impl LiveSource {
             wait_until: Box::new(sleep_until),
             offset_us: 0,
             last_us: 0,
+            last_duration_us: None,
         })
     }
 
@@ -105,12 +112,14 @@ impl LiveSource {
         } else {
             i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX)
         };
-        self.last_us = time_us;
+        let duration_us = frame.duration.map(|ticks| Time { ticks, ..frame.time }.as_us());
+        (self.last_us, self.last_duration_us) = (time_us, duration_us);
         if self.mirrored {
             imageops::flip_horizontal_in_place(&mut *frame.picture);
         }
         frame.medium = self.medium_of(&frame);
         frame.time = Time { ticks: time_us, base: TimeBase::MICROSECONDS };
+        frame.duration = duration_us.filter(|_| self.paced);
         frame.index = self.index;
         self.index += 1;
         frame
@@ -127,6 +136,7 @@ impl LiveSource {
         let medium = Arc::new(Medium {
             name: frame.medium.name.clone(),
             path: None,
+            address: None,
             kind: MediumKind::Live,
             width,
             height,
@@ -139,7 +149,7 @@ impl LiveSource {
 
 impl Source for LiveSource {
     fn next_frame(&mut self) -> Result<Option<Frame>> {
-        /// The time from the last frame of a film to the first of its repetition: the last frame's duration is unknown.
+        /// The time from a last frame of unknown duration to the next first one.
         const GAP_US: i64 = 40_000;
         let mut empty = false;
         loop {
@@ -162,7 +172,7 @@ impl Source for LiveSource {
                 }
             }
             self.current = None;
-            self.offset_us = self.last_us + GAP_US;
+            self.offset_us = self.last_us + self.last_duration_us.unwrap_or(GAP_US);
             empty = true;
         }
     }
@@ -210,7 +220,7 @@ mod tests {
 
     fn source(policy: EndPolicy, end: fn() -> Result<Option<Frame>>, report: StatusReport) -> LiveSource {
         let open: Reopen = Box::new(move || Ok(Box::new(ShortSource { given: 0, end })));
-        let source = LiveSource::open(open, policy, true, true, report);
+        let source = LiveSource::open(open, policy, policy, true, report);
         LiveSource { wait_until: Box::new(|_| ()), ..source.unwrap_or_else(|e| panic!("{e}")) }
     }
 

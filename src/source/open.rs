@@ -1,44 +1,36 @@
 //! Opening an input by its content.
 
-use std::path::Path;
-
-use image::{ImageFormat, ImageReader};
-
+use super::animation::AnimationSource;
 #[cfg(feature = "video")]
 use super::film::FilmSource;
-use super::gif::GifSource;
+use super::inputs::Input;
 use super::interface::Source;
+use super::kind::{Kind, kind_of};
+use super::piped::{PipedSource, is_pipe};
 use super::still::StillSource;
 use super::tensor::TensorSource;
 use crate::error::{Error, Result};
+use crate::media::Report;
 
 /// Opens a picture, an animation, a film, a tensor or a stream address by its content. Films are decoded on `threads`
-/// threads (0: the decoder's choice).
+/// threads (0: the decoder's choice). What it leaves out goes to the report.
 ///
 /// # Errors
 /// The input is absent, or whycam cannot read it.
-pub fn open(input: &str, threads: usize) -> Result<Box<dyn Source>> {
-    let path = Path::new(input);
-    if is_address(input) {
-        return open_film(input, threads);
-    }
+pub fn open(input: &Input, threads: usize, report: &Report) -> Result<Box<dyn Source>> {
+    let Some(path) = &input.path else { return open_film(input, threads, report) };
     if !path.exists() {
         return Err(Error::input(path, "no such file or folder"));
     }
-    if is_tensor(input) {
-        return Ok(Box::new(TensorSource::open(path)?));
+    if is_pipe(path) {
+        return Ok(Box::new(PipedSource::open(input, threads, report)?));
     }
-    match picture_format(path)? {
-        Some(ImageFormat::Gif) => Ok(Box::new(GifSource::open(path)?)),
-        Some(_) => Ok(Box::new(StillSource::open(path)?)),
-        None => open_film(input, threads),
+    match kind_of(path)? {
+        Kind::Tensor => Ok(Box::new(TensorSource::open(path)?)),
+        Kind::Animation(format) => Ok(Box::new(AnimationSource::open(path, format)?)),
+        Kind::Picture(_) | Kind::Heif => Ok(Box::new(StillSource::open(path, report)?)),
+        Kind::Other => open_film(input, threads, report),
     }
-}
-
-/// The picture format by the file's content, or by its name if the content does not tell.
-fn picture_format(path: &Path) -> Result<Option<ImageFormat>> {
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
-    reader.map(|reader| reader.format()).map_err(|e| Error::reading(path, &e))
 }
 
 /// Decodes up to `limit` frames of a film, to measure the time of decoding. Returns their number.
@@ -47,7 +39,7 @@ fn picture_format(path: &Path) -> Result<Option<ImageFormat>> {
 /// The input is not a film that FFmpeg can read.
 #[cfg(feature = "video")]
 pub fn decode_only(input: &str, limit: u64) -> Result<u64> {
-    FilmSource::open(input, 1)?.decode_only(limit)
+    FilmSource::open(&input.into(), 1, &Report::silent())?.decode_only(limit)
 }
 
 /// Fails: this build reads no films.
@@ -56,32 +48,34 @@ pub fn decode_only(input: &str, limit: u64) -> Result<u64> {
 /// Always.
 #[cfg(not(feature = "video"))]
 pub fn decode_only(input: &str, _: u64) -> Result<u64> {
-    open_film(input, 1).map(|_| 0)
+    open_film(&input.into(), 1, &Report::silent()).map(|_| 0)
 }
 
 /// Whether the input is a single picture.
-pub fn is_still(input: &str) -> bool {
-    let path = Path::new(input);
-    let format = if is_address(input) || is_tensor(input) { None } else { picture_format(path).ok().flatten() };
-    format.is_some_and(|format| format != ImageFormat::Gif)
+pub fn is_still(input: &Input) -> bool {
+    let Some(path) = input.path.as_deref().filter(|path| !is_pipe(path)) else { return false };
+    matches!(kind_of(path), Ok(Kind::Picture(_) | Kind::Heif))
 }
 
 /// Whether the input holds a model's input tensor, by its name.
-pub fn is_tensor(input: &str) -> bool {
-    Path::new(input).extension().is_some_and(|e| e.eq_ignore_ascii_case("npy"))
-}
-
-/// Whether the input is a network address rather than a file.
-pub fn is_address(input: &str) -> bool {
-    input.contains("://")
+pub fn is_tensor(input: &Input) -> bool {
+    input.path.as_deref().is_some_and(super::kind::is_tensor)
 }
 
 #[cfg(feature = "video")]
-fn open_film(input: &str, threads: usize) -> Result<Box<dyn Source>> {
-    Ok(Box::new(FilmSource::open(input, threads)?))
+fn open_film(input: &Input, threads: usize, report: &Report) -> Result<Box<dyn Source>> {
+    let mut film = FilmSource::open(input, threads, report)?;
+    match &input.path {
+        Some(path) if film.is_picture() => {
+            let picture = film.next_frame()?.map(|frame| frame.picture.into_image()).unwrap_or_default();
+            Ok(Box::new(StillSource::of(path, picture)))
+        }
+        _ => Ok(Box::new(film)),
+    }
 }
 
 #[cfg(not(feature = "video"))]
-fn open_film(input: &str, _: usize) -> Result<Box<dyn Source>> {
-    Err(Error::input(input, "not a picture, and this build of whycam reads no films (feature `video`)"))
+fn open_film(input: &Input, _: usize, _: &Report) -> Result<Box<dyn Source>> {
+    let problem = "not a picture, and this build of whycam reads no films (feature `video`)";
+    Err(Error::input(&input.name, problem))
 }

@@ -43,6 +43,7 @@ impl PatternSource {
         let medium = Medium {
             name: "drawn flowers".into(),
             path: None,
+            address: None,
             kind: MediumKind::Live,
             width,
             height,

@@ -1,30 +1,28 @@
 //! Several inputs in sequence. Pictures are read ahead.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use super::inputs::Input;
 use super::interface::Source;
 use super::open::{is_still, open};
 use super::still::StillSource;
 use crate::error::{Error, Result};
-use crate::media::Frame;
+use crate::media::{Frame, Report};
 use crate::sync::Semaphore;
 
-/// The errors of inputs that could not be read while the others went on.
-pub type Failures = Arc<Mutex<Vec<Error>>>;
-
-/// Reads inputs in sequence. If one of several fails, its error goes to `failures` and the next input follows. If the
+/// Reads inputs in sequence. If one of several fails, its error goes to the report and the next input follows. If the
 /// only input fails, the sequence fails.
 pub struct SequenceSource {
-    inputs: VecDeque<String>,
+    inputs: VecDeque<Input>,
     single: bool,
     current: Option<Box<dyn Source>>,
     ahead: VecDeque<Ahead>,
     threads: usize,
     semaphore: Semaphore,
-    failures: Failures,
+    report: Report,
+    /// The input that is read.
+    name: String,
     /// Frames of the inputs that have ended.
     frames_before: u64,
     frames_of_current: u64,
@@ -33,9 +31,9 @@ pub struct SequenceSource {
 /// An input that comes next.
 enum Ahead {
     /// A picture, read on a thread.
-    Picture(JoinHandle<Result<StillSource>>),
+    Picture(Input, JoinHandle<Result<StillSource>>),
     /// A film or another input, which is not read ahead.
-    Other(String),
+    Other(Input),
 }
 
 impl SequenceSource {
@@ -43,10 +41,12 @@ impl SequenceSource {
     ///
     /// # Errors
     /// The only input cannot be opened.
-    pub fn open(inputs: Vec<String>, threads: usize, semaphore: Semaphore, failures: Failures) -> Result<Self> {
+    pub fn open(inputs: Vec<Input>, threads: usize, semaphore: Semaphore, report: Report) -> Result<Self> {
         let single = inputs.len() == 1;
         let mut inputs = VecDeque::from(inputs);
-        let current = if single { inputs.pop_front().map(|input| open(&input, threads)).transpose()? } else { None };
+        let first = if single { inputs.pop_front() } else { None };
+        let name = first.as_ref().map(|input| input.name.clone()).unwrap_or_default();
+        let current = first.map(|input| open(&input, threads, &report)).transpose()?;
         Ok(Self {
             inputs,
             single,
@@ -54,7 +54,8 @@ impl SequenceSource {
             ahead: VecDeque::new(),
             threads,
             semaphore,
-            failures,
+            report,
+            name,
             frames_before: 0,
             frames_of_current: 0,
         })
@@ -65,7 +66,7 @@ impl SequenceSource {
         if self.single {
             return Err(error);
         }
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).push(error);
+        self.report.fail(&self.name, error);
         Ok(())
     }
 
@@ -75,22 +76,29 @@ impl SequenceSource {
             && let Some(input) = self.inputs.pop_front()
         {
             let semaphore = self.semaphore.clone();
-            let path = PathBuf::from(&input);
+            let (path, report) = (input.path.clone().unwrap_or_default(), self.report.clone());
             let read = move || {
                 let _permit = semaphore.acquire();
-                StillSource::open(&path)
+                StillSource::open(&path, &report)
             };
             let reader = is_still(&input).then(|| thread::Builder::new().name("read ahead".into()).spawn(read).ok());
-            self.ahead.push_back(reader.flatten().map_or(Ahead::Other(input), Ahead::Picture));
+            self.ahead.push_back(match reader.flatten() {
+                Some(reader) => Ahead::Picture(input, reader),
+                None => Ahead::Other(input),
+            });
         }
     }
 
     fn open_next(&mut self) -> Option<Result<Box<dyn Source>>> {
         self.read_ahead();
         Some(match self.ahead.pop_front()? {
-            Ahead::Other(input) => open(&input, self.threads),
-            Ahead::Picture(reader) => {
-                let panicked = || Error::input("picture", "the thread that read it panicked; please report this");
+            Ahead::Other(input) => {
+                self.name.clone_from(&input.name);
+                open(&input, self.threads, &self.report)
+            }
+            Ahead::Picture(input, reader) => {
+                self.name.clone_from(&input.name);
+                let panicked = || Error::input(&input.name, "the thread that read it panicked; please report this");
                 let read = reader.join().unwrap_or_else(|_| Err(panicked()));
                 read.map(|still| Box::new(still) as Box<dyn Source>)
             }

@@ -9,9 +9,9 @@ use clap::Args;
 use cpu_time::ProcessTime;
 use tracing_subscriber::layer::SubscriberExt;
 use whycam::pipeline::{self, Options, Outputs, Policy, Stop, Worker};
-use whycam::plumbing::{Classifier, Semaphore, check_free};
+use whycam::plumbing::{Classifier, Report, Semaphore, check_free};
 use whycam::sink::{Destination, ResultsSink, Sink};
-use whycam::source::{self, Failures, PatternSource, SequenceSource, Source};
+use whycam::source::{self, PatternSource, SequenceSource, Source};
 use whycam::{Compute, Explainer};
 
 use super::figures::{Figures, StageTimes};
@@ -114,7 +114,7 @@ impl Bench {
         let (input, frames) = (self.input.clone(), self.frames);
         move || {
             Ok(match input {
-                Some(input) => Box::new(SequenceSource::open(vec![input], threads, semaphore, Failures::default())?),
+                Some(input) => Box::new(SequenceSource::open(vec![input.as_str().into()], threads, semaphore, Report::silent())?),
                 None => Box::new(PatternSource::new((640, 480), 30, false, Some(frames))?),
             })
         }
@@ -139,7 +139,7 @@ impl Bench {
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         if let Some(film) = film {
             let destination = Destination::File(film.to_owned());
-            sinks.push(Box::new(ResultsSink::new(destination, self.encode.encoding(plan.encoder), true)?));
+            sinks.push(Box::new(ResultsSink::new(destination, self.encode.encoding(plan.encoder), true, Report::silent())?));
         }
         let open = self.opener(plan.decoder, plan.semaphore.clone());
         let worker = |explainer| Ok(Worker { explainer, overlay: Some(self.explain.style.overlay(None)?) });

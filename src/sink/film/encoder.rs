@@ -7,6 +7,7 @@ use ffmpeg_the_third as ffmpeg;
 
 use super::storage::Storage;
 use crate::error::{Error, Result};
+use crate::media::colour::tags;
 use crate::media::{Medium, MediumKind};
 use crate::sink::interface::Encoding;
 
@@ -70,8 +71,9 @@ pub fn open_encoder(
     video.set_aspect_ratio(storage.sample_aspect);
     video.set_format(pixel_format(codec, medium)?);
     video.set_time_base(time_base);
-    video.set_colorspace(ffmpeg::color::Space::BT709);
-    video.set_color_range(ffmpeg::color::Range::MPEG);
+    let (space, range) = tags(video.format());
+    video.set_colorspace(space);
+    video.set_color_range(range);
     let mut frame_ticks = 1;
     if let MediumKind::Film { frame_rate: (n, d), .. } = medium.kind
         && n > 0
@@ -97,6 +99,17 @@ fn pixel_format(codec: ffmpeg::Codec, medium: &Medium) -> Result<Pixel, ffmpeg::
     let mut offered: Vec<Pixel> = video.formats().into_iter().flatten().collect();
     offered.sort_by_key(|format| *format != wanted);
     Ok(offered.first().copied().unwrap_or(wanted))
+}
+
+/// What a user should know of a film of an odd size.
+pub fn odd_size_notice(pixel: Pixel, codec: ffmpeg::Codec, width: u32, height: u32) -> Option<String> {
+    let odd = width % 2 == 1 || height % 2 == 1;
+    (odd && pixel == Pixel::YUV444P && codec.name().starts_with("libx26")).then(|| {
+        format!(
+            "its odd size {width}x{height} needs H.264 in 4:4:4, which browsers and phones do not play; for those, write a \
+             .webm, or scale the film to even sides first"
+        )
+    })
 }
 
 /// The encoder's options. For a live medium, the encoder must not delay frames.

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use ffmpeg_the_third as ffmpeg;
 
-use super::convert::YuvConverter;
+use super::convert::PixelConverter;
 use super::encoder::{self, open_encoder};
-use super::sound::Sound;
+use super::sound::{Sound, format_for_sound};
 use super::storage::{Storage, write_display_matrix};
 use crate::error::{Error, Result};
 use crate::files::PartFile;
-use crate::media::{Frame, Medium, MediumKind};
+use crate::media::packets::file_address;
+use crate::media::{Frame, Medium, MediumKind, Report, Time, TimeBase};
 use crate::sink::interface::{Encoding, Ending};
 
 /// The formats of films, by file name extension.
@@ -22,8 +23,8 @@ pub struct Film {
     file: PartFile,
     output: ffmpeg::format::context::Output,
     encoder: ffmpeg::encoder::video::Encoder,
-    converter: YuvConverter,
-    /// The time base of frames and encoder.
+    converter: PixelConverter,
+    /// The time base of the encoder.
     time_base: ffmpeg::Rational,
     /// The time of the last frame; -1 before the first.
     last_ticks: i64,
@@ -33,11 +34,17 @@ pub struct Film {
 }
 
 impl Film {
-    /// Starts the film of a medium, with the medium's sound.
+    /// Starts the film of a medium, with the medium's sound. What the file cannot hold goes to the report.
     ///
     /// # Errors
     /// The extension is no film format, FFmpeg lacks the encoder, or the file cannot be created.
-    pub fn create(path: &Path, medium: &Medium, encoding: &Encoding, overwrite: bool) -> Result<Self> {
+    pub fn create(
+        path: &Path,
+        medium: &Medium,
+        encoding: &Encoding,
+        overwrite: bool,
+        report: &Report,
+    ) -> Result<Self> {
         let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
         if !FORMATS.contains(&extension.as_str()) {
             return Err(Error::output(path, format!("its name ends in no film format ({})", FORMATS.join(", "))));
@@ -45,16 +52,24 @@ impl Film {
         let codec = encoder::find(path, encoding)?;
         let live = medium.kind == MediumKind::Live;
         let file = if live { PartFile::in_place(path, overwrite)? } else { PartFile::new(path, overwrite)? };
-        let mut film = Self::start(path, file, medium, &Storage::of(medium, &extension), (codec, encoding))
-            .map_err(|e| failed(path, e))?;
-        let silent = film.sound.is_none();
-        film.output.write_header_with(muxer_options(live, &extension)).map(drop).map_err(|e| match e {
-            ffmpeg::Error::Other { errno } if is_invalid(errno) && !silent => {
-                Error::output(path, format!("a .{extension} cannot hold the sound of the input; name a .mkv or .mp4"))
-            }
-            other => failed(path, other),
+        let storage = Storage::of(medium, &extension);
+        let mut film = Self::start(path, file, medium, &storage, (codec, encoding))?;
+        let left_out = film.sound.as_ref().map(|sound| sound.left_out.clone()).unwrap_or_default();
+        film.output.write_header_with(muxer_options(live, &extension)).map_err(|e| {
+            let silent = film.sound.as_ref().is_none_or(|sound| !sound.is_heard());
+            let remedy = if silent { "" } else { "; a .mkv or .mp4 holds most kinds of sound" };
+            Error::output(path, format!("FFmpeg cannot write a .{extension} like this ({}){remedy}", words(e)))
         })?;
+        let written = film.encoder.format();
+        left_out.iter().chain(&encoder::odd_size_notice(written, codec, storage.width, storage.height)).for_each(
+            |notice| report.tell(format!("{}: {notice}", path.display())),
+        );
         Ok(film)
+    }
+
+    /// The extension of a film that holds the sound of a medium, `preferred` if that can.
+    pub fn extension_for(medium: &Medium, preferred: &'static str) -> &'static str {
+        format_for_sound(medium, &[preferred, "mkv"])
     }
 
     fn start(
@@ -63,23 +78,26 @@ impl Film {
         medium: &Medium,
         storage: &Storage,
         (codec, encoding): (ffmpeg::Codec, &Encoding),
-    ) -> Result<Self, ffmpeg::Error> {
+    ) -> Result<Self> {
         ffmpeg::log::set_level(ffmpeg::log::Level::Fatal);
-        let mut output = ffmpeg::format::output(&file.part)?;
-        let time_base = ffmpeg::Rational::new(medium.time_base.numerator, medium.time_base.denominator);
-        let (encoder, frame_ticks) = open_encoder((codec, encoding), medium, storage, &output, time_base)?;
-        add_video_stream(&mut output, &encoder, medium, storage, time_base)?;
-        let sound = match (&medium.path, medium.kind) {
-            (Some(input), MediumKind::Film { start, .. }) => Sound::open(input, start, &mut output)?,
-            _ => None,
-        };
-        let converter = YuvConverter::new(encoder.format(), storage.rotate_back, medium.width, medium.height)?;
+        let fail = |e| failed(path, e);
+        let mut output = ffmpeg::format::output(file_address(&file.part)).map_err(fail)?;
+        let time_base = encoder_time_base(medium, &output);
+        let (encoder, frame_ticks) =
+            open_encoder((codec, encoding), medium, storage, &output, time_base).map_err(|e| {
+                let Storage { width, height, .. } = storage;
+                let problem = format!("the encoder {} does not take {width}x{height} pictures", codec.name());
+                Error::output(path, format!("{problem} ({})", words(e)))
+            })?;
+        add_video_stream(&mut output, &encoder, medium, storage, time_base).map_err(fail)?;
+        let sound = Sound::open(medium, &mut output).map_err(fail)?;
+        let converter = PixelConverter::new(encoder.format(), storage.rotate_back, medium.width, medium.height);
         Ok(Self {
             path: path.to_owned(),
             file,
             output,
             encoder,
-            converter,
+            converter: converter.map_err(fail)?,
             time_base,
             last_ticks: -1,
             frame_ticks,
@@ -97,10 +115,11 @@ impl Film {
 
     fn encode(&mut self, frame: &Frame) -> Result<(), ffmpeg::Error> {
         // Timestamps must increase; those of a damaged film may not.
-        let ticks = frame.time.ticks.max(self.last_ticks + 1);
-        if self.last_ticks >= 0 {
-            self.frame_ticks = ticks - self.last_ticks;
-        }
+        let ticks = self.ticks_of(frame.time).max(self.last_ticks + 1);
+        let duration = frame.duration.map(|duration| self.ticks_of(Time { ticks: duration, ..frame.time }));
+        let before = Some(ticks - self.last_ticks).filter(|_| self.last_ticks >= 0);
+        // Until the next frame says more.
+        self.frame_ticks = duration.or(before).unwrap_or(self.frame_ticks).max(1);
         self.last_ticks = ticks;
         let converted = self.converter.run(&frame.picture)?;
         converted.set_pts(Some(ticks));
@@ -112,6 +131,15 @@ impl Film {
             sound.copy_until(now, &mut self.output)?;
         }
         Ok(())
+    }
+
+    /// A time in ticks of the encoder.
+    fn ticks_of(&self, time: Time) -> i64 {
+        let Time { ticks, base: TimeBase { numerator, denominator } } = time;
+        let (n, d) = (self.time_base.numerator(), self.time_base.denominator());
+        let scaled = i128::from(ticks) * i128::from(numerator) * i128::from(d);
+        let unit = i128::from(denominator.max(1)) * i128::from(n.max(1));
+        i64::try_from((scaled * 2 + unit).div_euclid(unit * 2)).unwrap_or(i64::MAX)
     }
 
     fn take_packets(&mut self) -> Result<(), ffmpeg::Error> {
@@ -162,6 +190,20 @@ impl Film {
     }
 }
 
+/// The time base of a medium; or for a format of constant frame rate, as AVI is, a frame.
+fn encoder_time_base(medium: &Medium, output: &ffmpeg::format::context::Output) -> ffmpeg::Rational {
+    const USUAL_RATE: (i32, i32) = (30, 1);
+    let own = ffmpeg::Rational::new(medium.time_base.numerator, medium.time_base.denominator);
+    if output.format().flags().contains(ffmpeg::format::Flags::VARIABLE_FPS) {
+        return own;
+    }
+    let (n, d) = match medium.kind {
+        MediumKind::Film { frame_rate: (n, d), .. } if n > 0 && d > 0 => (n, d),
+        _ => USUAL_RATE,
+    };
+    ffmpeg::Rational::new(d, n)
+}
+
 fn add_video_stream(
     output: &mut ffmpeg::format::context::Output,
     encoder: &ffmpeg::encoder::video::Encoder,
@@ -200,9 +242,12 @@ fn muxer_options(live: bool, extension: &str) -> ffmpeg::Dictionary {
     }
 }
 
-/// Whether the file format rejected a parameter.
-fn is_invalid(errno: i32) -> bool {
-    std::io::Error::from_raw_os_error(errno).kind() == std::io::ErrorKind::InvalidInput
+/// FFmpeg's reason. Its encoders and formats use the numbers of the system's errors for reasons of their own.
+fn words(error: ffmpeg::Error) -> String {
+    match error {
+        ffmpeg::Error::Other { errno } => format!("FFmpeg's error {errno}"),
+        other => other.to_string(),
+    }
 }
 
 /// Whether the encoder needs more frames before the next packet.

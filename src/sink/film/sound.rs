@@ -1,54 +1,69 @@
 //! The sound of a film, copied from its input without re-encoding.
 
-use std::path::Path;
-
+use ffmpeg::format::context::Output;
 use ffmpeg_the_third as ffmpeg;
 
-use crate::media::Time;
+use crate::media::packets::Packets;
+use crate::media::{Medium, MediumKind};
 
 /// Copies the sound of the input.
 pub struct Sound {
-    input: ffmpeg::format::context::Input,
+    packets: Packets,
     /// For each stream of the input, the index of its copy in the output.
     streams: Vec<Option<usize>>,
     /// A packet that was read too early.
     pending: Option<ffmpeg::Packet>,
     /// The time in the input, in seconds, that the times of frames count from.
     start_s: f64,
+    /// What is left out of the input, for the user.
+    pub left_out: Vec<String>,
+}
+
+/// The packets of a medium that may have sound, and its start in seconds; `None` for another medium.
+fn packets_of(medium: &Medium) -> Option<(Packets, f64)> {
+    let (Some(address), MediumKind::Film { start, .. }) = (&medium.address, medium.kind) else { return None };
+    let input = ffmpeg::format::input(address).ok()?;
+    Some((Packets::new(input), start.as_us() as f64 / 1e6))
 }
 
 impl Sound {
-    /// Adds the input's audio streams to the output. `start` is the time that the times of frames count from. `None` if
-    /// the input is silent.
-    pub fn open(
-        path: &Path,
-        start: Time,
-        output: &mut ffmpeg::format::context::Output,
-    ) -> Result<Option<Self>, ffmpeg::Error> {
-        let start_s = start.as_us() as f64 / 1e6;
-        let input = ffmpeg::format::input(path)?;
-        let mut streams = Vec::new();
-        for stream in input.streams() {
-            let sound = stream.parameters().medium() == ffmpeg::media::Type::Audio;
-            streams.push(if sound { Some(add_copy(output, &stream)?) } else { None });
+    /// Adds those audio streams of a medium to the output that its format can hold. `None` if the medium is silent.
+    pub fn open(medium: &Medium, output: &mut Output) -> Result<Option<Self>, ffmpeg::Error> {
+        let Some((packets, start_s)) = packets_of(medium) else { return Ok(None) };
+        let (mut streams, mut left_out, mut texts) = (Vec::new(), Vec::new(), 0);
+        let format = output.format().name();
+        for (number, stream) in packets.input.streams().enumerate() {
+            let parameters = stream.parameters();
+            let is_sound = parameters.medium() == ffmpeg::media::Type::Audio;
+            texts += usize::from(parameters.medium() == ffmpeg::media::Type::Subtitle);
+            let held = is_sound && holds(output.format(), parameters.id());
+            streams.push(if held { Some(add_copy(output, &stream)?) } else { None });
+            if is_sound && !held {
+                let codec = parameters.id().name();
+                left_out.push(format!("its sound track {number} ({codec}) is left out, which {format} cannot hold"));
+            }
         }
-        let has_sound = streams.iter().any(Option::is_some);
-        Ok(has_sound.then_some(Self { input, streams, pending: None, start_s }))
+        if texts > 0 {
+            left_out.push(format!("its subtitles ({texts}) are left out"));
+        }
+        Ok(Some(Self { packets, streams, pending: None, start_s, left_out }))
+    }
+
+    /// Whether there is any sound to copy.
+    pub fn is_heard(&self) -> bool {
+        self.streams.iter().any(Option::is_some)
     }
 
     /// Copies the sound before `until_s`, in seconds from the first frame.
-    pub fn copy_until(
-        &mut self,
-        until_s: f64,
-        output: &mut ffmpeg::format::context::Output,
-    ) -> Result<(), ffmpeg::Error> {
+    pub fn copy_until(&mut self, until_s: f64, output: &mut Output) -> Result<(), ffmpeg::Error> {
+        if !self.is_heard() {
+            return Ok(());
+        }
         loop {
-            let mut packet = self.pending.take().unwrap_or_else(ffmpeg::Packet::empty);
-            if packet.size() == 0 && packet.read(&mut self.input).is_err() {
-                return Ok(());
-            }
+            let Some(mut packet) = self.pending.take().or_else(|| self.packets.next()) else { return Ok(()) };
             let Some(Some(to)) = self.streams.get(packet.stream()).copied() else { continue };
-            let from_base = self.input.stream(packet.stream()).ok_or(ffmpeg::Error::StreamNotFound)?.time_base();
+            let stream = self.packets.input.stream(packet.stream()).ok_or(ffmpeg::Error::StreamNotFound)?;
+            let from_base = stream.time_base();
             let at_s = packet.pts().or(packet.dts()).unwrap_or(0) as f64 * f64::from(from_base) - self.start_s;
             if at_s >= until_s {
                 self.pending = Some(packet);
@@ -66,17 +81,47 @@ impl Sound {
     }
 }
 
-/// Adds a stream for packets that are copied from another stream.
+/// The extension of the first film format of these that holds all sound of a medium whose codecs FFmpeg knows; else the
+/// first.
+pub fn format_for_sound<'e>(medium: &Medium, extensions: &[&'e str]) -> &'e str {
+    let codecs: Vec<ffmpeg::codec::Id> = packets_of(medium).map_or_else(Vec::new, |(packets, _)| {
+        let sound = packets.input.streams().filter(|s| s.parameters().medium() == ffmpeg::media::Type::Audio);
+        sound.map(|stream| stream.parameters().id()).filter(|id| *id != ffmpeg::codec::Id::None).collect()
+    });
+    let holds_all = |extension: &&&str| {
+        let muxers = ffmpeg::format::format::list_muxers();
+        let mut of_extension = muxers.filter(|muxer| muxer.extensions().contains(*extension));
+        of_extension.next().is_some_and(|muxer| codecs.iter().all(|codec| holds(muxer, *codec)))
+    };
+    extensions.iter().find(holds_all).or(extensions.first()).copied().unwrap_or_default()
+}
+
+/// Whether a file format can hold a codec.
+#[expect(unsafe_code, reason = "the safe interface lacks this function")]
+fn holds(format: ffmpeg::format::format::Output, codec: ffmpeg::codec::Id) -> bool {
+    // SAFETY: the pointer is to a static description of the format. The safe interface lacks this function.
+    let answer = unsafe { ffmpeg::ffi::avformat_query_codec(format.as_ptr(), codec.into(), 0) };
+    // A negative number says that the format does not know.
+    codec != ffmpeg::codec::Id::None && answer != 0
+}
+
+/// Adds a stream for packets that are copied from another stream, with its language and title.
 #[expect(unsafe_code, reason = "the safe interface cannot set a codec tag")]
-fn add_copy(output: &mut ffmpeg::format::context::Output, from: &ffmpeg::Stream) -> Result<usize, ffmpeg::Error> {
+fn add_copy(output: &mut Output, from: &ffmpeg::Stream) -> Result<usize, ffmpeg::Error> {
     let codec: Option<ffmpeg::Codec> = None;
     let mut stream = output.add_stream(codec)?;
     stream.set_parameters(from.parameters());
     stream.set_time_base(from.time_base());
-    // SAFETY: the pointer belongs to the parameters borrowed here. The output format may not know the input's codec
-    // tag; 0 lets it choose one. The safe interface lacks this field.
+    for key in ["language", "title"] {
+        if let Some(value) = from.metadata().get(key) {
+            stream.metadata_mut().set(key, value);
+        }
+    }
+    // SAFETY: the pointers belong to what is borrowed here. The output format may not know the input's codec tag; 0 lets
+    // it choose one. The safe interface lacks these fields.
     unsafe {
         (*stream.parameters_mut().as_mut_ptr()).codec_tag = 0;
+        (*stream.as_mut_ptr()).disposition = from.disposition().bits();
     }
     Ok(stream.index())
 }

@@ -57,6 +57,7 @@ impl CameraSource {
         let medium = Medium {
             name: format!("camera {index}"),
             path: None,
+            address: None,
             kind: MediumKind::Live,
             width: format.width(),
             height: format.height(),
@@ -131,6 +132,10 @@ fn age(stamp: SystemTime, now: SystemTime) -> Duration {
 }
 
 impl Source for CameraSource {
+    fn is_endless(&self) -> bool {
+        true
+    }
+
     fn next_frame(&mut self) -> Result<Option<Frame>> {
         /// Webcams sometimes send a damaged picture, often the first.
         const MAX_DAMAGED: u32 = 30;
