@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Result;
 use clap::Args;
 use whycam::pipeline::{Options, Policy};
+use whycam::plumbing::Report;
 use whycam::sink::{
     Destination, ExplainedFrame, Flow, JsonSink, MapFormat, MapNames, MapsSink, ResultsSink, ResumeLog, Sink,
 };
-use whycam::plumbing::Report;
 use whycam::source::{Input, SequenceSource, Source, is_still, is_tensor, list_inputs};
 use whycam::{Error, ExplanationContext};
 
@@ -199,8 +199,7 @@ impl Explain {
         let few = inputs.len() < plan.explainers && inputs.iter().all(|input| is_still(input) || is_tensor(input));
         let explainers = if few { inputs.len() } else { plan.explainers };
         let (threads, semaphore, report) = (plan.decoder, plan.semaphore.clone(), report.clone());
-        let open =
-            move |_| Ok(Box::new(SequenceSource::open(inputs, threads, semaphore, report)?) as Box<dyn Source>);
+        let open = move |_| Ok(Box::new(SequenceSource::open(inputs, threads, semaphore, report)?) as Box<dyn Source>);
         let semaphore = plan.semaphore;
         PipelineRun {
             global,

@@ -22,4 +22,4 @@ mod run;
 mod view;
 
 pub use arguments::Arguments;
-pub use output::{ExitStatus, say_failure};
+pub use output::{ExitStatus, keep_quiet_about_pictures, say_failure};

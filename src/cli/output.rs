@@ -43,6 +43,16 @@ impl From<ExitStatus> for ExitCode {
     }
 }
 
+/// Prints no panic of the picture library: it becomes an error that names the file.
+pub fn keep_quiet_about_pictures() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !whycam::source::is_decoding() {
+            usual(info);
+        }
+    }));
+}
+
 /// Prints a line to standard error.
 pub fn say(what: impl Display) {
     eprintln!("whycam: {}", printable(&what.to_string()));

@@ -24,7 +24,8 @@ mod vjp;
 
 pub use after_layer::{REMAINDER_INPUT, Remainder, cut_remainder, side_input_name};
 pub use augment::{
-    ACTIVATIONS, Additions, CAM, CLASS_INDEX, CURVATURE, GRADIENTS, LOGITS, augment, augment_with_curvature, names_of_layer,
+    ACTIVATIONS, Additions, CAM, CLASS_INDEX, CURVATURE, GRADIENTS, LOGITS, augment, augment_with_curvature,
+    names_of_layer,
 };
 pub use axes::{FieldGeometry, TensorLayout};
 pub use cam_output::append_cam;

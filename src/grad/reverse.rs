@@ -90,7 +90,8 @@ pub fn independent(model: &OnnxModel, output: &str, target: &str) -> Error {
     let index = GraphIndex::new(model.graph());
     let (before, after) = (index.ancestors(output), index.dependents(target));
     let nodes = model.graph().node.iter().enumerate();
-    let mut between = nodes.filter(|(at, node)| before.contains(at) && node.input.iter().any(|i| after.contains(i.as_str())));
+    let mut between =
+        nodes.filter(|(at, node)| before.contains(at) && node.input.iter().any(|i| after.contains(i.as_str())));
     let of_shapes = ["ConstantOfShape", "EyeLike", "Range", "Shape", "Size"];
     let step = between.find(|(_, node)| NOT_DIFFERENTIABLE.contains(&node.op()) && !of_shapes.contains(&node.op()));
     match step {

@@ -12,8 +12,8 @@ use super::timeline::Timeline;
 pub struct Packets {
     pub input: Input,
     timeline: Timeline,
-    /// The time base of each stream of picture or sound, in seconds.
-    bases: Vec<Option<f64>>,
+    /// The time base in seconds of each stream of picture or sound, and whether it is sound.
+    bases: Vec<Option<(f64, bool)>>,
 }
 
 /// A file's name as FFmpeg takes it: `a:b.mp4` alone would be a protocol.
@@ -30,7 +30,7 @@ impl Packets {
             let kind = stream.parameters().medium();
             let moving = !stream.disposition().contains(ffmpeg::format::stream::Disposition::ATTACHED_PIC);
             let timed = moving && matches!(kind, ffmpeg::media::Type::Video | ffmpeg::media::Type::Audio);
-            timed.then(|| f64::from(stream.time_base()))
+            timed.then(|| (f64::from(stream.time_base()), kind == ffmpeg::media::Type::Audio))
         };
         let bases = input.streams().map(timed).collect();
         Self { input, timeline, bases }
@@ -40,11 +40,10 @@ impl Packets {
     pub fn next(&mut self) -> Option<ffmpeg::Packet> {
         let mut packet = ffmpeg::Packet::empty();
         packet.read(&mut self.input).ok()?;
-        let Some(base) = self.bases.get(packet.stream()).copied().flatten().filter(|base| *base > 0.0) else {
-            return Some(packet);
-        };
+        let timed = self.bases.get(packet.stream()).copied().flatten();
+        let Some((base, is_sound)) = timed.filter(|(base, _)| *base > 0.0) else { return Some(packet) };
         let us = |ticks: i64| (ticks as f64 * base * 1e6).round() as i64;
-        let offset = self.timeline.offset_for(packet.stream(), packet.dts().map(us), us(packet.duration()));
+        let offset = self.timeline.offset_for(packet.stream(), packet.dts().map(us), us(packet.duration()), is_sound);
         if offset != 0 {
             let ticks = (offset as f64 / 1e6 / base).round() as i64;
             packet.set_pts(packet.pts().map(|time| time + ticks));

@@ -5,16 +5,14 @@
 pub struct Timeline {
     /// Added to every time, in microseconds.
     offset_us: i64,
-    /// For each stream, the time at which its next packet is due, in microseconds.
-    due: Vec<Option<i64>>,
+    /// For each stream, the time of its last packet and the time at which the next one is due, in microseconds.
+    last: Vec<Option<(i64, i64)>>,
     /// How far ahead a packet may be, in microseconds.
     most_ahead_us: i64,
     bridged: u64,
 }
 
 impl Timeline {
-    /// How far back a packet may be: streams are not interleaved exactly.
-    const MOST_BACK_US: i64 = 100_000;
     /// For formats whose clock is known to leap.
     const AHEAD_US: i64 = 10_000_000;
     /// For others, in which slides may stand long.
@@ -23,24 +21,28 @@ impl Timeline {
     /// `leaping` says that the format is one whose clock is known to leap, as that of MPEG transport streams.
     pub fn new(leaping: bool) -> Self {
         let most_ahead_us = if leaping { Self::AHEAD_US } else { Self::AHEAD_OF_FILES_US };
-        Self { offset_us: 0, due: Vec::new(), most_ahead_us, bridged: 0 }
+        Self { offset_us: 0, last: Vec::new(), most_ahead_us, bridged: 0 }
     }
 
     /// What is added to the times of a packet, in microseconds. Packets come in the order of the file; `decoded_us` is the
     /// time at which this one is decoded, if it has one.
-    pub fn offset_for(&mut self, stream: usize, decoded_us: Option<i64>, duration_us: i64) -> i64 {
+    pub fn offset_for(&mut self, stream: usize, decoded_us: Option<i64>, duration_us: i64, is_sound: bool) -> i64 {
+        /// Where parts are joined, the sound of the first may reach this far into the second.
+        const OVERLAP_US: i64 = 100_000;
         let Some(decoded_us) = decoded_us else { return self.offset_us };
-        if self.due.len() <= stream {
-            self.due.resize(stream + 1, None);
+        let most_back_us = if is_sound { OVERLAP_US } else { 0 };
+        if self.last.len() <= stream {
+            self.last.resize(stream + 1, None);
         }
-        if let Some(due) = self.due[stream] {
-            let ahead = decoded_us + self.offset_us - due;
-            if ahead > self.most_ahead_us || ahead < -Self::MOST_BACK_US {
-                self.offset_us -= ahead;
+        if let Some((last, due)) = self.last[stream] {
+            let now = decoded_us + self.offset_us;
+            if last - now > most_back_us || now - due > self.most_ahead_us {
+                self.offset_us += due - now;
                 self.bridged += 1;
             }
         }
-        self.due[stream] = Some(decoded_us + self.offset_us + duration_us);
+        let now = decoded_us + self.offset_us;
+        self.last[stream] = Some((now, now + duration_us));
         self.offset_us
     }
 
@@ -57,7 +59,9 @@ mod tests {
     /// The continuous times of packets that are 40 ms long.
     fn continuous(leaping: bool, times_ms: &[(usize, i64)]) -> Vec<i64> {
         let mut timeline = Timeline::new(leaping);
-        let at = |&(stream, ms): &(usize, i64)| ms + timeline.offset_for(stream, Some(ms * 1000), 40_000) / 1000;
+        let at = |&(stream, ms): &(usize, i64)| {
+            ms + timeline.offset_for(stream, Some(ms * 1000), 40_000, stream == 1) / 1000
+        };
         times_ms.iter().map(at).collect()
     }
 
@@ -65,6 +69,8 @@ mod tests {
     fn a_step_back_moves_picture_and_sound_together() {
         let joined = [(0, 0), (1, 10), (0, 40), (1, 50), (0, 0), (1, 10), (0, 40)];
         assert_eq!(continuous(false, &joined), [0, 10, 40, 50, 80, 90, 120]);
+        let overlapping = [(0, 0), (1, 10), (0, 40), (1, 50), (0, 0), (1, -50), (0, 40)];
+        assert_eq!(continuous(false, &overlapping), [0, 10, 40, 50, 80, 30, 120]);
     }
 
     #[test]

@@ -41,7 +41,9 @@ pub fn take_class_names(model: &mut OnnxModel) -> Vec<String> {
 /// Whether an output is a tensor of numbers, or states no type.
 fn is_numeric(info: &ValueInfo) -> bool {
     match info.r#type.as_ref().and_then(|kind| kind.value.as_ref()) {
-        Some(TypeValue::Tensor(tensor)) => tensor.elem_type() == 0 || DataType::from_number(tensor.elem_type()).is_some(),
+        Some(TypeValue::Tensor(tensor)) => {
+            tensor.elem_type() == 0 || DataType::from_number(tensor.elem_type()).is_some()
+        }
         Some(_) => false,
         None => true,
     }

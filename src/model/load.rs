@@ -196,7 +196,10 @@ fn guess_preset(model: &OnnxModel, input: &ValueInfo, layout: Layout, channels: 
     let few_classes = classes.max().is_some_and(|classes| classes <= FEW_CLASSES);
     if input.kind().is_some_and(|kind| !kind.is_float()) {
         let signed = input.kind() == Some(DataType::Int8);
-        guess(Preset::Raw, if signed { "less 128, since its input is signed bytes" } else { "its input is whole numbers" })
+        guess(
+            Preset::Raw,
+            if signed { "less 128, since its input is signed bytes" } else { "its input is whole numbers" },
+        )
     } else if let Some((preset, reason)) = first_scaling(model, input.name()) {
         guess(preset, reason)
     } else if channels == 1 {

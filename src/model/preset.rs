@@ -60,9 +60,7 @@ impl Preset {
             Self::Unit => stretched(1.0 / 255.0, 0.0),
             Self::Symmetric => stretched(1.0 / 127.5, 1.0),
             Self::Raw => stretched(1.0, 0.0),
-            Self::Caffe => {
-                InputSpec { colour: Colour::Bgr, mean: [103.939, 116.779, 123.68], ..stretched(1.0, 0.0) }
-            }
+            Self::Caffe => InputSpec { colour: Colour::Bgr, mean: [103.939, 116.779, 123.68], ..stretched(1.0, 0.0) },
         }
     }
 }

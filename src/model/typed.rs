@@ -63,9 +63,8 @@ fn probe(loaded: &mut LoadedModel, input: &str, batch: usize) -> Result<Tensors>
 
 /// Tries the sides that classifiers usually have, and keeps the first at which the model runs.
 fn probe_other_sizes(loaded: &mut LoadedModel, input: &str, batch: usize) -> Option<Tensors> {
-    const SIDES: [usize; 22] = [
-        32, 256, 299, 128, 96, 112, 64, 160, 192, 240, 260, 288, 300, 320, 331, 380, 384, 448, 512, 28, 48, 227,
-    ];
+    const SIDES: [usize; 22] =
+        [32, 256, 299, 128, 96, 112, 64, 160, 192, 240, 260, 288, 300, 320, 331, 380, 384, 448, 512, 28, 48, 227];
     let before = loaded.manifest.input.clone();
     for side in SIDES {
         (loaded.manifest.input.width, loaded.manifest.input.height) = (side, side);

@@ -8,9 +8,21 @@ const OTHERS: &[(usize, &[u8], &str)] = &[
         "it is in ONNX Runtime's own .ort format, which drops what a gradient needs; give the .onnx file that it was \
          converted from",
     ),
-    (4, b"TFL3", "it is a TensorFlow Lite model; convert it with `python -m tf2onnx.convert --tflite FILE --output OUT.onnx`"),
-    (0, b"\x89HDF\r\n\x1a\n", "it is a Keras model (HDF5); convert it with tf2onnx, or `model.export(…, format=\"onnx\")`"),
-    (0, b"PK\x03\x04", "it is a zip archive, such as a PyTorch or Keras file; export the model with torch.onnx.export or tf2onnx"),
+    (
+        4,
+        b"TFL3",
+        "it is a TensorFlow Lite model; convert it with `python -m tf2onnx.convert --tflite FILE --output OUT.onnx`",
+    ),
+    (
+        0,
+        b"\x89HDF\r\n\x1a\n",
+        "it is a Keras model (HDF5); convert it with tf2onnx, or `model.export(…, format=\"onnx\")`",
+    ),
+    (
+        0,
+        b"PK\x03\x04",
+        "it is a zip archive, such as a PyTorch or Keras file; export the model with torch.onnx.export or tf2onnx",
+    ),
     (0, b"\x80\x02", "it is a Python pickle, such as an old PyTorch file; export the model with torch.onnx.export"),
     (0, b"version https://git-lfs", "it is a pointer of Git LFS, not the model; fetch it with `git lfs pull`"),
     (0, b"<!DOCTYPE", "it is a web page; fetch the model itself"),

@@ -6,10 +6,10 @@ use std::path::{Component, Path};
 use prost::Message;
 use prost::bytes::Bytes;
 
-use super::index::sort_nodes;
-use super::proto::{Attribute, Graph, Model, Node, OperatorSetId, StringStringEntry, Tensor, ValueInfo};
 use super::format::other_format;
+use super::index::sort_nodes;
 use super::lower::{self, MICROSOFT_NCHWC};
+use super::proto::{Attribute, Graph, Model, Node, OperatorSetId, StringStringEntry, Tensor, ValueInfo};
 use super::{DataType, inline, upgrade};
 use crate::error::{Error, Result};
 use crate::files::limits;

@@ -140,9 +140,8 @@ fn tensors_of_one_axis(graph: &Graph) -> HashSet<String> {
         let kept = match node.op() {
             "Flatten" => node.int("axis").unwrap_or(1) == 1,
             "Gemm" | "GlobalAveragePool" | "GlobalMaxPool" => true,
-            "Add" | "BatchNormalization" | "Clip" | "Div" | "Dropout" | "Identity" | "MatMul" | "Mul" | "Relu" | "Sub" => {
-                node.input.first().is_some_and(|x| found.contains(x))
-            }
+            "Add" | "BatchNormalization" | "Clip" | "Div" | "Dropout" | "Identity" | "MatMul" | "Mul" | "Relu"
+            | "Sub" => node.input.first().is_some_and(|x| found.contains(x)),
             "Softmax" | "LogSoftmax" => node.output.iter().any(|y| found.contains(y)),
             _ => false,
         };

@@ -61,9 +61,7 @@ impl<'s> RunOutputs<'s> {
             TensorElementType::Uint8 if few => {
                 value.try_extract_array::<u8>().ok()?.iter().map(|&v| v.into()).collect()
             }
-            TensorElementType::Int8 if few => {
-                value.try_extract_array::<i8>().ok()?.iter().map(|&v| v.into()).collect()
-            }
+            TensorElementType::Int8 if few => value.try_extract_array::<i8>().ok()?.iter().map(|&v| v.into()).collect(),
             _ => Vec::new(),
         };
         Some(TensorInfo { shape, kind: data_type(*ty), integers: Some(integers).filter(|i| !i.is_empty()) })

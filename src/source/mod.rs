@@ -23,3 +23,4 @@ pub use live::{EndPolicy, LiveSource, Reopen, StatusReport};
 pub use open::{decode_only, is_still, is_tensor, open};
 pub use pattern::PatternSource;
 pub use sequence::SequenceSource;
+pub use still::is_decoding;

@@ -34,9 +34,7 @@ impl PipedSource {
         let copy = Copy::of(input)?;
         let inner = open(&Input::file(&copy.0), threads, report);
         let inner = inner.map_err(|error| match error {
-            Error::Input { problem, source, .. } => {
-                Error::Input { path: PathBuf::from(&input.name), problem, source }
-            }
+            Error::Input { problem, source, .. } => Error::Input { path: PathBuf::from(&input.name), problem, source },
             other => other,
         })?;
         Ok(Self { inner, input: input.clone(), medium: None, _copy: copy })
@@ -72,7 +70,8 @@ struct Copy(PathBuf);
 impl Copy {
     fn of(input: &Input) -> Result<Self> {
         let Some(pipe) = &input.path else { return Err(Error::input(&input.name, "it is an address, not a pipe")) };
-        let path = std::env::temp_dir().join(format!("whycam-{}-{:p}.pipe", std::process::id(), std::ptr::from_ref(input)));
+        let path =
+            std::env::temp_dir().join(format!("whycam-{}-{:p}.pipe", std::process::id(), std::ptr::from_ref(input)));
         let copy = Self(path);
         let mut from = File::open(pipe).map_err(|e| Error::reading(pipe, &e))?;
         let mut to = File::create_new(&copy.0).map_err(|e| Error::writing(&copy.0, &e))?;

@@ -1,5 +1,6 @@
 //! A picture file, turned upright by its Exif orientation.
 
+use std::cell::Cell;
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -15,6 +16,15 @@ use crate::error::{Error, Result};
 use crate::files::limits::{self, check_picture};
 use crate::media::alpha::over_white;
 use crate::media::{Frame, Report};
+
+thread_local! {
+    static DECODING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is in the picture library, whose panics are reported as errors of the file.
+pub fn is_decoding() -> bool {
+    DECODING.get()
+}
 
 /// A picture file.
 pub struct StillSource {
@@ -47,8 +57,11 @@ impl StillSource {
     }
 
     fn decode(path: &Path, bytes: &[u8]) -> Result<RgbImage, Refusal> {
+        DECODING.set(true);
         let decoded = catch_unwind(AssertUnwindSafe(|| decode(path, bytes)));
-        decoded.unwrap_or_else(|_| Err(Refusal::new(path, "the picture library failed on it (a fault of that library)")))
+        DECODING.set(false);
+        decoded
+            .unwrap_or_else(|_| Err(Refusal::new(path, "the picture library failed on it (a fault of that library)")))
     }
 
     /// # Errors
@@ -112,7 +125,8 @@ fn decode(path: &Path, bytes: &[u8]) -> Result<RgbImage, Refusal> {
 fn orientation(decoder: &mut impl ImageDecoder) -> Orientation {
     const MARK: &[u8] = b"Exif\0\0";
     let exif = decoder.exif_metadata().ok().flatten();
-    let own = exif.as_deref().map(|exif| exif.strip_prefix(MARK).unwrap_or(exif)).and_then(Orientation::from_exif_chunk);
+    let own =
+        exif.as_deref().map(|exif| exif.strip_prefix(MARK).unwrap_or(exif)).and_then(Orientation::from_exif_chunk);
     own.or_else(|| decoder.orientation().ok()).unwrap_or(Orientation::NoTransforms)
 }
 

@@ -114,7 +114,9 @@ impl Bench {
         let (input, frames) = (self.input.clone(), self.frames);
         move || {
             Ok(match input {
-                Some(input) => Box::new(SequenceSource::open(vec![input.as_str().into()], threads, semaphore, Report::silent())?),
+                Some(input) => {
+                    Box::new(SequenceSource::open(vec![input.as_str().into()], threads, semaphore, Report::silent())?)
+                }
                 None => Box::new(PatternSource::new((640, 480), 30, false, Some(frames))?),
             })
         }
@@ -139,7 +141,12 @@ impl Bench {
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         if let Some(film) = film {
             let destination = Destination::File(film.to_owned());
-            sinks.push(Box::new(ResultsSink::new(destination, self.encode.encoding(plan.encoder), true, Report::silent())?));
+            sinks.push(Box::new(ResultsSink::new(
+                destination,
+                self.encode.encoding(plan.encoder),
+                true,
+                Report::silent(),
+            )?));
         }
         let open = self.opener(plan.decoder, plan.semaphore.clone());
         let worker = |explainer| Ok(Worker { explainer, overlay: Some(self.explain.style.overlay(None)?) });

@@ -134,7 +134,9 @@ impl<'m> Axes<'m> {
         let traced = match node.op() {
             "Shape" | "Size" => return None,
             "Conv" | "ConvInteger" | "ConvTranspose" | "MaxPool" | "AveragePool" | "LpPool" | "Resize"
-            | "DepthToSpace" | "SpaceToDepth" | "Pad" => rescaled(first, node, x, y, |axis, old| self.scale(node, axis, old, x, y)),
+            | "DepthToSpace" | "SpaceToDepth" | "Pad" => {
+                rescaled(first, node, x, y, |axis, old| self.scale(node, axis, old, x, y))
+            }
             "MatMul" | "MatMulInteger" => self.of_product(node, y),
             "Gemm" => self.of_gemm(node, y),
             "Einsum" => self.of_einsum(node, y),

@@ -34,7 +34,9 @@ impl Task {
     /// Renames the tensor that the scores are made of.
     pub fn rename(&mut self, old: &str, new: &str) {
         match self {
-            Self::Classify(classification) if classification.logits == old => new.clone_into(&mut classification.logits),
+            Self::Classify(classification) if classification.logits == old => {
+                new.clone_into(&mut classification.logits)
+            }
             Self::Classify(_) => {}
         }
     }

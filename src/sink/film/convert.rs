@@ -53,7 +53,11 @@ impl PixelConverter {
         if !is_writable(&mut self.video) {
             self.video = Video::new(self.pixel, self.width, self.height);
         }
-        if self.pixel == Pixel::RGB24 { self.copy(picture) } else { self.to_yuv(picture)? }
+        if self.pixel == Pixel::RGB24 {
+            self.copy(picture)
+        } else {
+            self.to_yuv(picture)?
+        }
         let Some(filter) = &mut self.filter else { return Ok(&mut self.video) };
         self.filtered = filter.run(&self.video)?;
         Ok(&mut self.filtered)

@@ -38,13 +38,7 @@ impl Film {
     ///
     /// # Errors
     /// The extension is no film format, FFmpeg lacks the encoder, or the file cannot be created.
-    pub fn create(
-        path: &Path,
-        medium: &Medium,
-        encoding: &Encoding,
-        overwrite: bool,
-        report: &Report,
-    ) -> Result<Self> {
+    pub fn create(path: &Path, medium: &Medium, encoding: &Encoding, overwrite: bool, report: &Report) -> Result<Self> {
         let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
         if !FORMATS.contains(&extension.as_str()) {
             return Err(Error::output(path, format!("its name ends in no film format ({})", FORMATS.join(", "))));
@@ -61,9 +55,10 @@ impl Film {
             Error::output(path, format!("FFmpeg cannot write a .{extension} like this ({}){remedy}", words(e)))
         })?;
         let written = film.encoder.format();
-        left_out.iter().chain(&encoder::odd_size_notice(written, codec, storage.width, storage.height)).for_each(
-            |notice| report.tell(format!("{}: {notice}", path.display())),
-        );
+        left_out
+            .iter()
+            .chain(&encoder::odd_size_notice(written, codec, storage.width, storage.height))
+            .for_each(|notice| report.tell(format!("{}: {notice}", path.display())));
         Ok(film)
     }
 

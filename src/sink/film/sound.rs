@@ -1,5 +1,7 @@
 //! The sound of a film, copied from its input without re-encoding.
 
+use std::collections::HashMap;
+
 use ffmpeg::format::context::Output;
 use ffmpeg_the_third as ffmpeg;
 
@@ -13,6 +15,8 @@ pub struct Sound {
     streams: Vec<Option<usize>>,
     /// A packet that was read too early.
     pending: Option<ffmpeg::Packet>,
+    /// For each stream of the output, the time of the last packet.
+    last: HashMap<usize, i64>,
     /// The time in the input, in seconds, that the times of frames count from.
     start_s: f64,
     /// What is left out of the input, for the user.
@@ -39,19 +43,35 @@ impl Sound {
             let held = is_sound && holds(output.format(), parameters.id());
             streams.push(if held { Some(add_copy(output, &stream)?) } else { None });
             if is_sound && !held {
-                let codec = parameters.id().name();
-                left_out.push(format!("its sound track {number} ({codec}) is left out, which {format} cannot hold"));
+                left_out.push(match parameters.id() {
+                    ffmpeg::codec::Id::None => {
+                        format!("its sound track {number} is left out: FFmpeg knows no such codec")
+                    }
+                    codec => {
+                        format!("its sound track {number} ({}) is left out: {format} cannot hold it", codec.name())
+                    }
+                });
             }
         }
         if texts > 0 {
             left_out.push(format!("its subtitles ({texts}) are left out"));
         }
-        Ok(Some(Self { packets, streams, pending: None, start_s, left_out }))
+        Ok(Some(Self { packets, streams, pending: None, last: HashMap::new(), start_s, left_out }))
     }
 
     /// Whether there is any sound to copy.
     pub fn is_heard(&self) -> bool {
         self.streams.iter().any(Option::is_some)
+    }
+
+    /// Muxers take only packets whose times rise; those of a damaged film may not.
+    fn raise(&mut self, packet: &mut ffmpeg::Packet, to: usize) {
+        let Some(decoded) = packet.dts() else { return };
+        let least = self.last.get(&to).map_or(decoded, |last| last + 1);
+        let raised = decoded.max(least);
+        packet.set_dts(Some(raised));
+        packet.set_pts(packet.pts().map(|shown| shown.max(raised)));
+        self.last.insert(to, raised);
     }
 
     /// Copies the sound before `until_s`, in seconds from the first frame.
@@ -74,6 +94,7 @@ impl Sound {
             packet.set_dts(packet.dts().map(|t| t - shift));
             let to_base = output.stream(to).ok_or(ffmpeg::Error::StreamNotFound)?.time_base();
             packet.rescale_ts(from_base, to_base);
+            self.raise(&mut packet, to);
             packet.set_stream(to);
             packet.set_position(-1);
             packet.write_interleaved(output)?;

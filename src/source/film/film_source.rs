@@ -189,11 +189,15 @@ impl FilmSource {
     fn tell_end(&self) {
         let name = &self.medium.name;
         if self.damaged_packets > 0 {
-            self.report.tell(format!("{name}: {} damaged packets were skipped", self.damaged_packets));
+            let packets = if self.damaged_packets == 1 { "packet was" } else { "packets were" };
+            self.report.tell(format!("{name}: {} damaged {packets} skipped", self.damaged_packets));
         }
         if self.packets.bridged() > 0 {
-            let steps = self.packets.bridged();
-            self.report.tell(format!("{name}: its clock steps or leaps {steps} times; its times were made continuous"));
+            let steps = match self.packets.bridged() {
+                1 => "once".to_owned(),
+                steps => format!("{steps} times"),
+            };
+            self.report.tell(format!("{name}: its clock steps or leaps {steps}; its times were made continuous"));
         }
     }
 }
