@@ -1,5 +1,6 @@
 # make demo    build, and explain drawn flowers in a window (or to a film if there is no display)
 # make test    build, and run the tests; the long ones are test-camera, test-web, damage, fuzz and soak
+# make trials  explain small inputs of every kind that failed once, and print what is right and what came out
 # make setup   install what those two need; quick if nothing is missing
 # make lint    check format, clippy, documentation, spelling, licences, interface; make features checks each feature alone
 # make dist    build an archive that runs on a bare Debian 12
@@ -12,7 +13,7 @@ DATA := $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/whycam
 LIBRARY := $(DATA)/libonnxruntime.so
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test test-camera test-web soak damage fuzz setup setup-camera packages lint features dist reference train train-vgg gallery
+.PHONY: demo test trials test-camera test-web soak damage fuzz setup setup-camera packages lint features dist reference train train-vgg gallery
 
 demo: setup
 	cargo run --release -- demo
@@ -33,6 +34,10 @@ test-web: setup
 # grow. The log is target/tmp/soak.csv.
 soak: setup
 	cargo test --test soak -- --ignored --nocapture
+
+# Small inputs of every kind that failed once, as a table of case, right and got.
+trials: setup
+	cargo test --test trials -- --nocapture --test-threads 1
 
 # 500 damaged copies each of a model, a picture, a film and a tensor.
 damage: setup

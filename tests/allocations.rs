@@ -94,6 +94,7 @@ fn a_live_frame_allocates_no_picture_and_no_tensor() {
     let medium = Arc::new(Medium {
         name: "camera".into(),
         path: None,
+        address: None,
         kind: MediumKind::Live,
         width: 640,
         height: 480,

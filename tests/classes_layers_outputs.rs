@@ -242,6 +242,7 @@ fn a_film_wide_scale_leaves_frames_of_little_evidence_cool() {
     let medium = Medium {
         name: "film".into(),
         path: None,
+        address: None,
         kind: MediumKind::Still,
         width: 90,
         height: 70,

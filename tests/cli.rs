@@ -158,7 +158,7 @@ fn errors_name_the_thing_and_the_remedy() {
     let nowhere = folder.file("no/such/a.png");
 
     assert_fails(&["explain", "/nowhere/a.mp4"], 1, &["/nowhere/a.mp4", "no such file"]);
-    assert_fails(&["explain", &text], 1, &["text.mp4", "not a film"]);
+    assert_fails(&["explain", &text], 1, &["text.mp4", "neither a picture nor a film"]);
     assert_fails(&["explain", &empty], 1, &["empty", "no pictures"]);
     assert_fails(&["explain", &picture, "--model", &model], 1, &["text.onnx", "not an ONNX model"]);
     assert_fails(&["explain", &picture, "--model", "roses"], 1, &["roses", "flowers-vgg"]);

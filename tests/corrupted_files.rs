@@ -111,7 +111,7 @@ fn media(folder: &Folder, times: usize) {
                 })
                 .collect();
             let mut arguments = vec!["explain", "--model", &model, "--json", "-", "--quiet"];
-            if whycam::source::is_tensor(&kind[0]) {
+            if whycam::source::is_tensor(&kind[0].as_str().into()) {
                 arguments.push("--tensor");
             }
             arguments.extend(inputs.iter().map(String::as_str));

@@ -202,6 +202,7 @@ fn frame_of(picture: RgbImage) -> Frame {
     let medium = Medium {
         name: "picture".into(),
         path: None,
+        address: None,
         kind: MediumKind::Still,
         width: picture.width(),
         height: picture.height(),

@@ -86,7 +86,9 @@ fn unknown_preprocessing_is_guessed_with_a_notice() {
     let photo = picture(&folder, "photo.png", 16, 16);
     let model = Net::new().write(&folder, "plain.onnx");
     let arguments = ["explain", &photo, "--model", &model, "--json", "-"];
-    assert!(stderr(&whycam(&arguments)).contains("'imagenet'"));
+    assert!(stderr(&whycam(&arguments)).contains("'unit'"), "its input is small");
+    let large = Net { dims: vec![1, 3, 96, 96], ..Net::new() }.write(&folder, "large.onnx");
+    assert!(stderr(&whycam(&["explain", &photo, "--model", &large, "--json", "-"])).contains("'imagenet'"));
     assert!(!stderr(&whycam(&[&arguments[..], &["--preset", "unit"]].concat())).contains("preset"));
     let last = Net { dims: vec![1, 16, 16, 3], kind: DataType::Uint8, ..Net::new() };
     let cast = Node::new("Cast", "cast", &["image"], &["f"]).with(Attribute::from_int("to", 1));
@@ -208,7 +210,8 @@ fn a_layer_is_found_by_its_tensor_its_node_a_part_or_a_number() {
 fn an_op_without_a_rule_is_named() {
     let folder = Folder::new("unknown");
     let photo = picture(&folder, "photo.png", 16, 16);
-    let odd = Node { domain: Some("com.microsoft".into()), ..Node::new("QuickGelu", "odd", &["flat"], &["bent"]) };
+    let mut odd = Node { domain: Some("ai.onnx.ml".into()), ..Node::new("Scaler", "odd", &["flat"], &["bent"]) };
+    odd.attribute = ["offset", "scale"].map(|name| Attribute::from_floats(name, &[2.0])).to_vec();
     let head = vec![
         Node::new("Flatten", "flatten", &["pooled"], &["flat"]),
         odd,
@@ -216,16 +219,17 @@ fn an_op_without_a_rule_is_named() {
     ];
     let mut net =
         OnnxModel::from_graph("net", WORKING_OPSET, Net { head, outputs: vec!["scores"], ..Net::new() }.graph());
-    net.import("com.microsoft", 1);
+    net.import("ai.onnx.ml", 3);
     let path = folder.file("odd.onnx");
     fs::write(&path, net.to_bytes()).unwrap();
     let message = failure(&["explain", &photo, "--model", &path], 1);
-    assert!(message.contains("com.microsoft.QuickGelu") && message.contains("node odd"), "{message}");
+    assert!(message.contains("ai.onnx.ml.Scaler") && message.contains("node odd"), "{message}");
+    assert!(message.contains("score-cam"), "no method that does without: {message}");
     let report: Value = serde_json::from_str(&stdout(&whycam(&["inspect", &path, "--json"]))).unwrap();
     assert_eq!(report["nodes_without_rule"][0]["node"], "odd");
     assert_eq!(report["nodes_without_rule"][0]["in_the_way"], true);
     let table = stdout(&whycam(&["inspect", &path]));
-    assert!(table.contains("! QuickGelu  odd") && table.contains("* Relu"), "{table}");
+    assert!(table.contains("! Scaler  odd") && table.contains("* Relu"), "{table}");
 }
 
 #[test]

@@ -45,7 +45,12 @@ impl ResolvedScores {
         };
         let score = if method.score == ScoreKind::Rivals { Score::Rivals } else { Score::Class };
         // The first three of two classes are both.
-        let queries = queries.iter().filter(|query| !matches!(query, ScoreQuery::Rank(rank) if *rank >= classes));
+        let beyond = |query: &&ScoreQuery| matches!(query, ScoreQuery::Rank(rank) if *rank >= classes);
+        if let Some(ScoreQuery::Rank(rank)) = queries.first().filter(|query| beyond(query)) {
+            let known = format!("the model has {classes} classes");
+            return Err(Error::Unknown { what: "class", name: format!("top{}", rank + 1), known });
+        }
+        let queries = queries.iter().filter(|query| !beyond(query));
         Ok(Self { score, subjects: queries.map(subject).collect::<Result<_>>()? })
     }
 

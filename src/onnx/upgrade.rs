@@ -124,7 +124,7 @@ fn flatten_softmaxes(graph: &mut Graph) {
         (node.input[0], node.output[0]) = (flat, result.clone());
         nodes.push(node);
         nodes.push(Node::new("Shape", shape.as_str(), &[&x], &[&shape]));
-        nodes.push(Node::new("Reshape", y.as_str(), &[&result, &shape], &[&y]));
+        nodes.push(Node::new("Reshape", format!("{y}.reshaped"), &[&result, &shape], &[&y]));
     }
     graph.node = nodes;
 }

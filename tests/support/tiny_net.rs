@@ -1,4 +1,5 @@
 //! A net of one convolution, in many forms.
+#![allow(dead_code)]
 
 use std::fs;
 

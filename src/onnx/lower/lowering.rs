@@ -167,7 +167,7 @@ impl<'n> Lowering<'n> {
 
     fn write_as(&mut self, output: &str, op: &str, inputs: &[&str], attributes: &[Attribute]) {
         let given = inputs.iter().rposition(|input| !input.is_empty()).map_or(0, |last| last + 1);
-        let mut node = Node::new(op, output, &inputs[..given], &[output]);
+        let mut node = Node::new(op, format!("{output}.{op}"), &inputs[..given], &[output]);
         node.attribute = attributes.to_vec();
         self.nodes.push(node);
     }

@@ -185,11 +185,11 @@ impl Film {
     }
 }
 
-/// The time base of a medium; or for a format of constant frame rate, as AVI is, a frame.
+/// The time base of a medium; or in an AVI, whose frame rate is constant, a frame.
 fn encoder_time_base(medium: &Medium, output: &ffmpeg::format::context::Output) -> ffmpeg::Rational {
     const USUAL_RATE: (i32, i32) = (30, 1);
     let own = ffmpeg::Rational::new(medium.time_base.numerator, medium.time_base.denominator);
-    if output.format().flags().contains(ffmpeg::format::Flags::VARIABLE_FPS) {
+    if output.format().name() != "avi" {
         return own;
     }
     let (n, d) = match medium.kind {

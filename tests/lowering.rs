@@ -1,0 +1,418 @@
+//! Ops of other operator sets give the same after they are rewritten as standard ones, and quantised ones have the gradient
+//! of the float numbers that they stand for.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use ndarray::{ArrayD, IxDyn};
+use support::Random;
+use support::gradient::{int, ints};
+use whycam::grad::{Rules, differentiate};
+use whycam::onnx::proto::{Attribute, Graph, Node, Tensor, ValueInfo};
+use whycam::onnx::{DataType, OnnxModel, WORKING_OPSET};
+use whycam::session::{Input, Session, probe};
+
+const MICROSOFT: &str = "com.microsoft";
+
+fn float(name: &str, value: f32) -> Attribute {
+    Attribute::from_float(name, value)
+}
+
+fn text(name: &str, value: &str) -> Attribute {
+    Attribute::from_string(name, value)
+}
+
+/// A graph from `x` to `y`.
+struct Lowered {
+    name: &'static str,
+    x: Vec<i64>,
+    nodes: Vec<Node>,
+    constants: Vec<Tensor>,
+}
+
+fn lowered(name: &'static str, x: &[i64], nodes: Vec<Node>) -> Lowered {
+    Lowered { name, x: x.to_vec(), nodes, constants: Vec::new() }
+}
+
+/// A node of ONNX Runtime's own operator set.
+fn own(op: &str, inputs: &[&str], output: &str) -> Node {
+    Node { domain: Some(MICROSOFT.into()), ..Node::new(op, output, inputs, &[output]) }
+}
+
+fn bytes(name: &str, kind: DataType, dims: &[i64], values: Vec<u8>) -> Tensor {
+    let (name, raw) = (Some(name.to_owned()), Some(values.into()));
+    Tensor { name, dims: dims.to_vec(), data_type: Some(kind as i32), raw_data: raw, ..Tensor::default() }
+}
+
+impl Lowered {
+    fn with(mut self, tensor: Tensor) -> Self {
+        self.constants.push(tensor);
+        self
+    }
+
+    fn weights(self, name: &str, dims: &[i64]) -> Self {
+        let count = dims.iter().product::<i64>() as usize;
+        let values = Random(count as u64 + 5).many(count);
+        self.with(Tensor::from_f32s(name, dims, &values))
+    }
+
+    fn scale(self, name: &str, value: f32) -> Self {
+        self.with(Tensor::from_f32s(name, &[], &[value]))
+    }
+
+    /// Signed quantised weights.
+    fn signed(self, name: &str, dims: &[i64]) -> Self {
+        let count = dims.iter().product::<i64>() as usize;
+        // Up to 63, so that no processor's multiplication of bytes saturates.
+        let values = Random(count as u64 + 9).many(count).iter().map(|v| (v * 63.0) as i8 as u8).collect();
+        self.with(bytes(name, DataType::Int8, dims, values))
+    }
+
+    fn zero_points(self) -> Self {
+        self.with(bytes("u", DataType::Uint8, &[], vec![128])).with(bytes("s", DataType::Int8, &[], vec![0]))
+    }
+
+    fn model(&self) -> OnnxModel {
+        let graph = Graph {
+            name: Some(self.name.into()),
+            node: self.nodes.clone(),
+            initializer: self.constants.clone(),
+            input: vec![ValueInfo::tensor("x", DataType::Float, &self.x)],
+            output: vec![ValueInfo::untyped("y")],
+            ..Graph::default()
+        };
+        let mut model = OnnxModel::from_graph(self.name, WORKING_OPSET, graph);
+        model.import(MICROSOFT, 1);
+        model
+    }
+
+    fn input(&self) -> ArrayD<f32> {
+        let shape: Vec<usize> = self.x.iter().map(|&d| d as usize).collect();
+        let count = shape.iter().product();
+        ArrayD::from_shape_vec(IxDyn(&shape), Random(3).many(count)).unwrap()
+    }
+}
+
+fn run(model: &OnnxModel, x: &ArrayD<f32>, name: &str) -> ArrayD<f32> {
+    let mut session = Session::new(model, whycam::Compute::on_threads(1)).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let outputs = session.run(vec![("x", Input::Float(x.view()))]).unwrap_or_else(|e| panic!("{name}: {e}"));
+    outputs.floats("y").unwrap().to_owned()
+}
+
+/// `x` as quantised numbers `q`, and `r` as float numbers `y`.
+fn between(middle: Node) -> Vec<Node> {
+    vec![
+        Node::new("QuantizeLinear", "q", &["x", "xs", "u"], &["q"]),
+        middle,
+        Node::new("DequantizeLinear", "y", &["r", "rs", "u"], &["y"]),
+    ]
+}
+
+fn quantised(name: &'static str, x: &[i64], middle: Node) -> Lowered {
+    lowered(name, x, between(middle)).zero_points().scale("xs", 0.01).scale("ws", 0.008).scale("rs", 0.03)
+}
+
+fn fused() -> Vec<Lowered> {
+    let conv = |name, attributes: &[Attribute], inputs: &[&str]| {
+        let mut node = own("FusedConv", inputs, "y");
+        node.attribute = [&[ints("pads", &[1, 1, 1, 1])], attributes].concat();
+        lowered(name, &[1, 3, 5, 6], vec![node])
+            .weights("w", &[4, 3, 3, 3])
+            .weights("b", &[4])
+            .weights("z", &[1, 4, 5, 6])
+    };
+    let params = |values: &[f32]| Attribute::from_floats("activation_params", values);
+    let norm = |op, inputs: &[&str]| {
+        let node = own(op, inputs, "y").with(float("epsilon", 1e-5));
+        lowered(op, &[1, 3, 8], vec![node]).weights("k", &[1, 3, 8]).weights("g", &[8]).weights("b", &[8])
+    };
+    let attention = own("Attention", &["x", "w", "b"], "y").with(int("num_heads", 2));
+    let heads = own("MultiHeadAttention", &["x", "k", "v", "b"], "y").with(int("num_heads", 2));
+    vec![
+        conv("FusedConv", &[text("activation", "Relu")], &["x", "w", "b"]),
+        conv("FusedConv with a sum", &[text("activation", "Relu")], &["x", "w", "b", "z"]),
+        conv("FusedConv, leaky", &[text("activation", "LeakyRelu"), params(&[0.2])], &["x", "w"]),
+        conv("FusedConv, clipped", &[text("activation", "Clip"), params(&[-0.2, 0.5])], &["x", "w"]),
+        conv("FusedConv, hard sigmoid", &[text("activation", "HardSigmoid"), params(&[0.3, 0.4])], &["x", "w"]),
+        lowered("FusedGemm", &[2, 4], {
+            let node = own("FusedGemm", &["x", "w", "b"], "y").with(int("transB", 1));
+            vec![node.with(text("activation", "LeakyRelu")).with(float("activation_alpha", 0.3))]
+        })
+        .weights("w", &[3, 4])
+        .weights("b", &[3]),
+        lowered("FusedMatMul", &[2, 3, 4], {
+            vec![own("FusedMatMul", &["x", "w"], "y").with(int("transB", 1)).with(float("alpha", 0.5))]
+        })
+        .weights("w", &[2, 5, 4]),
+        lowered("FusedMatMul, transposed", &[2, 4, 3], {
+            vec![own("FusedMatMul", &["x", "w"], "y").with(int("transA", 1))]
+        })
+        .weights("w", &[2, 4, 5]),
+        lowered("Gelu", &[2, 3], vec![own("Gelu", &["x"], "y")]),
+        lowered("BiasGelu", &[2, 3], vec![own("BiasGelu", &["x", "b"], "y")]).weights("b", &[3]),
+        lowered("FastGelu", &[2, 3], vec![own("FastGelu", &["x", "b"], "y")]).weights("b", &[3]),
+        lowered("QuickGelu", &[2, 3], vec![own("QuickGelu", &["x"], "y").with(float("alpha", 1.5))]),
+        norm("SkipLayerNormalization", &["x", "k", "g", "b", "b"]),
+        norm("SkipSimplifiedLayerNormalization", &["x", "k", "g", "b"]),
+        lowered("SimplifiedLayerNormalization", &[1, 3, 8], {
+            vec![Node::new("SimplifiedLayerNormalization", "n", &["x", "g"], &["y"])]
+        })
+        .weights("g", &[8]),
+        lowered("Attention", &[1, 5, 8], vec![attention]).weights("w", &[8, 24]).weights("b", &[24]),
+        lowered("MultiHeadAttention", &[1, 5, 8], vec![heads])
+            .weights("k", &[1, 5, 8])
+            .weights("v", &[1, 5, 8])
+            .weights("b", &[24]),
+        lowered("ConcatFromSequence", &[2, 3], {
+            let sequence = Node::new("SequenceConstruct", "s", &["x", "k"], &["sequence"]);
+            vec![sequence, Node::new("ConcatFromSequence", "c", &["sequence"], &["y"]).with(int("axis", 1))]
+        })
+        .weights("k", &[2, 2]),
+    ]
+}
+
+fn integer() -> Vec<Lowered> {
+    let standard = |op: &str, inputs: &[&str]| Node::new(op, "r", inputs, &["r"]);
+    let ours = |op: &str, inputs: &[&str]| own(op, inputs, "r");
+    let binary = ["q", "xs", "u", "k", "ws", "u", "rs", "u"];
+    let unary = ["q", "xs", "u", "rs", "u"];
+    let byte = |name: &str, dims: &[i64]| {
+        let count = dims.iter().product::<i64>() as usize;
+        bytes(name, DataType::Uint8, dims, Random(17).many(count).iter().map(|v| (128.0 + v * 90.0) as u8).collect())
+    };
+    vec![
+        quantised("QLinearConv", &[1, 3, 5, 6], {
+            let node = standard("QLinearConv", &["q", "xs", "u", "w", "ws", "s", "rs", "u", "b"]);
+            node.with(ints("pads", &[1, 1, 1, 1])).with(ints("strides", &[2, 1]))
+        })
+        .signed("w", &[4, 3, 3, 3])
+        .with(Tensor {
+            name: Some("b".into()),
+            dims: vec![4],
+            data_type: Some(DataType::Int32 as i32),
+            int32_data: vec![900, -300, 0, 2000],
+            ..Tensor::default()
+        }),
+        quantised("QLinearMatMul", &[3, 4], standard("QLinearMatMul", &["q", "xs", "u", "w", "ws", "s", "rs", "u"]))
+            .signed("w", &[4, 5]),
+        quantised("QGemm", &[3, 4], {
+            ours("QGemm", &["q", "xs", "u", "w", "ws", "s", "", "rs", "u"]).with(int("transB", 1))
+        })
+        .signed("w", &[5, 4]),
+        quantised("QLinearAdd", &[2, 3], ours("QLinearAdd", &binary)).with(byte("k", &[2, 3])),
+        quantised("QLinearMul", &[2, 3], ours("QLinearMul", &binary)).with(byte("k", &[2, 3])),
+        quantised("QLinearSigmoid", &[2, 3], ours("QLinearSigmoid", &unary)),
+        quantised("QLinearLeakyRelu", &[2, 3], ours("QLinearLeakyRelu", &unary).with(float("alpha", 0.1))),
+        quantised("QLinearGlobalAveragePool", &[1, 2, 4, 4], ours("QLinearGlobalAveragePool", &unary)),
+        quantised("QLinearAveragePool", &[1, 2, 4, 4], {
+            ours("QLinearAveragePool", &unary).with(ints("kernel_shape", &[2, 2])).with(ints("strides", &[2, 2]))
+        }),
+        quantised(
+            "QLinearSoftmax",
+            &[2, 5],
+            ours("QLinearSoftmax", &unary).with(int("axis", -1)).with(int("opset", 13)),
+        ),
+        quantised("QLinearConcat", &[2, 3], {
+            ours("QLinearConcat", &["rs", "u", "q", "xs", "u", "k", "ws", "u"]).with(int("axis", 1))
+        })
+        .with(byte("k", &[2, 2])),
+        lowered("DynamicQuantizeMatMul", &[3, 4], {
+            vec![own("DynamicQuantizeMatMul", &["x", "w", "ws", "s", "b"], "y")]
+        })
+        .zero_points()
+        .scale("ws", 0.01)
+        .signed("w", &[4, 5])
+        .weights("b", &[5]),
+    ]
+}
+
+/// The runtime must accept the original, so that there is something to compare with.
+#[test]
+fn rewritten_ops_give_the_same_numbers() {
+    for (cases, tolerance) in [(fused(), 1e-5), (integer(), 1e-6)] {
+        for case in cases {
+            let (original, x) = (case.model(), case.input());
+            let rewritten = OnnxModel::from_bytes(case.name, original.to_bytes()).unwrap();
+            let foreign = |node: &&Node| {
+                let old = ["QLinear", "Simplified", "ConcatFromSequence"];
+                !node.is_standard() || old.iter().any(|op| node.op().starts_with(op))
+            };
+            assert!(original.graph().node.iter().any(|node| foreign(&node)), "{}", case.name);
+            assert_eq!(rewritten.graph().node.iter().find(foreign).map(Node::op), None, "{}", case.name);
+            let (before, after) = (run(&original, &x, case.name), run(&rewritten, &x, case.name));
+            assert_eq!(before.shape(), after.shape(), "{}", case.name);
+            let off = before.iter().zip(&after).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(off <= tolerance, "{}: off by {off}: {before} became {after}", case.name);
+        }
+    }
+}
+
+/// The gradient of `Σ r y` by `x`.
+fn gradient(case: &Lowered) -> ArrayD<f32> {
+    let mut model = OnnxModel::from_bytes(case.name, case.model().to_bytes()).unwrap();
+    let shape: Vec<usize> = case.x.iter().map(|&d| d as usize).collect();
+    let tensors = probe(&mut model, &[("x", shape)]).unwrap();
+    let (patch, name) = differentiate(&model, &tensors, &Rules::default(), "y", "seed", "x").unwrap();
+    patch.apply(&mut model);
+    let y = tensors["y"].shape.clone();
+    model.add_input("seed", DataType::Float, &y.iter().map(|&d| d as i64).collect::<Vec<_>>());
+    model.add_output(&name);
+    let seed = ArrayD::from_shape_vec(IxDyn(&y), Random(8).many(y.iter().product())).unwrap();
+    let x = case.input();
+    let mut session = Session::new(&model, whycam::Compute::on_threads(1)).unwrap();
+    let outputs = session.run(vec![("x", Input::Float(x.view())), ("seed", Input::Float(seed.view()))]).unwrap();
+    outputs.floats(&name).unwrap().to_owned()
+}
+
+/// Weights `[…]` of whole numbers, once as bytes with a zero point and once as floats.
+fn twin_weights(dims: &[i64], zero: i8) -> (Tensor, Tensor) {
+    let count = dims.iter().product::<i64>() as usize;
+    let levels: Vec<i8> = Random(21).many(count).iter().map(|v| (v * 63.0) as i8).collect();
+    let floats: Vec<f32> = levels.iter().map(|level| 0.01 * (f32::from(*level) - f32::from(zero))).collect();
+    let raw = levels.iter().map(|level| *level as u8).collect();
+    (bytes("w", DataType::Int8, dims, raw), Tensor::from_f32s("w", dims, &floats))
+}
+
+fn assert_same_gradient(quantised: &Lowered, float: &Lowered) {
+    let (found, right) = (gradient(quantised), gradient(float));
+    let most = right.iter().fold(0.0f32, |most, v| most.max(v.abs()));
+    let off = found.iter().zip(&right).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(most > 0.0 && off < 1e-5 * most, "{}: off by {off} of {most}", quantised.name);
+}
+
+#[test]
+fn dynamically_quantised_layers_have_the_gradient_of_the_float_layer() {
+    let scaled = |product: Node| {
+        vec![
+            Node::new("DynamicQuantizeLinear", "d", &["x"], &["q", "qs", "qz"]),
+            product,
+            Node::new("Cast", "c", &["p"], &["f"]).with(int("to", 1)),
+            Node::new("Mul", "m", &["qs", "ws"], &["fs"]),
+            Node::new("Mul", "y", &["f", "fs"], &["y"]),
+        ]
+    };
+    let window = |node: Node| node.with(ints("strides", &[2, 1])).with(ints("pads", &[1, 0, 0, 1]));
+    for zero in [0, 7] {
+        let zeros = || bytes("s", DataType::Int8, &[], vec![zero as u8]);
+        let (quantised, float) = twin_weights(&[4, 3, 3, 2], zero);
+        let conv = window(Node::new("ConvInteger", "p", &["q", "w", "qz", "s"], &["p"]));
+        assert_same_gradient(
+            &lowered("ConvInteger", &[1, 3, 7, 6], scaled(conv)).scale("ws", 0.01).with(zeros()).with(quantised),
+            &lowered("Conv", &[1, 3, 7, 6], vec![window(Node::new("Conv", "y", &["x", "w"], &["y"]))]).with(float),
+        );
+        let (quantised, float) = twin_weights(&[4, 5], zero);
+        let product = Node::new("MatMulInteger", "p", &["q", "w", "qz", "s"], &["p"]);
+        assert_same_gradient(
+            &lowered("MatMulInteger", &[3, 4], scaled(product)).scale("ws", 0.01).with(zeros()).with(quantised),
+            &lowered("MatMul", &[3, 4], vec![Node::new("MatMul", "y", &["x", "w"], &["y"])]).with(float),
+        );
+    }
+}
+
+#[test]
+fn quantised_layers_have_the_gradient_of_the_float_layer() {
+    let (quantised_weights, float) = twin_weights(&[4, 3, 3, 3], 0);
+    let node = Node::new("QLinearConv", "r", &["q", "xs", "u", "w", "xs", "s", "rs", "u"], &["r"]);
+    assert_same_gradient(
+        &quantised("QLinearConv", &[1, 3, 5, 6], node).with(quantised_weights),
+        &lowered("Conv", &[1, 3, 5, 6], vec![Node::new("Conv", "y", &["x", "w"], &["y"])]).with(float),
+    );
+}
+
+/// Quantisation that is written out.
+#[test]
+fn rounding_passes_the_gradient() {
+    let nodes = vec![
+        Node::new("Div", "d", &["x", "s"], &["d"]),
+        Node::new("Round", "r", &["d"], &["r"]),
+        Node::new("Mul", "y", &["r", "s"], &["y"]),
+    ];
+    let plain = lowered("plain", &[1, 64], vec![Node::new("Identity", "y", &["x"], &["y"])]);
+    assert_same_gradient(&lowered("rounded", &[1, 64], nodes).scale("s", 0.1), &plain);
+}
+
+/// A quantiser whose zero point is its least number has taken a ReLU in; one that clips elsewhere passes the gradient.
+#[test]
+fn a_quantiser_passes_the_gradient_where_it_clips_but_not_where_it_rectifies() {
+    let chain = |zero: u8| {
+        let nodes = vec![
+            Node::new("QuantizeLinear", "q", &["x", "s", "z"], &["q"]),
+            Node::new("DequantizeLinear", "y", &["q", "s", "z"], &["y"]),
+        ];
+        // From -0.128 to 0.127, or to 0.255: most of x is clipped.
+        lowered("clipped", &[1, 64], nodes).scale("s", 0.001).with(bytes("z", DataType::Uint8, &[], vec![zero]))
+    };
+    let plain = lowered("plain", &[1, 64], vec![Node::new("Identity", "y", &["x"], &["y"])]);
+    let relu = lowered("relu", &[1, 64], vec![Node::new("Relu", "y", &["x"], &["y"])]);
+    assert_same_gradient(&chain(128), &plain);
+    assert_same_gradient(&chain(0), &relu);
+}
+
+/// Operator sets before 7 broadcast by attributes, and named types by words.
+#[test]
+fn the_oldest_operator_sets_are_upgraded() {
+    let channels = |op: &str, inputs: &[&str], y: &str| {
+        Node::new(op, y, inputs, &[y]).with(int("broadcast", 1)).with(int("axis", 1))
+    };
+    let nodes = vec![
+        channels("Mul", &["x", "a"], "scaled"),
+        channels("Add", &["scaled", "b"], "moved"),
+        Node::new("PRelu", "active", &["moved", "a"], &["active"]),
+        Node::new("BatchNormalization", "n", &["active", "a", "b", "b", "v"], &["n"]).with(int("is_test", 1)),
+        Node::new("Dropout", "d", &["n"], &["d"]).with(int("is_test", 1)).with(float("ratio", 0.5)),
+        Node::new("Reshape", "r", &["d"], &["flat"]).with(ints("shape", &[1, -1])),
+        Node::new("Cast", "y", &["flat"], &["y"]).with(text("to", "FLOAT")),
+    ];
+    let case = lowered("old", &[1, 3, 2, 2], nodes).weights("a", &[3]).weights("b", &[3]).with(Tensor::from_f32s(
+        "v",
+        &[3],
+        &[1.0, 2.0, 0.5],
+    ));
+    let old = OnnxModel::from_graph("old", 1, case.model().graph().clone());
+    let new = OnnxModel::from_bytes("new", old.to_bytes()).unwrap();
+    let (x, y) = (case.input(), run(&new, &case.input(), "old"));
+    let [a, b] = [0, 1].map(|constant| case.constants[constant].to_f32s().unwrap());
+    let right = x.iter().enumerate().map(|(at, x)| {
+        let (channel, v) = (at / 4, [1.0f32, 2.0, 0.5][at / 4]);
+        let moved = x * a[channel] + b[channel];
+        let active = if moved < 0.0 { moved * a[channel] } else { moved };
+        (active - b[channel]) / (v + 1e-5).sqrt() * a[channel] + b[channel]
+    });
+    let off = right.zip(&y).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(off < 1e-5, "off by {off}");
+}
+
+/// Ops that no runtime runs any more, by their formulas.
+#[test]
+fn ops_that_onnx_removed_are_computed_by_their_formulas() {
+    let of = |nodes: Vec<Node>| {
+        let case = lowered("removed", &[1, 2, 3, 4], nodes);
+        let model = OnnxModel::from_bytes("removed", case.model().to_bytes()).unwrap();
+        (case.input(), run(&model, &case.input(), "removed"))
+    };
+    let node = |op: &str| Node::new(op, "y", &["x"], &["y"]);
+    let bias = Attribute::from_floats("bias", &[-3.0, 5.0]);
+    let (x, y) = of(vec![node("ImageScaler").with(float("scale", 2.0)).with(bias)]);
+    let right = x.indexed_iter().map(|(at, x)| 2.0 * x + [-3.0, 5.0][at[1]]);
+    assert!(right.zip(&y).all(|(a, b)| (a - b).abs() < 1e-6));
+    let (x, y) = of(vec![node("Affine").with(float("alpha", 3.0)).with(float("beta", -1.0))]);
+    assert!(x.iter().zip(&y).all(|(x, y)| (3.0 * x - 1.0 - y).abs() < 1e-6));
+    let (x, y) = of(vec![node("Crop").with(ints("border", &[1, 0, 1, 2]))]);
+    assert_eq!((y.shape(), y[[0, 1, 0, 0]]), (&[1, 2, 1, 2][..], x[[0, 1, 0, 1]]));
+    let (x, y) = of(vec![node("ScaledTanh").with(float("alpha", 1.7)).with(float("beta", 0.6))]);
+    assert!(x.iter().zip(&y).all(|(x, y)| (1.7 * (0.6 * x).tanh() - y).abs() < 1e-6));
+    let (x, y) = of(vec![node("ParametricSoftplus").with(float("alpha", 2.0)).with(float("beta", 0.5))]);
+    assert!(x.iter().zip(&y).all(|(x, y)| (2.0 * ((0.5 * x).exp() + 1.0).ln() - y).abs() < 1e-5));
+}
+
+/// Before operator set 13 a softmax ran over all axes from its own on.
+#[test]
+fn an_old_softmax_over_several_axes_keeps_its_meaning() {
+    let case =
+        lowered("softmax", &[1, 2, 3, 4], vec![Node::new("Softmax", "softmax", &["x"], &["y"]).with(int("axis", 1))]);
+    let old = OnnxModel::from_graph("old", 11, case.model().graph().clone());
+    let new = OnnxModel::from_bytes("new", old.to_bytes()).unwrap();
+    let (before, after) = (run(&old, &case.input(), "old"), run(&new, &case.input(), "new"));
+    assert!((after.sum() - 1.0).abs() < 1e-5);
+    assert!(before.iter().zip(&after).all(|(a, b)| (a - b).abs() < 1e-6), "{before} became {after}");
+}
