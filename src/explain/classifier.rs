@@ -72,7 +72,7 @@ impl Classifier {
     /// # Errors
     /// The picture is empty.
     pub fn preprocess(&mut self, picture: &RgbImage) -> Result<Array3<f32>> {
-        let (input, _) = self.preprocessor.run(picture)?;
+        let (input, _) = self.preprocessor.run(picture, 1.0)?;
         Ok(channels_first(input, self.runner.channels_last)?.to_owned())
     }
 

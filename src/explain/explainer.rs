@@ -154,7 +154,15 @@ impl Explainer {
     /// # Errors
     /// The runtime fails, or the explanation is cancelled.
     pub fn explain(&mut self, picture: &RgbImage) -> Result<Explanation> {
-        let (tensor, region) = trace_span!("preprocess").in_scope(|| self.preprocessor.run(picture))?;
+        self.explain_shown(picture, 1.0)
+    }
+
+    /// Explains a picture whose pixels are shown `aspect` times as wide as high.
+    ///
+    /// # Errors
+    /// As [`Explainer::explain`].
+    pub fn explain_shown(&mut self, picture: &RgbImage, aspect: f64) -> Result<Explanation> {
+        let (tensor, region) = trace_span!("preprocess").in_scope(|| self.preprocessor.run(picture, aspect))?;
         self.prepared.compute(&self.cancelled, tensor, region)
     }
 

@@ -1,6 +1,7 @@
 //! Frames, which flow from a source to a sink.
 
 use std::ffi::OsString;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,12 +14,11 @@ use super::picture::Picture;
 
 /// The name of a file in messages and JSON lines. What is not UTF-8 is escaped as `\\xFF`, so that names stay distinct.
 pub fn name_of(path: &Path) -> String {
-    let mut name = String::new();
-    for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
-        name.push_str(chunk.valid());
-        chunk.invalid().iter().for_each(|byte| name.push_str(&format!("\\x{byte:02X}")));
-    }
-    name
+    let escaped = |byte: &u8| format!("\\x{byte:02X}");
+    let chunks = path.as_os_str().as_encoded_bytes().utf8_chunks();
+    let parts =
+        chunks.flat_map(|chunk| iter::once(chunk.valid().to_owned()).chain(chunk.invalid().iter().map(escaped)));
+    parts.collect()
 }
 
 /// A point in time in ticks of a time base; films keep their exact timestamps.
@@ -88,6 +88,18 @@ pub struct Medium {
     /// The height of every picture, in pixels.
     pub height: u32,
     pub time_base: TimeBase,
+}
+
+impl Medium {
+    /// How wide a pixel of its upright pictures is shown, to its height.
+    pub fn pixel_aspect(&self) -> f64 {
+        let MediumKind::Film { sample_aspect: (n, d), display_matrix, .. } = self.kind else { return 1.0 };
+        if n <= 0 || d <= 0 {
+            return 1.0;
+        }
+        let stored = f64::from(n) / f64::from(d);
+        if display_matrix.is_some_and(|matrix| matrix.swaps()) { 1.0 / stored } else { stored }
+    }
 }
 
 /// One picture of a medium.

@@ -29,12 +29,11 @@ pub fn with_advice(
         between.all(|(_, between)| between.label() != node && rules.know(between))
     };
     let candidates = grad::list_candidates(model, tensors, task, channels_last);
-    let remedy = match candidates.iter().rev().find(|candidate| reached(&candidate.tensor)) {
-        Some(layer) => format!("choose a layer behind it, such as --layer {}", layer.tensor),
-        None => {
-            let without = METHODS.iter().filter(|method| !method.needs().gradient).map(|method| method.name);
-            format!("choose a method that takes no gradient: {}", without.collect::<Vec<_>>().join(", "))
-        }
+    let remedy = if let Some(layer) = candidates.iter().rev().find(|candidate| reached(&candidate.tensor)) {
+        format!("choose a layer behind it, such as --layer {}", layer.tensor)
+    } else {
+        let without = METHODS.iter().filter(|method| !method.needs().gradient).map(|method| method.name);
+        format!("choose a method that takes no gradient: {}", without.collect::<Vec<_>>().join(", "))
     };
     Error::Rule { op, node, problem: format!("{problem}; {remedy}") }
 }

@@ -4,7 +4,7 @@ use crate::onnx::proto::{Node, Tensor, TypeValue, ValueInfo};
 use crate::onnx::{DataType, GraphIndex, OnnxModel};
 
 /// Takes the labels out of a graph, and the outputs that are no tensors of numbers: the label itself, and the list of
-/// dictionaries that ZipMap makes. What ZipMap reads becomes an output in its place. Empty without any labels.
+/// dictionaries that `ZipMap` makes. What `ZipMap` reads becomes an output in its place. Empty without any labels.
 pub fn take_class_names(model: &mut OnnxModel) -> Vec<String> {
     let index = GraphIndex::new(model.graph());
     let outputs: Vec<String> = model.graph().output.iter().map(|output| output.name().to_owned()).collect();
@@ -49,7 +49,7 @@ fn is_numeric(info: &ValueInfo) -> bool {
     }
 }
 
-/// The keys of a ZipMap (<https://onnx.ai/onnx/operators/onnx_aionnxml_ZipMap.html>).
+/// The keys of a `ZipMap` (<https://onnx.ai/onnx/operators/onnx_aionnxml_ZipMap.html>).
 fn labels_of_map(node: &Node) -> Vec<String> {
     let strings = node.attribute("classlabels_strings").map(|a| a.strings.as_slice()).unwrap_or_default();
     if !strings.is_empty() {
@@ -61,7 +61,7 @@ fn labels_of_map(node: &Node) -> Vec<String> {
     if counted { Vec::new() } else { numbers.iter().map(ToString::to_string).collect() }
 }
 
-/// The list that an ArrayFeatureExtractor chooses a label from, or the names of a LabelEncoder.
+/// The list that an `ArrayFeatureExtractor` chooses a label from, or the names of a `LabelEncoder`.
 fn labels_of_choice(index: &GraphIndex, node: &Node) -> Vec<String> {
     let text = |label: &prost::bytes::Bytes| String::from_utf8_lossy(label).into_owned();
     match node.op() {

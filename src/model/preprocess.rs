@@ -20,9 +20,14 @@ pub struct Region {
 }
 
 impl Region {
-    /// The part of a frame of this size that the model's input covers.
-    pub fn of(spec: &InputSpec, width: u32, height: u32) -> Self {
-        let (width, height) = (f64::from(width), f64::from(height));
+    /// The part of a frame of this size that the model's input covers. Its pixels are shown `aspect` times as wide as high.
+    pub fn of(spec: &InputSpec, width: u32, height: u32, aspect: f64) -> Self {
+        let shown = Self::of_shown(spec, f64::from(width) * aspect, f64::from(height));
+        Self { x: shown.x / aspect, width: shown.width / aspect, ..shown }
+    }
+
+    /// As [`Region::of`], for a frame of square pixels.
+    fn of_shown(spec: &InputSpec, width: f64, height: f64) -> Self {
         let (input_width, input_height) = (spec.width as f64, spec.height as f64);
         let scale = match spec.fit {
             Fit::Stretch => return Self { x: 0.0, y: 0.0, width, height },
@@ -96,13 +101,13 @@ impl Preprocessor {
     }
 
     /// The input for a picture, `[1,C,h,w]` or `[1,h,w,C]`, resized bilinearly (antialiased), and the part of the
-    /// picture that it covers.
+    /// picture that it covers. Its pixels are shown `aspect` times as wide as high.
     ///
     /// # Errors
     /// The picture is empty.
-    pub fn run(&mut self, picture: &RgbImage) -> Result<(ArrayViewD<'_, f32>, Region)> {
+    pub fn run(&mut self, picture: &RgbImage, aspect: f64) -> Result<(ArrayViewD<'_, f32>, Region)> {
         let (width, height) = picture.dimensions();
-        let region = Region::of(&self.spec, width, height);
+        let region = Region::of(&self.spec, width, height, aspect);
         self.resize(picture, &region).map_err(|e| {
             Error::input("picture", format!("cannot resize {width}x{height} to the model's input: {e}"))
         })?;
@@ -141,7 +146,7 @@ impl Preprocessor {
     }
 }
 
-/// The luma of a pixel by ITU-R BT.601, rounded, as Pillow, OpenCV, torchvision and TensorFlow compute it.
+/// The luma of a pixel by ITU-R BT.601, rounded, as Pillow, `OpenCV`, torchvision and TensorFlow compute it.
 fn luma(pixel: [u8; 3]) -> u8 {
     let [red, green, blue] = pixel.map(u32::from);
     ((19_595 * red + 38_470 * green + 7_471 * blue + 0x8000) >> 16) as u8

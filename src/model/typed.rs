@@ -2,7 +2,7 @@
 
 use super::load::{LoadedModel, image_input};
 use crate::error::Result;
-use crate::grad;
+use crate::grad::{self, Task};
 use crate::onnx::Tensors;
 use crate::session;
 
@@ -34,6 +34,7 @@ pub fn type_tensors(mut loaded: LoadedModel) -> Result<TypedModel> {
     }
     let batch = info.batch();
     if loaded.contract.is_none() {
+        Task::check_stated_shapes(&loaded.model, loaded.manifest.output.as_deref())?;
         grad::reserve_names(&mut loaded.model);
     }
     let mut tensors = probe(&mut loaded, &input, batch);

@@ -309,6 +309,16 @@ impl ValueInfo {
         }
     }
 
+    /// Makes dimensions of length 0 free.
+    pub fn free_zero_lengths(&mut self) {
+        let Some(TypeValue::Tensor(tensor)) = self.r#type.as_mut().and_then(|t| t.value.as_mut()) else { return };
+        for dimension in tensor.shape.iter_mut().flat_map(|shape| &mut shape.dim) {
+            if matches!(dimension.value, Some(DimensionValue::Value(0))) {
+                dimension.value = None;
+            }
+        }
+    }
+
     /// Fixes all dimensions.
     pub fn set_dims(&mut self, dims: &[usize]) {
         let Some(TypeValue::Tensor(tensor)) = self.r#type.as_mut().and_then(|t| t.value.as_mut()) else { return };

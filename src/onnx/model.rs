@@ -90,6 +90,8 @@ impl OnnxModel {
         // Old files list weights as inputs too, which stops a runtime from treating them as constants.
         let Graph { input, initializer, .. } = graph;
         input.retain(|input| !initializer.iter().any(|weights| weights.name() == input.name()));
+        // Some exporters write a free length as 0.
+        input.iter_mut().for_each(ValueInfo::free_zero_lengths);
         inline::inline_functions(graph, &std::mem::take(&mut proto.functions)).map_err(|e| Error::model(name, e))?;
         sort_nodes(graph).map_err(|e| Error::model(name, e))?;
         let mut model = Self { name: name.to_owned(), proto, external_weights };

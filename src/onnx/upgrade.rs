@@ -167,7 +167,7 @@ fn rename_before_11(node: &mut Node) {
     }
 }
 
-/// Further outputs of BatchNormalization said that it was training, and there were two more of them. Before operator set
+/// Further outputs of `BatchNormalization` said that it was training, and there were two more of them. Before operator set
 /// 7, an attribute said so.
 fn upgrade_batch_statistics(node: &mut Node, from: i64) {
     if from < 7 {

@@ -110,7 +110,7 @@ impl WorkerThread {
         }
         let mut explanation = match &frame.tensor {
             Some(tensor) => explainer.explain_tensor(tensor.view())?,
-            None => explainer.explain(&frame.picture)?,
+            None => explainer.explain_shown(&frame.picture, frame.medium.pixel_aspect())?,
         };
         if let Some(smoother) = &mut self.smoother {
             smoother.smooth(&frame.picture, frame.time.as_us(), &mut explanation);

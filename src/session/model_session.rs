@@ -75,7 +75,10 @@ impl Session {
             } else {
                 "; ONNX Runtime supports more models (`make setup` installs it)"
             };
-            let problem = format!("cannot load model {}: {}{more}", model.name, first_line(&e));
+            let words = first_line(&e);
+            let type_missing = runtime.onnx_runtime && words.contains("Could not find an implementation");
+            let remedy = if type_missing { "; export the model in float32" } else { more };
+            let problem = format!("cannot load model {}: {words}{remedy}", model.name);
             Error::runtime(&runtime.name, problem).caused_by(e)
         };
         let mut builder = settings(compute, level, runtime).map_err(rejected)?;

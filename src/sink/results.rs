@@ -216,3 +216,53 @@ impl Sink for ResultsSink {
         self.close(ending)
     }
 }
+
+#[cfg(all(test, feature = "video"))]
+mod tests {
+    use image::RgbImage;
+    use ndarray::Array2;
+
+    use super::*;
+    use crate::cam::CamMap;
+    use crate::explain::{ClassPrediction, Explanation, Prediction};
+    use crate::media::{Time, TimeBase};
+    use crate::model::Region;
+
+    fn stream(side: u32) -> Arc<Medium> {
+        Arc::new(Medium {
+            name: "stream".into(),
+            path: None,
+            address: None,
+            kind: MediumKind::Live,
+            width: side,
+            height: side,
+            time_base: TimeBase::MILLISECONDS,
+        })
+    }
+
+    fn frame_of(medium: &Arc<Medium>, number: u64) -> ExplainedFrame {
+        let time = Time { ticks: 40 * number as i64, base: TimeBase::MILLISECONDS };
+        let region = Region { x: 0.0, y: 0.0, width: 1.0, height: 1.0 };
+        let prediction = Prediction::Classes(ClassPrediction::new(0, 1.0, 1.0, Vec::new()));
+        let explanation = Explanation::new(prediction, CamMap::new(Array2::zeros((1, 1))), region, region);
+        let frame = Frame::now(medium, number, time, RgbImage::new(medium.width, medium.height));
+        ExplainedFrame { frame, explanation, number }
+    }
+
+    #[test]
+    fn a_stream_that_comes_back_at_another_size_keeps_its_first_recording() -> Result<()> {
+        let folder = std::env::temp_dir().join(format!("whycam-recording-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, &e))?;
+        let destination = Destination::File(folder.join("a.mkv"));
+        let mut sink = ResultsSink::new(destination, Encoding::default(), false, Report::silent())?;
+        let [first, second, third] = [64, 32, 48].map(stream);
+        for (number, medium) in (0..).zip([&first, &first, &second, &third]) {
+            sink.write(&frame_of(medium, number), &ExplanationContext::default())?;
+        }
+        sink.finish(Ending::Whole)?;
+        let written = ["a.mkv", "a-2.mkv", "a-3.mkv", "a-4.mkv"].map(|name| folder.join(name).is_file());
+        std::fs::remove_dir_all(&folder).map_err(|e| Error::writing(&folder, &e))?;
+        assert_eq!(written, [true, true, true, false]);
+        Ok(())
+    }
+}

@@ -89,7 +89,7 @@ fn check_upgrade(case: &Case) -> Result<(), String> {
     if before == after { Ok(()) } else { Err(label(&format!("{before} became {after}"))) }
 }
 
-/// Ops that round, so that finite differences say nothing: `tests/lowering.rs` compares them with float ops.
+/// Ops that round, so that finite differences say nothing: `tests/lowering` compares them with float ops.
 const ROUNDING: [&str; 4] = ["ConvInteger", "DynamicQuantizeLinear", "MatMulInteger", "Round"];
 
 #[test]

@@ -133,6 +133,20 @@ def of_tokens():
     yield Family("poolformer", poolformer, "stages.3", "stages.0")
 
 
+class Rounded(torch.autograd.Function):
+    """Rounding to levels from 0 to 255: straight through, but for what a lowest level of zero clips, like a fused ReLU."""
+
+    @staticmethod
+    def forward(context, x, scale):
+        context.save_for_backward(x)
+        return torch.fake_quantize_per_tensor_affine(x, scale, 0, 0, 255)
+
+    @staticmethod
+    def backward(context, gradient):
+        (x,) = context.saved_tensors
+        return gradient * (x >= 0), None
+
+
 class Quantised(nn.Module):
     """A small net with weights and activations rounded to 8 bits, as in a QDQ export."""
 
@@ -149,8 +163,9 @@ class Quantised(nn.Module):
                 conv.weight, top / 127, torch.zeros(len(top), dtype=torch.int32), 0, -128, 127
             )
             x = nn.functional.conv2d(x, weight, conv.bias, conv.stride, conv.padding)
-            # A lowest level of zero clips negative values, like a fused ReLU.
-            x = rounded(torch.fake_quantize_per_tensor_affine(x, 0.023, 0, 0, 255))
+            # The exporter knows only the plain op, which has no gradient above the highest level either.
+            plain = torch.onnx.is_in_onnx_export()
+            x = rounded(torch.fake_quantize_per_tensor_affine(x, 0.023, 0, 0, 255) if plain else Rounded.apply(x, 0.023))
         return self.head(x.mean((2, 3)))
 
 

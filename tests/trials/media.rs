@@ -151,7 +151,7 @@ impl Drawn {
                     env!("CARGO_BIN_EXE_whycam")
                 );
                 let lines = json_lines(&tool("sh", &["-c", &piped]));
-                same(lines[0]["top"].to_string() == self.scores("whole.jpg"))
+                same(lines[0]["top"] == self.scores("whole.jpg"))
             }),
         ]
     }

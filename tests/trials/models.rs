@@ -51,6 +51,19 @@ fn bare() -> Net {
     net
 }
 
+/// What the program says of a file: where its logits and its layer are, or why it refuses.
+fn look_at(path: &str) -> String {
+    let output = whycam(&["inspect", "--json", path]);
+    if !output.status.success() {
+        let text = stderr(&output);
+        return text.split_once(".onnx: ").map_or(text.as_str(), |(_, said)| said).trim().to_owned();
+    }
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let text = |key: &str| report[key].as_str().unwrap_or_default().to_owned();
+    let (logits, layer, probability) = (text("logits"), text("layer"), text("probability"));
+    format!("{logits}: {} by {probability}, layer {layer}", report["classes"])
+}
+
 /// A tensor `x` quantised and back, as `x_back`, at a scale.
 fn there_and_back(x: &str, scale: &str, zero: &str) -> Vec<Node> {
     let [quantised, back] = ["q", "back"].map(|end| format!("{x}_{end}"));
@@ -72,21 +85,8 @@ impl Files {
         path
     }
 
-    /// What the program says of a net: where its logits and its layer are, or why it refuses.
     fn look(&self, net: Net) -> String {
-        self.look_at(&self.write(net.graph(), |_| ()))
-    }
-
-    fn look_at(&self, path: &str) -> String {
-        let output = whycam(&["inspect", "--json", path]);
-        if !output.status.success() {
-            let text = stderr(&output);
-            return text.split_once(".onnx: ").map_or(text.as_str(), |(_, said)| said).trim().to_owned();
-        }
-        let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
-        let text = |key: &str| report[key].as_str().unwrap_or_default().to_owned();
-        let (logits, layer, probability) = (text("logits"), text("layer"), text("probability"));
-        format!("{logits}: {} by {probability}, layer {layer}", report["classes"])
+        look_at(&self.write(net.graph(), |_| ()))
     }
 
     /// The first line of an explanation.
@@ -121,8 +121,8 @@ impl Files {
         pooled.activation.push(node("Identity", &["small_back"], "active"));
         pooled.constants = vec![scalar("coarse", 0.05), zero()];
         vec![
-            trial("dynamic quantisation", "sum: 4 by softmax, layer active", self.look_at(&self.dynamic())),
-            trial("integer operators", "logits_q/MatMul: 4 by softmax, layer back", self.look_at(&self.operators())),
+            trial("dynamic quantisation", "sum: 4 by softmax, layer active", look_at(&self.dynamic())),
+            trial("integer operators", "logits_q/MatMul: 4 by softmax, layer back", look_at(&self.operators())),
             trial("quantised after the softmax", "scores: 5 by softmax, layer active", self.look(after_softmax)),
             trial("saturated scores", "the map without", {
                 if plain == right { "the map without".into() } else { format!("{plain} instead of {right}") }
@@ -131,7 +131,7 @@ impl Files {
         ]
     }
 
-    /// DynamicQuantizeLinear, ConvInteger, MatMulInteger.
+    /// `DynamicQuantizeLinear`, `ConvInteger`, `MatMulInteger`.
     fn dynamic(&self) -> String {
         let scaled = |x: &str, product: Node, y: &str| {
             let [q, s, z, f, m] = ["q", "s", "z", "f", "m"].map(|end| format!("{x}_{end}"));
@@ -164,7 +164,7 @@ impl Files {
         self.write(Graph { node: nodes, initializer: constants, ..Net::new().graph() }, |_| ())
     }
 
-    /// QLinearConv and QLinearMatMul.
+    /// `QLinearConv` and `QLinearMatMul`.
     fn operators(&self) -> String {
         let nodes = vec![
             node("QuantizeLinear", &["image", "s", "zero"], "image_q"),
@@ -294,7 +294,7 @@ impl Files {
                 "Ultralytics, another task",
                 "it is an Ultralytics model for the task 'detect'; whycam explains those for 'classify'",
                 {
-                    self.look_at(&self.write(Net::new().graph(), |model| {
+                    look_at(&self.write(Net::new().graph(), |model| {
                         model.set_metadata("task", "detect");
                         model.set_metadata("names", "{0: 'a'}");
                     }))
@@ -335,12 +335,8 @@ impl Files {
             vec![Tensor::from_i64s("flat_shape", &[2], &[-1, 1152]), Tensor::from_f32s("big", &[1152, 4], &weights)];
         let open = self.write(open.graph(), |_| ());
         vec![
-            trial(
-                "fused by ONNX Runtime",
-                "scores: 5 by softmax, layer active",
-                self.look_at(&self.write(fused, |_| ())),
-            ),
-            trial("a size left open", "scores: 4 by softmax, layer active", self.look_at(&open)),
+            trial("fused by ONNX Runtime", "scores: 5 by softmax, layer active", look_at(&self.write(fused, |_| ()))),
+            trial("a size left open", "scores: 4 by softmax, layer active", look_at(&open)),
             trial("the same, given", "96x96", {
                 let report = stdout(&whycam(&["inspect", "--json", "--input-size", "96x96", &open]));
                 let report: Value = serde_json::from_str(&report).unwrap();
@@ -379,15 +375,13 @@ impl Files {
                 "an .ort file",
                 "not an ONNX model: it is in ONNX Runtime's own .ort format, which drops what a gradient needs; give the \
                  .onnx file that it was converted from",
-                self.look_at(&ort)
-                    .rsplit_once(".onnx: ")
-                    .map_or_else(|| self.look_at(&ort), |(_, said)| said.to_owned()),
+                look_at(&ort).rsplit_once(".onnx: ").map_or_else(|| look_at(&ort), |(_, said)| said.to_owned()),
             ),
             trial(
                 "optimised for one processor",
                 "ONNX Runtime optimised it for one kind of processor (com.microsoft.nchwc, first at conv), which leaves no \
                  rows and columns; give the model that it was made from, or save it at the level 'extended'",
-                self.look_at(&self.write(blocked, |_| ())),
+                look_at(&self.write(blocked, |_| ())),
             ),
         ]
     }

@@ -11,7 +11,7 @@ use crate::onnx::DataType;
 /// `y = round(x / scale) + zero point`, clipped to the type's range: `dx = dy / scale`.
 ///
 /// A clipped `x` gets its gradient, too: a class that is so sure that its score is clipped has a map. But where the zero
-/// point is the type's least number, the clipping is a ReLU that the quantiser took in: `dx = 0` for `x < 0`.
+/// point is the type's least number, the clipping is a `ReLU` that the quantiser took in: `dx = 0` for `x < 0`.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__QuantizeLinear.html>, opset 10 on.
 pub fn quantize(vjp: Vjp) -> Gradient {
@@ -40,6 +40,7 @@ pub fn dequantize(vjp: Vjp) -> Gradient {
 /// `y, scale, zero point` of `x`, by the range of `x`: `dx = dy / scale`, with the scale as a constant.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__DynamicQuantizeLinear.html>, opset 11 on.
+#[expect(clippy::unnecessary_wraps, reason = "it has the form of a rule")]
 pub fn dynamic_quantize(vjp: Vjp) -> Gradient {
     let Some(dy) = vjp.grads[0] else { return Ok(None) };
     Ok(Some(dy / vjp.writer.tensor(&vjp.node.output[1])))
@@ -66,7 +67,7 @@ pub fn conv_integer(vjp: Vjp) -> Gradient {
     Ok(Some(window.transposed(vjp.dy()?, weights, vjp.int("group", 1), x, y)))
 }
 
-/// `y = (A - A zero point) (B - B zero point)`: `dA` and `dB` as for MatMul.
+/// `y = (A - A zero point) (B - B zero point)`: `dA` and `dB` as for `MatMul`.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__MatMulInteger.html>, opset 10 on.
 pub fn matmul_integer(vjp: Vjp) -> Gradient {

@@ -81,10 +81,52 @@ pub fn find_logits(model: &OnnxModel, tensors: &Tensors, search: Search) -> Resu
         }
     }
     if heads.is_empty() {
-        let remedy = "whycam explains classifiers, whose output is [N,classes]";
-        return Err(model.error(format!("{remedy}; this model gives {}", misfits.join(", "))));
+        return Err(no_classifier(model, &misfits));
     }
     choose(model, &heads, search)
+}
+
+/// Refuses a model whose outputs, by their stated shapes, are several numbers for each of many places. This spares a run of
+/// a large detector with all its tensors.
+///
+/// # Errors
+/// No output can hold the scores of classes.
+pub fn check_stated_shapes(model: &OnnxModel, output: Option<&str>) -> Result<()> {
+    let index = GraphIndex::new(model.graph());
+    let considered = model.graph().output.iter().filter(|info| output.is_none_or(|wanted| info.name() == wanted));
+    let mut misfits = Vec::new();
+    for info in considered {
+        let dims = info.dims().unwrap_or_default();
+        let long = dims.iter().skip(1).filter(|length| length.is_some_and(|length| length > 1)).count();
+        if long < 2 || chooses_or_reshapes_scores(&index, info.name()) {
+            return Ok(());
+        }
+        misfits.push(format!("{} [{}] {SEVERAL_NUMBERS}", info.name(), info.dims_text()));
+    }
+    if misfits.is_empty() { Ok(()) } else { Err(no_classifier(model, &misfits)) }
+}
+
+/// Whether an output's shape is not that of its scores.
+fn chooses_or_reshapes_scores(index: &GraphIndex, output: &str) -> bool {
+    let mut tensor = output;
+    while let Some(node) = index.producer_node(tensor) {
+        match node.op() {
+            "ArgMax" | "TopK" | "ArrayFeatureExtractor" => return true,
+            "Softmax" | "Sigmoid" | "LogSoftmax" => return tensor != output,
+            op if TRAILING.contains(&op) || RESHAPING.contains(&op) => {}
+            _ => return false,
+        }
+        let Some(before) = node.input.first() else { return false };
+        tensor = before;
+    }
+    false
+}
+
+const SEVERAL_NUMBERS: &str = "(several numbers for each of many places, as detectors and segmenters have)";
+
+fn no_classifier(model: &OnnxModel, misfits: &[String]) -> Error {
+    let wanted = "whycam explains classifiers, whose output is [N,classes]";
+    model.error(format!("{wanted}; this model gives {}", misfits.join(", ")))
 }
 
 fn choose(model: &OnnxModel, heads: &[Head], search: Search) -> Result<Found> {
@@ -179,7 +221,7 @@ impl<'m> Outputs<'m> {
                 (logits, tensor, of_classes) = (before, before, true);
                 continue;
             }
-            let Some(before) = self.source(node) else { break };
+            let Some(before) = source(node) else { break };
             tensor = before;
             if self.rescales_probabilities(node) {
                 continue;
@@ -231,15 +273,8 @@ impl<'m> Outputs<'m> {
             _ if of_largest => {
                 Err(format!("(the largest of {shape:?}: the classes of a sequence or of pixels, not of the picture)"))
             }
-            _ => Err("(several numbers for each of many places, as detectors and segmenters have)".into()),
+            _ => Err(SEVERAL_NUMBERS.into()),
         }
-    }
-
-    /// The input that a node takes its numbers from.
-    fn source(&self, node: &'m Node) -> Option<&'m str> {
-        // Its first input is the list of labels.
-        let source = usize::from(node.op() == "ArrayFeatureExtractor");
-        node.input.get(source).map(String::as_str)
     }
 
     /// What a tensor was reshaped from, if that has the same shape.
@@ -284,6 +319,12 @@ impl<'m> Outputs<'m> {
         let before = node.input.first().and_then(|input| self.index.producer_node(input));
         node.op() == "Log" && before.is_some_and(|before| before.op() == "Softmax")
     }
+}
+
+/// The input that a node takes its numbers from.
+fn source(node: &Node) -> Option<&str> {
+    // The first input of an ArrayFeatureExtractor is the list of labels.
+    node.input.get(usize::from(node.op() == "ArrayFeatureExtractor")).map(String::as_str)
 }
 
 /// `x` of `exp(x) / Σ exp(x)`, or of `exp(x - max x) / Σ exp(x - max x)`.

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::classify::Classification;
-use super::head::{Found, Search, find_logits};
+use super::head::{Found, Search, check_stated_shapes, find_logits};
 use crate::error::Result;
 use crate::grad::augment::LOGITS;
 use crate::grad::graph_writer::GraphWriter;
@@ -31,11 +31,19 @@ impl Task {
         Ok((Self::Classify(classification), notices))
     }
 
+    /// Refuses a model whose stated shapes say that none of its outputs has a known form.
+    ///
+    /// # Errors
+    /// No output has a known form.
+    pub fn check_stated_shapes(model: &OnnxModel, output: Option<&str>) -> Result<()> {
+        check_stated_shapes(model, output)
+    }
+
     /// Renames the tensor that the scores are made of.
     pub fn rename(&mut self, old: &str, new: &str) {
         match self {
             Self::Classify(classification) if classification.logits == old => {
-                new.clone_into(&mut classification.logits)
+                new.clone_into(&mut classification.logits);
             }
             Self::Classify(_) => {}
         }

@@ -26,7 +26,7 @@ pub fn attention(l: &mut Lowering) -> Option<()> {
     finish_heads(l, &parts, sizes)
 }
 
-/// MultiHeadAttention: queries, keys and values `[N,T,D]`, and one bias `[3D]` for all.
+/// `MultiHeadAttention`: queries, keys and values `[N,T,D]`, and one bias `[3D]` for all.
 pub fn multi_head_attention(l: &mut Lowering) -> Option<()> {
     let plain = (4..l.node.input.len()).all(|input| l.input(input).is_none()) && l.int("unidirectional", 0) == 0;
     let parts = [l.input(0)?, l.input(1).filter(|_| plain)?, l.input(2)?];

@@ -8,7 +8,7 @@ use super::lowering::Lowering;
 use super::removed::window;
 use crate::onnx::proto::Attribute;
 
-/// FusedConv: `activation(w * x + b + z)`.
+/// `FusedConv`: `activation(w * x + b + z)`.
 pub fn conv(l: &mut Lowering) -> Option<()> {
     let inputs = [l.input(0)?, l.input(1)?, l.input(2).unwrap_or_default()];
     let mut y = l.write("Conv", &inputs, &window(l));
@@ -18,7 +18,7 @@ pub fn conv(l: &mut Lowering) -> Option<()> {
     finish_activated(l, &y)
 }
 
-/// FusedGemm: `activation(α A B + β C)`.
+/// `FusedGemm`: `activation(α A B + β C)`.
 pub fn gemm(l: &mut Lowering) -> Option<()> {
     let inputs = [l.input(0)?, l.input(1)?, l.input(2).unwrap_or_default()];
     let y = l.write("Gemm", &inputs, &l.attributes(&["alpha", "beta", "transA", "transB"]));
@@ -50,7 +50,7 @@ fn finish_activated(l: &mut Lowering, y: &str) -> Option<()> {
     l.finish(&op, &[y], &attributes)
 }
 
-/// FusedMatMul: `α A' B'`, where `'` is an optional exchange of the last two axes.
+/// `FusedMatMul`: `α A' B'`, where `'` is an optional exchange of the last two axes.
 pub fn matmul(l: &mut Lowering) -> Option<()> {
     if l.int("transBatchA", 0) != 0 || l.int("transBatchB", 0) != 0 {
         return None;
@@ -72,7 +72,7 @@ pub fn matmul(l: &mut Lowering) -> Option<()> {
     l.finish("Mul", &[&product, &alpha], &[])
 }
 
-/// NhwcConv: a convolution of `[N,h,w,C]`. Its weights are `[M,kh,kw,C]`, or in some files `[M,C,kh,kw]`.
+/// `NhwcConv`: a convolution of `[N,h,w,C]`. Its weights are `[M,kh,kw,C]`, or in some files `[M,C,kh,kw]`.
 pub fn nhwc_conv(l: &mut Lowering) -> Option<()> {
     let (x, mut w) = (l.input(0)?, l.input(1)?.to_owned());
     let last = match (l.node.ints("kernel_shape"), l.weight_shape(1)) {
@@ -99,7 +99,7 @@ pub fn gelu(l: &mut Lowering) -> Option<()> {
     finish_gelu(l, x)
 }
 
-/// BiasGelu: the Gelu of `x + b`.
+/// `BiasGelu`: the Gelu of `x + b`.
 pub fn bias_gelu(l: &mut Lowering) -> Option<()> {
     let sum = l.write("Add", &[l.input(0)?, l.input(1)?], &[]);
     finish_gelu(l, &sum)
@@ -114,7 +114,7 @@ fn finish_gelu(l: &mut Lowering, x: &str) -> Option<()> {
     l.finish("Mul", &[&product, &half], &[])
 }
 
-/// FastGelu: `x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2`, of `x` or of `x + b`.
+/// `FastGelu`: `x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2`, of `x` or of `x + b`.
 pub fn fast_gelu(l: &mut Lowering) -> Option<()> {
     let mut x = l.input(0)?.to_owned();
     if let Some(bias) = l.input(1) {
@@ -132,7 +132,7 @@ pub fn fast_gelu(l: &mut Lowering) -> Option<()> {
     l.finish("Mul", &[&product, &half], &[])
 }
 
-/// QuickGelu: `x sigmoid(α x)`.
+/// `QuickGelu`: `x sigmoid(α x)`.
 pub fn quick_gelu(l: &mut Lowering) -> Option<()> {
     let x = l.input(0)?;
     let alpha = l.number(l.float("alpha", 1.702));
@@ -141,7 +141,7 @@ pub fn quick_gelu(l: &mut Lowering) -> Option<()> {
     l.finish("Mul", &[x, &sigmoid], &[])
 }
 
-/// BiasSoftmax: the softmax of `x + b`.
+/// `BiasSoftmax`: the softmax of `x + b`.
 pub fn bias_softmax(l: &mut Lowering) -> Option<()> {
     let sum = l.write("Add", &[l.input(0)?, l.input(1)?], &[]);
     let axis = Attribute::from_int("axis", l.int("axis", 1));
@@ -154,7 +154,7 @@ pub fn layer_normalization(l: &mut Lowering) -> Option<()> {
     l.finish("LayerNormalization", &inputs, &l.attributes(&["axis", "epsilon"]))
 }
 
-/// SimplifiedLayerNormalization: `γ x / √(mean(x²) + ε)` over the last axis.
+/// `SimplifiedLayerNormalization`: `γ x / √(mean(x²) + ε)` over the last axis.
 pub fn simplified_layer_normalization(l: &mut Lowering) -> Option<()> {
     if !matches!(l.int("axis", -1), -1) {
         return None;
@@ -163,7 +163,7 @@ pub fn simplified_layer_normalization(l: &mut Lowering) -> Option<()> {
     finish_by_root_mean_square(l, x, l.input(1)?)
 }
 
-/// SkipLayerNormalization: the normalised `x + skip + b`, and as the fourth output the sum itself.
+/// `SkipLayerNormalization`: the normalised `x + skip + b`, and as the fourth output the sum itself.
 pub fn skip_layer_normalization(l: &mut Lowering) -> Option<()> {
     let simplified = l.node.op() == "SkipSimplifiedLayerNormalization";
     let gamma = l.input(2)?;
@@ -172,7 +172,7 @@ pub fn skip_layer_normalization(l: &mut Lowering) -> Option<()> {
     if let Some(bias) = bias {
         sum = l.write("Add", &[&sum, bias], &[]);
     }
-    l.finish_output(3, "Identity", &[&sum], &[])?;
+    l.write_output(3, "Identity", &[&sum], &[]);
     if simplified {
         return finish_by_root_mean_square(l, &sum, gamma);
     }

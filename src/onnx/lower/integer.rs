@@ -1,4 +1,4 @@
-//! Ops on quantised numbers, as the float op between a DequantizeLinear of each input and a QuantizeLinear of the
+//! Ops on quantised numbers, as the float op between a `DequantizeLinear` of each input and a `QuantizeLinear` of the
 //! result. ONNX Runtime fuses that form back into the integer op.
 
 use super::lowering::Lowering;
@@ -25,7 +25,7 @@ fn finish(l: &mut Lowering, y: &str, first: usize) -> Option<()> {
     l.finish("QuantizeLinear", &[y, scale, zero_point], &[])
 }
 
-/// QLinearConv: x, its scale and zero point, w and its, the result's, and a bias in units of both scales
+/// `QLinearConv`: x, its scale and zero point, w and its, the result's, and a bias in units of both scales
 /// (<https://onnx.ai/onnx/operators/onnx__QLinearConv.html>).
 pub fn conv(l: &mut Lowering) -> Option<()> {
     let per_channel = l.weight_shape(4).is_some_and(|shape| shape.len() == 1);
@@ -55,7 +55,7 @@ fn bias_of(l: &mut Lowering, bias: &str, x_scale: usize, w_scale: usize) -> Opti
     Some(l.write("DequantizeLinear", &[bias, &scale], if per_channel { &axis } else { &[] }))
 }
 
-/// QLinearMatMul (<https://onnx.ai/onnx/operators/onnx__QLinearMatMul.html>).
+/// `QLinearMatMul` (<https://onnx.ai/onnx/operators/onnx__QLinearMatMul.html>).
 pub fn matmul(l: &mut Lowering) -> Option<()> {
     let per_column = l.weight_shape(4).is_some_and(|shape| shape.len() == 1 && shape != [1]);
     let a = dequantized(l, 0, None)?;
@@ -64,10 +64,10 @@ pub fn matmul(l: &mut Lowering) -> Option<()> {
     finish(l, &y, 6)
 }
 
-/// QGemm: A, B, C as for QLinearConv with the bias in between; the result's scale is left out for a float result.
+/// `QGemm`: A, B, C as for `QLinearConv` with the bias in between; the result's scale is left out for a float result.
 pub fn gemm(l: &mut Lowering) -> Option<()> {
     let per_column = l.weight_shape(4).is_some_and(|shape| shape.len() == 1 && shape != [1]);
-    let axis = if l.int("transB", 0) == 0 { 1 } else { 0 };
+    let axis = i64::from(l.int("transB", 0) == 0);
     let a = dequantized(l, 0, None)?;
     let b = dequantized(l, 3, per_column.then_some(axis))?;
     let c = match l.input(6) {
@@ -82,21 +82,21 @@ pub fn gemm(l: &mut Lowering) -> Option<()> {
     finish(l, &y, 7)
 }
 
-/// QLinearAdd and QLinearMul.
+/// `QLinearAdd` and `QLinearMul`.
 pub fn binary(l: &mut Lowering) -> Option<()> {
     let (a, b) = (dequantized(l, 0, None)?, dequantized(l, 3, None)?);
     let y = l.write(standard_op(l), &[&a, &b], &[]);
     finish(l, &y, 6)
 }
 
-/// QLinearSigmoid and QLinearLeakyRelu.
+/// `QLinearSigmoid` and `QLinearLeakyRelu`.
 pub fn unary(l: &mut Lowering) -> Option<()> {
     let x = dequantized(l, 0, None)?;
     let y = l.write(standard_op(l), &[&x], &l.attributes(&["alpha"]));
     finish(l, &y, 3)
 }
 
-/// QLinearAveragePool and QLinearGlobalAveragePool.
+/// `QLinearAveragePool` and `QLinearGlobalAveragePool`.
 pub fn pool(l: &mut Lowering) -> Option<()> {
     let mut x = dequantized(l, 0, None)?;
     let last = l.int("channels_last", 0) != 0;
@@ -118,7 +118,7 @@ pub fn reduce_mean(l: &mut Lowering) -> Option<()> {
     finish(l, &y, 3)
 }
 
-/// QLinearSoftmax. Its attribute `opset` says of which operator set its axis is; before 13 the axes from it on were one.
+/// `QLinearSoftmax`. Its attribute `opset` says of which operator set its axis is; before 13 the axes from it on were one.
 pub fn softmax(l: &mut Lowering) -> Option<()> {
     let before_13 = l.int("opset", 13) < 13;
     let axis = l.int("axis", if before_13 { 1 } else { -1 });
@@ -127,7 +127,7 @@ pub fn softmax(l: &mut Lowering) -> Option<()> {
     finish(l, &y, 3)
 }
 
-/// QLinearConcat: the result's scale and zero point, then three inputs a tensor.
+/// `QLinearConcat`: the result's scale and zero point, then three inputs a tensor.
 pub fn concat(l: &mut Lowering) -> Option<()> {
     let parts = (2..l.node.input.len()).step_by(3).map(|first| dequantized(l, first, None));
     let parts = parts.collect::<Option<Vec<_>>>()?;
@@ -136,7 +136,7 @@ pub fn concat(l: &mut Lowering) -> Option<()> {
     finish(l, &y, 0)
 }
 
-/// DynamicQuantizeMatMul: A in float, B with its scale and zero point, a bias.
+/// `DynamicQuantizeMatMul`: A in float, B with its scale and zero point, a bias.
 pub fn dynamic_quantize_matmul(l: &mut Lowering) -> Option<()> {
     let (a, b, b_scale) = (l.input(0)?, l.input(1)?, l.input(2)?);
     let (b_zero, bias) = (l.input(3).unwrap_or_default(), l.input(4));
@@ -145,7 +145,7 @@ pub fn dynamic_quantize_matmul(l: &mut Lowering) -> Option<()> {
     finish_product(l, &product, &scale, b_scale, bias)
 }
 
-/// MatMulIntegerToFloat: A, B, their scales, their zero points, a bias.
+/// `MatMulIntegerToFloat`: A, B, their scales, their zero points, a bias.
 pub fn matmul_to_float(l: &mut Lowering) -> Option<()> {
     let (a, b, a_scale, b_scale) = (l.input(0)?, l.input(1)?, l.input(2)?, l.input(3)?);
     let (a_zero, b_zero) = (l.input(4).unwrap_or_default(), l.input(5).unwrap_or_default());

@@ -144,17 +144,18 @@ impl<'n> Lowering<'n> {
     }
 
     /// Writes a node whose output is the first of the rewritten node.
+    #[expect(clippy::unnecessary_wraps, reason = "it ends a rewriting, which may fail before")]
     pub fn finish(&mut self, op: &str, inputs: &[&str], attributes: &[Attribute]) -> Option<()> {
-        self.finish_output(0, op, inputs, attributes)
+        self.write_output(0, op, inputs, attributes);
+        Some(())
     }
 
     /// Writes a node whose output is one of the rewritten node's, if that has it.
-    pub fn finish_output(&mut self, number: usize, op: &str, inputs: &[&str], attributes: &[Attribute]) -> Option<()> {
+    pub fn write_output(&mut self, number: usize, op: &str, inputs: &[&str], attributes: &[Attribute]) {
         let node = self.node;
         if let Some(output) = node.output.get(number).filter(|output| !output.is_empty()) {
             self.write_as(output, op, inputs, attributes);
         }
-        Some(())
     }
 
     /// Quantises `x` by its own range. Returns the numbers, their scale and their zero point.
@@ -204,7 +205,11 @@ impl<'n> Lowering<'n> {
             1 => format!("{base}/{what}"),
             number => format!("{base}/{what}.{number}"),
         };
-        let free = (1..).map(name).find(|name| !self.taken.contains(name)).unwrap_or_default();
+        let mut number = 1;
+        while self.taken.contains(&name(number)) {
+            number += 1;
+        }
+        let free = name(number);
         self.taken.insert(free.clone());
         free
     }

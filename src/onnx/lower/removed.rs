@@ -72,7 +72,7 @@ pub fn scaled_tanh(l: &mut Lowering) -> Option<()> {
     l.finish("Mul", &[&tanh, &alpha], &[])
 }
 
-/// ConcatFromSequence of a SequenceConstruct: the concatenation of the tensors that the sequence was made of.
+/// `ConcatFromSequence` of a `SequenceConstruct`: the concatenation of the tensors that the sequence was made of.
 pub fn concat_from_sequence(l: &mut Lowering) -> Option<()> {
     let sequence = l.producer(l.input(0)?).filter(|node| node.op() == "SequenceConstruct")?;
     let axis = l.node.int("axis")?;

@@ -54,23 +54,23 @@ impl PixelConverter {
             self.video = Video::new(self.pixel, self.width, self.height);
         }
         if self.pixel == Pixel::RGB24 {
-            self.copy(picture)
+            self.write_rgb(picture);
         } else {
-            self.to_yuv(picture)?
+            self.write_yuv(picture)?;
         }
         let Some(filter) = &mut self.filter else { return Ok(&mut self.video) };
         self.filtered = filter.run(&self.video)?;
         Ok(&mut self.filtered)
     }
 
-    fn copy(&mut self, picture: &RgbImage) {
+    fn write_rgb(&mut self, picture: &RgbImage) {
         let (row, stride) = (3 * self.width as usize, self.video.stride(0));
         for (to, from) in self.video.data_mut(0).chunks_mut(stride).zip(picture.as_raw().chunks_exact(row)) {
             to[..row].copy_from_slice(from);
         }
     }
 
-    fn to_yuv(&mut self, picture: &RgbImage) -> Result<(), ffmpeg::Error> {
+    fn write_yuv(&mut self, picture: &RgbImage) -> Result<(), ffmpeg::Error> {
         let convert = if self.pixel == Pixel::YUV420P { yuv::rgb_to_yuv420 } else { yuv::rgb_to_yuv444 };
         let (width, height) = (self.width, self.height);
         let [(y_plane, y_stride), (u_plane, u_stride), (v_plane, v_stride)] = planes(&mut self.video);

@@ -100,7 +100,12 @@ impl FilmSource {
             DisplayMatrix::from_bytes(data.data())
         };
         let matrix = of_stream.or_else(of_frame);
-        let notice = first.and_then(|first| transfer_notice(first.color_transfer_characteristic()));
+        let notices = [
+            first.and_then(|first| transfer_notice(first.color_transfer_characteristic())),
+            first.filter(|first| first.is_interlaced()).map(|_| {
+                "it is interlaced, and both fields are explained as one picture; a deinterlaced copy gives clearer maps"
+            }),
+        ];
         let medium = Arc::make_mut(&mut self.medium);
         if let MediumKind::Film { display_matrix, .. } = &mut medium.kind {
             *display_matrix = matrix;
@@ -109,7 +114,7 @@ impl FilmSource {
             std::mem::swap(&mut medium.width, &mut medium.height);
         }
         self.converter = RgbConverter::new(matrix.map_or("", |m| m.filters().0), medium.width, medium.height);
-        if let Some(notice) = notice {
+        for notice in notices.into_iter().flatten() {
             self.report.tell(format!("{}: {notice}", self.medium.name));
         }
         Ok(())
