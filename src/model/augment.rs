@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use super::advice::with_advice;
+use super::bare_input::Guess;
 use super::cache::Slot;
 use super::classes::ResolvedScores;
-use super::load::{Guess, LoadedModel, image_input, load};
+use super::load::{LoadedModel, image_input, load};
 use super::locate::{Located, check_labels, locate};
 use super::manifest::{Layout, Manifest};
 use super::metadata::{Contract, MapGrid};

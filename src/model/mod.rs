@@ -3,6 +3,7 @@
 
 mod advice;
 mod augment;
+mod bare_input;
 mod cache;
 mod class_names;
 mod classes;
@@ -19,9 +20,10 @@ mod stated;
 mod typed;
 
 pub use augment::{AugmentedModel, Extras, augment, augmented};
+pub use bare_input::Guess;
 pub use classes::{ResolvedScores, Subject, find_class};
 pub use embedded::{EMBEDDED, Embedded};
-pub use load::{Guess, LoadedModel, image_input, load};
+pub use load::{LoadedModel, image_input, load};
 pub use locate::{Located, locate, task_of};
 pub use manifest::{Accuracy, Colour, Fit, InputSpec, Known, Layout, Manifest};
 pub use metadata::{Contract, MapGrid};

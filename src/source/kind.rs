@@ -21,6 +21,8 @@ pub enum Kind {
     Picture(ImageFormat),
     /// A picture in the HEIF container (HEIC, AVIF), which FFmpeg may read.
     Heif,
+    /// JPEGs one after the other, as some cameras record.
+    MotionJpeg,
     /// Anything else, which FFmpeg may read.
     Other,
 }
@@ -56,7 +58,7 @@ pub fn kind_of(path: &Path) -> Result<Kind> {
         ImageFormat::Gif => true,
         ImageFormat::WebP => WebPDecoder::new(reader).is_ok_and(|decoder| decoder.has_animation()),
         ImageFormat::Png => is_animated_png(reader).unwrap_or(false),
-        ImageFormat::Jpeg if is_motion_jpeg(path).map_err(failed)? => return Ok(Kind::Other),
+        ImageFormat::Jpeg if is_motion_jpeg(path).map_err(failed)? => return Ok(Kind::MotionJpeg),
         ImageFormat::Avif => return Ok(Kind::Heif),
         _ => false,
     };
@@ -73,7 +75,7 @@ fn is_heif(head: &[u8]) -> bool {
     head.get(4..8) == Some(b"ftyp") && head.get(8..12).is_some_and(|brand| BRANDS.contains(&brand))
 }
 
-/// Whether a file holds JPEGs one after the other, as some cameras record. A second picture that the first one announces
+/// Whether a file holds JPEGs one after the other. A second picture that the first one announces
 /// (Multi-Picture Format) is a depth or a gain map, and none of a film.
 fn is_motion_jpeg(path: &Path) -> std::io::Result<bool> {
     const NAMES: [&str; 2] = ["mjpeg", "mjpg"];

@@ -12,7 +12,7 @@ moving() {
     size=$1
     shift
     draw -f lavfi -i "testsrc2=size=$size:rate=30:duration=2" -f lavfi -i "sine=frequency=440:duration=2" \
-        -pix_fmt yuv420p -c:v libx264 -preset veryfast -c:a aac "$@"
+        -pix_fmt yuv420p -c:v libx264 -preset veryfast -bf 0 -c:a aac "$@"
 }
 
 still() {
@@ -24,7 +24,7 @@ cp plain.mp4 "10:20.mp4"
 draw -i plain.mp4 -c:v copy -c:a pcm_s16le pcm.avi
 # The second track is in a codec that FFmpeg does not know, as phones write it.
 draw -i plain.mp4 -map 0:v -map 0:a -map 0:a -c copy two.mp4
-perl -0pe 's/(.*)mp4a/$1apac/s' two.mp4 >apac.mp4
+perl -0777 -pe 's/(.*)mp4a/$1apac/s; s/(.*)esds/$1free/s' two.mp4 >apac.mp4
 draw -i plain.mp4 -map 0:v -map 0:a -c copy -metadata:s:a:0 language=fra french.mkv
 
 draw -i plain.mp4 -c copy part.ts
@@ -35,8 +35,8 @@ draw -i plain.mp4 -an -c copy raw.h264
 moving 120x160 -an tall.h264
 cat raw.h264 tall.h264 >turns.h264
 draw -i plain.mp4 -an -frames:v 20 -c:v mjpeg clip.mjpeg
-cp clip.mjpeg film.jpg
-moving 161x121 -pix_fmt yuv444p odd.mp4
+cp plain.mp4 film.jpg
+moving 160x120 -vf scale=161:121 -pix_fmt yuv444p odd.mp4
 draw -f lavfi -i color=0x00ff00:size=1280x720:rate=10:duration=0.3 \
     -vf format=gbrp,scale=out_color_matrix=bt709,format=yuv420p -c:v libx264 -bsf:v h264_metadata=matrix_coefficients=2 hd.mp4
 draw -f lavfi -i color=red:size=160x120:rate=10:duration=0.3 -vf format=yuv420p -c:v libx264 red.mp4
@@ -54,13 +54,15 @@ for colour in red green; do
 done
 head -c 4000 whole.jpg >half.jpg
 printf '\0\0\0\30ftypheic\0\0\0\0mif1heic' >a.heic
-printf 'Tuesday\nwater the roses\n' >notes.txt
+for day in 1 2 3 4 5 6 7; do
+    printf 'Day %s: water the roses, and cut the tulips that are over.\n' $day
+done >notes.txt
 : >empty.jpg
 mkdir -p folder/below two
 cp pcm.avi folder/1.avi
 cp plain.mp4 folder/2.mp4
 cp whole.jpg folder/below/3.jpg
 cp notes.txt folder
-ln -sf .. folder/below/up
+ln -s .. folder/below/up
 cp whole.jpg two/p.jpg
 cp whole.png two/p.png

@@ -13,7 +13,7 @@ use crate::tiny_net::Net;
 
 pub fn trials() -> Vec<Trial> {
     let files = Files { folder: Folder::new("trials-models"), count: Cell::new(0) };
-    [files.quantised(), files.heads(), files.other_tools(), files.forms(), files.refusals()].concat()
+    [files.quantised(), files.heads(), files.odd_heads(), files.other_tools(), files.forms(), files.refusals()].concat()
 }
 
 struct Files {
@@ -217,25 +217,6 @@ impl Files {
         sequence.outputs = vec!["letters"];
         sequence.constants = vec![Tensor::from_i64s("rows", &[1], &[2])];
 
-        let mut clipped = Net::new();
-        clipped.head.push(node("Mul", &["probabilities", "hundred"], "percent"));
-        clipped.outputs = vec!["percent"];
-        clipped.constants = vec![scalar("hundred", 100.0)];
-
-        let mut dropped = Net::new();
-        dropped.head.push(node("Slice", &["probabilities", "one", "many_classes", "one"], "foreground"));
-        dropped.outputs = vec!["foreground"];
-        dropped.constants = vec![Tensor::from_i64s("one", &[1], &[1]), Tensor::from_i64s("many_classes", &[1], &[9])];
-
-        let mut half = bare();
-        half.kind = DataType::Float16;
-        half.before = vec![node("Cast", &["image"], "wide_image").with(Attribute::from_int("to", 1))];
-        half.head.push(node("Cast", &["scores"], "logits").with(Attribute::from_int("to", DataType::Float16 as i64)));
-        half.outputs = vec!["logits"];
-
-        let mut angles = bare();
-        angles.head.push(node("Tanh", &["scores"], "angles"));
-        angles.outputs = vec!["angles"];
         vec![
             trial("boxes before scores", "scores: 5 by softmax, layer active", self.look(boxes)),
             trial(
@@ -256,6 +237,30 @@ impl Files {
                  [1, 8, 16]: the classes of a sequence or of pixels, not of the picture)",
                 self.look(sequence),
             ),
+        ]
+    }
+
+    fn odd_heads(&self) -> Vec<Trial> {
+        let mut clipped = Net::new();
+        clipped.head.push(node("Mul", &["probabilities", "hundred"], "percent"));
+        clipped.outputs = vec!["percent"];
+        clipped.constants = vec![scalar("hundred", 100.0)];
+
+        let mut dropped = Net::new();
+        dropped.head.push(node("Slice", &["probabilities", "one", "many_classes", "one"], "foreground"));
+        dropped.outputs = vec!["foreground"];
+        dropped.constants = vec![Tensor::from_i64s("one", &[1], &[1]), Tensor::from_i64s("many_classes", &[1], &[9])];
+
+        let mut half = bare();
+        half.kind = DataType::Float16;
+        half.before = vec![node("Cast", &["image"], "wide_image").with(Attribute::from_int("to", 1))];
+        half.head.push(node("Cast", &["scores"], "logits").with(Attribute::from_int("to", DataType::Float16 as i64)));
+        half.outputs = vec!["logits"];
+
+        let mut angles = bare();
+        angles.head.push(node("Tanh", &["scores"], "angles"));
+        angles.outputs = vec!["angles"];
+        vec![
             trial("probabilities in per cent", "scores: 5 by softmax, layer active", self.look(clipped)),
             trial("background dropped after the softmax", "foreground: 4 by given, layer active", self.look(dropped)),
             trial("float16 scores called logits", "scores: 5 by softmax, layer active", self.look(half)),

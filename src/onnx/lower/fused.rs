@@ -3,15 +3,13 @@
 
 use std::f32::consts::{FRAC_1_SQRT_2, PI};
 
-use super::integer::{TO_CHANNELS_FIRST, TO_CHANNELS_LAST};
-use super::lowering::Lowering;
-use super::removed::window;
+use super::lowering::{Lowering, TO_CHANNELS_FIRST, TO_CHANNELS_LAST};
 use crate::onnx::proto::Attribute;
 
 /// `FusedConv`: `activation(w * x + b + z)`.
 pub fn conv(l: &mut Lowering) -> Option<()> {
     let inputs = [l.input(0)?, l.input(1)?, l.input(2).unwrap_or_default()];
-    let mut y = l.write("Conv", &inputs, &window(l));
+    let mut y = l.write("Conv", &inputs, &l.window());
     if let Some(z) = l.input(3) {
         y = l.write("Add", &[&y, z], &[]);
     }
@@ -84,7 +82,7 @@ pub fn nhwc_conv(l: &mut Lowering) -> Option<()> {
         w = l.write("Transpose", &[&w], &permuted(TO_CHANNELS_FIRST));
     }
     let x = l.write("Transpose", &[x], &permuted(TO_CHANNELS_FIRST));
-    let mut y = l.write("Conv", &[&x, &w, l.input(2).unwrap_or_default()], &window(l));
+    let mut y = l.write("Conv", &[&x, &w, l.input(2).unwrap_or_default()], &l.window());
     if let Some(z) = l.input(3) {
         let z = l.write("Transpose", &[z], &permuted(TO_CHANNELS_FIRST));
         y = l.write("Add", &[&y, &z], &[]);

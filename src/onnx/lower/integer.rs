@@ -1,14 +1,9 @@
 //! Ops on quantised numbers, as the float op between a `DequantizeLinear` of each input and a `QuantizeLinear` of the
 //! result. ONNX Runtime fuses that form back into the integer op.
 
-use super::lowering::Lowering;
-use super::removed::window;
+use super::lowering::{Lowering, TO_CHANNELS_FIRST, TO_CHANNELS_LAST};
 use crate::onnx::DataType;
 use crate::onnx::proto::Attribute;
-
-/// Axes `[N,C,h,w]` from `[N,h,w,C]`, and back.
-pub const TO_CHANNELS_FIRST: [i64; 4] = [0, 3, 1, 2];
-pub const TO_CHANNELS_LAST: [i64; 4] = [0, 2, 3, 1];
 
 /// The float numbers that the three inputs from `first` on stand for: quantised numbers, scale, zero point. `axis` is
 /// the axis that scales a slice lie along.
@@ -39,7 +34,7 @@ pub fn conv(l: &mut Lowering) -> Option<()> {
         Some(bias) => bias_of(l, bias, 1, 4)?,
         None => String::new(),
     };
-    let mut y = l.write("Conv", &[&x, &w, &bias], &window(l));
+    let mut y = l.write("Conv", &[&x, &w, &bias], &l.window());
     if last {
         y = l.write("Transpose", &[&y], &[Attribute::from_ints("perm", &TO_CHANNELS_LAST)]);
     }
@@ -103,7 +98,7 @@ pub fn pool(l: &mut Lowering) -> Option<()> {
     if last {
         x = l.write("Transpose", &[&x], &[Attribute::from_ints("perm", &TO_CHANNELS_FIRST)]);
     }
-    let mut y = l.write(standard_op(l), &[&x], &window(l));
+    let mut y = l.write(standard_op(l), &[&x], &l.window());
     if last {
         y = l.write("Transpose", &[&y], &[Attribute::from_ints("perm", &TO_CHANNELS_LAST)]);
     }

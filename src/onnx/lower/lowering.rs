@@ -1,97 +1,13 @@
-//! The table of rewritten ops, and what a rewriting is written with.
+//! What a rewriting is written with.
 
 use std::collections::HashSet;
 
-use super::{attention, fused, integer, removed};
 use crate::onnx::DataType;
-use crate::onnx::proto::{Attribute, Graph, Node, Tensor};
+use crate::onnx::proto::{Attribute, Node, Tensor};
 
-/// Writes the nodes that compute what a node computes. `None` leaves the node as it is.
-type Rewriting = fn(&mut Lowering) -> Option<()>;
-
-/// ONNX Runtime's own operator set
-/// (<https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md>).
-const MICROSOFT: &str = "com.microsoft";
-/// Its ops on maps in the blocked layout of one processor, which mix channels and positions.
-pub const MICROSOFT_NCHWC: &str = "com.microsoft.nchwc";
-const STANDARD: &str = "";
-
-/// Domain, op, rewriting.
-const REWRITINGS: &[(&str, &str, Rewriting)] = &[
-    (STANDARD, "Affine", removed::affine),
-    (STANDARD, "ConcatFromSequence", removed::concat_from_sequence),
-    (STANDARD, "Crop", removed::crop),
-    (STANDARD, "ImageScaler", removed::image_scaler),
-    (STANDARD, "MeanVarianceNormalization", removed::mean_variance_normalization),
-    (STANDARD, "ParametricSoftplus", removed::parametric_softplus),
-    (STANDARD, "QLinearConv", integer::conv),
-    (STANDARD, "QLinearMatMul", integer::matmul),
-    (STANDARD, "ScaledTanh", removed::scaled_tanh),
-    (STANDARD, "SimplifiedLayerNormalization", fused::simplified_layer_normalization),
-    (MICROSOFT, "Attention", attention::attention),
-    (MICROSOFT, "BiasGelu", fused::bias_gelu),
-    (MICROSOFT, "BiasSoftmax", fused::bias_softmax),
-    (MICROSOFT, "DynamicQuantizeMatMul", integer::dynamic_quantize_matmul),
-    (MICROSOFT, "FastGelu", fused::fast_gelu),
-    (MICROSOFT, "FusedConv", fused::conv),
-    (MICROSOFT, "FusedGemm", fused::gemm),
-    (MICROSOFT, "FusedMatMul", fused::matmul),
-    (MICROSOFT, "Gelu", fused::gelu),
-    (MICROSOFT, "LayerNormalization", fused::layer_normalization),
-    (MICROSOFT, "MatMulIntegerToFloat", integer::matmul_to_float),
-    (MICROSOFT, "MultiHeadAttention", attention::multi_head_attention),
-    (MICROSOFT, "NhwcConv", fused::nhwc_conv),
-    (MICROSOFT, "NhwcFusedConv", fused::nhwc_conv),
-    (MICROSOFT, "QGemm", integer::gemm),
-    (MICROSOFT, "QLinearAdd", integer::binary),
-    (MICROSOFT, "QLinearAveragePool", integer::pool),
-    (MICROSOFT, "QLinearConcat", integer::concat),
-    (MICROSOFT, "QLinearConv", integer::conv),
-    (MICROSOFT, "QLinearGlobalAveragePool", integer::pool),
-    (MICROSOFT, "QLinearLeakyRelu", integer::unary),
-    (MICROSOFT, "QLinearMul", integer::binary),
-    (MICROSOFT, "QLinearReduceMean", integer::reduce_mean),
-    (MICROSOFT, "QLinearSigmoid", integer::unary),
-    (MICROSOFT, "QLinearSoftmax", integer::softmax),
-    (MICROSOFT, "QuickGelu", fused::quick_gelu),
-    (MICROSOFT, "SkipLayerNormalization", fused::skip_layer_normalization),
-    (MICROSOFT, "SkipSimplifiedLayerNormalization", fused::skip_layer_normalization),
-    (MICROSOFT, "TransposeMatMul", fused::matmul),
-];
-
-/// Rewrites every node that [`REWRITINGS`] knows. The graph is in the working operator set, and sorted.
-pub fn to_standard_ops(graph: &mut Graph) {
-    let rewriting = |node: &Node| {
-        let domain = if node.is_standard() { STANDARD } else { node.domain() };
-        REWRITINGS.iter().find(|(of, op, _)| *of == domain && *op == node.op()).map(|(_, _, rewriting)| *rewriting)
-    };
-    if !graph.node.iter().any(|node| rewriting(node).is_some()) {
-        return;
-    }
-    let half = graph.initializer.iter().any(|t| DataType::from_number(t.data_type()) == Some(DataType::Float16));
-    let mut taken: HashSet<String> = graph.node.iter().flat_map(|n| n.output.iter().cloned()).collect();
-    let mut nodes = Vec::with_capacity(graph.node.len());
-    let mut constants = Vec::new();
-    for node in std::mem::take(&mut graph.node) {
-        let Some(rewrite) = rewriting(&node) else {
-            nodes.push(node);
-            continue;
-        };
-        let weights = &graph.initializer;
-        let (earlier, taken) = (nodes.as_slice(), &mut taken);
-        let mut lowering = Lowering { node: &node, earlier, weights, half, taken, nodes: vec![], constants: vec![] };
-        let rewritten = rewrite(&mut lowering).is_some();
-        let Lowering { nodes: written, constants: made, .. } = lowering;
-        if rewritten {
-            nodes.extend(written);
-            constants.extend(made);
-        } else {
-            nodes.push(node);
-        }
-    }
-    graph.node = nodes;
-    graph.initializer.extend(constants);
-}
+/// Axes `[N,C,h,w]` from `[N,h,w,C]`, and back.
+pub const TO_CHANNELS_FIRST: [i64; 4] = [0, 3, 1, 2];
+pub const TO_CHANNELS_LAST: [i64; 4] = [0, 2, 3, 1];
 
 /// The rewriting of one node.
 pub struct Lowering<'n> {
@@ -107,6 +23,23 @@ pub struct Lowering<'n> {
 }
 
 impl<'n> Lowering<'n> {
+    /// `earlier` are the nodes before it, and `taken` the names that tensors have; `half` says that the model computes in
+    /// float16.
+    pub fn new(
+        node: &'n Node,
+        earlier: &'n [Node],
+        weights: &'n [Tensor],
+        half: bool,
+        taken: &'n mut HashSet<String>,
+    ) -> Self {
+        Self { node, earlier, weights, half, taken, nodes: Vec::new(), constants: Vec::new() }
+    }
+
+    /// The nodes and constants that were written.
+    pub fn written(self) -> (Vec<Node>, Vec<Tensor>) {
+        (self.nodes, self.constants)
+    }
+
     /// An input of the node; `None` where it is left out.
     pub fn input(&self, number: usize) -> Option<&'n str> {
         self.node.input.get(number).map(String::as_str).filter(|name| !name.is_empty())
@@ -134,6 +67,13 @@ impl<'n> Lowering<'n> {
     /// Those of the node's attributes that have these names.
     pub fn attributes(&self, names: &[&str]) -> Vec<Attribute> {
         self.node.attribute.iter().filter(|a| names.contains(&a.name())).cloned().collect()
+    }
+
+    /// The attributes of a window, which convolution and pooling share.
+    pub fn window(&self) -> Vec<Attribute> {
+        let names =
+            ["auto_pad", "ceil_mode", "count_include_pad", "dilations", "group", "kernel_shape", "pads", "strides"];
+        self.attributes(&names)
     }
 
     /// Writes a node, and returns its output. `""` is an input that is left out.

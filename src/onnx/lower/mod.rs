@@ -5,5 +5,6 @@ mod fused;
 mod integer;
 mod lowering;
 mod removed;
+mod rewritings;
 
-pub use lowering::{MICROSOFT_NCHWC, to_standard_ops};
+pub use rewritings::{MICROSOFT_NCHWC, to_standard_ops};

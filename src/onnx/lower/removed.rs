@@ -84,17 +84,3 @@ pub fn concat_from_sequence(l: &mut Lowering) -> Option<()> {
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     l.finish("Concat", &parts, &[Attribute::from_int("axis", axis)])
 }
-
-/// The attributes of a window, which convolution and pooling share.
-pub fn window(l: &Lowering) -> Vec<Attribute> {
-    l.attributes(&[
-        "auto_pad",
-        "ceil_mode",
-        "count_include_pad",
-        "dilations",
-        "group",
-        "kernel_shape",
-        "pads",
-        "strides",
-    ])
-}

@@ -50,6 +50,10 @@ impl Film {
         let mut film = Self::start(path, file, medium, &storage, (codec, encoding))?;
         let left_out = film.sound.as_ref().map(|sound| sound.left_out.clone()).unwrap_or_default();
         film.output.write_header_with(muxer_options(live, &extension)).map_err(|e| {
+            let on_disk = failed(path, e);
+            if on_disk.is_full_disk() {
+                return on_disk;
+            }
             let silent = film.sound.as_ref().is_none_or(|sound| !sound.is_heard());
             let remedy = if silent { "" } else { "; a .mkv or .mp4 holds most kinds of sound" };
             Error::output(path, format!("FFmpeg cannot write a .{extension} like this ({}){remedy}", words(e)))

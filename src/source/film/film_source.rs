@@ -32,7 +32,7 @@ pub struct FilmSource {
     frames: Option<u64>,
     start_ticks: i64,
     last_ticks: Option<i64>,
-    /// Ticks from one frame to the next, for frames without a time.
+    /// Ticks from one frame to the next, for frames without a time: those before it, or at first the stream's rate.
     frame_ticks: i64,
     /// The times and durations of packets whose frames are still to come, in ticks.
     durations: VecDeque<(i64, i64)>,
@@ -180,7 +180,11 @@ impl FilmSource {
     fn time_of(&mut self, decoded: &Video) -> (i64, Option<i64>) {
         let own = decoded.timestamp();
         let ticks = match (own, self.last_ticks) {
-            (Some(ticks), Some(last)) => ticks.max(last + 1),
+            (Some(ticks), Some(last)) => {
+                let rising = ticks.max(last + 1);
+                self.frame_ticks = rising - last;
+                rising
+            }
             (Some(ticks), None) => ticks,
             (None, Some(last)) => last + self.frame_ticks,
             (None, None) => self.start_ticks,
