@@ -7,8 +7,13 @@ use crate::onnx::{OnnxModel, Tensors};
 
 const OURS: [&str; 5] = [LOGITS, ACTIVATIONS, GRADIENTS, CAM, CLASS_INDEX];
 
-fn free_name(taken: &str) -> String {
-    format!("model.{taken}")
+/// A name that no tensor of the model has.
+fn free_name(model: &OnnxModel, taken: &str) -> String {
+    let mut name = format!("model.{taken}");
+    while model.has_tensor(&name) {
+        name.push('_');
+    }
+    name
 }
 
 fn is_output(model: &OnnxModel, name: &str) -> bool {
@@ -20,7 +25,8 @@ fn is_output(model: &OnnxModel, name: &str) -> bool {
 pub fn reserve_names(model: &mut OnnxModel) {
     for taken in OURS {
         if !is_output(model, taken) {
-            model.rename_tensor(taken, &free_name(taken));
+            let free = free_name(model, taken);
+            model.rename_tensor(taken, &free);
         }
     }
 }
@@ -34,7 +40,7 @@ pub fn reserve_output_names(model: &mut OnnxModel, tensors: &mut Tensors, task: 
         if ours || !is_output(model, taken) {
             continue;
         }
-        let free = free_name(taken);
+        let free = free_name(model, taken);
         model.rename_tensor(taken, &free);
         task.rename(taken, &free);
         if let Some(info) = tensors.remove(taken) {

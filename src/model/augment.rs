@@ -77,6 +77,9 @@ pub fn augmented(
     let cache = slot.as_ref().and(options.cache.clone());
     if let Some((model, notices)) = slot.as_ref().and_then(|slot| slot.load(&loaded.model.name)) {
         let contract = Contract::read(&model)?;
+        // The size of the input may have been found by trying.
+        let input = contract.as_ref().map_or(loaded.manifest.input.clone(), |contract| contract.preprocessing.clone());
+        let loaded = LoadedModel { manifest: Manifest { input, ..loaded.manifest }, ..loaded };
         let default_layer = Request { layers: Vec::new(), ..request.clone() };
         let kept = AugmentedModel::from_contract(LoadedModel { model, contract, notices, ..loaded }, &default_layer)?;
         return Ok(AugmentedModel { cache, ..kept });

@@ -80,8 +80,12 @@ fn load_file(path: &Path, options: &ModelOptions) -> Result<LoadedModel> {
     let contract = Contract::read(&model)?;
     let manifest = path.with_extension("toml");
     if preset.is_none() && manifest.exists() {
-        take_class_names(&mut model);
-        return Ok(LoadedModel { contract, ..LoadedModel::described(model, Manifest::read(&manifest)?) });
+        let mut manifest = Manifest::read(&manifest)?;
+        let of_graph = take_class_names(&mut model);
+        if manifest.labels.is_empty() {
+            manifest.labels = of_graph;
+        }
+        return Ok(LoadedModel { contract, ..LoadedModel::described(model, manifest) });
     }
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let bare = |input: InputSpec, labels: Vec<String>| Manifest {
@@ -109,12 +113,12 @@ fn load_file(path: &Path, options: &ModelOptions) -> Result<LoadedModel> {
     let mut notices = Vec::new();
     let labels = if of_graph.is_empty() { stated.labels.clone() } else { of_graph.clone() };
     if !labels.is_empty() && options.labels.is_none() {
-        let place = if of_graph.is_empty() { format!("the metadata of {}", stated.by) } else { "the graph".to_owned() };
+        let place = if of_graph.is_empty() { format!("{} metadata in the file", stated.by) } else { "the graph".to_owned() };
         notices.push(format!("labels are read from {place}; --labels chooses"));
     }
     let Bare { spec, guess, size_open } = bare_input(&model, preset, &stated)?;
     if stated.pixels.is_some() && preset.is_none() {
-        notices.push(format!("pictures are preprocessed as the metadata of {} say; --preset chooses", stated.by));
+        notices.push(format!("pictures are preprocessed as {} metadata in the file say; --preset chooses", stated.by));
     }
     let manifest = bare(spec, labels);
     Ok(LoadedModel { model, manifest, guess, contract: None, size_open, notices })

@@ -1,7 +1,8 @@
 //! Step 2: the shape and type of every tensor.
 
 use super::load::{LoadedModel, image_input};
-use crate::error::Result;
+use super::manifest::InputSpec;
+use crate::error::{Error, Result};
 use crate::grad::{self, Task};
 use crate::onnx::Tensors;
 use crate::session;
@@ -21,6 +22,10 @@ pub struct TypedModel {
 /// # Errors
 /// The runtime rejects the model, or its input has another shape than the manifest states.
 pub fn type_tensors(mut loaded: LoadedModel) -> Result<TypedModel> {
+    if loaded.contract.is_none() {
+        Task::check_stated_shapes(&loaded.model, loaded.manifest.output.as_deref())?;
+        grad::reserve_names(&mut loaded.model);
+    }
     let info = image_input(&loaded.model)?;
     let input = info.name().to_owned();
     let shape = loaded.manifest.input.shape();
@@ -32,19 +37,20 @@ pub fn type_tensors(mut loaded: LoadedModel) -> Result<TypedModel> {
         let asked = "its manifest or an option says";
         return Err(loaded.model.error(format!("its input is [{stated}], but {asked} {shape:?}")));
     }
-    let batch = info.batch();
-    if loaded.contract.is_none() {
-        Task::check_stated_shapes(&loaded.model, loaded.manifest.output.as_deref())?;
-        grad::reserve_names(&mut loaded.model);
-    }
-    let mut tensors = probe(&mut loaded, &input, batch);
-    if tensors.is_err() && loaded.size_open {
-        tensors = probe_other_sizes(&mut loaded, &input, batch).map_or(tensors, Ok);
-    }
-    Ok(TypedModel { tensors: tensors?, loaded, input })
+    let (open, untouched) = (loaded.size_open, loaded.size_open.then(|| loaded.clone()));
+    let tensors = match (probe(&mut loaded, &input), untouched) {
+        // The runtime took the model, and failed at this size.
+        (Err(Error::Model { .. }), Some(untouched)) if open => {
+            loaded = untouched;
+            probe_other_sizes(&mut loaded, &input)?
+        }
+        (probed, _) => probed?,
+    };
+    Ok(TypedModel { tensors, loaded, input })
 }
 
-fn probe(loaded: &mut LoadedModel, input: &str, batch: usize) -> Result<Tensors> {
+fn probe(loaded: &mut LoadedModel, input: &str) -> Result<Tensors> {
+    let batch = image_input(&loaded.model)?.batch();
     let mut shape = loaded.manifest.input.shape();
     shape[0] = batch;
     let mut inputs = vec![(input, shape)];
@@ -55,26 +61,32 @@ fn probe(loaded: &mut LoadedModel, input: &str, batch: usize) -> Result<Tensors>
     // A reshape to [-1,K] takes more rows instead of refusing another size.
     let mut outputs = loaded.model.graph().output.iter().filter_map(|output| tensors.get(output.name()));
     if loaded.size_open && outputs.any(|output| output.shape.len() > 1 && output.shape[0] != batch) {
-        let size = &loaded.manifest.input;
-        let problem = format!("at {}x{}, its outputs are not those of {batch} pictures", size.width, size.height);
+        let InputSpec { width, height, .. } = loaded.manifest.input;
+        let problem = format!("at {width}x{height}, its outputs are not those of {batch} pictures");
         return Err(loaded.model.error(format!("{problem}; --input-size chooses another size")));
     }
     Ok(tensors)
 }
 
-/// Tries the sides that classifiers usually have, and keeps the first at which the model runs.
-fn probe_other_sizes(loaded: &mut LoadedModel, input: &str, batch: usize) -> Option<Tensors> {
-    const SIDES: [usize; 22] =
-        [32, 256, 299, 128, 96, 112, 64, 160, 192, 240, 260, 288, 300, 320, 331, 380, 384, 448, 512, 28, 48, 227];
-    let before = loaded.manifest.input.clone();
+/// Tries the sides that classifiers usually have, and takes the first at which the model runs.
+///
+/// # Errors
+/// It runs at none of them.
+fn probe_other_sizes(loaded: &mut LoadedModel, input: &str) -> Result<Tensors> {
+    const SIDES: [usize; 22] = [
+        32, 256, 299, 128, 96, 112, 64, 160, 192, 240, 260, 288, 300, 320, 331, 380, 384, 448, 512, 28, 48, 227,
+    ];
+    let InputSpec { width, height, .. } = loaded.manifest.input;
     for side in SIDES {
-        (loaded.manifest.input.width, loaded.manifest.input.height) = (side, side);
-        if let Ok(tensors) = probe(loaded, input, batch) {
-            let found = format!("found by trying: it does not run at {}x{}", before.width, before.height);
+        let mut tried = loaded.clone();
+        (tried.manifest.input.width, tried.manifest.input.height) = (side, side);
+        if let Ok(tensors) = probe(&mut tried, input) {
+            *loaded = tried;
+            let found = format!("found by trying: it does not run at {width}x{height}");
             loaded.notices.push(format!("the size {side}x{side} was {found}; --input-size chooses"));
-            return Some(tensors);
+            return Ok(tensors);
         }
     }
-    loaded.manifest.input = before;
-    None
+    let problem = format!("it leaves the size of its input open, and runs neither at {width}x{height} nor at usual sizes");
+    Err(loaded.model.error(format!("{problem}; give its size with --input-size")))
 }

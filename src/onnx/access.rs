@@ -106,6 +106,12 @@ impl Node {
         subgraphs.flat_map(Graph::captured).collect()
     }
 
+    /// Removes an attribute and returns it.
+    pub fn take_attribute(&mut self, name: &str) -> Option<Attribute> {
+        let index = self.attribute.iter().position(|a| a.name() == name)?;
+        Some(self.attribute.remove(index))
+    }
+
     pub fn attribute(&self, name: &str) -> Option<&Attribute> {
         self.attribute.iter().find(|a| a.name() == name)
     }

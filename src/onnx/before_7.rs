@@ -13,16 +13,20 @@ const REMOVED: &[&str] = &["consumed_inputs", "is_test"];
 pub fn to_opset_7(graph: &mut Graph, from: i64) {
     let mut nodes = Vec::with_capacity(graph.node.len());
     for mut node in std::mem::take(&mut graph.node) {
+        if !node.is_standard() {
+            nodes.push(node);
+            continue;
+        }
         node.attribute.retain(|a| !REMOVED.contains(&a.name()));
-        let broadcast = take(&mut node, "broadcast").is_some_and(|a| a.i() != 0);
+        let broadcast = node.take_attribute("broadcast").is_some_and(|a| a.i() != 0);
         match node.op() {
             "Add" | "And" | "Div" | "Equal" | "Greater" | "Less" | "Mul" | "Or" | "Pow" | "Sub" | "Xor" => {
-                let axis = take(&mut node, "axis").map(|a| a.i());
+                let axis = node.take_attribute("axis").map(|a| a.i());
                 if let Some(axis) = axis.filter(|axis| broadcast && *axis >= 0) {
                     align(graph, &mut nodes, &mut node, axis);
                 }
             }
-            "PRelu" if !has_one_element(graph, &node.input[1..]) => align(graph, &mut nodes, &mut node, 1),
+            "PRelu" if !has_one_element(graph, node.input.get(1)) => align(graph, &mut nodes, &mut node, 1),
             "Cast" => name_to_number(&mut node),
             "Concat" if from < 4 && node.attribute("axis").is_none() => {
                 node.attribute.push(Attribute::from_int("axis", 1));
@@ -36,26 +40,24 @@ pub fn to_opset_7(graph: &mut Graph, from: i64) {
     graph.node = nodes;
 }
 
-fn take(node: &mut Node, attribute: &str) -> Option<Attribute> {
-    let index = node.attribute.iter().position(|a| a.name() == attribute)?;
-    Some(node.attribute.remove(index))
-}
-
 fn rename(node: &mut Node, old: &str, new: &str) {
     for attribute in node.attribute.iter_mut().filter(|a| a.name() == old) {
         attribute.name = Some(new.to_owned());
     }
 }
 
-fn has_one_element(graph: &Graph, names: &[String]) -> bool {
-    let tensor = names.first().and_then(|name| graph.initializer.iter().find(|t| t.name() == name));
+fn has_one_element(graph: &Graph, name: Option<&String>) -> bool {
+    let tensor = name.and_then(|name| graph.initializer.iter().find(|t| t.name() == name));
     tensor.is_some_and(|tensor| tensor.dims.iter().product::<i64>() == 1)
 }
 
 /// Appends axes of length 1 to the second operand, so that its first axis lies on `axis` of the first operand. The ranks
 /// are not known here, so the graph computes them.
 fn align(graph: &mut Graph, nodes: &mut Vec<Node>, node: &mut Node, axis: i64) {
-    let [a, b] = [node.input[0].clone(), node.input[1].clone()];
+    let [a, b] = match node.input.as_slice() {
+        [a, b, ..] => [a.clone(), b.clone()],
+        _ => return,
+    };
     let base = node.output.first().cloned().unwrap_or_default();
     let name = |what: &str| format!("whycam.upgrade.{base}.{what}");
     let constant = |graph: &mut Graph, what: &str, dims: &[i64], values: &[i64]| {
@@ -93,13 +95,13 @@ fn name_to_number(node: &mut Node) {
         Some("BOOL") => DataType::Bool,
         _ => return,
     };
-    take(node, "to");
+    node.take_attribute("to");
     node.attribute.push(Attribute::from_int("to", number as i64));
 }
 
 /// `Upsample` had an attribute a side.
 fn sides_to_scales(node: &mut Node) {
-    let [height, width] = ["height_scale", "width_scale"].map(|name| take(node, name).map(|a| a.f()));
+    let [height, width] = ["height_scale", "width_scale"].map(|name| node.take_attribute(name).map(|a| a.f()));
     if let (Some(height), Some(width)) = (height, width) {
         node.attribute.push(Attribute::from_floats("scales", &[1.0, 1.0, height, width]));
     }

@@ -165,6 +165,13 @@ impl OnnxModel {
         inline::inline_branch(self.graph_mut(), index, condition).map_err(|problem| self.error(problem))
     }
 
+    /// Whether a tensor of this name is an input, an initializer or made by a node.
+    pub fn has_tensor(&self, name: &str) -> bool {
+        let Graph { input, initializer, node, .. } = self.graph();
+        let given = input.iter().map(ValueInfo::name).chain(initializer.iter().map(Tensor::name));
+        given.chain(node.iter().flat_map(|node| node.output.iter().map(String::as_str))).any(|known| known == name)
+    }
+
     /// Renames a tensor wherever it is made or read.
     pub fn rename_tensor(&mut self, old: &str, new: &str) {
         inline::rename_tensor(self.graph_mut(), old, new);

@@ -63,7 +63,7 @@ pub fn to_working_opset(graph: &mut Graph, from: i64) {
         let op = node.op().to_owned();
         let made = node.output.first().cloned().unwrap_or_default();
         for Moved { attribute, input, .. } in MOVED.iter().filter(|m| m.op == op && from < m.since) {
-            let Some(value) = take(node, attribute) else { continue };
+            let Some(value) = node.take_attribute(attribute) else { continue };
             let name = format!("whycam.upgrade.{made}.{attribute}");
             constants.push(match value.f {
                 Some(number) => Tensor::from_f32s(&name, &[], &[number]),
@@ -80,7 +80,7 @@ pub fn to_working_opset(graph: &mut Graph, from: i64) {
         }
         for (op, attribute, since) in REMOVED {
             if node.op() == *op && from < *since {
-                take(node, attribute);
+                node.take_attribute(attribute);
             }
         }
         if from < 11 {
@@ -176,9 +176,4 @@ fn upgrade_batch_statistics(node: &mut Node, from: i64) {
     }
     node.output.truncate(3);
     node.attribute.push(Attribute::from_int("training_mode", 1));
-}
-
-fn take(node: &mut Node, attribute: &str) -> Option<Attribute> {
-    let index = node.attribute.iter().position(|a| a.name() == attribute)?;
-    Some(node.attribute.remove(index))
 }

@@ -9,12 +9,22 @@ use crate::onnx::GraphIndex;
 pub enum Evidence {
     /// Its name or the ops before it say that it holds something else.
     Against,
-    /// It comes from a layer with weights, or from pooling.
+    /// It comes from a layer with weights or from pooling, without an activation that bounds it.
     Linear,
     /// Its name says so.
     Named,
-    /// A softmax, a sigmoid or the choice of the largest ends it.
+    /// It ends in a softmax, in a sigmoid, or in the index of the largest.
     Probability,
+}
+
+/// How an output ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    Bare,
+    /// Boxes and masks may end so, too.
+    Sigmoid,
+    /// In a softmax or in the index of the largest.
+    Choice,
 }
 
 /// Words in the names of outputs that hold the scores of classes.
@@ -85,18 +95,21 @@ pub fn evidence_of(
     varying: &HashSet<&str>,
     output: &str,
     logits: &str,
-    of_classes: bool,
+    ending: Ending,
 ) -> Evidence {
-    const DEEPEST: usize = 12;
+    /// More than lie between a layer and the end of a net.
+    const MOST_NODES: usize = 200;
     let words = words(output);
     let named = |known: &[&str]| words.iter().any(|word| known.contains(&word.as_str()));
-    if named(OTHERS) {
+    if ending == Ending::Choice {
+        Evidence::Probability
+    } else if named(OTHERS) && !named(CLASSES) {
         Evidence::Against
-    } else if of_classes {
+    } else if ending == Ending::Sigmoid {
         Evidence::Probability
     } else if named(CLASSES) {
         Evidence::Named
-    } else if is_linear(index, varying, logits, DEEPEST) {
+    } else if is_linear(index, varying, logits, &mut MOST_NODES.clone()) {
         Evidence::Linear
     } else {
         Evidence::Against
@@ -121,11 +134,12 @@ fn words(name: &str) -> Vec<String> {
 }
 
 /// Whether a tensor is made by a layer with weights or by pooling, up to shifts, factors, norms and changes of shape.
-/// `varying` holds the tensors that depend on the picture.
-fn is_linear(index: &GraphIndex, varying: &HashSet<&str>, tensor: &str, deepest: usize) -> bool {
-    let Some(node) = index.producer_node(tensor).filter(|_| deepest > 0) else { return false };
+/// `varying` holds the tensors that depend on the picture, and `left` how many nodes may still be looked at.
+fn is_linear(index: &GraphIndex, varying: &HashSet<&str>, tensor: &str, left: &mut usize) -> bool {
+    let Some(node) = index.producer_node(tensor).filter(|_| *left > 0) else { return false };
+    *left -= 1;
     let operands = || node.input.iter().filter(|name| varying.contains(name.as_str()) && !is_scale(index, name));
-    let linear = |operand: &String| is_linear(index, varying, operand, deepest - 1);
+    let linear = |operand: &String| is_linear(index, varying, operand, left);
     match node.op() {
         "AveragePool" | "Conv" | "ConvInteger" | "Einsum" | "Gemm" | "GlobalAveragePool" | "GlobalMaxPool"
         | "GlobalLpPool" | "MatMul" | "MatMulInteger" | "MaxPool" | "ReduceMax" | "ReduceMean" | "ReduceSum" => true,

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::classify::{Classification, Probability};
-use super::evidence::{Evidence, evidence_of};
+use super::evidence::{Ending, Evidence, evidence_of};
 use crate::error::{Error, Result};
 use crate::grad::axes::Axes;
 use crate::onnx::proto::{Node, ValueInfo};
@@ -23,8 +23,8 @@ const TRAILING: &[&str] = &[
     "Softmax",
     "TopK",
 ];
-/// Those of them that only a score of classes has behind it.
-const OF_CLASSES: &[&str] = &["ArgMax", "LogSoftmax", "Normalizer", "Sigmoid", "Softmax", "TopK"];
+/// Those of them that choose between classes.
+const CHOOSING: &[&str] = &["ArgMax", "LogSoftmax", "Normalizer", "Softmax", "TopK"];
 /// Ops that keep every number and change the shape alone.
 const RESHAPING: &[&str] = &["Flatten", "Reshape", "Squeeze", "Unsqueeze"];
 
@@ -180,8 +180,9 @@ fn choose(model: &OnnxModel, heads: &[Head], search: Search) -> Result<Found> {
     Ok(Found { classification, notices })
 }
 
-/// How far behind a softmax a graph still works on its probabilities.
+/// How far after a softmax a graph still works on its probabilities, in steps and in nodes.
 const MOST_STEPS: usize = 6;
+const MOST_NODES: usize = 64;
 /// As many classes as ImageNet has say what they are.
 const IMAGENET: usize = 1000;
 
@@ -212,13 +213,13 @@ impl<'m> Outputs<'m> {
     /// The head that ends in an output, or why it is none.
     fn head_of(&self, output: &'m str) -> Result<Head<'m>, String> {
         let mut probability = Probability::Softmax;
-        let mut of_classes = false;
+        let mut ending = Ending::Bare;
         let mut of_largest = false;
         // A change of shape is passed over only if a softmax comes before it.
         let (mut logits, mut tensor) = (output, output);
         while let Some(node) = self.index.producer_node(tensor) {
             if let Some(before) = decomposed_softmax(&self.index, node) {
-                (logits, tensor, of_classes) = (before, before, true);
+                (logits, tensor, ending) = (before, before, Ending::Choice);
                 continue;
             }
             let Some(before) = source(node) else { break };
@@ -228,10 +229,13 @@ impl<'m> Outputs<'m> {
             }
             if TRAILING.contains(&node.op()) || node.op() == "ArrayFeatureExtractor" || self.is_log_of_softmax(node) {
                 logits = tensor;
-                of_classes |= OF_CLASSES.contains(&node.op());
+                if CHOOSING.contains(&node.op()) || node.op() == "Log" {
+                    ending = Ending::Choice;
+                }
                 of_largest |= node.op() == "ArgMax";
                 if node.op() == "Sigmoid" {
                     probability = Probability::Sigmoid;
+                    ending = if ending == Ending::Choice { ending } else { Ending::Sigmoid };
                 }
             } else if !RESHAPING.contains(&node.op()) {
                 break;
@@ -244,13 +248,13 @@ impl<'m> Outputs<'m> {
             return Err("(no numbers of a float type)".into());
         };
         let classes = self.classes(logits, &info.shape, of_largest)?;
-        if !of_classes && self.is_made_of_probabilities(output, MOST_STEPS) {
-            (probability, of_classes) = (Probability::Given, true);
+        if ending == Ending::Bare && self.is_made_of_probabilities(output, MOST_STEPS, &mut MOST_NODES.clone()) {
+            (probability, ending) = (Probability::Given, Ending::Choice);
         } else if classes == 1 {
             probability = Probability::Sigmoid;
         }
         let classification = Classification { logits: logits.to_owned(), classes, probability };
-        let evidence = evidence_of(&self.index, &self.varying, output, logits, of_classes);
+        let evidence = evidence_of(&self.index, &self.varying, output, logits, ending);
         Ok(Head { output, classification, evidence })
     }
 
@@ -303,8 +307,9 @@ impl<'m> Outputs<'m> {
     }
 
     /// Whether a tensor is selected, shifted or averaged from the results of softmaxes and sigmoids alone.
-    fn is_made_of_probabilities(&self, tensor: &str, steps: usize) -> bool {
-        let Some(node) = self.index.producer_node(tensor).filter(|_| steps > 0) else { return false };
+    fn is_made_of_probabilities(&self, tensor: &str, steps: usize, left: &mut usize) -> bool {
+        let Some(node) = self.index.producer_node(tensor).filter(|_| steps > 0 && *left > 0) else { return false };
+        *left -= 1;
         let varying = || node.input.iter().filter(|input| self.varying.contains(input.as_str()));
         let combining = match node.op() {
             "Softmax" | "Sigmoid" => return steps < MOST_STEPS,
@@ -312,7 +317,7 @@ impl<'m> Outputs<'m> {
             "Add" | "Concat" | "Mean" | "Sub" | "Sum" => true,
             op => RESHAPING.contains(&op),
         };
-        combining && varying().all(|operand| self.is_made_of_probabilities(operand, steps - 1))
+        combining && varying().all(|operand| self.is_made_of_probabilities(operand, steps - 1, left))
     }
 
     fn is_log_of_softmax(&self, node: &Node) -> bool {

@@ -29,18 +29,22 @@ fn finish_activated(l: &mut Lowering, y: &str) -> Option<()> {
         return l.finish("Identity", &[y], &[]);
     };
     let names: &[&str] = match op.as_str() {
-        "Clip" => &["min", "max"],
+        "Clip" => &[],
         "HardSigmoid" | "Affine" | "ScaledTanh" => &["alpha", "beta"],
         _ => &["alpha"],
     };
     // FusedGemm has an attribute a parameter.
     let listed = l.node.attribute("activation_params").map(|a| a.floats.clone()).unwrap_or_default();
     let own = names.iter().filter_map(|name| l.node.float(&format!("activation_{name}")));
-    let values = if listed.is_empty() { own.collect() } else { listed };
+    let values: Vec<f32> = if listed.is_empty() { own.collect() } else { listed.clone() };
     if op == "Clip" {
-        let bounds: Vec<String> = values.iter().map(|bound| l.number(*bound)).collect();
-        let inputs: Vec<&str> = std::iter::once(y).chain(bounds.iter().map(String::as_str)).collect();
-        return l.finish("Clip", &inputs, &[]);
+        let bounds = if listed.is_empty() {
+            ["activation_min", "activation_max"].map(|name| l.node.float(name))
+        } else {
+            [listed.first().copied(), listed.get(1).copied()]
+        };
+        let [low, high] = bounds.map(|bound| bound.map_or_else(String::new, |bound| l.number(bound)));
+        return l.finish("Clip", &[y, &low, &high], &[]);
     }
     let attributes = names.iter().zip(values).map(|(name, value)| Attribute::from_float(name, value));
     let takes_parameters = matches!(op.as_str(), "LeakyRelu" | "HardSigmoid" | "Elu" | "ThresholdedRelu");
@@ -73,9 +77,12 @@ pub fn matmul(l: &mut Lowering) -> Option<()> {
 /// `NhwcConv`: a convolution of `[N,h,w,C]`. Its weights are `[M,kh,kw,C]`, or in some files `[M,C,kh,kw]`.
 pub fn nhwc_conv(l: &mut Lowering) -> Option<()> {
     let (x, mut w) = (l.input(0)?, l.input(1)?.to_owned());
-    let last = match (l.node.ints("kernel_shape"), l.weight_shape(1)) {
-        (Some(kernel), Some(shape)) => shape.len() == 4 && shape[1..3] == *kernel,
-        _ => false,
+    let (Some(kernel), Some(&[_, a, b, c])) = (l.node.ints("kernel_shape"), l.weight_shape(1)) else { return None };
+    let last = match (kernel == [a, b], kernel == [b, c]) {
+        (true, false) => true,
+        (false, true) => false,
+        // Nothing tells.
+        _ => return None,
     };
     let permuted = |order: [i64; 4]| [Attribute::from_ints("perm", &order)];
     if last {

@@ -118,7 +118,14 @@ pub fn softmax(l: &mut Lowering) -> Option<()> {
     let before_13 = l.int("opset", 13) < 13;
     let axis = l.int("axis", if before_13 { 1 } else { -1 });
     let x = dequantized(l, 0, None)?;
-    let y = l.write("Softmax", &[&x], &[Attribute::from_int("axis", axis)]);
+    if !before_13 {
+        let y = l.write("Softmax", &[&x], &[Attribute::from_int("axis", axis)]);
+        return finish(l, &y, 3);
+    }
+    let flat = l.write("Flatten", &[&x], &[Attribute::from_int("axis", axis)]);
+    let y = l.write("Softmax", &[&flat], &[Attribute::from_int("axis", -1)]);
+    let shape = l.write("Shape", &[&x], &[]);
+    let y = l.write("Reshape", &[&y, &shape], &[]);
     finish(l, &y, 3)
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use crate::onnx::DataType;
 use crate::onnx::proto::{Attribute, Node, Tensor};
 
 /// Axes `[N,C,h,w]` from `[N,h,w,C]`, and back.
@@ -15,24 +14,24 @@ pub struct Lowering<'n> {
     /// The nodes before it.
     earlier: &'n [Node],
     weights: &'n [Tensor],
-    /// Whether the model computes in float16.
-    half: bool,
+    /// Whether the model computes in more than one float type.
+    mixed: bool,
     taken: &'n mut HashSet<String>,
     nodes: Vec<Node>,
     constants: Vec<Tensor>,
 }
 
 impl<'n> Lowering<'n> {
-    /// `earlier` are the nodes before it, and `taken` the names that tensors have; `half` says that the model computes in
-    /// float16.
+    /// `earlier` are the nodes before it, and `taken` the names that tensors have; `mixed` says that the model computes in
+    /// more than one float type.
     pub fn new(
         node: &'n Node,
         earlier: &'n [Node],
         weights: &'n [Tensor],
-        half: bool,
+        mixed: bool,
         taken: &'n mut HashSet<String>,
     ) -> Self {
-        Self { node, earlier, weights, half, taken, nodes: Vec::new(), constants: Vec::new() }
+        Self { node, earlier, weights, mixed, taken, nodes: Vec::new(), constants: Vec::new() }
     }
 
     /// The nodes and constants that were written.
@@ -113,23 +112,19 @@ impl<'n> Lowering<'n> {
         self.nodes.push(node);
     }
 
-    /// A float constant in the type that the model computes in.
+    /// A float constant in the type of the node's first input.
     pub fn number(&mut self, value: f32) -> String {
-        let name = self.fresh_name("constant");
-        let mut tensor = Tensor::from_f32s(&name, &[], &[value]);
-        if self.half {
-            tensor.data_type = Some(DataType::Float16 as i32);
-            tensor.set_f32s(&[value]);
-        }
-        self.constants.push(tensor);
-        name
+        self.floats(&[], &[value])
     }
 
-    /// A constant float32 tensor.
+    /// A constant float tensor in the type of the node's first input.
     pub fn floats(&mut self, dims: &[i64], values: &[f32]) -> String {
         let name = self.fresh_name("constant");
         self.constants.push(Tensor::from_f32s(&name, dims, values));
-        name
+        match self.input(0).filter(|_| self.mixed) {
+            Some(x) => self.write("CastLike", &[&name, x], &[]),
+            None => name,
+        }
     }
 
     /// A constant int64 vector.

@@ -69,8 +69,13 @@ pub fn to_standard_ops(graph: &mut Graph) {
     if !graph.node.iter().any(|node| rewriting(node).is_some()) {
         return;
     }
-    let half = graph.initializer.iter().any(|t| DataType::from_number(t.data_type()) == Some(DataType::Float16));
+    let mixed = graph.initializer.iter().any(|t| {
+        let kind = DataType::from_number(t.data_type());
+        kind.is_some_and(|kind| kind.is_float() && kind != DataType::Float)
+    });
     let mut taken: HashSet<String> = graph.node.iter().flat_map(|n| n.output.iter().cloned()).collect();
+    taken.extend(graph.initializer.iter().map(|tensor| tensor.name().to_owned()));
+    taken.extend(graph.input.iter().map(|input| input.name().to_owned()));
     let mut nodes = Vec::with_capacity(graph.node.len());
     let mut constants = Vec::new();
     for node in std::mem::take(&mut graph.node) {
@@ -80,7 +85,7 @@ pub fn to_standard_ops(graph: &mut Graph) {
         };
         let weights = &graph.initializer;
         let (earlier, taken) = (nodes.as_slice(), &mut taken);
-        let mut lowering = Lowering::new(&node, earlier, weights, half, taken);
+        let mut lowering = Lowering::new(&node, earlier, weights, mixed, taken);
         let rewritten = rewrite(&mut lowering).is_some();
         let (written, made) = lowering.written();
         if rewritten {

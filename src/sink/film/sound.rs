@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use ffmpeg::format::context::Output;
 use ffmpeg_the_third as ffmpeg;
 
-use crate::media::packets::Packets;
+use crate::media::packets::{Packets, open_address};
 use crate::media::{Medium, MediumKind};
 
 /// Copies the sound of the input.
@@ -26,7 +26,7 @@ pub struct Sound {
 /// The packets of a medium that may have sound, and its start in seconds; `None` for another medium.
 fn packets_of(medium: &Medium) -> Option<(Packets, f64)> {
     let (Some(address), MediumKind::Film { start, .. }) = (&medium.address, medium.kind) else { return None };
-    let input = ffmpeg::format::input(address).ok()?;
+    let input = open_address(address).ok()?;
     Some((Packets::new(input), start.as_us() as f64 / 1e6))
 }
 

@@ -8,6 +8,7 @@ use ffmpeg_the_third as ffmpeg;
 
 use crate::error::{Error, Result};
 use crate::files::limits;
+use crate::media::packets::open_address;
 
 /// Demuxers of text, which would show any text file as a film of letters.
 const OF_TEXT: &[&str] = &["tty", "bin", "xbin", "adf", "idf"];
@@ -18,24 +19,11 @@ const OF_TEXT: &[&str] = &["tty", "bin", "xbin", "adf", "idf"];
 /// It is absent, or FFmpeg cannot read it as pictures.
 pub fn open_input(name: &str, address: &OsStr, is_stream: bool) -> Result<Input> {
     ffmpeg::log::set_level(ffmpeg::log::Level::Fatal);
-    let opened = if is_stream { connect(address) } else { ffmpeg::format::input(address) };
-    let input = opened.map_err(|e| unreadable(name, is_stream, e))?;
+    let input = open_address(address).map_err(|e| unreadable(name, is_stream, e))?;
     if OF_TEXT.contains(&input.format().name()) {
         return Err(Error::input(name, "it is text, neither a picture nor a film"));
     }
     Ok(input)
-}
-
-/// Connects to a stream, which ends after ten seconds without data. RTSP uses TCP, which loses nothing, and UDP if the
-/// server refuses TCP.
-fn connect(address: &OsStr) -> Result<Input, ffmpeg::Error> {
-    let through = |transport: &str| {
-        let options =
-            ffmpeg::dict! { "rw_timeout" => "10000000", "timeout" => "10000000", "rtsp_transport" => transport };
-        ffmpeg::format::input_with_dictionary(address, options)
-    };
-    let is_rtsp = address.as_encoded_bytes().starts_with(b"rtsp");
-    through("tcp").or_else(|error| if is_rtsp { through("udp") } else { Err(error) })
 }
 
 pub fn unreadable(name: &str, is_stream: bool, error: ffmpeg::Error) -> Error {
