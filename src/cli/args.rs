@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::Result;
@@ -12,7 +12,6 @@ use whycam::overlay::{Colormap, HeatScale, Overlay, Style};
 use whycam::{Compute, Device, Fusion, LayerName, ModelOptions, Preset, Request, ScoreQuery};
 
 use super::output::UsageError;
-use super::view::size;
 
 /// Options of every command.
 #[derive(Args, Clone)]
@@ -152,6 +151,11 @@ impl ModelArgs {
     pub fn options(&self) -> ModelOptions {
         self.settings.options(self.model.as_deref())
     }
+
+    /// The files that the model is read from, where they exist.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.model.as_deref().map(Path::new).into_iter().chain(self.settings.labels.as_deref())
+    }
 }
 
 impl ModelSettings {
@@ -222,4 +226,11 @@ impl StyleArgs {
         let colormap = Colormap::named(&self.colormap)?;
         Ok(Overlay::new(Style { colormap, alpha: self.alpha, scale, bar: self.bar })?)
     }
+}
+
+/// Parses the size of a picture.
+pub fn size(text: &str) -> Result<(u32, u32), String> {
+    let sides = text.split_once(['x', 'X']).and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
+    let sensible = sides.filter(|(w, h)| (1..=8192).contains(w) && (1..=8192).contains(h));
+    sensible.ok_or_else(|| "give width and height up to 8192, like 640x480".into())
 }

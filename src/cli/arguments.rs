@@ -119,6 +119,11 @@ fn check_order(matches: &ArgMatches) -> Result<(), clap::Error> {
 /// Writes a trace until the guard is dropped.
 fn begin_trace(global: &GlobalArgs) -> Result<Option<FlushGuard>> {
     let Some(path) = &global.trace else { return Ok(None) };
+    // An earlier trace is written anew; anything else is not.
+    let is_trace = std::fs::read(path).is_ok_and(|bytes| bytes.is_empty() || bytes.starts_with(b"["));
+    if path.is_file() && !is_trace {
+        return Err(whycam::Error::exists(path).into());
+    }
     let file = File::create(path).map_err(|e| whycam::Error::writing(path, &e))?;
     let (layer, guard) = ChromeLayerBuilder::new().writer(file).build();
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer))?;

@@ -8,10 +8,11 @@ use whycam::pipeline::Policy;
 use whycam::plumbing::first_free;
 use whycam::source::PatternSource;
 
+use super::args::size;
 use super::args::{ExplainArgs, GlobalArgs};
 use super::output::{ExitStatus, report, say};
 use super::run::PipelineRun;
-use super::view::{ViewArgs, size, window};
+use super::view::{ViewArgs, window};
 
 #[derive(Args)]
 pub struct Demo {

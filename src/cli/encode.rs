@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use whycam::pipeline::{Policy, ThreadedSink};
 use whycam::plumbing::Report;
-use whycam::sink::{Destination, Encoding, ResultsSink, Sink};
+use whycam::sink::{Destination, Encoding, ResultNames, ResultsSink, Sink};
 
 #[derive(Args, Clone)]
 pub struct EncodeArgs {
@@ -32,6 +32,6 @@ pub fn recording(
     report: Report,
 ) -> whycam::Result<Box<dyn Sink>> {
     Ok(Box::new(ThreadedSink::start(policy, move || {
-        Ok(Box::new(ResultsSink::new(Destination::File(path), encoding, overwrite, report)?))
+        Ok(Box::new(ResultsSink::new(Destination::File(path), ResultNames::default(), encoding, overwrite, report)?))
     })?))
 }

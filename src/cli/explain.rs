@@ -10,14 +10,15 @@ use clap::Args;
 use whycam::pipeline::{Options, Policy};
 use whycam::plumbing::Report;
 use whycam::sink::{
-    Destination, ExplainedFrame, Flow, JsonSink, MapFormat, MapNames, MapsSink, ResultsSink, ResumeLog, Sink,
+    Destination, ExplainedFrame, Flow, JsonSink, MapFormat, MapNames, MapsSink, ResultNames, ResultsSink, ResumeLog,
+    Sink,
 };
-use whycam::source::{Input, SequenceSource, Source, is_still, is_tensor, list_inputs};
+use whycam::source::{Input, SequenceSource, Source, is_pipe, is_still, is_tensor, list_inputs};
 use whycam::{Error, ExplanationContext};
 
 use super::args::{ExplainArgs, GlobalArgs, share};
 use super::encode::EncodeArgs;
-use super::output::{ExitStatus, UsageError, check_not_an_input, report, say, say_error};
+use super::output::{ExitStatus, UsageError, check_outputs, report, say, say_error};
 use super::resume_key::ResumeKey;
 use super::run::PipelineRun;
 
@@ -77,13 +78,15 @@ impl Explain {
         let roots: Vec<PathBuf> = folders.filter_map(|input| input.path.clone()).collect();
         let all = list_inputs(&named, &report)?;
         self.check_kinds(&all)?;
-        for output in [&self.out, &self.json] {
-            check_not_an_input(output.as_deref(), &all)?;
-        }
+        let files = all.iter().filter_map(|input| input.path.as_deref());
+        let read: Vec<&Path> = files.chain(self.explain.model.files()).collect();
+        check_outputs(&[self.out.as_deref(), self.json.as_deref()], &read)?;
         let destination = self.destination(roots, all.len())?;
         let pictures = destination.is_some();
         let log = if self.resume { Some(self.resume_log(destination.as_ref())?) } else { None };
         let names = self.map_names(&all)?;
+        let paths: Vec<PathBuf> = all.iter().filter_map(|input| input.path.clone()).collect();
+        let results = destination.as_ref().map(|destination| ResultNames::plan(destination, &paths));
         let inputs = self.remaining(all, log.as_ref());
         if inputs.is_empty() {
             if !global.quiet {
@@ -91,7 +94,7 @@ impl Explain {
             }
             return Ok(ExitStatus::Done);
         }
-        let sinks = self.sinks(destination, &names, log.as_ref(), &report)?;
+        let sinks = self.sinks(destination.zip(results), &names, log.as_ref(), &report)?;
         let highest = match self.explain.style.scale.as_str() {
             "film" if pictures => Some(self.highest_values(global, inputs.clone())?),
             _ => None,
@@ -139,7 +142,7 @@ impl Explain {
 
     fn sinks(
         &self,
-        destination: Option<Destination>,
+        results: Option<(Destination, ResultNames)>,
         names: &MapNames,
         log: Option<&ResumeLog>,
         report: &Report,
@@ -147,9 +150,9 @@ impl Explain {
         let begun = log.filter(|log| log.begun);
         let overwrite = self.force || begun.is_some();
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
-        if let Some(destination) = destination {
+        if let Some((destination, names)) = results {
             let encoding = self.encode.encoding(self.explain.model.threads());
-            sinks.push(Box::new(ResultsSink::new(destination, encoding, overwrite, report.clone())?));
+            sinks.push(Box::new(ResultsSink::new(destination, names, encoding, overwrite, report.clone())?));
         }
         if let Some(folder) = &self.maps {
             sinks.push(Box::new(MapsSink::new(folder, names.clone(), overwrite)?));
@@ -217,7 +220,8 @@ impl Explain {
 
     /// The largest value of the maps of each input, by a run that writes nothing.
     fn highest_values(&self, global: &GlobalArgs, inputs: Vec<Input>) -> Result<HashMap<String, f32>> {
-        if let Some(address) = inputs.iter().find(|input| input.is_address()) {
+        let is_read_once = |input: &&Input| input.path.as_deref().is_none_or(is_pipe);
+        if let Some(address) = inputs.iter().find(is_read_once) {
             let problem = "cannot be read twice, as --scale film needs; use --scale logit, which is fixed";
             return Err(UsageError(format!("{} {problem}", address.name)).into());
         }

@@ -1,16 +1,18 @@
 //! `whycam live`
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use anyhow::Result;
 use clap::Args;
 use whycam::pipeline::Policy;
 use whycam::source::{self, EndPolicy, Input, LiveSource, Reopen};
 
+use super::args::size;
 use super::args::{ExplainArgs, GlobalArgs};
-use super::output::{ExitStatus, check_not_an_input, report};
+use super::output::{ExitStatus, check_outputs, report};
 use super::run::PipelineRun;
-use super::view::{ViewArgs, size, window};
+use super::view::{ViewArgs, window};
 
 #[derive(Args)]
 pub struct Live {
@@ -49,15 +51,16 @@ impl Live {
             }
             None => self.open_camera()?,
         };
-        if self.input.as_ref().is_some_and(|input| !Input::from(input).is_address()) {
+        let path = self.input.as_ref().and_then(|input| Input::from(input).path);
+        if path.is_some_and(|path| !source::is_pipe(&path)) {
             // An error of a file is reported before a window opens.
             open()?;
         }
         let (of_film, of_stream) = self.end_policies();
-        for output in [&self.view.record, &self.view.json] {
-            let inputs: Vec<Input> = self.input.iter().map(Input::from).collect();
-            check_not_an_input(output.as_deref(), &inputs)?;
-        }
+        let input = self.input.as_ref().map(Path::new);
+        let read: Vec<&Path> = input.into_iter().chain(self.explain.model.files()).collect();
+        let outputs = [self.view.record.as_deref(), self.view.json.as_deref()];
+        check_outputs(&outputs, &read)?;
         let in_window = !self.view.headless;
         let sinks = self.view.sinks(in_window, self.explain.model.settings.threads, &report)?;
         let screen = if in_window { Some(window(640, 480)?) } else { None };

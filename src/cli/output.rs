@@ -8,7 +8,6 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use whycam::Error;
 use whycam::plumbing::{Report, printable, write_whole};
-use whycam::source::Input;
 
 /// The exit status of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +54,8 @@ pub fn keep_quiet_about_pictures() {
 
 /// Prints a line to standard error.
 pub fn say(what: impl Display) {
-    eprintln!("whycam: {}", printable(&what.to_string()));
+    // Standard error may be gone, as after SIGHUP.
+    let _ = writeln!(io::stderr(), "whycam: {}", printable(&what.to_string()));
 }
 
 /// A report whose lines are printed at once, unless only errors shall be.
@@ -63,16 +63,31 @@ pub fn report(quiet: bool) -> Report {
     if quiet { Report::silent() } else { Report::new(|line| say(line)) }
 }
 
-/// Refuses an output that is one of the inputs: writing it would destroy what is read.
-pub fn check_not_an_input(output: Option<&Path>, inputs: &[Input]) -> Result<()> {
-    let Some(file) = output.and_then(|output| output.canonicalize().ok()).filter(|file| file.is_file()) else {
-        return Ok(());
-    };
-    let same = |input: &&Input| input.path.as_ref().and_then(|path| path.canonicalize().ok()).as_ref() == Some(&file);
-    match inputs.iter().find(same) {
-        Some(input) => Err(UsageError(format!("{} is an input; name another file for the output", input.name)).into()),
-        None => Ok(()),
+/// Refuses an output that is one of the files which are read, or another output: writing it would destroy that.
+pub fn check_outputs(outputs: &[Option<&Path>], read: &[&Path]) -> Result<()> {
+    let outputs: Vec<&Path> = outputs.iter().copied().flatten().filter(|output| output.as_os_str() != "-").collect();
+    for (number, output) in outputs.iter().enumerate() {
+        if let Some(file) = read.iter().find(|file| is_same_file(output, file)) {
+            return Err(UsageError(format!("{} is read; name another file for the output", file.display())).into());
+        }
+        if outputs[..number].contains(output) {
+            return Err(UsageError(format!("{} is named for two outputs", output.display())).into());
+        }
     }
+    Ok(())
+}
+
+/// Whether two names are those of one regular file, be it by links.
+#[cfg(unix)]
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |path: &Path| path.metadata().ok().filter(std::fs::Metadata::is_file).map(|m| (m.dev(), m.ino()));
+    identity(a).is_some_and(|a| identity(b) == Some(a))
+}
+
+#[cfg(not(unix))]
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    a.canonicalize().is_ok_and(|a| a.is_file() && b.canonicalize().is_ok_and(|b| a == b))
 }
 
 /// Prints an error of the program.

@@ -40,13 +40,6 @@ pub struct ViewArgs {
     pub force: bool,
 }
 
-/// Parses the size of a picture.
-pub fn size(text: &str) -> Result<(u32, u32), String> {
-    let sides = text.split_once(['x', 'X']).and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
-    let sensible = sides.filter(|(w, h)| (1..=8192).contains(w) && (1..=8192).contains(h));
-    sensible.ok_or_else(|| "give width and height up to 8192, like 640x480".into())
-}
-
 fn seconds(text: &str) -> Result<Duration, String> {
     let duration = text.parse::<f64>().ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
     duration.ok_or_else(|| "give a number of seconds, like 10 or 2.5".into())

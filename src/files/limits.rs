@@ -13,6 +13,8 @@ pub const MODEL_BYTES: u64 = 2 << 30;
 pub const TEXT_BYTES: u64 = 16 << 20;
 /// The largest file of one input tensor.
 pub const TENSOR_BYTES: u64 = 1 << 30;
+/// The most that is copied of a pipe.
+pub const PIPE_BYTES: u64 = 16 << 30;
 /// The largest picture file.
 pub const PICTURE_BYTES: u64 = 1 << 30;
 /// The most pixels in a picture or frame.

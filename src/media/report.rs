@@ -33,7 +33,7 @@ impl Report {
         Self(Arc::new(Shared { tell: Box::new(tell), state: Mutex::default() }))
     }
 
-    /// A report that nobody reads.
+    /// A report without a reader.
     pub fn silent() -> Self {
         Self::new(|_| ())
     }

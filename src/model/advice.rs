@@ -30,7 +30,7 @@ pub fn with_advice(
     };
     let candidates = grad::list_candidates(model, tensors, task, channels_last);
     let remedy = if let Some(layer) = candidates.iter().rev().find(|candidate| reached(&candidate.tensor)) {
-        format!("choose a layer behind it, such as --layer {}", layer.tensor)
+        format!("choose a layer closer to the output, such as --layer {}", layer.tensor)
     } else {
         let without = METHODS.iter().filter(|method| !method.needs().gradient).map(|method| method.name);
         format!("choose a method that takes no gradient: {}", without.collect::<Vec<_>>().join(", "))

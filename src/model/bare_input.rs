@@ -122,7 +122,7 @@ fn first_scaling(model: &OnnxModel, input: &str) -> Option<(Preset, &'static str
     }
 }
 
-/// The first node behind the input that is no change of type, and whether channels were moved to the front on the way.
+/// The first node after the input that is no change of type, and whether channels were moved to the front on the way.
 fn first_op<'m>(model: &'m OnnxModel, input: &'m str) -> Option<(&'m Node, bool)> {
     let (mut tensor, mut channels_last) = (input, false);
     loop {

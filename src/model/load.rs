@@ -113,7 +113,8 @@ fn load_file(path: &Path, options: &ModelOptions) -> Result<LoadedModel> {
     let mut notices = Vec::new();
     let labels = if of_graph.is_empty() { stated.labels.clone() } else { of_graph.clone() };
     if !labels.is_empty() && options.labels.is_none() {
-        let place = if of_graph.is_empty() { format!("{} metadata in the file", stated.by) } else { "the graph".to_owned() };
+        let place =
+            if of_graph.is_empty() { format!("{} metadata in the file", stated.by) } else { "the graph".to_owned() };
         notices.push(format!("labels are read from {place}; --labels chooses"));
     }
     let Bare { spec, guess, size_open } = bare_input(&model, preset, &stated)?;

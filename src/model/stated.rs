@@ -1,5 +1,8 @@
 //! What other tools write into their models: labels, size and preprocessing.
 
+use std::collections::BTreeMap;
+use std::str::Chars;
+
 use super::manifest::{Colour, Fit, InputSpec, Layout};
 use super::preset::Preset;
 use crate::error::Result;
@@ -36,7 +39,8 @@ fn ultralytics(model: &OnnxModel) -> Result<Option<Stated>> {
         return Err(model.error(problem));
     }
     let sides = model.metadata("imgsz").map(|text| text.trim_matches(['[', ']', '(', ')']).split(','));
-    let sides: Vec<usize> = sides.into_iter().flatten().filter_map(|side| side.trim().parse().ok()).collect();
+    let sides: Vec<usize> =
+        sides.into_iter().flatten().filter_map(|side| side.trim().parse().ok()).filter(|side| *side > 0).collect();
     let size = match sides.as_slice() {
         [side] => Some([*side, *side]),
         [height, width] => Some([*height, *width]),
@@ -46,48 +50,67 @@ fn ultralytics(model: &OnnxModel) -> Result<Option<Stated>> {
     Ok(Some(Stated { by: "Ultralytics", labels: dictionary(names), size, pixels: Some(pixels) }))
 }
 
-/// The values of a Python dictionary `{0: 'a', 1: "b's"}`, in order. Empty if it is none, or its keys do not count from 0.
+/// The values of a Python or JSON dictionary `{0: 'a', "1": "b's"}`, by their keys. Empty if it is none, or if its keys do
+/// not count from 0.
 fn dictionary(text: &str) -> Vec<String> {
-    let mut values = Vec::new();
+    let mut values = BTreeMap::new();
     let mut rest = text.trim().trim_start_matches('{');
     while let Some((key, after)) = rest.split_once(':') {
-        let key = key.trim_matches(|c: char| c.is_whitespace() || c == ',');
-        let after = after.trim_start();
-        let Some(quote) = after.chars().next().filter(|c| matches!(c, '\'' | '"')) else { return Vec::new() };
-        let mut value = String::new();
-        let mut letters = after[1..].char_indices();
-        let end = loop {
-            match letters.next() {
-                Some((_, '\\')) => value.extend(letters.next().map(|(_, letter)| letter)),
-                Some((at, letter)) if letter == quote => break at + 2,
-                Some((_, letter)) => value.push(letter),
-                None => return Vec::new(),
-            }
-        };
-        if key.parse() != Ok(values.len()) {
+        let key = key.trim_matches(|c: char| c.is_whitespace() || matches!(c, ',' | '\'' | '"'));
+        let (Ok(key), Some((value, end))) = (key.parse::<usize>(), quoted(after.trim_start())) else {
             return Vec::new();
-        }
-        values.push(value);
-        rest = &after[end..];
+        };
+        values.insert(key, value);
+        rest = end;
     }
-    values
+    if values.keys().copied().eq(0..values.len()) { values.into_values().collect() } else { Vec::new() }
+}
+
+/// A quoted text at the start, and what follows it.
+fn quoted(text: &str) -> Option<(String, &str)> {
+    let quote = text.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
+    let (mut value, mut letters) = (String::new(), text[1..].chars());
+    loop {
+        match letters.next()? {
+            '\\' => match letters.next()? {
+                'x' => value.push(code(&mut letters, 2)?),
+                'u' => value.push(code(&mut letters, 4)?),
+                'n' => value.push('\n'),
+                't' => value.push('\t'),
+                letter => value.push(letter),
+            },
+            letter if letter == quote => return Some((value, letters.as_str())),
+            letter => value.push(letter),
+        }
+    }
+}
+
+/// A letter by its number in so many hexadecimal digits.
+fn code(letters: &mut Chars, digits: usize) -> Option<char> {
+    let number: String = letters.by_ref().take(digits).collect();
+    char::from_u32(u32::from_str_radix(&number, 16).ok()?)
 }
 
 /// `Image.BitmapPixelFormat` and `Image.NominalPixelRange`, which Custom Vision writes, too
 /// (<https://github.com/onnx/onnx/blob/main/docs/MetadataProps.md>). Windows ML crops pictures to the input's aspect ratio.
 fn windows_ml(model: &OnnxModel) -> Option<Stated> {
-    let format = model.metadata("Image.BitmapPixelFormat");
-    let range = model.metadata("Image.NominalPixelRange");
-    if format.is_none() && range.is_none() {
-        return None;
-    }
-    let colour = if format.is_some_and(|format| format.starts_with("Bgr")) { Colour::Bgr } else { Colour::Rgb };
+    let lower = |key: &str| model.metadata(key).map(str::to_lowercase);
+    let format = lower("Image.BitmapPixelFormat");
+    let range = lower("Image.NominalPixelRange");
+    let colour = match format.as_deref() {
+        Some("bgr8" | "bgra8") => Colour::Bgr,
+        Some("rgb8" | "rgba8" | "gray8") => Colour::Rgb,
+        None if range.is_some() => Colour::Rgb,
+        // Unknown formats say nothing.
+        _ => return None,
+    };
     let raw = Preset::Raw.input(1, 1, Layout::default());
-    let scaled = match range {
-        Some("Normalized_0_1") => Preset::Unit.input(1, 1, Layout::default()),
-        Some("Normalized_1_1") => Preset::Symmetric.input(1, 1, Layout::default()),
-        Some("NominalRange_16_235") => InputSpec { scale: (235.0 - 16.0) / 255.0, mean: [-16.0; 3], ..raw },
-        _ => raw,
+    let scaled = match range.as_deref() {
+        Some("normalized_0_1") => Preset::Unit.input(1, 1, Layout::default()),
+        Some("normalized_1_1") => Preset::Symmetric.input(1, 1, Layout::default()),
+        Some("nominalrange_16_235") => InputSpec { scale: (235.0 - 16.0) / 255.0, mean: [-16.0; 3], ..raw },
+        None | Some("nominalrange_0_255") => raw,
+        Some(_) => return None,
     };
     let pixels = InputSpec { fit: Fit::Crop, colour, ..scaled };
     Some(Stated { by: "Windows ML", pixels: Some(pixels), ..Stated::default() })
@@ -101,6 +124,7 @@ mod tests {
     fn a_python_dictionary_gives_its_values() {
         assert_eq!(dictionary("{0: 'daisy', 1: \"bird's nest\", 2: 'it\\'s'}"), ["daisy", "bird's nest", "it's"]);
         assert_eq!(dictionary("{0: 'a: b, c', 1: 'd'}"), ["a: b, c", "d"]);
+        assert_eq!(dictionary(r#"{"1": "b", "0": "caf\u00e9"}"#), ["café", "b"]);
         assert!(dictionary("{1: 'a'}").is_empty() && dictionary("['a']").is_empty() && dictionary("").is_empty());
         assert!(dictionary("{0: 'open").is_empty());
     }

@@ -46,7 +46,7 @@ pub fn type_tensors(mut loaded: LoadedModel) -> Result<TypedModel> {
         }
         (probed, _) => probed?,
     };
-    Ok(TypedModel { tensors, loaded, input })
+    Ok(TypedModel { loaded, input, tensors })
 }
 
 fn probe(loaded: &mut LoadedModel, input: &str) -> Result<Tensors> {
@@ -73,9 +73,8 @@ fn probe(loaded: &mut LoadedModel, input: &str) -> Result<Tensors> {
 /// # Errors
 /// It runs at none of them.
 fn probe_other_sizes(loaded: &mut LoadedModel, input: &str) -> Result<Tensors> {
-    const SIDES: [usize; 22] = [
-        32, 256, 299, 128, 96, 112, 64, 160, 192, 240, 260, 288, 300, 320, 331, 380, 384, 448, 512, 28, 48, 227,
-    ];
+    const SIDES: [usize; 22] =
+        [32, 256, 299, 128, 96, 112, 64, 160, 192, 240, 260, 288, 300, 320, 331, 380, 384, 448, 512, 28, 48, 227];
     let InputSpec { width, height, .. } = loaded.manifest.input;
     for side in SIDES {
         let mut tried = loaded.clone();
@@ -87,6 +86,7 @@ fn probe_other_sizes(loaded: &mut LoadedModel, input: &str) -> Result<Tensors> {
             return Ok(tensors);
         }
     }
-    let problem = format!("it leaves the size of its input open, and runs neither at {width}x{height} nor at usual sizes");
+    let problem =
+        format!("it leaves the size of its input open, and runs neither at {width}x{height} nor at usual sizes");
     Err(loaded.model.error(format!("{problem}; give its size with --input-size")))
 }

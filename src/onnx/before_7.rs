@@ -73,8 +73,8 @@ fn align(graph: &mut Graph, nodes: &mut Vec<Node>, node: &mut Node, axis: i64) {
     };
     let (a_shape, b_shape) = (write("Shape", "a_shape", &[&a], &[]), write("Shape", "b_shape", &[&b], &[]));
     let (a_rank, b_rank) = (write("Size", "a_rank", &[&a_shape], &[]), write("Size", "b_rank", &[&b_shape], &[]));
-    let behind = write("Sub", "behind", &[&a_rank, &name("axis")], &[]);
-    let missing = write("Sub", "missing", &[&behind, &b_rank], &[]);
+    let rest = write("Sub", "rest", &[&a_rank, &name("axis")], &[]);
+    let missing = write("Sub", "missing", &[&rest, &b_rank], &[]);
     let missing = write("Reshape", "count", &[&missing, &name("vector")], &[]);
     let one = Attribute::from_tensor("value", Tensor::from_i64s("", &[1], &[1]));
     let ones = write("ConstantOfShape", "ones", &[&missing], &[one]);

@@ -129,11 +129,11 @@ fn flatten_softmaxes(graph: &mut Graph) {
     graph.node = nodes;
 }
 
-/// Tensors that have at most one axis behind the first that is longer than 1.
+/// Tensors that have at most one axis after the first that is longer than 1.
 fn tensors_of_one_axis(graph: &Graph) -> HashSet<String> {
     let stated = graph.value_info.iter().chain(&graph.output).filter(|info| {
-        let behind = info.dims().map(|dims| dims.into_iter().skip(1).filter(|length| *length != Some(1)).count());
-        behind.is_some_and(|count| count <= 1)
+        let rest = info.dims().map(|dims| dims.into_iter().skip(1).filter(|length| *length != Some(1)).count());
+        rest.is_some_and(|count| count <= 1)
     });
     let mut found: HashSet<String> = stated.map(|info| info.name().to_owned()).collect();
     for node in graph.node.iter().filter(|node| node.is_standard()) {

@@ -18,6 +18,8 @@ pub struct Animation {
     file: PartFile,
     encoder: GifEncoder<BufWriter<File>>,
     pending: Option<Pending>,
+    /// Until when the written pictures are shown, in hundredths of a second, which is a GIF's unit.
+    shown_until: i64,
     last_delay_us: i64,
 }
 
@@ -33,6 +35,8 @@ struct Pending {
 impl Animation {
     /// The speed of the palette search, from 1 (best quality) to 30.
     const SPEED: i32 = 10;
+    /// The shortest time for which viewers show a picture, in hundredths of a second.
+    const SHORTEST: i64 = 2;
     /// The duration of a single picture.
     const DEFAULT_DELAY_US: i64 = 100_000;
 
@@ -51,7 +55,7 @@ impl Animation {
             None => encoder.set_repeat(Repeat::Infinite),
         }
         .map_err(|e| failed(path, e))?;
-        Ok(Self { file, encoder, pending: None, last_delay_us: Self::DEFAULT_DELAY_US })
+        Ok(Self { file, encoder, pending: None, shown_until: 0, last_delay_us: Self::DEFAULT_DELAY_US })
     }
 
     /// Adds a frame.
@@ -61,11 +65,19 @@ impl Animation {
     pub fn write(&mut self, frame: &Frame) -> Result<()> {
         let start_us = frame.time.as_us();
         let duration_us = frame.duration.map(|ticks| Time { ticks, ..frame.time }.as_us());
-        let pending = Pending { picture: frame.picture.clone(), start_us, duration_us };
-        if let Some(before) = self.pending.replace(pending) {
-            self.last_delay_us = (start_us - before.start_us).max(0);
-            self.encode(&before.picture)?;
+        let picture = frame.picture.clone();
+        let Some(before) = self.pending.take() else {
+            self.shown_until = hundredths(start_us);
+            self.pending = Some(Pending { picture, start_us, duration_us });
+            return Ok(());
+        };
+        self.last_delay_us = (start_us - before.start_us).max(0);
+        let delay = hundredths(start_us) - self.shown_until;
+        // Of pictures that come faster than viewers show them, the later one takes the place.
+        if delay >= Self::SHORTEST {
+            self.encode(&before.picture, delay)?;
         }
+        self.pending = Some(Pending { picture, start_us, duration_us });
         Ok(())
     }
 
@@ -75,20 +87,27 @@ impl Animation {
     /// The file cannot be written.
     pub fn finish(mut self, _: Ending) -> Result<()> {
         if let Some(Pending { picture, duration_us, .. }) = self.pending.take() {
-            self.last_delay_us = duration_us.unwrap_or(self.last_delay_us);
-            self.encode(&picture)?;
+            let delay = hundredths(duration_us.unwrap_or(self.last_delay_us));
+            self.encode(&picture, delay.max(Self::SHORTEST))?;
         }
         let Self { mut file, encoder, .. } = self;
         drop(encoder);
         file.complete()
     }
 
-    fn encode(&mut self, picture: &RgbImage) -> Result<()> {
-        let delay = Delay::from_numer_denom_ms(u32::try_from(self.last_delay_us).unwrap_or(u32::MAX), 1_000);
+    /// Writes a picture that is shown for `delay` hundredths of a second.
+    fn encode(&mut self, picture: &RgbImage, delay: i64) -> Result<()> {
+        self.shown_until += delay;
+        let delay = Delay::from_numer_denom_ms(u32::try_from(10 * delay).unwrap_or(u32::MAX), 1);
         let picture = picture.convert();
         let frame = image::Frame::from_parts(picture, 0, 0, delay);
         self.encoder.encode_frame(frame).map_err(|e| failed(&self.file.path, e))
     }
+}
+
+/// In hundredths of a second, rounded.
+fn hundredths(us: i64) -> i64 {
+    us.saturating_add(5_000).div_euclid(10_000)
 }
 
 fn failed(path: &Path, error: ImageError) -> Error {

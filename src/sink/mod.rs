@@ -15,5 +15,5 @@ pub use boxes::{HotBox, hot_boxes};
 pub use interface::{Encoding, Ending, ExplainedFrame, Flow, Sink};
 pub use json::{JsonSink, json_line};
 pub use maps::{MapFormat, MapNames, MapsSink};
-pub use results::{Destination, ResultsSink};
+pub use results::{Destination, ResultNames, ResultsSink};
 pub use resume::{ResumeLog, ResumeSink};

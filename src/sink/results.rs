@@ -1,7 +1,6 @@
 //! Explained pictures, animations and films as files: one per input, of the same kind.
 
-use std::collections::HashSet;
-use std::ffi::OsStr;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,9 +24,58 @@ pub enum Destination {
     File(PathBuf),
 }
 
+/// The names of results without their ending, decided for all inputs at once, so that every run over them and every
+/// part of a run gives the same.
+#[derive(Clone, Debug, Default)]
+pub struct ResultNames(HashMap<PathBuf, PathBuf>);
+
+impl ResultNames {
+    /// Films, and the others, whose results may have the same ending.
+    const FILMS: &[&str] = &["avi", "flv", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "ts", "webm", "wmv"];
+
+    /// Names the results of these inputs. `p.jpg` gives `p`, and `p.png` beside it `p.png`.
+    pub fn plan(destination: &Destination, inputs: &[PathBuf]) -> Self {
+        let mut taken = HashSet::new();
+        let mut names = HashMap::new();
+        for input in inputs {
+            let folder = destination.folder_for(input);
+            let is_film = Self::FILMS.contains(&extension(input).as_str());
+            let whole = input.file_name().unwrap_or_default();
+            let numbered = (2..).map(|number| {
+                let mut name = whole.to_owned();
+                name.push(format!("-{number}"));
+                name
+            });
+            let short = input.file_stem().unwrap_or_default().to_owned();
+            let candidates = [short, whole.to_owned()].into_iter().chain(numbered);
+            for name in candidates {
+                if taken.insert((is_film, folder.join(&name))) {
+                    names.insert(input.clone(), folder.join(name));
+                    break;
+                }
+            }
+        }
+        Self(names)
+    }
+}
+
+impl Destination {
+    /// The folder of the result for an input.
+    fn folder_for(&self, input: &Path) -> PathBuf {
+        match self {
+            Self::Folder { folder, roots } => {
+                let below = roots.iter().find_map(|root| input.strip_prefix(root).ok()?.parent());
+                folder.join(below.unwrap_or(Path::new("")))
+            }
+            _ => input.parent().map(Path::to_owned).unwrap_or_default(),
+        }
+    }
+}
+
 /// Writes each input's explained frames to a file.
 pub struct ResultsSink {
     destination: Destination,
+    names: ResultNames,
     overwrite: bool,
     encoding: Encoding,
     report: Report,
@@ -56,11 +104,17 @@ impl ResultsSink {
     ///
     /// # Errors
     /// The folder cannot be created.
-    pub fn new(destination: Destination, encoding: Encoding, overwrite: bool, report: Report) -> Result<Self> {
+    pub fn new(
+        destination: Destination,
+        names: ResultNames,
+        encoding: Encoding,
+        overwrite: bool,
+        report: Report,
+    ) -> Result<Self> {
         if let Destination::Folder { folder, .. } = &destination {
             std::fs::create_dir_all(folder).map_err(|e| Error::writing(folder, &e))?;
         }
-        Ok(Self { destination, overwrite, encoding, report, written: HashSet::new(), current: None })
+        Ok(Self { destination, names, overwrite, encoding, report, written: HashSet::new(), current: None })
     }
 
     fn path_for(&self, medium: &Medium) -> Result<PathBuf> {
@@ -70,25 +124,15 @@ impl ResultsSink {
         let Some(input) = &medium.path else {
             return Err(Error::output(&medium.name, "this input is not a file; name an output file or folder"));
         };
-        let extension = extension_for(medium, input);
-        let folder = match &self.destination {
-            Destination::Folder { folder, roots } => {
-                let subfolders = roots.iter().find_map(|root| input.strip_prefix(root).ok()?.parent());
-                let folder = folder.join(subfolders.unwrap_or(Path::new("")));
-                std::fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, &e))?;
-                folder
-            }
-            _ => input.parent().map(Path::to_owned).unwrap_or_default(),
-        };
-        let named = |stem: &OsStr| {
-            let mut name = stem.to_owned();
-            name.push(format!(".whycam.{extension}"));
-            folder.join(name)
-        };
-        let path = named(input.file_stem().unwrap_or_default());
-        // `p.jpg` beside `p.png` keeps its whole name.
-        let taken = self.written.contains(&path);
-        Ok(if taken { named(input.file_name().unwrap_or_default()) } else { path })
+        let folder = self.destination.folder_for(input);
+        if let Destination::Folder { .. } = self.destination {
+            std::fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, &e))?;
+        }
+        let own = || folder.join(input.file_stem().unwrap_or_default());
+        let mut path = self.names.0.get(input).cloned().unwrap_or_else(own).into_os_string();
+        path.push(format!(".whycam.{}", extension_for(medium, input)));
+        let path = PathBuf::from(path);
+        if self.written.contains(&path) { Err(Error::exists(path)) } else { Ok(path) }
     }
 
     /// The file of a recording. A stream that comes back at another size is recorded under the next free name.
@@ -254,7 +298,8 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("whycam-recording-{}", std::process::id()));
         std::fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, &e))?;
         let destination = Destination::File(folder.join("a.mkv"));
-        let mut sink = ResultsSink::new(destination, Encoding::default(), false, Report::silent())?;
+        let mut sink =
+            ResultsSink::new(destination, ResultNames::default(), Encoding::default(), false, Report::silent())?;
         let [first, second, third] = [64, 32, 48].map(stream);
         for (number, medium) in (0..).zip([&first, &first, &second, &third]) {
             sink.write(&frame_of(medium, number), &ExplanationContext::default())?;

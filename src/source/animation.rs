@@ -1,7 +1,7 @@
 //! An animated picture (GIF, WebP, PNG), with the duration of each of its pictures.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use image::metadata::LoopCount;
 use image::{AnimationDecoder, Frames, ImageDecoder, ImageError, ImageFormat, ImageResult};
 
 use super::interface::Source;
+use super::still::guarded;
 use crate::error::{Error, Result};
 use crate::files::limits::{self, check_picture};
 use crate::media::alpha::rgba_over_white;
@@ -105,7 +106,13 @@ fn repeats(count: LoopCount) -> Option<u16> {
 /// The number in the application extension of Netscape; a GIF without it is played once.
 fn gif_repeats(path: &Path) -> Option<u16> {
     const MARK: &[u8] = b"NETSCAPE2.0\x03\x01";
-    let bytes = std::fs::read(path).unwrap_or_default();
+    /// It stands before the first picture.
+    const NEAREST: u64 = 1 << 20;
+    let mut bytes = Vec::new();
+    let head = File::open(path).and_then(|file| file.take(NEAREST).read_to_end(&mut bytes));
+    if head.is_err() {
+        return Some(0);
+    }
     let at = bytes.windows(MARK.len()).position(|part| part == MARK);
     match at.and_then(|at| bytes.get(at + MARK.len()..at + MARK.len() + 2)) {
         Some(&[low, high]) => Some(u16::from_le_bytes([low, high])).filter(|times| *times > 0),
@@ -123,7 +130,8 @@ fn unreadable(path: &Path, error: ImageError) -> Error {
 
 impl Source for AnimationSource {
     fn next_frame(&mut self) -> Result<Option<Frame>> {
-        let Some(next) = self.frames.next() else { return Ok(None) };
+        let broken = || Error::input(&self.path, "the picture library failed on it (a fault of that library)");
+        let Some(next) = guarded(|| self.frames.next()).ok_or_else(broken)? else { return Ok(None) };
         let next = next.map_err(|e| unreadable(&self.path, e))?;
         let (numerator, denominator) = next.delay().numer_denom_ms();
         let stated = i64::from(numerator / denominator.max(1));

@@ -74,18 +74,27 @@ pub fn list_inputs(inputs: &[Input], report: &Report) -> Result<Vec<Input>> {
     let mut walk = Walk { listed: Vec::new(), entered: HashSet::new(), left_out: BTreeMap::new(), report };
     for input in inputs {
         let Some(path) = input.path.as_ref().filter(|path| path.is_dir()) else {
-            if let Some(path) = input.path.as_ref().filter(|path| !path.exists()) {
-                return Err(Error::input(path, "no such file or folder"));
+            if let Some(path) = &input.path {
+                // What may not be read is no absent file.
+                path.metadata().map_err(|e| Error::reading(path, &e))?;
             }
             walk.listed.push(input.clone());
             continue;
         };
-        let before = walk.listed.len();
-        walk.enter(path);
+        let found = walk.enter(path);
         walk.tell_left_out(&input.name);
-        if walk.listed.len() == before {
+        if let Found::Nothing = found {
             let known = [PICTURES, FILMS].concat().join(", ");
-            return Err(Error::input(path, format!("no pictures or films in this folder (looked for {known})")));
+            let empty = Error::input(path, format!("no pictures or films in this folder (looked for {known})"));
+            if inputs.len() == 1 {
+                return Err(empty);
+            }
+            report.fail(&input.name, empty);
+        } else if let Found::Failure(error) = found {
+            if inputs.len() == 1 {
+                return Err(error);
+            }
+            report.fail(&input.name, error);
         }
     }
     Ok(walk.listed)
@@ -100,36 +109,49 @@ struct Walk<'r> {
     report: &'r Report,
 }
 
+/// What is in a folder.
+enum Found {
+    Some,
+    Nothing,
+    /// It was entered before.
+    Before,
+    /// It cannot be read.
+    Failure(Error),
+}
+
 impl Walk<'_> {
-    fn enter(&mut self, folder: &Path) {
+    fn enter(&mut self, folder: &Path) -> Found {
         if !self.entered.insert(folder.canonicalize().unwrap_or_else(|_| folder.to_owned())) {
-            return;
+            return Found::Before;
         }
         let entries = match std::fs::read_dir(folder) {
             Ok(entries) => entries,
-            Err(e) => return self.report.fail(&name_of(folder), Error::reading(folder, &e)),
+            Err(e) => return Found::Failure(Error::reading(folder, &e)),
         };
+        let before = self.listed.len();
         let mut paths: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
         paths.sort();
         for path in paths {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.starts_with('.') {
+            if name.starts_with('.') || name.contains(".whycam.") {
                 continue;
             }
             if path.is_dir() {
-                self.enter(&path);
+                if let Found::Failure(error) = self.enter(&path) {
+                    self.report.fail(&name_of(&path), error);
+                }
                 continue;
             }
             let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-            if name.contains(".whycam.") {
-                continue;
-            }
-            if PICTURES.contains(&extension.as_str()) || FILMS.contains(&extension.as_str()) {
+            let known = PICTURES.contains(&extension.as_str()) || FILMS.contains(&extension.as_str());
+            // A pipe would be waited for.
+            if known && path.is_file() {
                 self.listed.push(Input::file(&path));
             } else {
                 *self.left_out.entry(extension).or_default() += 1;
             }
         }
+        if self.listed.len() > before { Found::Some } else { Found::Nothing }
     }
 
     fn tell_left_out(&mut self, folder: &str) {
@@ -144,6 +166,6 @@ impl Walk<'_> {
         };
         let kinds = left_out.iter().map(kind).collect::<Vec<_>>().join(", ");
         let files = if count == 1 { "1 file is" } else { &format!("{count} files are") };
-        self.report.tell(format!("{folder}: {files} left out as neither picture nor film ({kinds})"));
+        self.report.tell(format!("{folder}: {files} left out, neither pictures nor films ({kinds})"));
     }
 }

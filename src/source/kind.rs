@@ -75,15 +75,24 @@ fn is_heif(head: &[u8]) -> bool {
     head.get(4..8) == Some(b"ftyp") && head.get(8..12).is_some_and(|brand| BRANDS.contains(&brand))
 }
 
-/// Whether a file holds JPEGs one after the other. A second picture that the first one announces
+/// Whether a file that is not called .jpg holds JPEGs one after the other. A second picture that the first one announces
 /// (Multi-Picture Format) is a depth or a gain map, and none of a film.
 fn is_motion_jpeg(path: &Path) -> std::io::Result<bool> {
-    const NAMES: [&str; 2] = ["mjpeg", "mjpg"];
-    let bytes = std::fs::read(path)?;
-    let named = path.extension().is_some_and(|e| NAMES.iter().any(|name| e.eq_ignore_ascii_case(name)));
-    let announced = bytes.windows(4).any(|part| part == b"MPF\0");
-    let Some(end) = end_of_jpeg(&bytes) else { return Ok(false) };
-    Ok((named || !announced) && bytes[end..].starts_with(&[0xFF, 0xD8, 0xFF]))
+    /// A picture of a film is smaller.
+    const LONGEST: u64 = 32 << 20;
+    const PICTURES: [&str; 4] = ["jpg", "jpeg", "jpe", "jfif"];
+    if path.extension().is_some_and(|e| PICTURES.iter().any(|name| e.eq_ignore_ascii_case(name))) {
+        return Ok(false);
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LONGEST).read_to_end(&mut bytes)?;
+    Ok(end_of_jpeg(&bytes).is_some_and(|end| holds_another_jpeg(&bytes, end)))
+}
+
+/// Whether another JPEG follows the one that ends at `end`, unless that announces it.
+pub fn holds_another_jpeg(bytes: &[u8], end: usize) -> bool {
+    let announced = bytes[..end].windows(4).any(|part| part == b"MPF\0");
+    !announced && bytes[end..].starts_with(&[0xFF, 0xD8, 0xFF])
 }
 
 /// Where the first JPEG of a file ends; `None` if its end is missing (ITU-T T.81, annex B).

@@ -29,15 +29,7 @@ pub fn open(input: &Input, threads: usize, report: &Report) -> Result<Box<dyn So
         Kind::Tensor => Ok(Box::new(TensorSource::open(path)?)),
         Kind::Animation(format) => Ok(Box::new(AnimationSource::open(path, format)?)),
         Kind::Picture(_) | Kind::Heif => Ok(Box::new(StillSource::open(path, report)?)),
-        Kind::MotionJpeg => {
-            // FFmpeg goes by the name.
-            if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("jpg") || e.eq_ignore_ascii_case("jpeg")) {
-                let problem = "it holds several JPEGs, and only the first is explained; call it .mjpeg to explain all";
-                report.tell(format!("{}: {problem}", input.name));
-            }
-            open_film(input, threads, report)
-        }
-        Kind::Other => open_film(input, threads, report),
+        Kind::MotionJpeg | Kind::Other => open_film(input, threads, report),
     }
 }
 

@@ -11,7 +11,7 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Rg
 #[cfg(feature = "video")]
 use super::film::read_picture;
 use super::interface::Source;
-use super::kind::{Kind, end_of_jpeg, kind_of};
+use super::kind::{Kind, end_of_jpeg, holds_another_jpeg, kind_of};
 use crate::error::{Error, Result};
 use crate::files::limits::{self, check_picture};
 use crate::media::alpha::over_white;
@@ -24,6 +24,14 @@ thread_local! {
 /// Whether this thread is in the picture library, whose panics are reported as errors of the file.
 pub fn is_decoding() -> bool {
     DECODING.get()
+}
+
+/// What a call of the picture library gives; `None` if it panics.
+pub fn guarded<T>(call: impl FnOnce() -> T) -> Option<T> {
+    DECODING.set(true);
+    let result = catch_unwind(AssertUnwindSafe(call));
+    DECODING.set(false);
+    result.ok()
 }
 
 /// A picture file.
@@ -41,9 +49,7 @@ impl StillSource {
         let bytes = limits::read(path, limits::PICTURE_BYTES).map_err(|e| Error::reading(path, &e))?;
         let picture = match Self::decode(path, &bytes) {
             Ok(picture) => {
-                if bytes.starts_with(&[0xFF, 0xD8]) && end_of_jpeg(&bytes).is_none() {
-                    report.damaged(path, "its end is missing, so that a part of it may be grey");
-                }
+                tell_of_jpeg(path, &bytes, report);
                 picture
             }
             Err(refusal) => Self::with_ffmpeg(path, refusal, report)?,
@@ -75,6 +81,21 @@ impl StillSource {
             report.damaged(path, &format!("it is damaged, and a part of it may be missing ({})", refusal.reason));
         }
         Ok(picture)
+    }
+}
+
+/// Tells what is missing of a JPEG, or what else is in its file.
+fn tell_of_jpeg(path: &Path, bytes: &[u8], report: &Report) {
+    if !bytes.starts_with(&[0xFF, 0xD8]) {
+        return;
+    }
+    match end_of_jpeg(bytes) {
+        None => report.damaged(path, "its end is missing, so that a part of it may be grey"),
+        Some(end) if holds_another_jpeg(bytes, end) => {
+            let problem = "it holds several JPEGs, and only the first is explained; call it .mjpeg to explain all";
+            report.tell(format!("{}: {problem}", path.display()));
+        }
+        Some(_) => {}
     }
 }
 

@@ -9,6 +9,7 @@ mod support;
 mod tiny_net;
 
 /// One input, the right answer, and the program's.
+#[derive(Clone)]
 pub struct Trial {
     pub case: &'static str,
     pub right: &'static str,

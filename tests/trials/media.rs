@@ -2,12 +2,11 @@
 
 use std::path::Path;
 use std::process::Output;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::Trial;
-use crate::support::{Folder, json_lines, stderr, stdout, tool, whycam};
+use crate::support::{Folder, command, complete_lines, json_lines, stderr, stdout, tool, wait_until, whycam};
 
 /// The drawn files, and a folder for results.
 struct Drawn {
@@ -25,12 +24,6 @@ pub fn trials() -> Vec<Trial> {
 
 fn trial(case: &'static str, right: &'static str, got: String) -> Trial {
     Trial { case, right, got }
-}
-
-impl Clone for Trial {
-    fn clone(&self) -> Self {
-        Self { case: self.case, right: self.right, got: self.got.clone() }
-    }
 }
 
 /// The first line of what the program says, without its name and the path of the file.
@@ -77,15 +70,17 @@ impl Drawn {
 
     fn times(&self) -> Vec<Trial> {
         let live = || {
-            let started = Instant::now();
-            let output = whycam(&["live", "--headless", "--input", &self.path("jump.ts"), "--seconds", "20"]);
-            assert!(output.status.success(), "{}", stderr(&output));
-            if started.elapsed() < Duration::from_secs(15) { "ends by itself".into() } else { "sleeps".into() }
+            let film = self.path("jump.ts");
+            let output = whycam(&["live", "--headless", "--input", &film, "--seconds", "30", "--no-smoothing"]);
+            // What a stall would leave is a part of the 120 frames.
+            let text = stderr(&output);
+            let captured = text.split("captured ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or("none");
+            format!("captured {captured}")
         };
         vec![
             trial("three parts joined", "180 of 160x120, to 6.0 s, rising", self.seen("joined.ts")),
             trial("a clock that leaps by ten hours", "120 of 160x120, to 4.0 s, rising", self.seen("jump.ts")),
-            trial("the same, live", "ends by itself", live()),
+            trial("the same, live", "captured 120", live()),
             trial("a raw stream without times", "60 of 160x120, to 2.0 s, rising", self.seen("raw.h264")),
             trial("JPEGs in a row", "20 of 160x120, to 0.8 s, rising", self.seen("clip.mjpeg")),
             trial("a film called .jpg", "60 of 160x120, to 2.0 s, rising", self.seen("film.jpg")),
@@ -115,6 +110,7 @@ impl Drawn {
             }),
             trial("a GIF whose last picture stays", "4 frames, 2.3 s, gif", self.film("last.gif", "last.gif", &[])),
             trial("the same, into .mp4", "4 frames, 2.3 s, h264", self.film("last.gif", "last.mp4", &[])),
+            trial("a film into a GIF", "60 frames, 2.0 s, gif", self.film("plain.mp4", "plain.gif", &[])),
             trial("how often a GIF is repeated", "2", {
                 let bytes = std::fs::read(self.path("out/last.gif")).unwrap();
                 let mark = b"NETSCAPE2.0\x03\x01";
@@ -123,7 +119,7 @@ impl Drawn {
             }),
             trial("an odd size", "said: 4:4:4 does not play everywhere", {
                 let output = whycam(&["explain", &self.path("odd.mp4"), "-o", &self.path("out/odd.mp4"), "--force"]);
-                let told = said(&output).contains("4:4:4, which browsers and phones do not play");
+                let told = said(&output).contains("(4:4:4), which browsers and phones do not play");
                 if told { "said: 4:4:4 does not play everywhere".into() } else { said(&output) }
             }),
         ]
@@ -218,7 +214,41 @@ impl Drawn {
                 run("folder", "out/b/", &[])
             }),
             trial("p.jpg beside p.png", "0 p.png.whycam.png p.whycam.png", run("two", "out/c/", &["--force"])),
+            trial("the same in two parts", "0 p.png.whycam.png p.whycam.png", {
+                let _ = run("two", "out/d/", &["--shard", "1/2"]);
+                run("two", "out/d/", &["--shard", "2/2"])
+            }),
+            trial("a name that is not UTF-8", r"b\xFFd.jpg", self.odd_name()),
+            trial("SIGTERM in the middle", "130, the film plays, nothing is left", self.terminated()),
         ]
+    }
+}
+
+impl Drawn {
+    /// How a picture is called whose name is not UTF-8.
+    fn odd_name(&self) -> String {
+        use std::os::unix::ffi::OsStrExt;
+        let name = std::ffi::OsStr::from_bytes(b"b\xFFd.jpg");
+        std::fs::copy(self.path("whole.jpg"), self.folder.0.join(name)).unwrap();
+        let mut explain = command(&["explain", "--json", "-", "--quiet"]);
+        let output = explain.arg(name).current_dir(&self.folder.0).output().unwrap();
+        let lines = json_lines(&stdout(&output));
+        lines.first().and_then(|line| line["input"].as_str()).map_or_else(|| said(&output), str::to_owned)
+    }
+
+    /// What a run leaves that is asked to end.
+    fn terminated(&self) -> String {
+        let long = self.path("out/long.mp4");
+        let source = "testsrc2=size=320x240:rate=25:duration=120";
+        tool("ffmpeg", &["-v", "error", "-f", "lavfi", "-i", source, "-preset", "ultrafast", &long]);
+        let (to, json) = (self.path("out/cut.mp4"), self.path("out/cut.jsonl"));
+        let mut child = command(&["explain", &long, "-o", &to, "--json", &json, "--quiet"]).spawn().unwrap();
+        wait_until("some frames are written", || complete_lines(&json).len() >= 5);
+        tool("sh", &["-c", &format!("kill -TERM {}", child.id())]);
+        let code = child.wait().unwrap().code().unwrap_or(-1);
+        let plays = if contents(&to).ends_with("h264") { "the film plays" } else { "no film" };
+        let parts = walk(&self.folder.0.join("out")).iter().any(|name| name.contains(".part."));
+        format!("{code}, {plays}, {}", if parts { "a part is left" } else { "nothing is left" })
     }
 }
 

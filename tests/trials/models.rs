@@ -342,6 +342,10 @@ impl Files {
         vec![
             trial("fused by ONNX Runtime", "scores: 5 by softmax, layer active", look_at(&self.write(fused, |_| ()))),
             trial("a size left open", "scores: 4 by softmax, layer active", look_at(&open)),
+            trial("the same, explained twice", "4 and 4 classes", {
+                let classes = || self.explain(&open, &[])["top"].as_array().map_or(0, Vec::len);
+                format!("{} and {} classes", classes(), classes())
+            }),
             trial("the same, given", "96x96", {
                 let report = stdout(&whycam(&["inspect", "--json", "--input-size", "96x96", &open]));
                 let report: Value = serde_json::from_str(&report).unwrap();

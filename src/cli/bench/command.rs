@@ -10,7 +10,7 @@ use cpu_time::ProcessTime;
 use tracing_subscriber::layer::SubscriberExt;
 use whycam::pipeline::{self, Options, Outputs, Policy, Stop, Worker};
 use whycam::plumbing::{Classifier, Report, Semaphore, check_free};
-use whycam::sink::{Destination, ResultsSink, Sink};
+use whycam::sink::{Destination, ResultNames, ResultsSink, Sink};
 use whycam::source::{self, PatternSource, SequenceSource, Source};
 use whycam::{Compute, Explainer};
 
@@ -143,6 +143,7 @@ impl Bench {
             let destination = Destination::File(film.to_owned());
             sinks.push(Box::new(ResultsSink::new(
                 destination,
+                ResultNames::default(),
                 self.encode.encoding(plan.encoder),
                 true,
                 Report::silent(),

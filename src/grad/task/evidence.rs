@@ -99,21 +99,28 @@ pub fn evidence_of(
 ) -> Evidence {
     /// More than lie between a layer and the end of a net.
     const MOST_NODES: usize = 200;
-    let words = words(output);
-    let named = |known: &[&str]| words.iter().any(|word| known.contains(&word.as_str()));
     if ending == Ending::Choice {
         Evidence::Probability
-    } else if named(OTHERS) && !named(CLASSES) {
+    } else if has_word(output, OTHERS) && !is_named_for_classes(output) {
         Evidence::Against
     } else if ending == Ending::Sigmoid {
         Evidence::Probability
-    } else if named(CLASSES) {
+    } else if is_named_for_classes(output) {
         Evidence::Named
     } else if is_linear(index, varying, logits, &mut MOST_NODES.clone()) {
         Evidence::Linear
     } else {
         Evidence::Against
     }
+}
+
+/// Whether the name of an output speaks of classes.
+pub fn is_named_for_classes(output: &str) -> bool {
+    has_word(output, CLASSES)
+}
+
+fn has_word(name: &str, known: &[&str]) -> bool {
+    words(name).iter().any(|word| known.contains(&word.as_str()))
 }
 
 /// The words of a name, in lower case: `classLabel_0` has `classlabel` and `class`, `label`.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::classify::{Classification, Probability};
-use super::evidence::{Ending, Evidence, evidence_of};
+use super::evidence::{Ending, Evidence, evidence_of, is_named_for_classes};
 use crate::error::{Error, Result};
 use crate::grad::axes::Axes;
 use crate::onnx::proto::{Node, ValueInfo};
@@ -52,6 +52,8 @@ struct Head<'m> {
     output: &'m str,
     classification: Classification,
     evidence: Evidence,
+    /// Whether its name speaks of classes.
+    named: bool,
 }
 
 /// Finds the logits: an output, or the tensor before its trailing softmax. Of several outputs it takes the one with the
@@ -133,7 +135,8 @@ fn choose(model: &OnnxModel, heads: &[Head], search: Search) -> Result<Found> {
     let several_classes = |head: &&Head| head.classification.classes > 1;
     let best = heads.iter().map(|head| head.evidence).max().unwrap_or(Evidence::Against);
     let of_best = || heads.iter().filter(|head| head.evidence == best);
-    let Some(chosen) = of_best().find(several_classes).or(of_best().next()) else {
+    let named = of_best().find(|head| several_classes(head) && head.named);
+    let Some(chosen) = named.or(of_best().find(several_classes)).or(of_best().next()) else {
         return Err(model.error("it has no output"));
     };
     let Classification { logits, classes, .. } = &chosen.classification;
@@ -255,7 +258,7 @@ impl<'m> Outputs<'m> {
         }
         let classification = Classification { logits: logits.to_owned(), classes, probability };
         let evidence = evidence_of(&self.index, &self.varying, output, logits, ending);
-        Ok(Head { output, classification, evidence })
+        Ok(Head { output, classification, evidence, named: is_named_for_classes(output) })
     }
 
     /// The number of classes along the one long axis of the logits.
@@ -293,7 +296,12 @@ impl<'m> Outputs<'m> {
         let mut node = node;
         for _ in 0..MOST_STEPS {
             let varying = node.input.iter().filter(|input| self.varying.contains(input.as_str())).count();
-            let rescaling = matches!(node.op(), "Clip" | "Div" | "Mul") && varying == 1;
+            // A factor for each class changes their order.
+            let same_for_all = node
+                .input
+                .iter()
+                .all(|input| self.varying.contains(input.as_str()) || self.shape(input).iter().product::<usize>() <= 1);
+            let rescaling = matches!(node.op(), "Clip" | "Div" | "Mul") && varying == 1 && same_for_all;
             let before = node.input.iter().find(|input| self.varying.contains(input.as_str()));
             let Some(before) = before.and_then(|x| self.index.producer_node(x)).filter(|_| rescaling) else {
                 return false;
@@ -314,7 +322,8 @@ impl<'m> Outputs<'m> {
         let combining = match node.op() {
             "Softmax" | "Sigmoid" => return steps < MOST_STEPS,
             "Clip" | "Div" | "Mul" | "Gather" | "Slice" | "Split" => varying().count() == 1,
-            "Add" | "Concat" | "Mean" | "Sub" | "Sum" => true,
+            "Add" | "AveragePool" | "Concat" | "GlobalAveragePool" | "GlobalMaxPool" | "Max" | "MaxPool" | "Mean"
+            | "Min" | "ReduceMax" | "ReduceMean" | "Sub" | "Sum" => true,
             op => RESHAPING.contains(&op),
         };
         combining && varying().all(|operand| self.is_made_of_probabilities(operand, steps - 1, left))

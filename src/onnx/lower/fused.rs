@@ -98,6 +98,13 @@ pub fn nhwc_conv(l: &mut Lowering) -> Option<()> {
     finish_activated(l, &y)
 }
 
+/// `NhwcMaxPool`: the largest of windows of `[N,h,w,C]`.
+pub fn nhwc_max_pool(l: &mut Lowering) -> Option<()> {
+    let x = l.write("Transpose", &[l.input(0)?], &[Attribute::from_ints("perm", &TO_CHANNELS_FIRST)]);
+    let y = l.write("MaxPool", &[&x], &l.window());
+    l.finish("Transpose", &[&y], &[Attribute::from_ints("perm", &TO_CHANNELS_LAST)])
+}
+
 /// Gelu: `x (1 + erf(x / √2)) / 2`.
 pub fn gelu(l: &mut Lowering) -> Option<()> {
     let x = l.input(0)?;

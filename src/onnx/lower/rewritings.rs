@@ -43,6 +43,7 @@ const REWRITINGS: &[(&str, &str, Rewriting)] = &[
     (MICROSOFT, "MultiHeadAttention", attention::multi_head_attention),
     (MICROSOFT, "NhwcConv", fused::nhwc_conv),
     (MICROSOFT, "NhwcFusedConv", fused::nhwc_conv),
+    (MICROSOFT, "NhwcMaxPool", fused::nhwc_max_pool),
     (MICROSOFT, "QGemm", integer::gemm),
     (MICROSOFT, "QLinearAdd", integer::binary),
     (MICROSOFT, "QLinearAveragePool", integer::pool),

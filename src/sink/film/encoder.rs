@@ -106,7 +106,7 @@ pub fn odd_size_notice(pixel: Pixel, codec: ffmpeg::Codec, width: u32, height: u
     let odd = width % 2 == 1 || height % 2 == 1;
     (odd && pixel == Pixel::YUV444P && codec.name().starts_with("libx26")).then(|| {
         format!(
-            "its odd size {width}x{height} needs H.264 in 4:4:4, which browsers and phones do not play; for those, write a \
+            "its odd size {width}x{height} needs full chroma (4:4:4), which browsers and phones do not play; for those, write a \
              .webm, or scale the film to even sides first"
         )
     })

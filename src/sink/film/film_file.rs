@@ -78,7 +78,7 @@ impl Film {
         storage: &Storage,
         (codec, encoding): (ffmpeg::Codec, &Encoding),
     ) -> Result<Self> {
-        ffmpeg::log::set_level(ffmpeg::log::Level::Fatal);
+        ffmpeg::log::set_level(ffmpeg::log::Level::Quiet);
         let fail = |e| failed(path, e);
         let mut output = ffmpeg::format::output(file_address(&file.part)).map_err(fail)?;
         let time_base = encoder_time_base(medium, &output);
@@ -255,9 +255,30 @@ fn wants_more(error: ffmpeg::Error) -> bool {
     std::io::Error::from_raw_os_error(errno).kind() == std::io::ErrorKind::WouldBlock
 }
 
+/// Whether it is a number that only the file system returns.
+fn is_of_disk(errno: i32) -> bool {
+    use std::io::ErrorKind;
+    let kind = std::io::Error::from_raw_os_error(errno).kind();
+    let of_disk = [
+        ErrorKind::NotFound,
+        ErrorKind::NotADirectory,
+        ErrorKind::IsADirectory,
+        ErrorKind::PermissionDenied,
+        ErrorKind::ReadOnlyFilesystem,
+        ErrorKind::StorageFull,
+        ErrorKind::QuotaExceeded,
+        ErrorKind::FileTooLarge,
+        ErrorKind::StaleNetworkFileHandle,
+    ];
+    of_disk.contains(&kind)
+}
+
 fn failed(path: &Path, error: ffmpeg::Error) -> Error {
     match error {
-        ffmpeg::Error::Other { errno } => Error::writing(path, &std::io::Error::from_raw_os_error(errno)),
+        ffmpeg::Error::Other { errno } if is_of_disk(errno) => {
+            Error::writing(path, &std::io::Error::from_raw_os_error(errno))
+        }
+        ffmpeg::Error::Other { .. } => Error::output(path, format!("FFmpeg failed ({})", words(error))),
         ffmpeg::Error::EncoderNotFound => {
             Error::output(path, "FFmpeg here has no encoder for it; install FFmpeg with libx264, or name a .gif")
         }

@@ -117,13 +117,28 @@ pub fn format_for_sound<'e>(medium: &Medium, extensions: &[&'e str]) -> &'e str 
     extensions.iter().find(holds_all).or(extensions.first()).copied().unwrap_or_default()
 }
 
-/// Whether a file format can hold a codec.
+/// Whether FFmpeg writes a codec into a file format, and players find it there.
 #[expect(unsafe_code, reason = "the safe interface lacks this function")]
 fn holds(format: ffmpeg::format::format::Output, codec: ffmpeg::codec::Id) -> bool {
+    use ffmpeg::codec::Id;
+    /// The sound that has a type in a transport stream; FFmpeg writes all other kinds as data.
+    const OF_MPEGTS: &[Id] = &[Id::AAC, Id::AC3, Id::DTS, Id::EAC3, Id::MP1, Id::MP2, Id::MP3, Id::OPUS, Id::TRUEHD];
+    /// What FFmpeg puts into these only as an experiment, if at all.
+    const NOT_OF_MP4: &[Id] = &[Id::FLAC, Id::TRUEHD];
+    const NOT_OF_MOV: &[Id] = &[Id::FLAC, Id::OPUS, Id::TRUEHD, Id::VORBIS];
+    /// Codecs that a Matroska file holds in the form of an .avi count as held.
+    const UNOFFICIAL: std::ffi::c_int = -1;
+    match format.name() {
+        "mpegts" => return OF_MPEGTS.contains(&codec),
+        "mp4" if NOT_OF_MP4.contains(&codec) => return false,
+        "mov" if NOT_OF_MOV.contains(&codec) => return false,
+        _ => {}
+    }
+    let strictness = if format.name() == "matroska" { UNOFFICIAL } else { 0 };
     // SAFETY: the pointer is to a static description of the format. The safe interface lacks this function.
-    let answer = unsafe { ffmpeg::ffi::avformat_query_codec(format.as_ptr(), codec.into(), 0) };
+    let answer = unsafe { ffmpeg::ffi::avformat_query_codec(format.as_ptr(), codec.into(), strictness) };
     // A negative number says that the format does not know.
-    codec != ffmpeg::codec::Id::None && answer != 0
+    codec != Id::None && answer != 0
 }
 
 /// Adds a stream for packets that are copied from another stream, with its language and title.

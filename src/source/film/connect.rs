@@ -18,7 +18,7 @@ const OF_TEXT: &[&str] = &["tty", "bin", "xbin", "adf", "idf"];
 /// # Errors
 /// It is absent, or FFmpeg cannot read it as pictures.
 pub fn open_input(name: &str, address: &OsStr, is_stream: bool) -> Result<Input> {
-    ffmpeg::log::set_level(ffmpeg::log::Level::Fatal);
+    ffmpeg::log::set_level(ffmpeg::log::Level::Quiet);
     let input = open_address(address).map_err(|e| unreadable(name, is_stream, e))?;
     if OF_TEXT.contains(&input.format().name()) {
         return Err(Error::input(name, "it is text, neither a picture nor a film"));

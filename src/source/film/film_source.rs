@@ -202,11 +202,9 @@ impl FilmSource {
             self.report.tell(format!("{name}: {} damaged {packets} skipped", self.damaged_packets));
         }
         if self.packets.bridged() > 0 {
-            let steps = match self.packets.bridged() {
-                1 => "once".to_owned(),
-                steps => format!("{steps} times"),
-            };
-            self.report.tell(format!("{name}: its clock steps or leaps {steps}; its times were made continuous"));
+            let jumps = if self.packets.bridged() == 1 { "jump" } else { "jumps" };
+            let count = self.packets.bridged();
+            self.report.tell(format!("{name}: its clock has {count} {jumps}, which were taken out of its times"));
         }
     }
 }
