@@ -35,6 +35,8 @@ camera_machine() (
 
 need data "tests on real photos and clips; set WHYCAM_TEST_DATA to a folder that has them" \
     test -d "${WHYCAM_TEST_DATA:-../shared/data}"
+need cases "inputs that failed in the hands of others; set WHYCAM_TEST_CASES to a folder that has them" \
+    test -d "${WHYCAM_TEST_CASES:-../shared/cases}"
 need python "a prepared model in Python; set PYTHON to a Python with numpy, onnxruntime and pillow" \
     "${PYTHON:-python3}" -c 'import numpy, onnxruntime, PIL'
 need training_python "training; set WHYCAM_TRAINING_PYTHON to a Python with models/training/requirements.txt" \

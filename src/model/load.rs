@@ -71,10 +71,13 @@ pub fn load(options: &ModelOptions) -> Result<LoadedModel> {
 
 fn load_file(path: &Path, options: &ModelOptions) -> Result<LoadedModel> {
     let preset = options.preset;
-    if !path.exists() {
+    if path.metadata().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
         let known: Vec<&str> = EMBEDDED.iter().map(|e| e.name).collect();
         let problem = format!("no such file; built in are {}", known.join(", "));
         return Err(Error::model(path.display(), problem));
+    }
+    if path.is_dir() {
+        return Err(Error::model(path.display(), "it is a folder; name the model's file in it"));
     }
     let mut model = OnnxModel::read(path)?;
     let contract = Contract::read(&model)?;

@@ -21,6 +21,8 @@ pub struct Animation {
     /// Until when the written pictures are shown, in hundredths of a second, which is a GIF's unit.
     shown_until: i64,
     last_delay_us: i64,
+    /// Whether a picture was written in part.
+    is_broken: bool,
 }
 
 /// The last picture, which waits for its duration.
@@ -55,7 +57,14 @@ impl Animation {
             None => encoder.set_repeat(Repeat::Infinite),
         }
         .map_err(|e| failed(path, e))?;
-        Ok(Self { file, encoder, pending: None, shown_until: 0, last_delay_us: Self::DEFAULT_DELAY_US })
+        Ok(Self {
+            file,
+            encoder,
+            pending: None,
+            shown_until: 0,
+            last_delay_us: Self::DEFAULT_DELAY_US,
+            is_broken: false,
+        })
     }
 
     /// Adds a frame.
@@ -81,11 +90,15 @@ impl Animation {
         Ok(())
     }
 
-    /// Completes the file. An animation that was cut short is complete, too.
+    /// Completes the file. An animation that was cut short is complete, too; one with a picture that was written in part
+    /// is removed.
     ///
     /// # Errors
     /// The file cannot be written.
     pub fn finish(mut self, _: Ending) -> Result<()> {
+        if self.is_broken {
+            return Ok(());
+        }
         if let Some(Pending { picture, duration_us, .. }) = self.pending.take() {
             let delay = hundredths(duration_us.unwrap_or(self.last_delay_us));
             self.encode(&picture, delay.max(Self::SHORTEST))?;
@@ -98,10 +111,13 @@ impl Animation {
     /// Writes a picture that is shown for `delay` hundredths of a second.
     fn encode(&mut self, picture: &RgbImage, delay: i64) -> Result<()> {
         self.shown_until += delay;
+        self.is_broken = true;
         let delay = Delay::from_numer_denom_ms(u32::try_from(10 * delay).unwrap_or(u32::MAX), 1);
         let picture = picture.convert();
         let frame = image::Frame::from_parts(picture, 0, 0, delay);
-        self.encoder.encode_frame(frame).map_err(|e| failed(&self.file.path, e))
+        self.encoder.encode_frame(frame).map_err(|e| failed(&self.file.path, e))?;
+        self.is_broken = false;
+        Ok(())
     }
 }
 

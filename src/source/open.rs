@@ -19,9 +19,7 @@ use crate::media::Report;
 /// The input is absent, or whycam cannot read it.
 pub fn open(input: &Input, threads: usize, report: &Report) -> Result<Box<dyn Source>> {
     let Some(path) = &input.path else { return open_film(input, threads, report) };
-    if !path.exists() {
-        return Err(Error::input(path, "no such file or folder"));
-    }
+    path.metadata().map_err(|e| Error::reading(path, &e))?;
     if is_pipe(path) {
         return Ok(Box::new(PipedSource::open(input, threads, report)?));
     }

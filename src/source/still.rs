@@ -63,11 +63,8 @@ impl StillSource {
     }
 
     fn decode(path: &Path, bytes: &[u8]) -> Result<RgbImage, Refusal> {
-        DECODING.set(true);
-        let decoded = catch_unwind(AssertUnwindSafe(|| decode(path, bytes)));
-        DECODING.set(false);
-        decoded
-            .unwrap_or_else(|_| Err(Refusal::new(path, "the picture library failed on it (a fault of that library)")))
+        let broken = || Err(Refusal::new(path, "the picture library failed on it (a fault of that library)"));
+        guarded(|| decode(path, bytes)).unwrap_or_else(broken)
     }
 
     /// # Errors

@@ -1,6 +1,7 @@
 //! Trials: small inputs of every kind that failed once, as users meet them. `make trials` prints them as a table.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
+mod cases;
 mod media;
 mod models;
 #[path = "../support/mod.rs"]

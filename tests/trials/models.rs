@@ -52,7 +52,7 @@ fn bare() -> Net {
 }
 
 /// What the program says of a file: where its logits and its layer are, or why it refuses.
-fn look_at(path: &str) -> String {
+pub fn look_at(path: &str) -> String {
     let output = whycam(&["inspect", "--json", path]);
     if !output.status.success() {
         let text = stderr(&output);
