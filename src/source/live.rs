@@ -125,6 +125,14 @@ impl LiveSource {
         frame
     }
 
+    /// Waits as long as the last frame of a film is shown, if that is known.
+    fn wait_for_the_last_frame(&mut self) {
+        if let Some(duration_us) = self.last_duration_us.filter(|_| self.paced) {
+            let end_us = u64::try_from(self.last_us.saturating_add(duration_us)).unwrap_or(0);
+            (self.wait_until)(self.started + Duration::from_micros(end_us));
+        }
+    }
+
     /// The live medium of a frame. Frames of one size share it.
     fn medium_of(&mut self, frame: &Frame) -> Arc<Medium> {
         let (width, height) = frame.picture.dimensions();
@@ -161,6 +169,7 @@ impl Source for LiveSource {
                 Ok(Some(frame)) => return Ok(Some(self.adopt(frame))),
                 end => end.map(drop),
             };
+            self.wait_for_the_last_frame();
             match (self.policy, end) {
                 (EndPolicy::Finish, Ok(())) => return Ok(None),
                 (EndPolicy::Repeat, Ok(())) if empty => return Ok(None),

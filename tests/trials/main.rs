@@ -4,6 +4,7 @@
 mod cases;
 mod media;
 mod models;
+mod quantised;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../support/tiny_net.rs"]

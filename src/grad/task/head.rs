@@ -6,7 +6,7 @@ use super::classify::{Classification, Probability};
 use super::evidence::{Ending, Evidence, evidence_of, is_named_for_classes};
 use crate::error::{Error, Result};
 use crate::grad::axes::Axes;
-use crate::onnx::proto::{Node, ValueInfo};
+use crate::onnx::proto::{Node, Tensor, ValueInfo};
 use crate::onnx::{DataType, GraphIndex, OnnxModel, Tensors};
 
 /// Ops that may follow the logits. The gradient of a confident softmax is almost zero, so the search passes over them.
@@ -225,6 +225,11 @@ impl<'m> Outputs<'m> {
                 (logits, tensor, ending) = (before, before, Ending::Choice);
                 continue;
             }
+            if let Some(before) = decomposed_sigmoid(&self.index, node) {
+                (logits, tensor, probability) = (before, before, Probability::Sigmoid);
+                ending = if ending == Ending::Choice { ending } else { Ending::Sigmoid };
+                continue;
+            }
             let Some(before) = source(node) else { break };
             tensor = before;
             if self.rescales_probabilities(node) {
@@ -232,7 +237,7 @@ impl<'m> Outputs<'m> {
             }
             if TRAILING.contains(&node.op()) || node.op() == "ArrayFeatureExtractor" || self.is_log_of_softmax(node) {
                 logits = tensor;
-                if CHOOSING.contains(&node.op()) || node.op() == "Log" {
+                if CHOOSING.contains(&node.op()) || matches!(node.op(), "Exp" | "Log") {
                     ending = Ending::Choice;
                 }
                 of_largest |= node.op() == "ArgMax";
@@ -321,6 +326,7 @@ impl<'m> Outputs<'m> {
         let varying = || node.input.iter().filter(|input| self.varying.contains(input.as_str()));
         let combining = match node.op() {
             "Softmax" | "Sigmoid" => return steps < MOST_STEPS,
+            "HardSigmoid" => return true,
             "Clip" | "Div" | "Mul" | "Gather" | "Slice" | "Split" => varying().count() == 1,
             "Add" | "AveragePool" | "Concat" | "GlobalAveragePool" | "GlobalMaxPool" | "Max" | "MaxPool" | "Mean"
             | "Min" | "ReduceMax" | "ReduceMean" | "Sub" | "Sum" => true,
@@ -329,9 +335,10 @@ impl<'m> Outputs<'m> {
         combining && varying().all(|operand| self.is_made_of_probabilities(operand, steps - 1, left))
     }
 
+    /// Whether a node is the logarithm of a softmax, or undoes that of a log-softmax.
     fn is_log_of_softmax(&self, node: &Node) -> bool {
-        let before = node.input.first().and_then(|input| self.index.producer_node(input));
-        node.op() == "Log" && before.is_some_and(|before| before.op() == "Softmax")
+        let before = node.input.first().and_then(|input| self.index.producer_node(input)).map_or("", Node::op);
+        matches!((node.op(), before), ("Log", "Softmax") | ("Exp", "LogSoftmax"))
     }
 }
 
@@ -349,4 +356,20 @@ fn decomposed_softmax<'g>(index: &GraphIndex<'g>, node: &'g Node) -> Option<&'g 
     let shifted = index.producer_node(x).filter(|n| n.op() == "Sub");
     let by_max = |n: &&Node| n.input.get(1).and_then(|m| index.producer_node(m)).is_some_and(|m| m.op() == "ReduceMax");
     Some(shifted.filter(by_max).and_then(|n| n.input.first()).unwrap_or(x))
+}
+
+/// `x` of `1 / (1 + exp(-x))`.
+fn decomposed_sigmoid<'g>(index: &GraphIndex<'g>, node: &'g Node) -> Option<&'g str> {
+    let is_one = |tensor: &String| {
+        index.constant(tensor).and_then(Tensor::first_f32).is_some_and(|one| (one - 1.0).abs() < 1e-6)
+    };
+    let sum = match (node.op(), node.input.as_slice()) {
+        ("Div", [one, sum]) if is_one(one) => sum,
+        ("Reciprocal", [sum]) => sum,
+        _ => return None,
+    };
+    let sum = index.producer_node(sum).filter(|n| n.op() == "Add" && n.input.iter().any(is_one))?;
+    let power = sum.input.iter().find_map(|part| index.producer_node(part).filter(|n| n.op() == "Exp"))?;
+    let negative = index.producer_node(power.input.first()?).filter(|n| n.op() == "Neg")?;
+    negative.input.first().map(String::as_str)
 }

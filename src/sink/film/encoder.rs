@@ -94,7 +94,13 @@ pub fn open_encoder(
 fn pixel_format(codec: ffmpeg::Codec, medium: &Medium) -> Result<Pixel, ffmpeg::Error> {
     // 4:2:0 requires even sizes.
     let odd = medium.width % 2 == 1 || medium.height % 2 == 1;
-    let wanted = if odd && codec.name() != "mpeg4" { Pixel::YUV444P } else { Pixel::YUV420P };
+    let wanted = match codec.name() {
+        // It takes the full range alone.
+        "mjpeg" => Pixel::YUVJ420P,
+        "mpeg4" => Pixel::YUV420P,
+        _ if odd => Pixel::YUV444P,
+        _ => Pixel::YUV420P,
+    };
     let video = codec.video().ok_or(ffmpeg::Error::InvalidData)?;
     let mut offered: Vec<Pixel> = video.formats().into_iter().flatten().collect();
     offered.sort_by_key(|format| *format != wanted);
