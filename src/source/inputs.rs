@@ -165,7 +165,10 @@ impl Walk<'_> {
             extension => format!("{count} .{extension}"),
         };
         let kinds = left_out.iter().map(kind).collect::<Vec<_>>().join(", ");
-        let files = if count == 1 { "1 file is" } else { &format!("{count} files are") };
-        self.report.tell(format!("{folder}: {files} left out, neither pictures nor films ({kinds})"));
+        let files = match count {
+            1 => "1 file that is neither a picture nor a film".to_owned(),
+            count => format!("{count} files that are neither pictures nor films"),
+        };
+        self.report.tell(format!("{folder}: left out {files} ({kinds})"));
     }
 }

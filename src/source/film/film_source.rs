@@ -202,9 +202,11 @@ impl FilmSource {
             self.report.tell(format!("{name}: {} damaged {packets} skipped", self.damaged_packets));
         }
         if self.packets.bridged() > 0 {
-            let jumps = if self.packets.bridged() == 1 { "jump" } else { "jumps" };
-            let count = self.packets.bridged();
-            self.report.tell(format!("{name}: its clock has {count} {jumps}, which were taken out of its times"));
+            let often = match self.packets.bridged() {
+                1 => "once".to_owned(),
+                count => format!("{count} times"),
+            };
+            self.report.tell(format!("{name}: its clock jumps {often}; its times were made continuous"));
         }
     }
 }
