@@ -7,7 +7,7 @@ use whycam::onnx::{DataType, OnnxModel, WORKING_OPSET};
 use crate::support::Random;
 use crate::support::gradient::{int, ints};
 
-const MICROSOFT: &str = "com.microsoft";
+pub const MICROSOFT: &str = "com.microsoft";
 
 pub fn float(name: &str, value: f32) -> Attribute {
     Attribute::from_float(name, value)

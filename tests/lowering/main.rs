@@ -6,7 +6,7 @@ mod cases;
 #[path = "../support/mod.rs"]
 mod support;
 
-use cases::{Lowered, bytes, float, fused, integer, lowered, quantised, text};
+use cases::{Lowered, MICROSOFT, bytes, float, fused, integer, lowered, quantised, text};
 use ndarray::{ArrayD, IxDyn};
 use support::Random;
 use support::gradient::{int, ints};
@@ -106,11 +106,43 @@ fn dynamically_quantised_layers_have_the_gradient_of_the_float_layer() {
 
 #[test]
 fn quantised_layers_have_the_gradient_of_the_float_layer() {
-    let (quantised_weights, float) = twin_weights(&[4, 3, 3, 3], 0);
-    let node = Node::new("QLinearConv", "r", &["q", "xs", "u", "w", "xs", "s", "rs", "u"], &["r"]);
+    let middle = |op: &str, inputs: &[&str]| Node {
+        domain: Some(if op == "QLinearMatMul" || op == "QLinearConv" { "" } else { MICROSOFT }.into()),
+        ..Node::new(op, "r", inputs, &["r"])
+    };
+    let plain = |op: &str, inputs: &[&str]| vec![Node::new(op, "y", inputs, &["y"])];
+    let product = ["q", "xs", "u", "w", "xs", "s", "rs", "u"];
+    let (quantised_kernel, kernel) = twin_weights(&[4, 3, 3, 3], 0);
     assert_same_gradient(
-        &quantised("QLinearConv", &[1, 3, 5, 6], node).with(quantised_weights),
-        &lowered("Conv", &[1, 3, 5, 6], vec![Node::new("Conv", "y", &["x", "w"], &["y"])]).with(float),
+        &quantised("QLinearConv", &[1, 3, 5, 6], middle("QLinearConv", &product)).with(quantised_kernel),
+        &lowered("Conv", &[1, 3, 5, 6], plain("Conv", &["x", "w"])).with(kernel),
+    );
+    let (quantised_matrix, matrix) = twin_weights(&[4, 5], 0);
+    assert_same_gradient(
+        &quantised("QLinearMatMul", &[3, 4], middle("QLinearMatMul", &product)).with(quantised_matrix.clone()),
+        &lowered("MatMul", &[3, 4], plain("MatMul", &["x", "w"])).with(matrix.clone()),
+    );
+    assert_same_gradient(
+        &quantised("QGemm", &[3, 4], middle("QGemm", &["q", "xs", "u", "w", "xs", "s", "", "rs", "u"]))
+            .with(quantised_matrix),
+        &lowered("Gemm", &[3, 4], plain("Gemm", &["x", "w"])).with(matrix),
+    );
+    // 100 to 149 stand for -0.224 to 0.168.
+    let levels = bytes("k", DataType::Uint8, &[1, 50], (100..150).collect());
+    let factors: Vec<f32> = (100..150u8).map(|level| 0.008 * (f32::from(level) - 128.0)).collect();
+    let binary = ["q", "xs", "u", "k", "ws", "u", "rs", "u"];
+    assert_same_gradient(
+        &quantised("QLinearMul", &[1, 50], middle("QLinearMul", &binary)).with(levels.clone()),
+        &lowered("Mul", &[1, 50], plain("Mul", &["x", "k"])).with(Tensor::from_f32s("k", &[1, 50], &factors)),
+    );
+    assert_same_gradient(
+        &quantised("QLinearAdd", &[1, 50], middle("QLinearAdd", &binary)).with(levels),
+        &lowered("Add", &[1, 50], plain("Add", &["x", "k"])).with(Tensor::from_f32s("k", &[1, 50], &factors)),
+    );
+    let unary = ["q", "xs", "u", "rs", "u"];
+    assert_same_gradient(
+        &quantised("QLinearGlobalAveragePool", &[1, 2, 4, 4], middle("QLinearGlobalAveragePool", &unary)),
+        &lowered("GlobalAveragePool", &[1, 2, 4, 4], plain("GlobalAveragePool", &["x"])),
     );
 }
 
