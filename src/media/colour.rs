@@ -2,7 +2,9 @@
 
 use ffmpeg::color::{Range, Space, TransferCharacteristic};
 use ffmpeg::format::Pixel;
+use ffmpeg::util::frame::Video;
 use ffmpeg_the_third as ffmpeg;
+use yuv::{YuvRange, YuvStandardMatrix};
 
 /// How FFmpeg's scaler works: without these flags it loses more than a level of brightness.
 pub const SCALER: &str = "flags=bicubic+accurate_rnd+full_chroma_int";
@@ -15,6 +17,22 @@ pub fn matrix_option(space: Space, width: u32, height: u32) -> &'static str {
         Space::Unspecified => ":in_color_matrix=bt601",
         _ => "",
     }
+}
+
+/// The matrix and range of 8-bit 4:2:0 pictures, where they are of the usual kinds.
+pub fn usual_yuv(frame: &Video) -> Option<(YuvStandardMatrix, YuvRange)> {
+    let is_full = frame.format() == Pixel::YUVJ420P || frame.color_range() == Range::JPEG;
+    if !matches!(frame.format(), Pixel::YUV420P | Pixel::YUVJ420P) {
+        return None;
+    }
+    let is_hd = matrix_option(frame.color_space(), frame.width(), frame.height()).ends_with("bt709");
+    let matrix = match frame.color_space() {
+        Space::BT709 => YuvStandardMatrix::Bt709,
+        Space::Unspecified if is_hd => YuvStandardMatrix::Bt709,
+        Space::BT470BG | Space::SMPTE170M | Space::Unspecified => YuvStandardMatrix::Bt601,
+        _ => return None,
+    };
+    Some((matrix, if is_full { YuvRange::Full } else { YuvRange::Limited }))
 }
 
 /// What a user should know of colours that are shown as they are, though they are not those of a screen.

@@ -2,9 +2,10 @@
 
 use ffmpeg::util::frame::Video;
 use ffmpeg_the_third as ffmpeg;
+use yuv::{YuvPlanarImage, YuvRange, YuvStandardMatrix};
 
 use crate::media::alpha::over;
-use crate::media::colour::{SCALER, has_alpha, matrix_option};
+use crate::media::colour::{SCALER, has_alpha, matrix_option, usual_yuv};
 use crate::media::ffmpeg_filter::Filter;
 use crate::media::{Picture, Pool};
 
@@ -45,6 +46,12 @@ impl RgbConverter {
     /// # Errors
     /// FFmpeg was built without one of the filters.
     pub fn run(&mut self, decoded: &Video) -> Result<Picture, ffmpeg::Error> {
+        let same_size = (decoded.width(), decoded.height()) == (self.width, self.height);
+        if let Some(kind) = usual_yuv(decoded).filter(|_| same_size && self.upright.is_empty())
+            && let Some(picture) = self.convert(decoded, kind)
+        {
+            return Ok(picture);
+        }
         let form = Form {
             width: decoded.width(),
             height: decoded.height(),
@@ -68,6 +75,17 @@ impl RgbConverter {
             }
         }
         Ok(picture)
+    }
+
+    /// Converts a frame of the usual kind and the right size, faster than FFmpeg's scaler does when it rounds as well.
+    fn convert(&self, decoded: &Video, (matrix, range): (YuvStandardMatrix, YuvRange)) -> Option<Picture> {
+        let plane = |number: usize| (decoded.data(number), decoded.stride(number) as u32);
+        let ((y_plane, y_stride), (u_plane, u_stride), (v_plane, v_stride)) = (plane(0), plane(1), plane(2));
+        let (width, height) = (self.width, self.height);
+        let planes = YuvPlanarImage { y_plane, y_stride, u_plane, u_stride, v_plane, v_stride, width, height };
+        let mut picture = self.pool.picture(width, height);
+        yuv::yuv420_to_rgb(&planes, &mut picture, 3 * width, range, matrix).ok()?;
+        Some(picture)
     }
 
     fn filter_for(&self, form: Form) -> Result<Current, ffmpeg::Error> {
