@@ -8,8 +8,7 @@ use whycam::pipeline::Policy;
 use whycam::plumbing::first_free;
 use whycam::source::PatternSource;
 
-use super::args::size;
-use super::args::{ExplainArgs, GlobalArgs};
+use super::args::{ExplainArgs, GlobalArgs, size};
 use super::output::{ExitStatus, report, say};
 use super::run::PipelineRun;
 use super::view::{ViewArgs, window};

@@ -78,14 +78,13 @@ impl Explain {
         let roots: Vec<PathBuf> = folders.filter_map(|input| input.path.clone()).collect();
         let all = list_inputs(&named, &report)?;
         self.check_kinds(&all)?;
-        let files = all.iter().filter_map(|input| input.path.as_deref());
-        let read: Vec<&Path> = files.chain(self.explain.model.files()).collect();
+        let paths: Vec<PathBuf> = all.iter().filter_map(|input| input.path.clone()).collect();
+        let read: Vec<&Path> = paths.iter().map(PathBuf::as_path).chain(self.explain.model.files()).collect();
         check_outputs(&[self.out.as_deref(), self.json.as_deref()], &read)?;
         let destination = self.destination(roots, all.len())?;
         let pictures = destination.is_some();
         let log = if self.resume { Some(self.resume_log(destination.as_ref())?) } else { None };
         let names = self.map_names(&all)?;
-        let paths: Vec<PathBuf> = all.iter().filter_map(|input| input.path.clone()).collect();
         let results = destination.as_ref().map(|destination| ResultNames::plan(destination, &paths));
         let inputs = self.remaining(all, log.as_ref());
         if inputs.is_empty() {
@@ -101,8 +100,8 @@ impl Explain {
         };
         let status = PipelineRun { sinks, pictures, highest, ..self.each(global, inputs, &report) }.run();
         let failures = report.take_failures();
-        let status = status.inspect_err(|_| failures.iter().for_each(say_error))?;
         failures.iter().for_each(say_error);
+        let status = status?;
         Ok(if failures.is_empty() || status == ExitStatus::Interrupted { status } else { ExitStatus::Failed })
     }
 

@@ -8,8 +8,7 @@ use clap::Args;
 use whycam::pipeline::Policy;
 use whycam::source::{self, EndPolicy, Input, LiveSource, Reopen};
 
-use super::args::size;
-use super::args::{ExplainArgs, GlobalArgs};
+use super::args::{ExplainArgs, GlobalArgs, size};
 use super::output::{ExitStatus, check_outputs, report};
 use super::run::PipelineRun;
 use super::view::{ViewArgs, window};

@@ -13,10 +13,14 @@ pub const SCALER: &str = "flags=bicubic+accurate_rnd+full_chroma_int";
 /// pictures of high definition are in BT.709 and others in BT.601, as ffplay, mpv and browsers have it.
 pub fn matrix_option(space: Space, width: u32, height: u32) -> &'static str {
     match space {
-        Space::Unspecified if width >= 1280 || height > 576 => ":in_color_matrix=bt709",
+        Space::Unspecified if is_hd(width, height) => ":in_color_matrix=bt709",
         Space::Unspecified => ":in_color_matrix=bt601",
         _ => "",
     }
+}
+
+fn is_hd(width: u32, height: u32) -> bool {
+    width >= 1280 || height > 576
 }
 
 /// The matrix and range of 8-bit 4:2:0 pictures, where they are of the usual kinds.
@@ -25,10 +29,9 @@ pub fn usual_yuv(frame: &Video) -> Option<(YuvStandardMatrix, YuvRange)> {
     if !matches!(frame.format(), Pixel::YUV420P | Pixel::YUVJ420P) {
         return None;
     }
-    let is_hd = matrix_option(frame.color_space(), frame.width(), frame.height()).ends_with("bt709");
     let matrix = match frame.color_space() {
         Space::BT709 => YuvStandardMatrix::Bt709,
-        Space::Unspecified if is_hd => YuvStandardMatrix::Bt709,
+        Space::Unspecified if is_hd(frame.width(), frame.height()) => YuvStandardMatrix::Bt709,
         Space::BT470BG | Space::SMPTE170M | Space::Unspecified => YuvStandardMatrix::Bt601,
         _ => return None,
     };

@@ -53,7 +53,8 @@ impl Slot {
         Some(Self { path: folder.join(format!("{:016x}.prepared", hasher.finish())), made_from })
     }
 
-    /// The model, if it is kept, and what a user should know of it. A damaged file, or one of another origin, counts as absent.
+    /// The model, if it is kept, and what a user should know of it. A damaged file, or one of another origin, counts as
+    /// absent.
     pub fn load(&self, name: &str) -> Option<(OnnxModel, Vec<String>)> {
         let bytes = unsealed(limits::read(&self.path, limits::MODEL_BYTES).ok()?)?;
         let mut model = OnnxModel::from_bytes(name, bytes).ok()?;

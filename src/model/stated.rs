@@ -85,7 +85,7 @@ fn quoted(text: &str) -> Option<(String, &str)> {
     }
 }
 
-/// A letter by its number in so many hexadecimal digits.
+/// The character whose code is the next `digits` hexadecimal digits.
 fn code(letters: &mut Chars, digits: usize) -> Option<char> {
     let number: String = letters.by_ref().take(digits).collect();
     char::from_u32(u32::from_str_radix(&number, 16).ok()?)

@@ -10,8 +10,8 @@ use crate::onnx::DataType;
 
 /// `y = round(x / scale) + zero point`, clipped to the type's range: `dx = dy / scale`.
 ///
-/// A clipped `x` gets its gradient, too: a class that is so sure that its score is clipped has a map. But where the zero
-/// point is the type's least number, the clipping is a `ReLU` that the quantiser took in: `dx = 0` for `x < 0`.
+/// Clipping does not stop the gradient, so a class whose score is clipped still has a map. There is one exception: with
+/// the type's least number as the zero point, clipping is a `ReLU` fused into the quantiser, and `dx = 0` for `x < 0`.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__QuantizeLinear.html>, opset 10 on.
 pub fn quantize(vjp: Vjp) -> Gradient {

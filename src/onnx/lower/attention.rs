@@ -55,7 +55,7 @@ fn finish_heads(l: &mut Lowering, parts: &[String; 3], sizes: [i64; 3]) -> Optio
         let shape = l.integers(&[0, 0, heads, length]);
         let split = l.write("Reshape", &[&parts[part], &shape], &[]);
         let order = if part == 1 { [0, 2, 3, 1] } else { [0, 2, 1, 3] };
-        l.write("Transpose", &[&split], &[Attribute::from_ints("perm", &order)])
+        l.transpose(&split, &order)
     });
     let scale = match (scale > 0.0, sizes[0] > 0) {
         (true, _) => scale,
@@ -67,7 +67,7 @@ fn finish_heads(l: &mut Lowering, parts: &[String; 3], sizes: [i64; 3]) -> Optio
     let scores = l.write("Mul", &[&scores, &scale], &[]);
     let weights = l.write("Softmax", &[&scores], &[Attribute::from_int("axis", -1)]);
     let mixed = l.write("MatMul", &[&weights, &v], &[]);
-    let mixed = l.write("Transpose", &[&mixed], &[Attribute::from_ints("perm", &[0, 2, 1, 3])]);
+    let mixed = l.transpose(&mixed, &[0, 2, 1, 3]);
     let shape = l.integers(&[0, 0, -1]);
     l.finish("Reshape", &[&mixed, &shape], &[])
 }

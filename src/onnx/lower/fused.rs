@@ -29,26 +29,25 @@ fn finish_activated(l: &mut Lowering, y: &str) -> Option<()> {
         return l.finish("Identity", &[y], &[]);
     };
     let names: &[&str] = match op.as_str() {
-        "Clip" => &[],
-        "HardSigmoid" | "Affine" | "ScaledTanh" => &["alpha", "beta"],
-        _ => &["alpha"],
+        "Clip" => &["min", "max"],
+        "HardSigmoid" => &["alpha", "beta"],
+        "LeakyRelu" | "Elu" | "ThresholdedRelu" => &["alpha"],
+        _ => &[],
     };
+    let listed = l.node.attribute("activation_params").map(|a| a.floats.as_slice()).unwrap_or_default();
     // FusedGemm has an attribute a parameter.
-    let listed = l.node.attribute("activation_params").map(|a| a.floats.clone()).unwrap_or_default();
-    let own = names.iter().filter_map(|name| l.node.float(&format!("activation_{name}")));
-    let values: Vec<f32> = if listed.is_empty() { own.collect() } else { listed.clone() };
-    if op == "Clip" {
-        let bounds = if listed.is_empty() {
-            ["activation_min", "activation_max"].map(|name| l.node.float(name))
-        } else {
-            [listed.first().copied(), listed.get(1).copied()]
-        };
-        let [low, high] = bounds.map(|bound| bound.map_or_else(String::new, |bound| l.number(bound)));
+    let value = |(number, name): (usize, &&str)| match listed {
+        [] => l.node.float(&format!("activation_{name}")),
+        listed => listed.get(number).copied(),
+    };
+    let values: Vec<Option<f32>> = names.iter().enumerate().map(value).collect();
+    if let ("Clip", [low, high]) = (op.as_str(), values.as_slice()) {
+        let [low, high] = [low, high].map(|bound| bound.map_or_else(String::new, |bound| l.number(bound)));
         return l.finish("Clip", &[y, &low, &high], &[]);
     }
-    let attributes = names.iter().zip(values).map(|(name, value)| Attribute::from_float(name, value));
-    let takes_parameters = matches!(op.as_str(), "LeakyRelu" | "HardSigmoid" | "Elu" | "ThresholdedRelu");
-    let attributes: Vec<Attribute> = attributes.filter(|_| takes_parameters).collect();
+    let named = names.iter().zip(values);
+    let attributes: Vec<Attribute> =
+        named.filter_map(|(name, value)| Some(Attribute::from_float(name, value?))).collect();
     l.finish(&op, &[y], &attributes)
 }
 
@@ -84,23 +83,22 @@ pub fn nhwc_conv(l: &mut Lowering) -> Option<()> {
         // Nothing tells.
         _ => return None,
     };
-    let permuted = |order: [i64; 4]| [Attribute::from_ints("perm", &order)];
     if last {
-        w = l.write("Transpose", &[&w], &permuted(TO_CHANNELS_FIRST));
+        w = l.transpose(&w, &TO_CHANNELS_FIRST);
     }
-    let x = l.write("Transpose", &[x], &permuted(TO_CHANNELS_FIRST));
+    let x = l.transpose(x, &TO_CHANNELS_FIRST);
     let mut y = l.write("Conv", &[&x, &w, l.input(2).unwrap_or_default()], &l.window());
     if let Some(z) = l.input(3) {
-        let z = l.write("Transpose", &[z], &permuted(TO_CHANNELS_FIRST));
+        let z = l.transpose(z, &TO_CHANNELS_FIRST);
         y = l.write("Add", &[&y, &z], &[]);
     }
-    let y = l.write("Transpose", &[&y], &permuted(TO_CHANNELS_LAST));
+    let y = l.transpose(&y, &TO_CHANNELS_LAST);
     finish_activated(l, &y)
 }
 
 /// `NhwcMaxPool`: the largest of windows of `[N,h,w,C]`.
 pub fn nhwc_max_pool(l: &mut Lowering) -> Option<()> {
-    let x = l.write("Transpose", &[l.input(0)?], &[Attribute::from_ints("perm", &TO_CHANNELS_FIRST)]);
+    let x = l.transpose(l.input(0)?, &TO_CHANNELS_FIRST);
     let y = l.write("MaxPool", &[&x], &l.window());
     l.finish("Transpose", &[&y], &[Attribute::from_ints("perm", &TO_CHANNELS_LAST)])
 }

@@ -28,7 +28,7 @@ pub fn conv(l: &mut Lowering) -> Option<()> {
     let mut x = dequantized(l, 0, None)?;
     let last = l.int("channels_last", 0) != 0;
     if last {
-        x = l.write("Transpose", &[&x], &[Attribute::from_ints("perm", &TO_CHANNELS_FIRST)]);
+        x = l.transpose(&x, &TO_CHANNELS_FIRST);
     }
     let bias = match l.input(8) {
         Some(bias) => bias_of(l, bias, 1, 4)?,
@@ -36,7 +36,7 @@ pub fn conv(l: &mut Lowering) -> Option<()> {
     };
     let mut y = l.write("Conv", &[&x, &w, &bias], &l.window());
     if last {
-        y = l.write("Transpose", &[&y], &[Attribute::from_ints("perm", &TO_CHANNELS_LAST)]);
+        y = l.transpose(&y, &TO_CHANNELS_LAST);
     }
     finish(l, &y, 6)
 }
@@ -96,11 +96,11 @@ pub fn pool(l: &mut Lowering) -> Option<()> {
     let mut x = dequantized(l, 0, None)?;
     let last = l.int("channels_last", 0) != 0;
     if last {
-        x = l.write("Transpose", &[&x], &[Attribute::from_ints("perm", &TO_CHANNELS_FIRST)]);
+        x = l.transpose(&x, &TO_CHANNELS_FIRST);
     }
     let mut y = l.write(standard_op(l), &[&x], &l.window());
     if last {
-        y = l.write("Transpose", &[&y], &[Attribute::from_ints("perm", &TO_CHANNELS_LAST)]);
+        y = l.transpose(&y, &TO_CHANNELS_LAST);
     }
     finish(l, &y, 3)
 }

@@ -82,6 +82,11 @@ impl<'n> Lowering<'n> {
         output
     }
 
+    /// Writes a `Transpose`, and returns its output.
+    pub fn transpose(&mut self, x: &str, order: &[i64]) -> String {
+        self.write("Transpose", &[x], &[Attribute::from_ints("perm", order)])
+    }
+
     /// Writes a node whose output is the first of the rewritten node.
     #[expect(clippy::unnecessary_wraps, reason = "it ends a rewriting, which may fail before")]
     pub fn finish(&mut self, op: &str, inputs: &[&str], attributes: &[Attribute]) -> Option<()> {

@@ -56,20 +56,21 @@ pub fn mean_variance_normalization(l: &mut Lowering) -> Option<()> {
 
 /// `y = α log(exp(β x) + 1)`.
 pub fn parametric_softplus(l: &mut Lowering) -> Option<()> {
-    let x = l.input(0)?;
-    let (alpha, beta) = (l.number(l.float("alpha", 1.0)), l.number(l.float("beta", 1.0)));
-    let scaled = l.write("Mul", &[x, &beta], &[]);
-    let softplus = l.write("Softplus", &[&scaled], &[]);
-    l.finish("Mul", &[&softplus, &alpha], &[])
+    scaled(l, "Softplus")
 }
 
 /// `y = α tanh(β x)`.
 pub fn scaled_tanh(l: &mut Lowering) -> Option<()> {
+    scaled(l, "Tanh")
+}
+
+/// `y = α f(β x)`, where `f` is an op of one input.
+fn scaled(l: &mut Lowering, op: &str) -> Option<()> {
     let x = l.input(0)?;
     let (alpha, beta) = (l.number(l.float("alpha", 1.0)), l.number(l.float("beta", 1.0)));
-    let scaled = l.write("Mul", &[x, &beta], &[]);
-    let tanh = l.write("Tanh", &[&scaled], &[]);
-    l.finish("Mul", &[&tanh, &alpha], &[])
+    let inner = l.write("Mul", &[x, &beta], &[]);
+    let y = l.write(op, &[&inner], &[]);
+    l.finish("Mul", &[&y, &alpha], &[])
 }
 
 /// `ConcatFromSequence` of a `SequenceConstruct`: the concatenation of the tensors that the sequence was made of.
