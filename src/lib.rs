@@ -48,11 +48,11 @@ mod sync;
 
 pub use error::{Error, Result};
 pub use explain::{
-    ClassMap, ClassPrediction, Explainer, ExplainerBuilder, Explanation, ExplanationContext, Familiarity, Prediction,
-    Ranked, RankedLabel,
+    ClassMap, ClassPrediction, DetectedObject, DetectionPrediction, Explainer, ExplainerBuilder, Explanation,
+    ExplanationContext, Familiarity, Prediction, Ranked, RankedLabel,
 };
 pub use grad::LayerName;
-pub use model::{ClassName, Fusion, ModelOptions, ModelSource, Preset, Randomised, Request, ScoreQuery};
+pub use model::{ClassName, DetectionOptions, Fusion, ModelOptions, ModelSource, Preset, Randomised, Request, ScoreQuery};
 pub use session::{Compute, Device};
 
 /// The program's plumbing.

@@ -7,9 +7,11 @@ use std::str::FromStr;
 
 use anyhow::Result;
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use whycam::cam::{self, Method};
+use whycam::grad::{Probability, TASKS};
 use whycam::overlay::{Colormap, HeatScale, Overlay, Style};
-use whycam::{Compute, Device, Fusion, LayerName, ModelOptions, Preset, Request, ScoreQuery};
+use whycam::{Compute, DetectionOptions, Device, Fusion, LayerName, ModelOptions, Preset, Request, ScoreQuery};
 
 use super::output::UsageError;
 
@@ -43,10 +45,18 @@ pub struct ModelArgs {
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Model")]
 pub struct ModelSettings {
-    /// A file of class names, one a line
+    /// What the model does, if its graph does not tell: classify or detect
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(TASKS).map(task))]
+    pub task: Option<&'static str>,
+    /// How a detector's logits become scores, if its graph does not do it: softmax (its last class is "no object") or
+    /// sigmoid
+    #[arg(long, value_name = "softmax|sigmoid", value_parser = PossibleValuesParser::new(["softmax", "sigmoid"]).map(scores))]
+    pub scores: Option<Probability>,
+    /// A file of class names, one a line; or the built-in lists coco and imagenet
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
-    /// Preprocessing for an ONNX file without a manifest: imagenet, unit, symmetric, raw or caffe
+    /// Preprocessing for an ONNX file without a manifest: imagenet, unit, symmetric, raw, caffe, yolo, yolox, detr,
+    /// nanodet, fastestdet or ultraface
     #[arg(long, value_name = "NAME", value_parser = Preset::from_str)]
     pub preset: Option<Preset>,
     /// The output with the class scores, if the model has several outputs
@@ -81,12 +91,34 @@ pub struct MapArgs {
     pub method: MethodArgs,
     #[command(flatten)]
     pub layers: LayerArgs,
-    /// The classes to explain: names, indices, top, top3, or several separated by commas
+    /// The classes to explain: names, indices, top, top3, or several separated by commas. Of a detector, only detections
+    /// of these classes count
     #[arg(long, value_name = "NAME|INDEX|top|top3|A,B…")]
     pub class: Option<String>,
     /// Explain what speaks for class A against class B
     #[arg(long, value_name = "A,B", conflicts_with = "class")]
     pub contrast: Option<String>,
+    #[command(flatten)]
+    pub detections: DetectionArgs,
+}
+
+/// Which detections count.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Detectors")]
+pub struct DetectionArgs {
+    /// The least score of a detection, 0 to 1
+    #[arg(long, value_name = "P", default_value_t = DetectionOptions::default().threshold, value_parser = share)]
+    pub threshold: f32,
+    /// Of two boxes of one class that overlap by more (intersection over union), the weaker one is suppressed. Has no
+    /// effect on models that choose their boxes themselves
+    #[arg(long, value_name = "IOU", default_value_t = DetectionOptions::default().overlap, value_parser = share)]
+    pub overlap: f32,
+    /// The most detections of a picture
+    #[arg(long, value_name = "N", default_value_t = DetectionOptions::default().most)]
+    pub detections: usize,
+    /// Whether each detection gets a map of its own: where maps are written, or JSON that describes them.
+    #[arg(skip)]
+    pub each: bool,
 }
 
 /// Where in the model the map is made.
@@ -132,6 +164,14 @@ pub struct ExplainArgs {
     pub style: StyleArgs,
 }
 
+fn task(name: String) -> &'static str {
+    TASKS.iter().find(|task| **task == name).copied().unwrap_or(TASKS[0])
+}
+
+fn scores(name: String) -> Probability {
+    if name == "softmax" { Probability::Softmax } else { Probability::Sigmoid }
+}
+
 /// Parses a share from 0 to 1.
 pub fn share(text: &str) -> Result<f32, String> {
     match text.parse::<f32>() {
@@ -168,6 +208,8 @@ impl ModelSettings {
         options.labels.clone_from(&self.labels);
         options.preset = self.preset;
         options.output.clone_from(&self.output);
+        options.task = self.task;
+        options.scores = self.scores;
         options.input_size = self.input_size;
         options.compute = Compute { threads: self.threads, device: self.device };
         options.cache = cache_folder();
@@ -204,6 +246,11 @@ impl MapArgs {
         if let Some(pair) = &self.contrast {
             request.scores = vec![ScoreQuery::parse_contrast(pair)?];
         }
+        let DetectionArgs { threshold, overlap, detections, each } = self.detections;
+        request.detections.threshold = threshold;
+        request.detections.overlap = overlap;
+        request.detections.most = detections;
+        request.detections.each = each;
         Ok(request)
     }
 }

@@ -71,7 +71,8 @@ fn shard(text: &str) -> Result<(usize, usize), String> {
 }
 
 impl Explain {
-    pub fn run(self, global: &GlobalArgs) -> Result<ExitStatus> {
+    pub fn run(mut self, global: &GlobalArgs) -> Result<ExitStatus> {
+        self.explain.map.detections.each = self.json.is_some() || self.maps.is_some();
         let report = report(global.quiet);
         let named: Vec<Input> = self.inputs.iter().map(Input::from).collect();
         let folders = named.iter().filter(|input| input.is_folder());

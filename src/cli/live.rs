@@ -40,7 +40,8 @@ pub struct Live {
 }
 
 impl Live {
-    pub fn run(self, global: &GlobalArgs) -> Result<ExitStatus> {
+    pub fn run(mut self, global: &GlobalArgs) -> Result<ExitStatus> {
+        self.explain.map.detections.each = self.view.json.is_some();
         let report = report(global.quiet);
         let mirror = self.mirror;
         let mut open: Reopen = match &self.input {

@@ -1,7 +1,8 @@
 //! The options of an interrupted run, so that `--resume` continues only the same work.
 
 use serde_json::{Map, Value, json};
-use whycam::{Fusion, ModelOptions, Request, ScoreQuery};
+use whycam::grad::Probability;
+use whycam::{DetectionOptions, Fusion, ModelOptions, Request, ScoreQuery};
 
 /// A JSON object of the options that change results. An option with its default value is left out, so that a run can be
 /// resumed after an update that adds options.
@@ -14,6 +15,12 @@ impl ResumeKey {
         key.note("labels", options.labels.as_ref().map(|path| path.display().to_string()), None);
         key.note("preset", options.preset.map(|preset| preset.name().to_owned()), None);
         key.note("input_size", options.input_size.map(|(width, height)| vec![width, height]), None);
+        key.note("task", options.task, None);
+        key.note("class_scores", options.scores.map(Probability::name), None);
+        let (asked, usual) = (request.detections, DetectionOptions::default());
+        key.note("threshold", asked.threshold, usual.threshold);
+        key.note("overlap", asked.overlap, usual.overlap);
+        key.note("detections", asked.most, usual.most);
         key.note("output", options.output.clone(), None);
         key.note("method", request.method.name.to_owned(), Request::default().method.name.to_owned());
         key.note("scores", scores(&request.scores), scores(&Request::default().scores));

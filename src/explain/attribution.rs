@@ -4,13 +4,14 @@ use ndarray::{Array2, Array3, Array4, ArrayView3, ArrayView4, ArrayViewD, Axis};
 use tracing::trace_span;
 
 use super::explanation::Explanation;
-use super::reading::{Reading, familiarity};
+use super::reading::{Explained, Reading, class_scores, familiarity};
 use super::remainder_runner::RemainderRunner;
 use super::runner::{ModelOutputs, ModelRunner};
+use super::tracking::Tracker;
 use crate::cam::{self, CamMap, Formula, Inputs, Method, PerturbedInput, PerturbedLayer, PerturbedRun};
 use crate::error::{Error, Result};
-use crate::grad::{ACTIVATIONS, CURVATURE, FieldGeometry, GRADIENTS, Task, names_of_layer};
-use crate::model::{Fusion, Known, Region, Subject, as_input, channels_first};
+use crate::grad::{ACTIVATIONS, CURVATURE, Classification, FieldGeometry, GRADIENTS, Task, names_of_layer};
+use crate::model::{DetectionOptions, Fusion, Known, MapGrid, Region, Subject, as_input, channels_first};
 
 /// What is attributed to what, picture after picture.
 pub struct Attribution {
@@ -20,6 +21,8 @@ pub struct Attribution {
     /// Whether the graph computes the map itself.
     pub in_graph: bool,
     pub subjects: Vec<Subject>,
+    /// Which detections count.
+    pub detections: DetectionOptions,
     /// Whether one run gives the gradients of all subjects.
     pub batched: bool,
     pub layers: usize,
@@ -28,6 +31,8 @@ pub struct Attribution {
     pub curvature: bool,
     /// Height and width of the model's input.
     pub input: [usize; 2],
+    /// Rows and columns of the map.
+    pub grid: MapGrid,
     pub geometry: FieldGeometry,
     pub known: Option<Known>,
 }
@@ -35,6 +40,8 @@ pub struct Attribution {
 /// What formulas may use next to the run of the whole model.
 pub struct Aids<'r> {
     pub remainder: Option<&'r mut RemainderRunner>,
+    /// The objects that are followed from picture to picture.
+    pub tracker: Option<&'r mut Tracker>,
     /// Asked before each run of a method of many runs.
     pub cancelled: &'r dyn Fn() -> bool,
 }
@@ -52,9 +59,9 @@ fn class_index(subject: Subject) -> i64 {
 }
 
 /// What a map is made from.
-enum Source<'s, 'o> {
-    /// The gradient number `row` of a finished run.
-    Run { outputs: &'s ModelOutputs<'o>, row: usize },
+pub enum Source<'s, 'o, 'g> {
+    /// The gradient number `row` of a finished run. A detector's gradients come from a run of their own.
+    Run { outputs: &'s ModelOutputs<'o>, gradients: &'s ModelOutputs<'g>, row: usize },
     /// Runs that are still to be made.
     Rerun { model: &'s mut ModelRunner, tensor: ArrayViewD<'s, f32> },
 }
@@ -67,6 +74,20 @@ impl Attribution {
     pub fn compute(
         &self,
         model: &mut ModelRunner,
+        aids: Aids,
+        tensor: ArrayViewD<f32>,
+        seen: Region,
+    ) -> Result<Explanation> {
+        match &self.task {
+            Task::Classify(classification) => self.explain_classes(classification, model, aids, tensor, seen),
+            Task::Detect(detection) => self.explain_detections(detection, model, aids, tensor, seen),
+        }
+    }
+
+    fn explain_classes(
+        &self,
+        classification: &Classification,
+        model: &mut ModelRunner,
         mut aids: Aids,
         tensor: ArrayViewD<f32>,
         seen: Region,
@@ -74,29 +95,34 @@ impl Attribution {
         let asked: Vec<i64> = self.subjects.iter().copied().map(class_index).collect();
         let asked = if self.batched { &asked[..] } else { asked.get(..1).unwrap_or_default() };
         let outputs = model.run(tensor.view(), asked)?;
-        let reading = Reading::new(&self.task, &outputs)?;
+        let scores = class_scores(classification, &outputs)?;
         let familiarity = familiarity(self.known.as_ref(), &outputs)?;
-        let indices: Vec<usize> = self.subjects.iter().map(|subject| reading.index_of(*subject)).collect();
+        let indices: Vec<usize> = self.subjects.iter().map(|subject| scores.index_of(*subject)).collect();
         let making = trace_span!("map").entered();
         let mut maps = Vec::with_capacity(indices.len());
         if self.needs_own_runs() {
             drop(outputs);
             for index in indices {
                 let source = Source::Rerun { model: &mut *model, tensor: tensor.view() };
-                maps.push((index, CamMap::new(self.map_of(index, &reading, &mut aids, source)?)));
+                maps.push((index, CamMap::new(self.map_of(Explained::Class(index), &mut aids, source)?)));
             }
         } else {
             for (row, index) in indices.into_iter().enumerate() {
-                let source = Source::Run { outputs: &outputs, row };
-                maps.push((index, CamMap::new(self.map_of(index, &reading, &mut aids, source)?)));
+                let source = Source::Run { outputs: &outputs, gradients: &outputs, row };
+                maps.push((index, CamMap::new(self.map_of(Explained::Class(index), &mut aids, source)?)));
             }
         }
         drop(making);
-        let Some((prediction, map)) = reading.predict(maps, familiarity) else {
+        let Some((prediction, map)) = scores.predict(maps, familiarity) else {
             return Err(Error::model(&self.model, "the request names nothing to explain"));
         };
-        let region = seen.of_map(&self.geometry, map.values.dim(), self.input);
+        let region = self.region(seen, map.values.dim());
         Ok(Explanation::new(prediction, map, region, seen))
+    }
+
+    /// The part of the picture that the cells of a map cover.
+    pub fn region(&self, seen: Region, map: (usize, usize)) -> Region {
+        seen.of_map(&self.geometry, map, self.input)
     }
 
     /// Whether each subject needs runs of the whole model for itself.
@@ -106,39 +132,47 @@ impl Attribution {
     }
 
     /// Hands each formula what its method declares.
-    fn map_of(&self, index: usize, reading: &Reading, aids: &mut Aids, source: Source) -> Result<Array2<f32>> {
+    pub fn map_of(&self, explained: Explained, aids: &mut Aids, source: Source) -> Result<Array2<f32>> {
         match (self.method.inputs, source) {
             (Inputs::InputGradients(of) | Inputs::InputScores(of), Source::Rerun { model, tensor }) => {
-                self.perturb_input(of, index, model, tensor, aids.cancelled)
+                self.perturb_input(of, explained, model, tensor, aids.cancelled)
             }
             (_, Source::Rerun { model, tensor }) => {
-                let outputs = &model.run(tensor, &[index as i64])?;
-                self.map_of(index, reading, aids, Source::Run { outputs, row: 0 })
+                let outputs = &model.run(tensor, &[explained.class_index()])?;
+                self.map_of(explained, aids, Source::Run { outputs, gradients: outputs, row: 0 })
             }
             (Inputs::InputGradients(_) | Inputs::InputScores(_), Source::Run { .. }) => {
                 Err(Error::model(&self.model, format!("{} needs further runs", self.method.name)))
             }
-            (_, Source::Run { outputs, .. }) if self.in_graph => outputs.cam(),
-            (Inputs::Gradients(of), Source::Run { outputs, row }) => self.fused_map(of, outputs, row),
+            (_, Source::Run { gradients, .. }) if self.in_graph => gradients.cam(),
+            (Inputs::Gradients(of), Source::Run { outputs, gradients, row }) => {
+                self.fused_map(of, outputs, gradients, row)
+            }
             (Inputs::Activations(of), Source::Run { outputs, .. }) => Ok(of(first(&outputs.maps(ACTIVATIONS)?))),
-            (Inputs::Curvature(of), Source::Run { outputs, row }) => {
-                let (activations, gradients) = (outputs.maps(ACTIVATIONS)?, outputs.maps(GRADIENTS)?);
-                let (activations, gradients) = (first(&activations), gradients.index_axis(Axis(0), row));
+            (Inputs::Curvature(of), Source::Run { outputs, gradients, row }) => {
+                let (activations, slopes) = (outputs.maps(ACTIVATIONS)?, gradients.maps(GRADIENTS)?);
+                let (activations, slopes) = (first(&activations), slopes.index_axis(Axis(0), row));
                 if self.curvature {
-                    return Ok(of(activations, gradients, first(&outputs.maps(CURVATURE)?)));
+                    return Ok(of(activations, slopes, first(&gradients.maps(CURVATURE)?)));
                 }
-                Ok(of(activations, gradients, Array3::zeros(gradients.dim()).view()))
+                Ok(of(activations, slopes, Array3::zeros(slopes.dim()).view()))
             }
             (Inputs::PerturbedLayer(of), Source::Run { outputs, .. }) => {
-                self.perturb_layer(of, index, reading, outputs, aids)
+                self.perturb_layer(of, explained, outputs, aids)
             }
         }
     }
 
     /// The map of one run over all layers.
-    fn fused_map(&self, of: Formula, outputs: &ModelOutputs, row: usize) -> Result<Array2<f32>> {
+    fn fused_map(
+        &self,
+        of: Formula,
+        outputs: &ModelOutputs,
+        slopes: &ModelOutputs,
+        row: usize,
+    ) -> Result<Array2<f32>> {
         let map = |activations: &str, gradients: &str| {
-            let (activations, gradients) = (outputs.maps(activations)?, outputs.maps(gradients)?);
+            let (activations, gradients) = (outputs.maps(activations)?, slopes.maps(gradients)?);
             let gradients = gradients.outer_iter().nth(row);
             let gradients = gradients.ok_or_else(|| Error::model(&self.model, "the run gave too few gradients"))?;
             Ok(of(first(&activations), gradients))
@@ -159,8 +193,7 @@ impl Attribution {
     fn perturb_layer(
         &self,
         of: fn(&mut PerturbedLayer) -> Result<Array2<f32>>,
-        index: usize,
-        reading: &Reading,
+        explained: Explained,
         outputs: &ModelOutputs,
         aids: &mut Aids,
     ) -> Result<Array2<f32>> {
@@ -172,34 +205,35 @@ impl Attribution {
         let run = &mut |batch: Array4<f32>| {
             check(cancelled)?;
             let rows = remainder.run(batch.view(), &side_inputs)?;
-            Ok(rows.outer_iter().map(|row| Reading::of_row(&self.task, row).score(index)).collect())
+            Ok(rows.outer_iter().map(|row| Reading::of_row(&self.task, row).score(explained)).collect())
         };
         let activations = outputs.maps(ACTIVATIONS)?;
-        of(&mut PerturbedLayer { activations: first(&activations), score: reading.score(index), run })
+        let score = Reading::new(&self.task, outputs)?.score(explained);
+        of(&mut PerturbedLayer { activations: first(&activations), score, run })
     }
 
     /// A map from runs of the whole model on changed inputs.
     fn perturb_input(
         &self,
         of: fn(&mut PerturbedInput) -> Result<Array2<f32>>,
-        index: usize,
+        explained: Explained,
         model: &mut ModelRunner,
         tensor: ArrayViewD<f32>,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Array2<f32>> {
-        let class = [index as i64];
+        let class = [explained.class_index()];
         let activations = first(&model.run(tensor.view(), &class)?.maps(ACTIVATIONS)?).to_owned();
         let channels_last = model.channels_last;
         let input = channels_first(tensor, channels_last)?;
         let run = &mut |copy: Array3<f32>| {
             check(cancelled)?;
-            let outputs = model.run(as_input(copy.view(), channels_last).view(), &class)?;
-            let gradients = if self.method.needs().gradient {
-                first(&outputs.maps(GRADIENTS)?).to_owned()
-            } else {
-                Array3::default([0, 0, 0])
+            let (outputs, backward) = model.run_forward(as_input(copy.view(), channels_last).view(), &class)?;
+            let gradients = match backward {
+                _ if !self.method.needs().gradient => Array3::default([0, 0, 0]),
+                Some(backward) => first(&backward.run(&outputs, explained.entries())?.maps(GRADIENTS)?).to_owned(),
+                None => first(&outputs.maps(GRADIENTS)?).to_owned(),
             };
-            let score = Reading::new(&self.task, &outputs)?.score(index);
+            let score = Reading::new(&self.task, &outputs)?.score(explained);
             Ok(PerturbedRun { activations: first(&outputs.maps(ACTIVATIONS)?).to_owned(), gradients, score })
         };
         of(&mut PerturbedInput { input, activations: activations.view(), run })

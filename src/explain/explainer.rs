@@ -9,6 +9,7 @@ use super::builder::ExplainerBuilder;
 use super::explanation::{Explanation, ExplanationContext};
 use super::remainder_runner::RemainderRunner;
 use super::runner::ModelRunner;
+use super::tracking::Tracker;
 use crate::cam::Method;
 use crate::error::{Error, Result};
 use crate::grad::LayerName;
@@ -35,6 +36,8 @@ struct Prepared {
     attribution: Attribution,
     context: ExplanationContext,
     input: InputSpec,
+    /// The objects that are followed from picture to picture, for a detector that is asked to.
+    tracker: Option<Tracker>,
 }
 
 impl std::fmt::Debug for Explainer {
@@ -77,7 +80,8 @@ impl Explainer {
 
     /// Whether it explains the predicted class of each picture.
     pub fn follows_prediction(&self) -> bool {
-        self.prepared.attribution.subjects == [Subject::Rank(0)] && self.context().against.is_none()
+        let of_classes = self.prepared.attribution.task.as_classification().is_some();
+        of_classes && self.prepared.attribution.subjects == [Subject::Rank(0)] && self.context().against.is_none()
     }
 
     /// Explains this class from now on, or without one the predicted class of each picture.
@@ -91,6 +95,21 @@ impl Explainer {
         }
         self.prepared.attribution.subjects = vec![class_index.map_or(Subject::Rank(0), Subject::Class)];
         Ok(())
+    }
+
+    /// Follows the objects of a detector from picture to picture from now on, so that boxes do not flicker and one can be
+    /// chosen.
+    pub fn follow_objects(&mut self) {
+        self.prepared.tracker = Some(Tracker::default());
+    }
+
+    /// Explains this object from now on, by its number in
+    /// [`DetectedObject::object`](super::DetectedObject::object), or without one all detections. Without
+    /// [`Explainer::follow_objects`] it does nothing.
+    pub fn choose_object(&mut self, object: Option<u64>) {
+        if let Some(tracker) = &mut self.prepared.tracker {
+            tracker.chosen = object;
+        }
     }
 
     /// Explains by this method from now on, and the class of the request. The model is typed at most once.
@@ -110,7 +129,8 @@ impl Explainer {
     }
 
     fn change(&mut self, request: Request) -> Result<()> {
-        let prepared = Prepared::new(&self.options, &request, &mut self.typed)?;
+        let mut prepared = Prepared::new(&self.options, &request, &mut self.typed)?;
+        prepared.tracker = self.prepared.tracker.take();
         (self.prepared, self.request) = (prepared, request);
         Ok(())
     }
@@ -187,6 +207,7 @@ impl Explainer {
 impl Prepared {
     /// Prepares a request. `typed` keeps the typed model, if there is a need for it.
     fn new(options: &ModelOptions, request: &Request, typed: &mut Option<TypedModel>) -> Result<Self> {
+        // A detector explains any number of detections after one run.
         let batch = request.scores.len() > 1 && request.method.formula().is_some();
         let mut notices = Vec::new();
         if batch {
@@ -250,19 +271,21 @@ impl Prepared {
             method,
             in_graph,
             subjects: scores.subjects,
+            detections: request.detections,
             batched,
             layers,
             fusion: request.fusion,
             curvature: extras.curvature,
             input: [manifest.input.height, manifest.input.width],
+            grid: contract.grid,
             geometry: contract.geometry,
             known: manifest.known,
         };
-        Ok(Self { runner, remainder, attribution, context, input: manifest.input })
+        Ok(Self { runner, remainder, attribution, context, input: manifest.input, tracker: None })
     }
 
     fn compute(&mut self, cancelled: &dyn Fn() -> bool, tensor: ArrayViewD<f32>, seen: Region) -> Result<Explanation> {
-        let aids = Aids { remainder: self.remainder.as_mut(), cancelled };
+        let aids = Aids { remainder: self.remainder.as_mut(), tracker: self.tracker.as_mut(), cancelled };
         self.attribution.compute(&mut self.runner, aids, tensor, seen)
     }
 }

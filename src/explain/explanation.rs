@@ -4,7 +4,7 @@ use std::iter;
 
 use ndarray::Array2;
 
-use super::prediction::{ClassPrediction, Prediction, RankedLabel};
+use super::prediction::{ClassPrediction, DetectionPrediction, Prediction, RankedLabel};
 use crate::cam::{self, CamMap, MapCrop};
 use crate::error::Result;
 use crate::model::{Guess, Region};
@@ -64,6 +64,11 @@ impl Explanation {
     /// The likeliest answers, first to last.
     pub fn ranking(&self, context: &ExplanationContext) -> Vec<RankedLabel> {
         self.prediction.ranking(context)
+    }
+
+    /// What the model finds; `None` for another task than detection.
+    pub fn detections(&self) -> Option<&DetectionPrediction> {
+        self.prediction.detections()
     }
 
     /// What the model says of the classes; `None` for a task without classes.

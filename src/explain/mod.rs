@@ -2,7 +2,9 @@
 
 mod attribution;
 mod builder;
+mod candidates;
 mod classifier;
+mod detect;
 mod explainer;
 mod explanation;
 mod prediction;
@@ -11,11 +13,14 @@ mod remainder_runner;
 mod runner;
 mod scores;
 mod smoothing;
+mod tracking;
 
 pub use builder::ExplainerBuilder;
 pub use classifier::Classifier;
 pub use explainer::Explainer;
 pub use explanation::{Explanation, ExplanationContext};
-pub use prediction::{ClassMap, ClassPrediction, Familiarity, Prediction, Ranked, RankedLabel};
+pub use prediction::{
+    ClassMap, ClassPrediction, DetectedObject, DetectionPrediction, Familiarity, Prediction, Ranked, RankedLabel,
+};
 pub use scores::Scores;
 pub use smoothing::TemporalSmoother;

@@ -2,12 +2,47 @@
 
 use super::explanation::ExplanationContext;
 use crate::cam::CamMap;
+use crate::model::Region;
 
 /// What a model says of a picture: one variant a task.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Prediction {
     Classes(ClassPrediction),
+    Detections(DetectionPrediction),
+}
+
+/// What a detector says.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct DetectionPrediction {
+    /// What is found, best first.
+    pub detections: Vec<DetectedObject>,
+    /// The best box below the threshold, where none reaches it. The first map explains it then.
+    pub near_miss: Option<DetectedObject>,
+    /// The position of the detection that the first map explains; without one, that map explains the sum of all.
+    pub chosen: Option<usize>,
+}
+
+/// A box with a class.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DetectedObject {
+    pub class_index: usize,
+    /// The model's own score, 0..=1.
+    pub probability: f32,
+    /// The logit of the class alone.
+    pub logit: f32,
+    /// The box on the picture, in pixels.
+    pub bounds: Region,
+    /// The entry of the model's flattened logits that it comes from: the value of the input `detection_index`.
+    pub entry: i64,
+    /// The number of the object that is followed from picture to picture, where objects are followed.
+    pub object: Option<u64>,
+    /// Its number among the objects in view, counted from 1.
+    pub number: Option<usize>,
+    /// The map of this detection alone, if it was asked for.
+    pub map: Option<CamMap>,
 }
 
 /// What a classifier says.
@@ -100,42 +135,102 @@ impl ClassPrediction {
     }
 }
 
-impl Prediction {
-    pub(super) fn other_maps(&self) -> impl Iterator<Item = &CamMap> {
-        match self {
-            Self::Classes(classes) => classes.others.iter().map(|other| &other.map),
+impl DetectionPrediction {
+    /// How many there are of each class, the most certain class first.
+    fn caption(&self, map: &CamMap, context: &ExplanationContext) -> String {
+        let evidence = if map.evidence { "" } else { "  no evidence" };
+        let certain = |object: &DetectedObject| {
+            format!("{} {:.0} %", context.label(object.class_index), 100.0 * object.probability)
+        };
+        if let Some(chosen) = self.chosen.and_then(|chosen| self.detections.get(chosen)) {
+            return format!("{}{evidence}", certain(chosen));
+        }
+        if let Some(near_miss) = &self.near_miss {
+            return format!("near miss: {}{evidence}", certain(near_miss));
+        }
+        let mut counts: Vec<(usize, usize)> = Vec::new();
+        for object in &self.detections {
+            match counts.iter_mut().find(|(class, _)| *class == object.class_index) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((object.class_index, 1)),
+            }
+        }
+        let counted = counts.iter().map(|(class, count)| match count {
+            1 => context.label(*class),
+            count => format!("{count} {}", context.label(*class)),
+        });
+        match counted.collect::<Vec<_>>() {
+            nothing if nothing.is_empty() => "nothing found  no evidence".to_owned(),
+            counted => format!("{}{evidence}", counted.join(", ")),
         }
     }
 
-    pub(super) fn other_maps_mut(&mut self) -> impl Iterator<Item = &mut CamMap> {
+    fn ranking(&self, context: &ExplanationContext) -> Vec<RankedLabel> {
+        let objects = self.detections.iter().enumerate();
+        let lines = objects.map(|(at, object)| RankedLabel {
+            label: context.label(object.class_index),
+            probability: object.probability,
+            explained: self.chosen.is_none_or(|chosen| chosen == at),
+        });
+        lines.collect()
+    }
+}
+
+impl Prediction {
+    /// The name of the task.
+    pub fn task(&self) -> &'static str {
         match self {
-            Self::Classes(classes) => classes.others.iter_mut().map(|other| &mut other.map),
+            Self::Classes(_) => "classify",
+            Self::Detections(_) => "detect",
+        }
+    }
+
+    pub(super) fn other_maps(&self) -> Box<dyn Iterator<Item = &CamMap> + '_> {
+        match self {
+            Self::Classes(classes) => Box::new(classes.others.iter().map(|other| &other.map)),
+            Self::Detections(found) => Box::new(found.detections.iter().filter_map(|object| object.map.as_ref())),
+        }
+    }
+
+    pub(super) fn other_maps_mut(&mut self) -> Box<dyn Iterator<Item = &mut CamMap> + '_> {
+        match self {
+            Self::Classes(classes) => Box::new(classes.others.iter_mut().map(|other| &mut other.map)),
+            Self::Detections(found) => Box::new(found.detections.iter_mut().filter_map(|object| object.map.as_mut())),
         }
     }
 
     pub(super) fn captions(&self, map: &CamMap, context: &ExplanationContext) -> Vec<String> {
         match self {
             Self::Classes(classes) => classes.captions(map, context),
+            Self::Detections(found) => vec![found.caption(map, context)],
         }
     }
 
     pub(super) fn ranking(&self, context: &ExplanationContext) -> Vec<RankedLabel> {
         match self {
             Self::Classes(classes) => classes.ranking(context),
+            Self::Detections(found) => found.ranking(context),
         }
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "a task without classes has none")]
     pub(super) fn classes(&self) -> Option<&ClassPrediction> {
         match self {
             Self::Classes(classes) => Some(classes),
+            Self::Detections(_) => None,
         }
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "a task without classes has none")]
     pub(super) fn classes_mut(&mut self) -> Option<&mut ClassPrediction> {
         match self {
             Self::Classes(classes) => Some(classes),
+            Self::Detections(_) => None,
+        }
+    }
+
+    pub(super) fn detections(&self) -> Option<&DetectionPrediction> {
+        match self {
+            Self::Classes(_) => None,
+            Self::Detections(found) => Some(found),
         }
     }
 }

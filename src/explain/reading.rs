@@ -2,6 +2,7 @@
 
 use ndarray::ArrayView1;
 
+use super::candidates::EntryScores;
 use super::prediction::{ClassMap, ClassPrediction, Familiarity, Prediction, Ranked};
 use super::runner::ModelOutputs;
 use super::scores::Scores;
@@ -10,9 +11,35 @@ use crate::error::{Error, Result};
 use crate::grad::{Classification, Task};
 use crate::model::{Known, Subject};
 
+/// What a map explains.
+#[derive(Clone, Copy, Debug)]
+pub enum Explained<'a> {
+    Class(usize),
+    /// The sum over detections, each an entry of the flattened logits.
+    Entries(&'a [i64]),
+}
+
+impl<'a> Explained<'a> {
+    /// The value of the input `class_index`.
+    pub fn class_index(self) -> i64 {
+        match self {
+            Self::Class(class) => class as i64,
+            Self::Entries(_) => -1,
+        }
+    }
+
+    pub fn entries(self) -> &'a [i64] {
+        match self {
+            Self::Class(_) => &[],
+            Self::Entries(entries) => entries,
+        }
+    }
+}
+
 /// What one run of a model says: one variant a task.
 pub enum Reading {
     Classes(Scores),
+    Entries(EntryScores),
 }
 
 impl Reading {
@@ -20,14 +47,8 @@ impl Reading {
     /// The run gave no output of the task's form.
     pub fn new(task: &Task, outputs: &ModelOutputs) -> Result<Self> {
         match task {
-            Task::Classify(Classification { classes, probability, .. }) => {
-                let logits = outputs.logits()?;
-                if logits.len() != *classes {
-                    let problem = format!("a run gave {} scores for its {classes} classes", logits.len());
-                    return Err(Error::model("logits", problem));
-                }
-                Ok(Self::Classes(Scores::new(logits, *probability)))
-            }
+            Task::Classify(classification) => Ok(Self::Classes(class_scores(classification, outputs)?)),
+            Task::Detect(detection) => Ok(Self::Entries(EntryScores::of_outputs(detection, outputs)?)),
         }
     }
 
@@ -35,34 +56,51 @@ impl Reading {
     pub fn of_row(task: &Task, row: ArrayView1<f32>) -> Self {
         match task {
             Task::Classify(classification) => Self::Classes(Scores::new(row, classification.probability)),
+            Task::Detect(detection) => Self::Entries(EntryScores::new(detection, row)),
         }
     }
 
+    /// The score of what is explained: of several detections the sum of the logits and the mean of the probabilities.
+    pub fn score(&self, explained: Explained) -> ScoreValue {
+        match (self, explained) {
+            (Self::Classes(scores), Explained::Class(class)) => scores.of_class(class),
+            (Self::Entries(scores), Explained::Entries(entries)) => scores.of_entries(entries),
+            _ => ScoreValue { logit: 0.0, probability: 0.0 },
+        }
+    }
+}
+
+/// The scores of all classes.
+///
+/// # Errors
+/// The run gave no logits, or not one for each class.
+pub fn class_scores(classification: &Classification, outputs: &ModelOutputs) -> Result<Scores> {
+    let (logits, classes) = (outputs.logits()?, classification.classes);
+    if logits.len() != classes {
+        let problem = format!("a run gave {} scores for its {classes} classes", logits.len());
+        return Err(Error::model("logits", problem));
+    }
+    Ok(Scores::new(logits, classification.probability))
+}
+
+impl Scores {
     /// The index of what a subject stands for in this picture.
     pub fn index_of(&self, subject: Subject) -> usize {
-        match (self, subject) {
-            (_, Subject::Class(index)) => index,
-            (Self::Classes(scores), Subject::Rank(rank)) => scores.ranking[rank],
+        match subject {
+            Subject::Class(index) => index,
+            Subject::Rank(rank) => self.ranking[rank],
         }
     }
 
-    /// The score of what has this index.
-    pub fn score(&self, index: usize) -> ScoreValue {
-        match self {
-            Self::Classes(scores) => scores.of_class(index),
-        }
-    }
-
-    /// The prediction with the map of each explained index, and the first of these maps. `None` without any map.
+    /// The prediction with the map of each explained class, and the first of these maps. `None` without any map.
     pub fn predict(self, maps: Vec<(usize, CamMap)>, familiarity: Option<Familiarity>) -> Option<(Prediction, CamMap)> {
-        let Self::Classes(scores) = self;
-        let top = scores.ranking.iter().take(5);
-        let top = top.map(|&class_index| Ranked { class_index, probability: scores.probabilities[class_index] });
+        let top = self.ranking.iter().take(5);
+        let top = top.map(|&class_index| Ranked { class_index, probability: self.probabilities[class_index] });
         let top = top.collect();
         let mut maps = maps.into_iter().map(|(class_index, map)| ClassMap {
             class_index,
-            probability: scores.probabilities[class_index],
-            logit: scores.logits[class_index],
+            probability: self.probabilities[class_index],
+            logit: self.logits[class_index],
             map,
         });
         let ClassMap { class_index, probability, logit, map } = maps.next()?;

@@ -3,10 +3,10 @@
 use ndarray::{Array1, Array2, ArrayD, ArrayView1, ArrayView4, ArrayViewD, Axis, CowArray, Ix2, Ix4};
 
 use crate::error::{Error, Result};
-use crate::grad::{CLASS_INDEX, LOGITS};
+use crate::grad::{CLASS_INDEX, Detection, LOGITS};
 use crate::model::{AugmentedModel, InputSpec, Layout};
-use crate::onnx::OnnxModel;
 use crate::onnx::proto::ValueInfo;
+use crate::onnx::{OnnxModel, Split, split_at_input};
 use crate::session::{Compute, Input, RunOutputs, Session};
 
 /// A model, ready to run.
@@ -17,6 +17,16 @@ pub struct ModelRunner {
     pub shape: Vec<usize>,
     pub channels_last: bool,
     takes_class: bool,
+    /// What follows once it is known which detections are explained.
+    backward: Option<BackwardRunner>,
+}
+
+/// The part of a detector that depends on which detections are explained.
+pub struct BackwardRunner {
+    session: Session,
+    /// What it takes of the run before.
+    passed: Vec<String>,
+    batch: usize,
 }
 
 impl ModelRunner {
@@ -28,8 +38,24 @@ impl ModelRunner {
         let batched = augmented.extras.batched_classes.then_some(classes);
         let AugmentedModel { model, manifest, input, cache, .. } = augmented;
         let (model, shape) = fixed(model.clone(), input, &manifest.input, batched);
-        let session = Session::with_cache(cache.as_deref(), &model, compute)?;
-        Ok(Self::of_session(session, &model, input, shape, &manifest.input))
+        let cache = cache.as_deref();
+        if !takes(&model, Detection::INDEX) {
+            let session = Session::with_cache(cache, &model, compute)?;
+            return Ok(Self::of_session(session, &model, input, shape, &manifest.input));
+        }
+        let Split { before, mut after, passed } = split_at_input(&model, Detection::INDEX);
+        let session = Session::with_cache(cache, &before, compute)?;
+        let types = session.output_types();
+        for name in &passed {
+            let Some((_, kind, dims)) = types.iter().find(|(output, ..)| output == name) else {
+                return Err(model.error(format!("the runtime does not tell the type of {name}")));
+            };
+            after.add_typed_input(name, *kind, dims);
+        }
+        let batch = shape[0];
+        let backward = BackwardRunner { session: Session::with_cache(cache, &after, compute)?, passed, batch };
+        let runner = Self::of_session(session, &before, input, shape, &manifest.input);
+        Ok(Self { backward: Some(backward), ..runner })
     }
 
     /// A model without a backward pass.
@@ -42,9 +68,9 @@ impl ModelRunner {
     }
 
     fn of_session(session: Session, model: &OnnxModel, input: &str, shape: Vec<usize>, spec: &InputSpec) -> Self {
-        let takes_class = model.graph().input.iter().any(|info| info.name() == CLASS_INDEX);
+        let takes_class = takes(model, CLASS_INDEX);
         let channels_last = spec.layout == Layout::ChannelsLast;
-        Self { session, input: input.to_owned(), shape, channels_last, takes_class }
+        Self { session, input: input.to_owned(), shape, channels_last, takes_class, backward: None }
     }
 
     /// Runs the model on one picture, which fills a fixed batch, for the classes in `class_index`.
@@ -52,6 +78,18 @@ impl ModelRunner {
     /// # Errors
     /// The runtime fails.
     pub fn run(&mut self, tensor: ArrayViewD<f32>, classes: &[i64]) -> Result<ModelOutputs<'_>> {
+        Ok(self.run_forward(tensor, classes)?.0)
+    }
+
+    /// As [`ModelRunner::run`], and for a detector also what follows once it is known which detections are explained.
+    ///
+    /// # Errors
+    /// The runtime fails.
+    pub fn run_forward(
+        &mut self,
+        tensor: ArrayViewD<f32>,
+        classes: &[i64],
+    ) -> Result<(ModelOutputs<'_>, Option<&mut BackwardRunner>)> {
         let batch = match self.shape[0] {
             1 => CowArray::from(tensor),
             _ => tensor.broadcast(self.shape.as_slice()).map_or(CowArray::from(tensor.view()), |t| t.to_owned().into()),
@@ -65,8 +103,26 @@ impl ModelRunner {
         if self.takes_class {
             inputs.push((CLASS_INDEX, Input::Int64(classes.view())));
         }
-        Ok(ModelOutputs(self.session.run(inputs)?))
+        Ok((ModelOutputs(self.session.run(inputs)?), self.backward.as_mut()))
     }
+}
+
+impl BackwardRunner {
+    /// The gradients, or the map, of the sum of the detections `entries` of the picture of an earlier run.
+    ///
+    /// # Errors
+    /// The runtime fails.
+    pub fn run(&mut self, earlier: &ModelOutputs, entries: &[i64]) -> Result<ModelOutputs<'_>> {
+        let row = Array1::from_vec(entries.to_vec());
+        let asked = row.broadcast((self.batch, entries.len())).map(|rows| rows.to_owned().into_dyn());
+        let asked = asked.ok_or_else(|| Error::model(Detection::INDEX, "no detection is asked for"))?;
+        let inputs = vec![(Detection::INDEX, Input::Int64(asked.view()))];
+        Ok(ModelOutputs(self.session.run_after(Some(&earlier.0), &self.passed, inputs)?))
+    }
+}
+
+fn takes(model: &OnnxModel, input: &str) -> bool {
+    model.graph().input.iter().any(|info| info.name() == input)
 }
 
 /// The model with all input shapes fixed, which a runtime optimises best, and the shape of its picture input.
@@ -128,6 +184,14 @@ impl ModelOutputs<'_> {
     /// The model has no such output.
     pub fn maps(&self, name: &str) -> Result<ArrayView4<'_, f32>> {
         self.0.floats(name)?.into_dimensionality::<Ix4>().map_err(|e| Error::model(name, e))
+    }
+
+    /// An output.
+    ///
+    /// # Errors
+    /// The model has no such output.
+    pub fn floats(&self, name: &str) -> Result<ArrayViewD<'_, f32>> {
+        self.0.floats(name)
     }
 
     /// Any output, copied.

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use super::augment::LOGITS;
 use super::axes::TensorLayout;
 use super::graph_writer::GraphWriter;
 use super::target::Target;
@@ -43,10 +44,7 @@ pub fn cut_remainder(model: &OnnxModel, tensors: &Tensors, task: &Task, target: 
     write_side_inputs(&writer, layer, &side_inputs)?;
     write_layer(&writer, layout, layer);
     let inputs = writer.take_nodes();
-    let (output, output_dims) = task.output();
-    if task.tensor() != output {
-        task.write_output(&writer)?;
-    }
+    task.write_row(&writer)?;
     let side_shapes = side_inputs.iter().map(|name| Ok(writer.shape(name)?.to_vec())).collect::<Result<Vec<_>>>()?;
     let patch = writer.into_whole_patch();
 
@@ -60,7 +58,7 @@ pub fn cut_remainder(model: &OnnxModel, tensors: &Tensors, task: &Task, target: 
         node: [constants, inputs, nodes, patch.nodes].concat(),
         initializer: [model.graph().initializer.clone(), patch.initializers].concat(),
         input: std::iter::once(activations).chain(side).collect(),
-        output: vec![info(output, &output_dims)],
+        output: vec![info(LOGITS, &[-1, task.row_length() as i64])],
         ..Graph::default()
     };
     let side_inputs = side_inputs.into_iter().map(str::to_owned).collect();

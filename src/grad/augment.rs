@@ -62,8 +62,8 @@ pub fn augment(
     let mut gradient = None;
     {
         let writer = &writer;
-        if added.contains(&task.output().0) {
-            task.write_output(writer)?;
+        if task.outputs().iter().any(|output| added.contains(output)) {
+            task.write_outputs(writer)?;
         }
         if let (Some(score), Some((target, further))) = (additions.score, targets.split_first()) {
             let seed = score.seed(writer, task)?;
@@ -96,24 +96,26 @@ fn added_outputs(
     additions: Additions,
 ) -> Vec<&'static str> {
     let mut added = Vec::new();
-    added.extend((!task.has_output(model, tensors)).then_some(task.output().0));
+    added.extend(task.outputs().iter().filter(|_| !task.has_outputs(model, tensors)));
     added.extend((!targets.is_empty()).then_some(ACTIVATIONS));
     added.extend(additions.score.filter(|_| !targets.is_empty()).map(|_| GRADIENTS));
     added
 }
 
 /// Declares the added input and outputs.
-fn declare(model: &mut OnnxModel, task: &Task, targets: &[Target], added: &[&str], takes_class: bool) {
+fn declare(model: &mut OnnxModel, task: &Task, targets: &[Target], added: &[&str], takes_index: bool) {
     let layout = targets.first().map(|target| &target.layer.layout);
     let grid = layout.map_or(vec![-1], |of| vec![-1, of.channels as i64, of.height as i64, of.width as i64]);
     let graph = model.graph_mut();
-    if takes_class {
-        graph.input.push(ValueInfo::tensor(CLASS_INDEX, DataType::Int64, &[-1]));
+    if takes_index {
+        let (index, dims) = task.index_input();
+        graph.input.push(ValueInfo::tensor(index, DataType::Int64, dims));
     }
-    let (task_output, task_dims) = task.output();
-    graph.output.extend(added.iter().map(|name| {
-        let dims = if *name == task_output { &task_dims } else { &grid };
-        ValueInfo::tensor(name, DataType::Float, dims)
+    let dims = task.output_dims();
+    graph.output.extend(added.iter().map(|name| match &dims {
+        _ if !task.outputs().contains(name) => ValueInfo::tensor(name, DataType::Float, &grid),
+        Some(dims) => ValueInfo::tensor(name, DataType::Float, dims),
+        None => ValueInfo::untyped(name),
     }));
 }
 

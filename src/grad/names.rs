@@ -1,11 +1,11 @@
 //! The names that an augmented model gives its own tensors, where the model has them for something else.
 
 use super::augment::{ACTIVATIONS, CAM, CLASS_INDEX, GRADIENTS, LOGITS};
-use super::task::Task;
+use super::task::{Detection, Task};
 use crate::onnx::proto::ValueInfo;
 use crate::onnx::{OnnxModel, Tensors};
 
-const OURS: [&str; 5] = [LOGITS, ACTIVATIONS, GRADIENTS, CAM, CLASS_INDEX];
+const OURS: [&str; 6] = [LOGITS, ACTIVATIONS, GRADIENTS, CAM, CLASS_INDEX, Detection::INDEX];
 
 /// A name that no tensor of the model has.
 fn free_name(model: &OnnxModel, taken: &str) -> String {
@@ -36,7 +36,7 @@ pub fn reserve_names(model: &mut OnnxModel) {
 pub fn reserve_output_names(model: &mut OnnxModel, tensors: &mut Tensors, task: &mut Task) -> Vec<String> {
     let mut notices = Vec::new();
     for taken in OURS {
-        let ours = taken == task.output().0 && task.has_output(model, tensors);
+        let ours = task.outputs().contains(&taken) && task.has_outputs(model, tensors);
         if ours || !is_output(model, taken) {
             continue;
         }

@@ -185,6 +185,12 @@ impl<'g> Value<'g> {
         self.apply("Cast", &[], &[Attribute::from_int("to", DataType::Float as i64)])
     }
 
+    /// As int64.
+    #[must_use]
+    pub fn to_int64(self) -> Self {
+        self.apply("Cast", &[], &[Attribute::from_int("to", DataType::Int64 as i64)])
+    }
+
     /// In the type of another tensor.
     #[must_use]
     pub fn cast_like(self, other: Self) -> Self {

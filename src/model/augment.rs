@@ -6,7 +6,8 @@ use super::advice::with_advice;
 use super::bare_input::Guess;
 use super::cache::Slot;
 use super::classes::ResolvedScores;
-use super::load::{LoadedModel, image_input, load};
+use super::inputs::image_input;
+use super::load::{LoadedModel, load};
 use super::locate::{Located, check_labels, locate};
 use super::manifest::{Layout, Manifest};
 use super::metadata::{Contract, MapGrid};
@@ -15,7 +16,7 @@ use super::request::{Request, ScoreQuery};
 use super::typed::{TypedModel, type_tensors};
 use crate::cam::{AttributesTo, Needs, ScoreKind};
 use crate::error::Result;
-use crate::grad::{self, Additions, Classification, FieldGeometry, Remainder, Score, Target, Task};
+use crate::grad::{self, Additions, FieldGeometry, Remainder, Score, Target, Task};
 use crate::onnx::proto::{Attribute, Node};
 use crate::onnx::{DataType, OnnxModel};
 use crate::session;
@@ -78,8 +79,13 @@ pub fn augmented(
     if let Some((model, notices)) = slot.as_ref().and_then(|slot| slot.load(&loaded.model.name)) {
         let contract = Contract::read(&model)?;
         // The size of the input may have been found by trying.
-        let input = contract.as_ref().map_or(loaded.manifest.input.clone(), |contract| contract.preprocessing.clone());
-        let loaded = LoadedModel { manifest: Manifest { input, ..loaded.manifest }, ..loaded };
+        let (input, labels) = match &contract {
+            Some(contract) => (contract.preprocessing.clone(), contract.labels.clone()),
+            None => (loaded.manifest.input.clone(), loaded.manifest.labels.clone()),
+        };
+        let detects = contract.as_ref().is_some_and(|contract| contract.detection.is_some());
+        let guess = loaded.guess.filter(|_| !detects);
+        let loaded = LoadedModel { manifest: Manifest { input, labels, ..loaded.manifest }, guess, ..loaded };
         let default_layer = Request { layers: Vec::new(), ..request.clone() };
         let kept = AugmentedModel::from_contract(LoadedModel { model, contract, notices, ..loaded }, &default_layer)?;
         return Ok(AugmentedModel { cache, ..kept });
@@ -134,7 +140,9 @@ pub fn augment(located: Located, needs: Needs, batched_classes: bool) -> Result<
     let mut curvature = false;
     if let Some(gradient) = gradient.filter(|_| needs.curvature) {
         let shape = tensors[&input].shape.clone();
-        let inputs = [(input.as_str(), shape.clone()), (grad::CLASS_INDEX, vec![shape[0]])];
+        let (index, dims) = task.index_input();
+        let asked = if dims.len() == 1 { vec![shape[0]] } else { vec![shape[0], 1] };
+        let inputs = [(input.as_str(), shape.clone()), (index, asked)];
         let tensors = session::probe(&mut model, &inputs)?;
         curvature = grad::augment_with_curvature(&mut model, &tensors, &rules, target, &gradient)?;
     }
@@ -156,7 +164,10 @@ fn give_side_inputs(model: &mut OnnxModel, remainder: Option<&Remainder>) {
 }
 
 fn contract_of(task: &Task, targets: &[Target], manifest: &Manifest) -> Contract {
-    let Task::Classify(Classification { logits, probability, .. }) = task;
+    let (probability, detection) = match task {
+        Task::Classify(classification) => (classification.probability, None),
+        Task::Detect(detection) => (detection.probability, Some(detection.clone())),
+    };
     let tensors: Vec<&str> = targets.iter().map(|target| target.layer.tensor.as_str()).collect();
     let input = [manifest.input.height, manifest.input.width];
     let (grid, geometry) = match targets {
@@ -174,10 +185,11 @@ fn contract_of(task: &Task, targets: &[Target], manifest: &Manifest) -> Contract
     };
     Contract {
         layer: tensors.join(","),
-        logits: logits.clone(),
+        logits: task.tensor().to_owned(),
         grid,
         geometry,
-        probability: *probability,
+        probability,
+        detection,
         labels: manifest.labels.clone(),
         preprocessing: manifest.input.clone(),
         known: manifest.known.clone(),
@@ -203,14 +215,10 @@ impl AugmentedModel {
                 format!("it was prepared for the layer {layer}, so it cannot explain {others}; prepare it again");
             return Err(model.error(problem));
         }
-        let logits = model.graph().output.iter().find(|o| o.name() == grad::LOGITS);
-        let classes = logits.and_then(|o| o.dims()?.get(1).copied().flatten());
-        let Some(classes) = classes.and_then(|classes| usize::try_from(classes).ok()) else {
-            return Err(model.error("its whycam metadata are damaged (no logits); prepare it again"));
-        };
-        check_labels(&model, &manifest, classes)?;
+        let task = contract.task(&model)?;
+        check_labels(&model, &manifest, task.classes())?;
         let method = request.method;
-        let scores = ResolvedScores::resolve(&request.scores, method, &manifest.labels, classes)?;
+        let scores = ResolvedScores::of_task(&task, request, &manifest.labels)?;
         let needs = method.needs();
         let served = method.attributes_to == AttributesTo::Layer
             && scores.score == Score::Class
@@ -219,11 +227,6 @@ impl AugmentedModel {
             let problem = format!("it is augmented, but not for {}; give the model that it was made from", method.name);
             return Err(model.error(problem));
         }
-        let task = Task::Classify(Classification {
-            logits: contract.logits.clone(),
-            classes,
-            probability: contract.probability,
-        });
         let input = image_input(&model)?.name().to_owned();
         let extras = Extras::default();
         Ok(Self { model, manifest, guess, input, task, scores, contract, layers: 1, extras, notices, cache: None })

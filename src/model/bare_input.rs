@@ -1,6 +1,6 @@
 //! The input of a model without a manifest: from its graph, from what other tools stated, or by a guess.
 
-use super::load::image_input;
+use super::inputs::image_input;
 use super::manifest::{InputSpec, Layout};
 use super::preset::Preset;
 use super::stated::Stated;

@@ -1,9 +1,9 @@
 //! From the names of classes to their indices.
 
-use super::request::{ClassName, ScoreQuery};
+use super::request::{ClassName, Request, ScoreQuery};
 use crate::cam::{Method, ScoreKind};
 use crate::error::{Error, Result};
-use crate::grad::Score;
+use crate::grad::{Score, Task};
 
 /// A class that is explained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,15 @@ impl ResolvedScores {
 
     /// # Errors
     /// A class does not exist, or the method cannot explain this score.
-    pub fn resolve(queries: &[ScoreQuery], method: &Method, labels: &[String], classes: usize) -> Result<Self> {
+    pub fn of_task(task: &Task, request: &Request, labels: &[String]) -> Result<Self> {
+        let Request { scores, method, .. } = request;
+        match task {
+            Task::Classify(of) => Self::resolve(scores, method, labels, of.classes),
+            Task::Detect(of) => Self::of_detections(scores, method, labels, of.classes),
+        }
+    }
+
+    fn resolve(queries: &[ScoreQuery], method: &Method, labels: &[String], classes: usize) -> Result<Self> {
         if let [ScoreQuery::Contrast { class, against }] = queries {
             return Self::contrast(class, against, method, labels, classes);
         }
@@ -52,6 +60,28 @@ impl ResolvedScores {
         }
         let queries = queries.iter().filter(|query| !beyond(query));
         Ok(Self { score, subjects: queries.map(subject).collect::<Result<_>>()? })
+    }
+
+    /// The classes whose detections count; none for those of all classes.
+    ///
+    /// # Errors
+    /// A class does not exist, or the method cannot explain a detection.
+    fn of_detections(
+        queries: &[ScoreQuery],
+        method: &Method,
+        labels: &[String],
+        classes: usize,
+    ) -> Result<Self> {
+        if method.score != ScoreKind::Class || queries.iter().any(|query| matches!(query, ScoreQuery::Contrast { .. })) {
+            let problem = "a class is set against others for classifiers only; for detections choose another method, \
+                           such as hires-cam, and no contrast";
+            return Err(Error::Conflict(problem.into()));
+        }
+        let named = queries.iter().filter_map(|query| match query {
+            ScoreQuery::Class(name) => Some(find_class(name.as_str(), labels, classes).map(Subject::Class)),
+            _ => None,
+        });
+        Ok(Self { score: Score::Class, subjects: named.collect::<Result<_>>()? })
     }
 
     fn contrast(

@@ -5,15 +5,15 @@ use std::path::Path;
 use super::bare_input::{Bare, Guess, bare_input};
 use super::class_names::take_class_names;
 use super::embedded::EMBEDDED;
+use super::inputs::{add_batch_axis, feed_sizes};
+use super::label_sets::{LABEL_SETS, label_set};
 use super::manifest::{InputSpec, Manifest};
 use super::metadata::Contract;
 use super::options::{ModelOptions, ModelSource, Randomised};
 use super::stated::{Stated, stated};
 use crate::error::{Error, Result};
 use crate::files::limits;
-use crate::grad;
 use crate::onnx::OnnxModel;
-use crate::onnx::proto::ValueInfo;
 
 /// A model file, and what is known of it without a look at its graph.
 #[derive(Clone)]
@@ -43,10 +43,13 @@ pub fn load(options: &ModelOptions) -> Result<LoadedModel> {
         ModelSource::File(path) => load_file(path, options)?,
     };
     if let Some(path) = &options.labels {
-        let text = limits::read_text(path).map_err(|e| Error::reading(path, &e))?;
-        // Editors leave a byte order mark before the first line, and empty lines after the last one.
-        let lines = text.trim_start_matches('\u{feff}').trim_end().lines();
-        loaded.manifest.labels = lines.map(|line| line.trim_end().to_owned()).collect();
+        loaded.manifest.labels = labels(path)?;
+    }
+    if let Some(task) = options.task {
+        loaded.manifest.task = Some(task.to_owned());
+    }
+    if options.scores.is_some() {
+        loaded.manifest.scores = options.scores;
     }
     if let Some(output) = &options.output {
         loaded.manifest.output = Some(output.clone());
@@ -60,6 +63,8 @@ pub fn load(options: &ModelOptions) -> Result<LoadedModel> {
         let problem = "the model leaves the size of its input open";
         loaded.notices.push(format!("{problem}; pictures are resized to {width}x{height}; --input-size chooses"));
     }
+    let fed = feed_sizes(&mut loaded.model, &loaded.manifest.input);
+    loaded.notices.extend(fed);
     for label in &mut loaded.manifest.labels {
         *label = limits::printable(label);
     }
@@ -67,6 +72,21 @@ pub fn load(options: &ModelOptions) -> Result<LoadedModel> {
         loaded.model.randomise(share, seed);
     }
     Ok(loaded)
+}
+
+/// A built-in list of labels, or those in a file.
+fn labels(path: &Path) -> Result<Vec<String>> {
+    let built_in = path.to_str().filter(|_| !path.exists()).and_then(label_set);
+    if let Some(labels) = built_in {
+        return Ok(labels);
+    }
+    let text = limits::read_text(path).map_err(|e| match Error::reading(path, &e) {
+        error if path.exists() => error,
+        error => Error::input(path, format!("{error}; built-in lists are {}", LABEL_SETS.join(", "))),
+    })?;
+    // Editors leave a byte order mark before the first line, and empty lines after the last one.
+    let lines = text.trim_start_matches('\u{feff}').trim_end().lines();
+    Ok(lines.map(|line| line.trim_end().to_owned()).collect())
 }
 
 fn load_file(path: &Path, options: &ModelOptions) -> Result<LoadedModel> {
@@ -80,6 +100,7 @@ fn load_file(path: &Path, options: &ModelOptions) -> Result<LoadedModel> {
         return Err(Error::model(path.display(), "it is a folder; name the model's file in it"));
     }
     let mut model = OnnxModel::read(path)?;
+    let mut notices: Vec<String> = add_batch_axis(&mut model).into_iter().collect();
     let contract = Contract::read(&model)?;
     let manifest = path.with_extension("toml");
     if preset.is_none() && manifest.exists() {
@@ -88,13 +109,15 @@ fn load_file(path: &Path, options: &ModelOptions) -> Result<LoadedModel> {
         if manifest.labels.is_empty() {
             manifest.labels = of_graph;
         }
-        return Ok(LoadedModel { contract, ..LoadedModel::described(model, manifest) });
+        return Ok(LoadedModel { contract, notices, ..LoadedModel::described(model, manifest) });
     }
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let bare = |input: InputSpec, labels: Vec<String>| Manifest {
         name,
         description: String::new(),
         labels,
+        task: None,
+        scores: None,
         layer: None,
         output: None,
         licence: String::new(),
@@ -113,7 +136,6 @@ fn load_file(path: &Path, options: &ModelOptions) -> Result<LoadedModel> {
     }
     let stated = stated(&model)?.unwrap_or_default();
     let of_graph = take_class_names(&mut model);
-    let mut notices = Vec::new();
     let labels = if of_graph.is_empty() { stated.labels.clone() } else { of_graph.clone() };
     if !labels.is_empty() && options.labels.is_none() {
         let place =
@@ -132,26 +154,5 @@ impl LoadedModel {
     /// A model that its manifest describes.
     fn described(model: OnnxModel, manifest: Manifest) -> Self {
         Self { model, manifest, guess: None, contract: None, size_open: false, notices: Vec::new() }
-    }
-}
-
-/// The only input of a model that is a picture.
-///
-/// # Errors
-/// The model has no input, or several.
-pub fn image_input(model: &OnnxModel) -> Result<&ValueInfo> {
-    let inputs: Vec<&ValueInfo> = model.graph().true_inputs().filter(|i| i.name() != grad::CLASS_INDEX).collect();
-    match inputs.as_slice() {
-        [only] => Ok(only),
-        [] => Err(model.error("it has no input; whycam explains classifiers of one picture")),
-        several => {
-            let names: Vec<&str> = several.iter().map(|i| i.name()).collect();
-            let count = names.len();
-            Err(model.error(format!(
-                "it has {count} inputs ({}); whycam explains classifiers of one picture, so export it with the others \
-                 fixed",
-                names.join(", ")
-            )))
-        }
     }
 }

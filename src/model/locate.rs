@@ -1,14 +1,15 @@
 //! Step 3: what the outputs mean, and the target layers.
 
 use super::classes::ResolvedScores;
+use super::detector::find_detection;
 use super::load::LoadedModel;
 use super::manifest::{Known, Layout, Manifest};
 use super::request::Request;
 use super::typed::TypedModel;
 use crate::cam::AttributesTo;
 use crate::error::{Error, Result};
-use crate::grad::{self, Candidate, Classification, LayerName, Reason, Rules, Search, Target, Task};
-use crate::onnx::OnnxModel;
+use crate::grad::{self, Candidate, LayerName, Reason, Rules, Search, Target, Task};
+use crate::onnx::{OnnxModel, Tensors};
 
 /// A model whose task and target layers are known.
 pub struct Located {
@@ -30,11 +31,7 @@ pub struct Located {
 pub fn locate(mut typed: TypedModel, request: &Request) -> Result<Located> {
     let (task, notices) = task_of(&mut typed)?;
     let labels = &typed.loaded.manifest.labels;
-    let scores = match &task {
-        Task::Classify(Classification { classes, .. }) => {
-            ResolvedScores::resolve(&request.scores, request.method, labels, *classes)?
-        }
-    };
+    let scores = ResolvedScores::of_task(&task, request, labels)?;
     let targets = find_targets(&typed, &task, request)?;
     if targets.len() > 1 && request.method.formula().is_none() {
         let problem = "does not fuse maps of several layers; name one layer, or choose a method of one run and one \
@@ -50,14 +47,30 @@ pub fn locate(mut typed: TypedModel, request: &Request) -> Result<Located> {
 /// # Errors
 /// The outputs have no known meaning, or do not go with the manifest.
 pub fn task_of(typed: &mut TypedModel) -> Result<(Task, Vec<String>)> {
+    let wanted = typed.loaded.manifest.task.clone();
+    // An output that is named is that of a classifier.
+    let plain = wanted.as_deref() == Some("classify") || wanted.is_none() && typed.loaded.manifest.output.is_some();
+    let detection = if plain { None } else { find_detection(typed)? };
     let TypedModel { loaded: LoadedModel { model, manifest, contract, notices: loading, .. }, tensors, .. } = typed;
+    if let Some((detection, found)) = detection {
+        check_labels(model, manifest, detection.classes)?;
+        let mut task = Task::Detect(detection);
+        let renamed = grad::reserve_output_names(model, tensors, &mut task);
+        return Ok((task, [loading.as_slice(), &found, &renamed].concat()));
+    }
+    if wanted.as_deref() == Some("detect") {
+        let outputs = model.graph().output.iter();
+        let outputs: Vec<String> = outputs.map(|o| format!("{} {:?}", o.name(), shape_of(tensors, o.name()))).collect();
+        let problem = "its outputs have no layout of a detector that whycam knows";
+        return Err(model.error(format!("{problem}: {}; docs/detectors.md lists the layouts", outputs.join(", "))));
+    }
     let search = Search {
         output: manifest.output.as_deref(),
         not: manifest.known.as_ref().map(|known| known.output.as_str()),
         labelled: !manifest.labels.is_empty(),
         channels_last: manifest.input.layout == Layout::ChannelsLast,
     };
-    let (mut task, found) = Task::find(model, tensors, search)?;
+    let (mut task, found) = Task::find_classes(model, tensors, search)?;
     let mut notices = [loading.as_slice(), &found].concat();
     if let Some(classification) = task.as_classification() {
         check_labels(model, manifest, classification.classes)?;
@@ -71,6 +84,10 @@ pub fn task_of(typed: &mut TypedModel) -> Result<(Task, Vec<String>)> {
         notices.extend(grad::reserve_output_names(model, tensors, &mut task));
     }
     Ok((task, notices))
+}
+
+fn shape_of<'t>(tensors: &'t Tensors, tensor: &str) -> &'t [usize] {
+    tensors.get(tensor).map_or(&[], |info| &info.shape)
 }
 
 /// # Errors

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::files::limits;
+use crate::grad::{Probability, TASKS};
 
 /// A model's `NAME.toml`.
 #[derive(Clone, Debug, Deserialize)]
@@ -16,6 +17,12 @@ pub struct Manifest {
     /// One label a class, in the order of the logits.
     #[serde(default)]
     pub labels: Vec<String>,
+    /// What the outputs mean, where the graph does not tell: one of [`TASKS`](crate::grad::TASKS).
+    #[serde(default)]
+    pub task: Option<String>,
+    /// How the logits of a detector become scores, where the graph does not do it.
+    #[serde(default)]
+    pub scores: Option<Probability>,
     /// The target layer, where it is not the default one; several layers are separated by commas.
     #[serde(default)]
     pub layer: Option<String>,
@@ -64,6 +71,9 @@ pub struct InputSpec {
     /// With [`Fit::Crop`], the share of the shorter side that is kept.
     #[serde(default = "whole")]
     pub crop: f32,
+    /// The level of the bars of a letterbox, 0..=255.
+    #[serde(default)]
+    pub bars: u8,
 }
 
 /// Shares of photos classified correctly, 0..=1.
@@ -100,8 +110,10 @@ pub enum Fit {
     /// The largest part from the centre.
     #[default]
     Crop,
-    /// The whole frame, with bars.
+    /// The whole frame, with bars on both sides.
     Letterbox,
+    /// The whole frame in the upper left corner, with bars on the right or below.
+    Corner,
 }
 
 fn three() -> usize {
@@ -164,6 +176,11 @@ impl Manifest {
     pub fn parse(text: &str) -> Result<Self, String> {
         let manifest: Self = toml::from_str(text).map_err(|e| format!("not a manifest: {}", e.message()))?;
         manifest.input.check()?;
-        Ok(manifest)
+        match &manifest.task {
+            Some(task) if !TASKS.contains(&task.as_str()) => {
+                Err(format!("there is no task '{task}'; there are {}", TASKS.join(", ")))
+            }
+            _ => Ok(manifest),
+        }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::manifest::{InputSpec, Known};
 use crate::error::Result;
-use crate::grad::{FieldGeometry, Probability};
+use crate::grad::{Classification, Detection, FieldGeometry, LOGITS, Probability, Task};
 use crate::onnx::OnnxModel;
 
 /// The `whycam.*` metadata of an augmented model. Each field is an entry `whycam.FIELD`: text as it is, everything else
@@ -17,13 +17,16 @@ use crate::onnx::OnnxModel;
 pub struct Contract {
     /// The tensors of the target layers, separated by commas.
     pub layer: String,
-    /// The tensor of logits in the original graph.
+    /// The tensor of logits in the graph.
     pub logits: String,
     pub grid: MapGrid,
     /// Where the map's cells lie on the model's input.
     #[serde(rename = "place")]
     pub geometry: FieldGeometry,
     pub probability: Probability,
+    /// What the outputs of a detector mean; absent for a classifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detection: Option<Detection>,
     pub labels: Vec<String>,
     pub preprocessing: InputSpec,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,6 +47,7 @@ const ENTRIES: &[(&str, bool)] = &[
     ("grid", true),
     ("place", false),
     ("probability", true),
+    ("detection", false),
     ("labels", false),
     ("preprocessing", false),
     ("known", false),
@@ -74,6 +78,23 @@ impl Contract {
         let contract: Self = serde_json::from_value(fields.into()).map_err(|e| damaged(&e))?;
         contract.preprocessing.check().map_err(|problem| damaged(&problem))?;
         Ok(Some(contract))
+    }
+
+    /// The task of the model that has this contract.
+    ///
+    /// # Errors
+    /// The model lacks the outputs of the task.
+    pub fn task(&self, model: &OnnxModel) -> Result<Task> {
+        if let Some(detection) = &self.detection {
+            return Ok(Task::Detect(detection.clone()));
+        }
+        let logits = model.graph().output.iter().find(|o| o.name() == LOGITS);
+        let classes = logits.and_then(|o| o.dims()?.get(1).copied().flatten());
+        let Some(classes) = classes.and_then(|classes| usize::try_from(classes).ok()) else {
+            return Err(model.error("its whycam metadata are damaged (no logits); prepare it again"));
+        };
+        let (logits, probability) = (self.logits.clone(), self.probability);
+        Ok(Task::Classify(Classification { logits, classes, probability }))
     }
 
     /// Writes the contract into a model's metadata.

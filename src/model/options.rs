@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::embedded::{EMBEDDED, Embedded};
 use super::preset::Preset;
+use crate::grad::Probability;
 use crate::session::Compute;
 
 /// Which model, and how it runs. The default is the first embedded model.
@@ -12,12 +13,16 @@ use crate::session::Compute;
 #[non_exhaustive]
 pub struct ModelOptions {
     pub model: ModelSource,
-    /// A file of labels, one a line, in the order of the logits.
+    /// A file of labels, one a line, in the order of the logits; or the name of a built-in list, `coco` or `imagenet`.
     pub labels: Option<PathBuf>,
     /// The preprocessing of an ONNX file, in place of its manifest and of a guess.
     pub preset: Option<Preset>,
     /// The output that has the class scores, where the model has several outputs.
     pub output: Option<String>,
+    /// What the outputs mean, in place of what the graph tells.
+    pub task: Option<&'static str>,
+    /// How the logits of a detector become scores, where the graph does not do it.
+    pub scores: Option<Probability>,
     /// Width and height that pictures are resized to, where the model leaves them open.
     pub input_size: Option<(u32, u32)>,
     pub compute: Compute,

@@ -32,12 +32,13 @@ impl Region {
         let scale = match spec.fit {
             Fit::Stretch => return Self { x: 0.0, y: 0.0, width, height },
             Fit::Crop => (width / input_width).min(height / input_height) * f64::from(spec.crop),
-            Fit::Letterbox => (width / input_width).max(height / input_height),
+            Fit::Letterbox | Fit::Corner => (width / input_width).max(height / input_height),
         };
         let (covered_width, covered_height) = (input_width * scale, input_height * scale);
+        let before = if spec.fit == Fit::Corner { 0.0 } else { 0.5 };
         Self {
-            x: (width - covered_width) / 2.0,
-            y: (height - covered_height) / 2.0,
+            x: (width - covered_width) * before,
+            y: (height - covered_height) * before,
             width: covered_width,
             height: covered_height,
         }
@@ -55,6 +56,16 @@ impl Region {
         let [height, width] = [geometry.stride[0] * map.0 as f64, geometry.stride[1] * map.1 as f64];
         let (down, across) = (self.height / input[0] as f64, self.width / input[1] as f64);
         Self { x: self.x + x * across, y: self.y + y * down, width: width * across, height: height * down }
+    }
+
+    /// Where a box of left, top, right and bottom in pixels of the input `[height, width]` lies on the frame, if the input
+    /// covers this region.
+    #[must_use]
+    pub fn of_bounds(&self, bounds: [f32; 4], input: [usize; 2]) -> Self {
+        let [left, top, right, bottom] = bounds.map(f64::from);
+        let (across, down) = (self.width / input[1] as f64, self.height / input[0] as f64);
+        let (width, height) = ((right - left) * across, (bottom - top) * down);
+        Self { x: self.x + left * across, y: self.y + top * down, width, height }
     }
 
     /// A part of the frame in cells of a map that covers this region: `[row, column]` of its upper left corner, and its
@@ -127,7 +138,7 @@ impl Preprocessor {
     fn resize(&mut self, picture: &RgbImage, region: &Region) -> Result<(), fast_image_resize::ResizeError> {
         let (width, height) = picture.dimensions();
         let bilinear = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-        if self.spec.fit != Fit::Letterbox {
+        if !matches!(self.spec.fit, Fit::Letterbox | Fit::Corner) {
             let options = bilinear.crop(region.x, region.y, region.width, region.height);
             return self.resizer.resize(picture, &mut self.resized, &options);
         }
@@ -137,7 +148,7 @@ impl Preprocessor {
         let fit_height = pixels(share_height, self.spec.height).max(1);
         let mut fitted = Image::new(fit_width, fit_height, PixelType::U8x3);
         self.resizer.resize(picture, &mut fitted, &bilinear)?;
-        self.resized.fill(0);
+        self.resized.fill(self.spec.bars);
         if let Some(fitted) = RgbImage::from_raw(fit_width, fit_height, fitted.into_vec()) {
             let (x, y) = (pixels(left, self.spec.width), pixels(top, self.spec.height));
             image::imageops::replace(&mut self.resized, &fitted, x.into(), y.into());

@@ -16,11 +16,39 @@ pub struct Request {
     /// The target layers, whose maps are fused; empty for the default layer.
     pub layers: Vec<LayerName>,
     pub fusion: Fusion,
+    /// Which detections of a detector count.
+    pub detections: DetectionOptions,
 }
 
 impl Default for Request {
     fn default() -> Self {
-        Self { method: &METHODS[0], scores: vec![ScoreQuery::PREDICTED], layers: Vec::new(), fusion: Fusion::default() }
+        Self {
+            method: &METHODS[0],
+            scores: vec![ScoreQuery::PREDICTED],
+            layers: Vec::new(),
+            fusion: Fusion::default(),
+            detections: DetectionOptions::default(),
+        }
+    }
+}
+
+/// Which detections of a detector count.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct DetectionOptions {
+    /// The least score, 0..=1.
+    pub threshold: f32,
+    /// The intersection over union, 0..=1, from which the weaker of two boxes of one class is suppressed.
+    pub overlap: f32,
+    /// The most detections of a picture.
+    pub most: usize,
+    /// Whether each detection gets a map of its own, next to the map of all.
+    pub each: bool,
+}
+
+impl Default for DetectionOptions {
+    fn default() -> Self {
+        Self { threshold: 0.25, overlap: 0.45, most: 16, each: false }
     }
 }
 

@@ -24,20 +24,25 @@ pub struct Stated {
 /// Reads the metadata of Ultralytics or Windows ML; `None` without any.
 ///
 /// # Errors
-/// They say that the model is no classifier.
+/// They say that the model is neither a classifier nor a detector.
 pub fn stated(model: &OnnxModel) -> Result<Option<Stated>> {
     Ok(ultralytics(model)?.or_else(|| windows_ml(model)))
 }
 
-/// `task`, `names` (a Python dictionary) and `imgsz` (height and width). Pictures are cropped and divided by 255
+/// `task`, `names` (a Python dictionary) and `imgsz` (height and width). Pixels are divided by 255; pictures are cropped
+/// for classifiers and letterboxed for detectors
 /// (<https://docs.ultralytics.com/modes/export/>, <https://docs.ultralytics.com/tasks/classify/>).
 fn ultralytics(model: &OnnxModel) -> Result<Option<Stated>> {
     let Some(task) = model.metadata("task") else { return Ok(None) };
     let Some(names) = model.metadata("names") else { return Ok(None) };
-    if task != "classify" {
-        let problem = format!("it is an Ultralytics model for the task '{task}'; whycam explains those for 'classify'");
-        return Err(model.error(problem));
-    }
+    let preset = match task {
+        "classify" => InputSpec { fit: Fit::Crop, ..Preset::Unit.input(1, 1, Layout::default()) },
+        "detect" => Preset::Yolo.input(1, 1, Layout::default()),
+        _ => {
+            let problem = format!("it is an Ultralytics model for the task '{task}'");
+            return Err(model.error(format!("{problem}; whycam explains those for 'classify' and 'detect'")));
+        }
+    };
     let sides = model.metadata("imgsz").map(|text| text.trim_matches(['[', ']', '(', ')']).split(','));
     let sides: Vec<usize> =
         sides.into_iter().flatten().filter_map(|side| side.trim().parse().ok()).filter(|side| *side > 0).collect();
@@ -46,8 +51,7 @@ fn ultralytics(model: &OnnxModel) -> Result<Option<Stated>> {
         [height, width] => Some([*height, *width]),
         _ => None,
     };
-    let pixels = InputSpec { fit: Fit::Crop, ..Preset::Unit.input(1, 1, Layout::default()) };
-    Ok(Some(Stated { by: "Ultralytics", labels: dictionary(names), size, pixels: Some(pixels) }))
+    Ok(Some(Stated { by: "Ultralytics", labels: dictionary(names), size, pixels: Some(preset) }))
 }
 
 /// The values of a Python or JSON dictionary `{0: 'a', "1": "b's"}`, by their keys. Empty if it is none, or if its keys do

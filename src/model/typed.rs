@@ -1,9 +1,10 @@
 //! Step 2: the shape and type of every tensor.
 
-use super::load::{LoadedModel, image_input};
+use super::inputs::image_input;
+use super::load::LoadedModel;
 use super::manifest::InputSpec;
 use crate::error::{Error, Result};
-use crate::grad::{self, Task};
+use crate::grad::{self, Detection, Task};
 use crate::onnx::Tensors;
 use crate::session;
 
@@ -54,8 +55,10 @@ fn probe(loaded: &mut LoadedModel, input: &str) -> Result<Tensors> {
     let mut shape = loaded.manifest.input.shape();
     shape[0] = batch;
     let mut inputs = vec![(input, shape)];
-    if loaded.contract.is_some() {
-        inputs.push((grad::CLASS_INDEX, vec![batch]));
+    match &loaded.contract {
+        Some(contract) if contract.detection.is_some() => inputs.push((Detection::INDEX, vec![batch, 1])),
+        Some(_) => inputs.push((grad::CLASS_INDEX, vec![batch])),
+        None => {}
     }
     let tensors = session::probe(&mut loaded.model, &inputs)?;
     // A reshape to [-1,K] takes more rows instead of refusing another size.

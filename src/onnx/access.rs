@@ -253,9 +253,13 @@ impl Tensor {
 }
 
 impl ValueInfo {
-    /// A tensor of the given type. A dimension of -1 is a free batch size called N.
+    /// A tensor of the given type. A dimension of -1 is a free batch size called N, one of -2 another free length.
     pub fn tensor(name: &str, kind: DataType, dims: &[i64]) -> Self {
-        let value = |d: i64| if d < 0 { DimensionValue::Param("N".into()) } else { DimensionValue::Value(d) };
+        let value = |d: i64| match d {
+            -1 => DimensionValue::Param("N".into()),
+            ..0 => DimensionValue::Param("S".into()),
+            d => DimensionValue::Value(d),
+        };
         let dim = dims.iter().map(|&d| Dimension { value: Some(value(d)), denotation: None }).collect();
         let tensor = TensorType { elem_type: Some(kind as i32), shape: Some(TensorShape { dim }) };
         Self {

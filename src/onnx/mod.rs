@@ -10,6 +10,7 @@ mod lower;
 mod model;
 pub mod proto;
 mod randomise;
+mod split;
 mod tensor_info;
 mod upgrade;
 
@@ -17,4 +18,5 @@ pub use access::DataType;
 pub use einsum::einsum_terms;
 pub use index::GraphIndex;
 pub use model::{OnnxModel, WORKING_OPSET};
+pub use split::{Split, split_at_input};
 pub use tensor_info::{TensorInfo, Tensors};

@@ -191,6 +191,14 @@ impl OnnxModel {
         graph.node.insert(0, cast.with(Attribute::from_int("to", kind as i64)));
     }
 
+    /// Adds an input whose free lengths, written as -1, have nothing to do with those of other inputs.
+    pub fn add_typed_input(&mut self, name: &str, kind: DataType, dims: &[i64]) {
+        let dims: Vec<i64> = dims.iter().map(|&length| length.max(0)).collect();
+        let mut info = ValueInfo::tensor(name, kind, &dims);
+        info.free_zero_lengths();
+        self.graph_mut().input.push(info);
+    }
+
     /// Adds an input. A dimension of -1 is a free batch size.
     pub fn add_input(&mut self, name: &str, kind: DataType, dims: &[i64]) {
         self.graph_mut().input.push(ValueInfo::tensor(name, kind, dims));

@@ -23,6 +23,8 @@ impl Caption {
     /// The height of a line, as a share of the picture's shorter side.
     const HEIGHT: f32 = 0.075;
     const SMALLEST_PX: f32 = 13.0;
+    /// The height of the label of a box, as a share of the usual height.
+    const TAG: f32 = 0.45;
     /// How much of the picture shows through the plate, of 256. The plate in the middle may cover other text.
     const PLATE: u32 = 70;
     const PLATE_IN_THE_MIDDLE: u32 = 20;
@@ -88,6 +90,26 @@ impl Caption {
         let shadow = (scale / 12.0).max(1.0);
         self.draw_line(picture, text, [0; 3], scale, [left + shadow, baseline as f32 - scale * 0.3 + shadow]);
         self.draw_line(picture, text, [255; 3], scale, [left, baseline as f32 - scale * 0.3]);
+    }
+
+    /// Draws small text on a plate of a colour, on the upper side of a box whose upper left corner is `corner`; within it
+    /// where there is no room above. The text is black or white, whichever contrasts more.
+    pub fn tag(&self, picture: &mut RgbImage, text: &str, corner: [u32; 2], colour: [u8; 3]) {
+        let (width, height) = picture.dimensions();
+        let scale = (Self::HEIGHT * width.min(height) as f32 * Self::TAG).max(Self::SMALLEST_PX);
+        let font = self.font.as_scaled(PxScale::from(scale));
+        let (plate_height, margin) = (font.height().ceil() as u32, (scale * 0.25) as u32);
+        let plate_width = (self.length(text, scale).ceil() as u32 + 2 * margin).min(width);
+        let left = corner[0].min(width - plate_width);
+        let top = if corner[1] >= plate_height { corner[1] - plate_height } else { corner[1] };
+        let rows = top..(top + plate_height).min(height);
+        for (x, y) in rows.flat_map(|y| (left..left + plate_width).map(move |x| (x, y))) {
+            picture.get_pixel_mut(x, y).0 = colour;
+        }
+        let [red, green, blue] = colour.map(f32::from);
+        let bright = 0.299 * red + 0.587 * green + 0.114 * blue > 110.0;
+        let ink = if bright { [0; 3] } else { [255; 3] };
+        self.draw_line(picture, text, ink, scale, [(left + margin) as f32, top as f32 + font.ascent()]);
     }
 
     /// The height of small text, in pixels.

@@ -3,7 +3,7 @@
 use fast_image_resize::pixels::U8;
 use image::RgbImage;
 
-use super::bar;
+use super::{bar, detections};
 use super::caption::Caption;
 use super::colormap::{COLORMAPS, Colormap};
 use super::style::Style;
@@ -16,7 +16,7 @@ use crate::model::Region;
 const WHITE: [u8; 3] = [255; 3];
 
 /// Colours that are easy to tell apart, also with colour blindness (Okabe and Ito, *Color Universal Design*, 2008).
-const PALETTE: &[[u8; 3]] =
+pub const PALETTE: &[[u8; 3]] =
     &[[213, 94, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66], [204, 121, 167], [0, 114, 178], [230, 159, 0]];
 
 /// Draws explanations, reusing its buffers.
@@ -51,13 +51,18 @@ impl Overlay {
     /// The frame is empty.
     pub fn draw(&mut self, frame: &mut Frame, explanation: &Explanation, context: &ExplanationContext) -> Result<()> {
         let (medium, picture) = (&frame.medium.name, &mut frame.picture);
-        let maps: Vec<&CamMap> = explanation.maps().collect();
+        // The maps of single detections would hide each other: the map of all of them is drawn.
+        let drawn = if explanation.detections().is_some() { 1 } else { usize::MAX };
+        let maps: Vec<&CamMap> = explanation.maps().take(drawn).collect();
         let tops: Vec<f32> = maps.iter().map(|map| self.style.scale.top(medium, map)).collect();
         let region = OnFrame::of(explanation);
         let captions = explanation.captions(context).into_iter();
         if let ([map], [top]) = (maps.as_slice(), tops.as_slice()) {
             if map.evidence {
                 self.lay_over(picture, map, *top, &region)?;
+            }
+            if let Some(found) = explanation.detections() {
+                detections::draw(picture, &self.caption, found, context);
             }
             self.caption.draw(picture, &captions.map(|line| (line, WHITE)).collect::<Vec<_>>());
             if self.style.bar {

@@ -3,6 +3,7 @@
 mod bar;
 mod caption;
 mod colormap;
+mod detections;
 mod draw;
 mod style;
 

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{HasSelectedOutputs, RunOptions, SessionInputValue};
+use ort::value::ValueType;
 
-use super::run_outputs::RunOutputs;
+use super::run_outputs::{RunOutputs, data_type};
+use crate::onnx::DataType;
 
 /// A session and, if it shares an optimised graph with other sessions, the bytes of that graph.
 ///
@@ -36,6 +38,16 @@ impl GraphSession {
         // drops it. No method hands out the session or an owned value of it.
         let session = unsafe { borrowing_session(builder, &bytes)? };
         Ok(Self { session, _bytes: Some(bytes) })
+    }
+
+    /// The type and shape of each output that is a tensor, with -1 for a free length.
+    pub fn output_types(&self) -> Vec<(String, DataType, Vec<i64>)> {
+        let of_tensor = |kind: &ValueType| match kind {
+            ValueType::Tensor { ty, shape, .. } => Some((data_type(*ty)?, shape.to_vec())),
+            _ => None,
+        };
+        let outputs = self.session.outputs().iter();
+        outputs.filter_map(|o| of_tensor(o.dtype()).map(|(kind, dims)| (o.name().to_owned(), kind, dims))).collect()
     }
 
     /// Runs the session once; with `options`, into the outputs that these hold.

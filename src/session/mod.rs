@@ -10,6 +10,6 @@ mod runtime;
 
 pub use device::{Compute, Device};
 pub use model_session::{Input, Session};
-pub use probe::probe;
+pub use probe::{probe, sample};
 pub use run_outputs::RunOutputs;
 pub use runtime::{Runtime, runtime};

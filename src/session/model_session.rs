@@ -14,7 +14,7 @@ use super::optimised::shared_session;
 use super::run_outputs::RunOutputs;
 use super::runtime::{Runtime, provider, runtime};
 use crate::error::{Error, Result};
-use crate::onnx::OnnxModel;
+use crate::onnx::{DataType, OnnxModel};
 
 /// A model that is ready to run.
 pub struct Session {
@@ -96,15 +96,39 @@ impl Session {
         Ok(Self { inner, model: model.name.clone(), reuse: Reuse::Never })
     }
 
+    /// The type and shape of each output, with -1 for a length that is not known before a run.
+    pub fn output_types(&self) -> Vec<(String, DataType, Vec<i64>)> {
+        self.inner.output_types()
+    }
+
     /// Runs the model once.
     ///
     /// # Errors
     /// An input has the wrong name, type, shape or layout, or the runtime fails.
     pub fn run(&mut self, inputs: Vec<(&str, Input)>) -> Result<RunOutputs<'_>> {
+        self.run_after(None, &[], inputs)
+    }
+
+    /// As [`Session::run`], with the outputs `passed` of an earlier run of another model as further inputs.
+    ///
+    /// # Errors
+    /// As [`Session::run`], or the earlier run lacks one of them.
+    pub fn run_after(
+        &mut self,
+        earlier: Option<&RunOutputs>,
+        passed: &[String],
+        inputs: Vec<(&str, Input)>,
+    ) -> Result<RunOutputs<'_>> {
         let model = self.model.clone();
         let failed = |e: ort::Error| Error::model(&model, format!("the run failed: {}", first_line(&e)));
-        let mut values: Vec<(&str, SessionInputValue)> = Vec::with_capacity(inputs.len());
-        let mut shapes = Vec::with_capacity(inputs.len());
+        let mut values: Vec<(&str, SessionInputValue)> = Vec::with_capacity(inputs.len() + passed.len());
+        let mut shapes = Vec::with_capacity(inputs.len() + passed.len());
+        for name in passed {
+            let value = earlier.and_then(|outputs| outputs.value(name));
+            let value = value.ok_or_else(|| Error::model(&self.model, format!("the earlier run gave no {name}")))?;
+            shapes.push(value.shape().iter().map(|&length| usize::try_from(length).unwrap_or(0)).collect());
+            values.push((name, value.into()));
+        }
         for (name, input) in inputs {
             let (shape, value) = match input {
                 Input::Float(array) => {

@@ -40,6 +40,25 @@ pub fn probe(model: &mut OnnxModel, inputs: &[(&str, Vec<usize>)]) -> Result<Ten
     Ok(tensors)
 }
 
+/// The value of a float32 tensor in one run of `model` on noise, evenly spread over 0..1.
+///
+/// # Errors
+/// The runtime rejects the model, or the tensor has another type.
+pub fn sample(model: &OnnxModel, input: &str, shape: &[usize], tensor: &str) -> Result<ArrayD<f32>> {
+    let mut model = model.clone();
+    model.take_float32(input);
+    model.add_output(tensor);
+    let mut state = 1_u32;
+    let noise = ArrayD::from_shape_simple_fn(shape, || {
+        // Numerical Recipes' generator: any noise serves.
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 24) as f32
+    });
+    let mut session = Session::load(&model, Compute::default(), GraphOptimizationLevel::Disable, None)?;
+    let outputs = session.run(vec![(input, Input::Float(noise.view()))])?;
+    Ok(outputs.floats(tensor)?.to_owned())
+}
+
 /// The index of the first `If` node whose condition does not depend on the values of any input, and the condition.
 fn decided_branch(model: &OnnxModel, inputs: &[(&str, Vec<usize>)]) -> Result<Option<(usize, bool)>> {
     let graph = GraphIndex::new(model.graph());

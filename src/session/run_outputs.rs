@@ -3,7 +3,7 @@
 use ndarray::ArrayViewD;
 use ort::memory::Allocator;
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, SessionOutputs};
-use ort::value::{Tensor, TensorElementType, ValueType};
+use ort::value::{DynValue, Tensor, TensorElementType, ValueType};
 
 use crate::error::{Error, Result};
 use crate::onnx::{DataType, TensorInfo};
@@ -30,6 +30,11 @@ impl<'s> RunOutputs<'s> {
             }
         }
         Ok(RunOptions::new()?.with_outputs(selector))
+    }
+
+    /// An output of any type, for a further run.
+    pub(super) fn value(&self, name: &str) -> Option<&DynValue> {
+        self.inner.get(name)
     }
 
     /// A float32 output.
@@ -68,7 +73,7 @@ impl<'s> RunOutputs<'s> {
     }
 }
 
-fn data_type(kind: TensorElementType) -> Option<DataType> {
+pub(super) fn data_type(kind: TensorElementType) -> Option<DataType> {
     Some(match kind {
         TensorElementType::Float32 => DataType::Float,
         TensorElementType::Uint8 => DataType::Uint8,

@@ -2,6 +2,7 @@
 
 mod class;
 mod contrast;
+mod detection;
 mod rivals;
 mod score_kind;
 

@@ -1,6 +1,6 @@
 //! The scores.
 
-use super::{class, contrast, rivals};
+use super::{class, contrast, detection, rivals};
 use crate::error::Result;
 use crate::grad::graph_writer::GraphWriter;
 use crate::grad::task::{Classification, Task};
@@ -10,7 +10,7 @@ use crate::grad::value::Value;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Score {
-    /// The logit of the class.
+    /// The logit of the class, or the sum of those of detections.
     #[default]
     Class,
     /// That logit less the mean of the three nearest ones.
@@ -27,6 +27,7 @@ impl Score {
     pub fn seed<'g>(self, writer: &'g GraphWriter<'g>, task: &Task) -> Result<Value<'g>> {
         let seed = match task {
             Task::Classify(Classification { classes, .. }) => self.class_seed(writer, *classes),
+            Task::Detect(found) => return Ok(detection::seed(writer, found)),
         };
         let flat = writer.shape(task.tensor())?.len() == 2;
         Ok(if flat { seed } else { seed.reshape_like(task.tensor()) })

@@ -88,8 +88,8 @@ pub fn find_logits(model: &OnnxModel, tensors: &Tensors, search: Search) -> Resu
     choose(model, &heads, search)
 }
 
-/// Refuses a model whose outputs, by their stated shapes, are several numbers for each of many places. This spares a run of
-/// a large detector with all its tensors.
+/// Refuses a model whose only output, by its stated shape, is a picture or several numbers for each of its pixels. This
+/// spares a run of a large segmenter with all its tensors.
 ///
 /// # Errors
 /// No output can hold the scores of classes.
@@ -99,6 +99,10 @@ pub fn check_stated_shapes(model: &OnnxModel, output: Option<&str>) -> Result<()
     let mut misfits = Vec::new();
     for info in considered {
         let dims = info.dims().unwrap_or_default();
+        // It may be part of a detector.
+        if dims.len() <= 3 || model.graph().output.len() > 1 {
+            return Ok(());
+        }
         let long = dims.iter().skip(1).filter(|length| length.is_some_and(|length| length > 1)).count();
         if long < 2 || chooses_or_reshapes_scores(&index, info.name()) {
             return Ok(());
@@ -127,7 +131,7 @@ fn chooses_or_reshapes_scores(index: &GraphIndex, output: &str) -> bool {
 const SEVERAL_NUMBERS: &str = "(several numbers for each of many places, as detectors and segmenters have)";
 
 fn no_classifier(model: &OnnxModel, misfits: &[String]) -> Error {
-    let wanted = "whycam explains classifiers, whose output is [N,classes]";
+    let wanted = "whycam explains classifiers, whose output is [N,classes], and detectors of known layouts";
     model.error(format!("{wanted}; this model gives {}", misfits.join(", ")))
 }
 
@@ -349,7 +353,7 @@ fn source(node: &Node) -> Option<&str> {
 }
 
 /// `x` of `exp(x) / Σ exp(x)`, or of `exp(x - max x) / Σ exp(x - max x)`.
-fn decomposed_softmax<'g>(index: &GraphIndex<'g>, node: &'g Node) -> Option<&'g str> {
+pub(super) fn decomposed_softmax<'g>(index: &GraphIndex<'g>, node: &'g Node) -> Option<&'g str> {
     let [powers, sum] = node.input.get(..2).filter(|_| node.op() == "Div")? else { return None };
     let sum = index.producer_node(sum).filter(|n| n.op() == "ReduceSum" && n.input.first() == Some(powers));
     let x = index.producer_node(powers).filter(|n| sum.is_some() && n.op() == "Exp")?.input.first()?;
@@ -359,7 +363,7 @@ fn decomposed_softmax<'g>(index: &GraphIndex<'g>, node: &'g Node) -> Option<&'g 
 }
 
 /// `x` of `1 / (1 + exp(-x))`.
-fn decomposed_sigmoid<'g>(index: &GraphIndex<'g>, node: &'g Node) -> Option<&'g str> {
+pub(super) fn decomposed_sigmoid<'g>(index: &GraphIndex<'g>, node: &'g Node) -> Option<&'g str> {
     let is_one = |tensor: &String| {
         index.constant(tensor).and_then(Tensor::first_f32).is_some_and(|one| (one - 1.0).abs() < 1e-6)
     };

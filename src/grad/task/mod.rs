@@ -1,10 +1,12 @@
 //! What a model's outputs mean.
 
 mod classify;
+mod detect;
 mod evidence;
 mod head;
 mod task_kind;
 
 pub use classify::{Classification, Probability};
+pub use detect::{Detection, Family, FoundDetector, Hints, find_detector};
 pub use head::Search;
-pub use task_kind::Task;
+pub use task_kind::{TASKS, Task};

@@ -5,9 +5,10 @@ use std::fmt;
 use serde::Serialize;
 
 use super::classify::Classification;
+use super::detect::Detection;
 use super::head::{Found, Search, check_stated_shapes, find_logits};
 use crate::error::Result;
-use crate::grad::augment::LOGITS;
+use crate::grad::augment::{CLASS_INDEX, LOGITS};
 use crate::grad::graph_writer::GraphWriter;
 use crate::onnx::{OnnxModel, Tensors};
 
@@ -18,15 +19,20 @@ use crate::onnx::{OnnxModel, Tensors};
 pub enum Task {
     /// One picture, one score a class.
     Classify(Classification),
+    /// Boxes with classes.
+    Detect(Detection),
 }
 
+/// The names of tasks that can be asked for.
+pub const TASKS: &[&str] = &["classify", "detect"];
+
 impl Task {
-    /// Finds the task in the graph, and what a user should know of how it was found.
+    /// Finds the scores of a classifier in the graph, and what a user should know of how they were found.
     ///
     /// # Errors
-    /// The model has no output of a known form, nothing tells which one holds the scores, or none has the name that is
+    /// The model has no output of that form, nothing tells which one holds the scores, or none has the name that is
     /// searched for.
-    pub fn find(model: &OnnxModel, tensors: &Tensors, search: Search) -> Result<(Self, Vec<String>)> {
+    pub fn find_classes(model: &OnnxModel, tensors: &Tensors, search: Search) -> Result<(Self, Vec<String>)> {
         let Found { classification, notices } = find_logits(model, tensors, search)?;
         Ok((Self::Classify(classification), notices))
     }
@@ -45,7 +51,7 @@ impl Task {
             Self::Classify(classification) if classification.logits == old => {
                 new.clone_into(&mut classification.logits);
             }
-            Self::Classify(_) => {}
+            Self::Classify(_) | Self::Detect(_) => {}
         }
     }
 
@@ -53,6 +59,7 @@ impl Task {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Classify(_) => "classify",
+            Self::Detect(_) => "detect",
         }
     }
 
@@ -60,37 +67,97 @@ impl Task {
     pub fn tensor(&self) -> &str {
         match self {
             Self::Classify(classification) => &classification.logits,
+            Self::Detect(_) => Detection::LOGITS,
         }
     }
 
-    /// The output of an augmented model that holds the scores: its name, and its shape `[N,…]` with -1 for the batch.
-    pub fn output(&self) -> (&'static str, Vec<i64>) {
+    /// The outputs of an augmented model that say what it predicts.
+    pub fn outputs(&self) -> &'static [&'static str] {
         match self {
-            Self::Classify(classification) => (LOGITS, vec![-1, classification.classes as i64]),
+            Self::Classify(_) => &[LOGITS],
+            Self::Detect(detection) => detection.outputs(),
         }
     }
 
-    /// Whether the model already has that output.
-    pub fn has_output(&self, model: &OnnxModel, tensors: &Tensors) -> bool {
+    /// The shape `[N,…]` of those outputs with -1 for the batch, where it is the same for all models.
+    pub fn output_dims(&self) -> Option<Vec<i64>> {
+        match self {
+            Self::Classify(classification) => Some(vec![-1, classification.classes as i64]),
+            Self::Detect(_) => None,
+        }
+    }
+
+    /// Whether the model already has those outputs.
+    pub fn has_outputs(&self, model: &OnnxModel, tensors: &Tensors) -> bool {
         match self {
             Self::Classify(classification) => classification.has_output(model, tensors),
+            Self::Detect(detection) => detection.has_outputs(model),
         }
     }
 
-    /// Writes that output.
+    /// Writes those outputs, where they are no tensors of the model yet.
     ///
     /// # Errors
     /// The shape of the scores is unknown.
-    pub fn write_output(&self, writer: &GraphWriter) -> Result<()> {
+    pub fn write_outputs(&self, writer: &GraphWriter) -> Result<()> {
         match self {
             Self::Classify(classification) => classification.write_output(writer),
+            Self::Detect(_) => Ok(()),
         }
     }
 
-    /// The classification; `None` for a task without classes.
+    /// The numbers of a row of scores, which [`Task::write_row`] writes.
+    pub fn row_length(&self) -> usize {
+        match self {
+            Self::Classify(classification) => classification.classes,
+            Self::Detect(detection) => detection.entries,
+        }
+    }
+
+    /// Writes the output [`LOGITS`] `[N,L]`, a row of scores for each picture, unless the model has it.
+    ///
+    /// # Errors
+    /// The shape of the scores is unknown.
+    pub fn write_row(&self, writer: &GraphWriter) -> Result<()> {
+        match self {
+            Self::Classify(classification) if classification.logits == LOGITS => Ok(()),
+            Self::Classify(classification) => classification.write_output(writer),
+            Self::Detect(detection) => {
+                detection.write_row(writer, LOGITS);
+                Ok(())
+            }
+        }
+    }
+
+    /// The added input that says what is explained, and its shape: -1 for the batch, and -2 for a second free length.
+    pub fn index_input(&self) -> (&'static str, &'static [i64]) {
+        match self {
+            Self::Classify(_) => (CLASS_INDEX, &[-1]),
+            Self::Detect(_) => (Detection::INDEX, &[-1, -2]),
+        }
+    }
+
+    /// The classification; `None` for another task.
     pub fn as_classification(&self) -> Option<&Classification> {
         match self {
             Self::Classify(classification) => Some(classification),
+            Self::Detect(_) => None,
+        }
+    }
+
+    /// The detection; `None` for another task.
+    pub fn as_detection(&self) -> Option<&Detection> {
+        match self {
+            Self::Classify(_) => None,
+            Self::Detect(detection) => Some(detection),
+        }
+    }
+
+    /// The number of classes that labels name.
+    pub fn classes(&self) -> usize {
+        match self {
+            Self::Classify(classification) => classification.classes,
+            Self::Detect(detection) => detection.classes,
         }
     }
 
@@ -98,6 +165,7 @@ impl Task {
     pub fn tensor_kind(&self) -> &'static str {
         match self {
             Self::Classify(_) => "logits",
+            Self::Detect(_) => "boxes",
         }
     }
 }
@@ -106,6 +174,7 @@ impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Self::Classify(classification) => classification.fmt(f),
+            Self::Detect(detection) => detection.fmt(f),
         }
     }
 }

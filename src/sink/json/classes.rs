@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::line::Map;
 use crate::explain::{ClassPrediction, ExplanationContext};
+use crate::model::Region;
 
 /// The predicted class, before the map.
 #[derive(Serialize)]
@@ -70,6 +71,7 @@ impl OtherClassFields {
     pub fn new(
         prediction: &ClassPrediction,
         context: &ExplanationContext,
+        region: &Region,
         map_file: impl Fn(usize) -> Option<String>,
     ) -> Self {
         let others = prediction.others.iter().zip(1..).map(|(other, index)| OtherClass {
@@ -77,7 +79,7 @@ impl OtherClassFields {
             label: context.label(other.class_index),
             probability: other.probability,
             logit: other.logit,
-            map: Map::from(&other.map),
+            map: Map::new(&other.map, region),
             map_file: map_file(index),
         });
         Self { others: others.collect(), against: context.against.map(|class| context.label(class)) }

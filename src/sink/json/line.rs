@@ -3,9 +3,11 @@
 use serde::Serialize;
 
 use super::classes::{ClassFields, OtherClassFields};
+use super::detections::{BestFields, DetectionFields};
 use crate::cam::CamMap;
 use crate::explain::{Explanation, ExplanationContext, Prediction};
 use crate::media::Frame;
+use crate::model::Region;
 use crate::sink::boxes::HotBox;
 
 /// The JSON object of one explained frame. The order of the fields is part of the format.
@@ -16,6 +18,7 @@ pub struct Line<'a> {
     input: &'a str,
     width: u32,
     height: u32,
+    task: &'static str,
     #[serde(flatten)]
     prediction: PredictionFields,
     map: Map,
@@ -35,6 +38,7 @@ pub struct Line<'a> {
 #[serde(untagged)]
 enum PredictionFields {
     Classes(ClassFields),
+    Detections(BestFields),
 }
 
 /// What else is explained, after the map.
@@ -42,9 +46,10 @@ enum PredictionFields {
 #[serde(untagged)]
 enum OtherFields {
     Classes(OtherClassFields),
+    Detections(DetectionFields),
 }
 
-/// The size and range of a map.
+/// The size and range of a map, and the rectangle of the picture that its cells cover.
 #[derive(Serialize)]
 pub struct Map {
     height: usize,
@@ -52,12 +57,28 @@ pub struct Map {
     max: f32,
     min: f32,
     evidence: bool,
+    region: Bounds,
 }
 
-impl From<&CamMap> for Map {
-    fn from(map: &CamMap) -> Self {
+impl Map {
+    pub fn new(map: &CamMap, region: &Region) -> Self {
         let (height, width) = map.values.dim();
-        Self { height, width, max: map.max, min: map.min, evidence: map.evidence }
+        Self { height, width, max: map.max, min: map.min, evidence: map.evidence, region: Bounds::from(region) }
+    }
+}
+
+/// A rectangle in pixels of the picture.
+#[derive(Serialize)]
+pub struct Bounds {
+    x: f64,
+    y: f64,
+    width: f64,
+    height: f64,
+}
+
+impl From<&Region> for Bounds {
+    fn from(&Region { x, y, width, height }: &Region) -> Self {
+        Self { x, y, width, height }
     }
 }
 
@@ -70,10 +91,15 @@ impl<'a> Line<'a> {
         map_file: impl Fn(usize) -> Option<String>,
         boxes: Option<Vec<HotBox>>,
     ) -> Self {
+        let region = &explanation.region;
         let (prediction, others) = match &explanation.prediction {
             Prediction::Classes(classes) => (
                 PredictionFields::Classes(ClassFields::new(classes, context)),
-                OtherFields::Classes(OtherClassFields::new(classes, context, &map_file)),
+                OtherFields::Classes(OtherClassFields::new(classes, context, region, &map_file)),
+            ),
+            Prediction::Detections(found) => (
+                PredictionFields::Detections(BestFields::new(found, context)),
+                OtherFields::Detections(DetectionFields::new(found, context, region, &map_file)),
             ),
         };
         Self {
@@ -82,8 +108,9 @@ impl<'a> Line<'a> {
             input: &frame.medium.name,
             width: frame.picture.width(),
             height: frame.picture.height(),
+            task: explanation.prediction.task(),
             prediction,
-            map: Map::from(&explanation.map),
+            map: Map::new(&explanation.map, region),
             map_file: map_file(0),
             others,
             boxes,

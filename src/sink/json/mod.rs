@@ -1,6 +1,7 @@
 //! Explanations as JSON, one object per line.
 
 mod classes;
+mod detections;
 mod json_sink;
 mod line;
 

@@ -1,0 +1,136 @@
+//! Explaining what a detector finds: one run forward, then one backward for each map.
+
+use ndarray::{Array2, ArrayViewD};
+use tracing::trace_span;
+
+use super::attribution::{Aids, Attribution, Source};
+use super::candidates::{Candidates, Found};
+use super::explanation::Explanation;
+use super::prediction::{DetectedObject, DetectionPrediction, Prediction};
+use super::reading::Explained;
+use super::runner::{BackwardRunner, ModelOutputs, ModelRunner};
+use super::tracking::{Followed, Tracker};
+use crate::cam::CamMap;
+use crate::error::Result;
+use crate::grad::Detection;
+use crate::model::{DetectionOptions, Region, Subject};
+
+/// What is found in a picture, each perhaps with the number of its object.
+struct Choice {
+    found: Vec<(Option<Followed>, Found)>,
+    /// The best box below the threshold, where none reaches it.
+    near_miss: Option<Found>,
+    /// The position of the one that the first map explains; without one, that map explains all.
+    chosen: Option<usize>,
+    /// Whether each gets a map of its own.
+    each: bool,
+}
+
+/// A box with a lower score is no near miss.
+const LEAST_NEAR_MISS: f32 = 0.05;
+
+impl Attribution {
+    pub(super) fn explain_detections(
+        &self,
+        detection: &Detection,
+        model: &mut ModelRunner,
+        mut aids: Aids,
+        tensor: ArrayViewD<f32>,
+        seen: Region,
+    ) -> Result<Explanation> {
+        let (outputs, mut backward) = model.run_forward(tensor.view(), &[])?;
+        let choice = self.choose(&Candidates::new(detection, &outputs)?, aids.tracker.as_deref_mut());
+        let asked = choice.asked();
+        let _making = trace_span!("map").entered();
+        let mut maps = Vec::with_capacity(asked.len());
+        if self.method.needs().reruns {
+            drop((outputs, backward));
+            for entries in asked {
+                let source = Source::Rerun { model: &mut *model, tensor: tensor.view() };
+                maps.push(self.map_of_entries(&entries, &mut aids, source)?);
+            }
+        } else {
+            for entries in asked {
+                maps.push(self.map_after(&outputs, backward.as_deref_mut(), &entries, &mut aids)?);
+            }
+        }
+        let mut maps = maps.into_iter();
+        let (rows, columns) = (self.grid.height, self.grid.width);
+        let map = maps.next().unwrap_or_else(|| CamMap::new(Array2::zeros((rows, columns))));
+        let region = self.region(seen, map.values.dim());
+        let prediction = Prediction::Detections(choice.into_prediction(maps, seen, self.input));
+        Ok(Explanation::new(prediction, map, region, seen))
+    }
+
+    /// The map of detections after a run of the model.
+    fn map_after(
+        &self,
+        outputs: &ModelOutputs,
+        backward: Option<&mut BackwardRunner>,
+        entries: &[i64],
+        aids: &mut Aids,
+    ) -> Result<CamMap> {
+        let Some(backward) = backward.filter(|_| self.method.needs().gradient && !entries.is_empty()) else {
+            return self.map_of_entries(entries, aids, Source::Run { outputs, gradients: outputs, row: 0 });
+        };
+        let gradients = backward.run(outputs, entries)?;
+        self.map_of_entries(entries, aids, Source::Run { outputs, gradients: &gradients, row: 0 })
+    }
+
+    fn map_of_entries(&self, entries: &[i64], aids: &mut Aids, source: Source) -> Result<CamMap> {
+        Ok(CamMap::new(self.map_of(Explained::Entries(entries), aids, source)?))
+    }
+
+    fn choose(&self, candidates: &Candidates, tracker: Option<&mut Tracker>) -> Choice {
+        let DetectionOptions { threshold, overlap, most, each } = self.detections;
+        let classes: Vec<usize> = self.subjects.iter().filter_map(|subject| match subject {
+            Subject::Class(class) => Some(*class),
+            Subject::Rank(_) => None,
+        }).collect();
+        let (found, chosen): (Vec<(Option<Followed>, Found)>, _) = match tracker {
+            Some(tracker) => {
+                let found = candidates.above(threshold * Tracker::HYSTERESIS, overlap, &classes, most);
+                let followed = tracker.follow(found, threshold);
+                let chosen = tracker.chosen.and_then(|id| followed.iter().position(|(of, _)| of.id == id));
+                (followed.into_iter().map(|(id, found)| (Some(id), found)).collect(), chosen)
+            }
+            None => {
+                let found = candidates.above(threshold, overlap, &classes, most);
+                (found.into_iter().map(|found| (None, found)).collect(), None)
+            }
+        };
+        let near_miss = if found.is_empty() { candidates.best(&classes) } else { None };
+        Choice { found, near_miss: near_miss.filter(|found| found.score >= LEAST_NEAR_MISS), chosen, each }
+    }
+}
+
+impl Choice {
+    /// The entries of each map that is made: first those of the map of all or of the chosen one.
+    fn asked(&self) -> Vec<Vec<i64>> {
+        let all: Vec<i64> = match (self.chosen, self.near_miss) {
+            (Some(chosen), _) => self.found.get(chosen).map(|(_, found)| found.entry).into_iter().collect(),
+            (None, Some(near_miss)) => vec![near_miss.entry],
+            (None, None) => self.found.iter().map(|(_, found)| found.entry).collect(),
+        };
+        let each = self.found.iter().filter(|_| self.each).map(|(_, found)| vec![found.entry]);
+        std::iter::once(all).filter(|all| !all.is_empty()).chain(each).collect()
+    }
+
+    /// The prediction with the maps of single detections. `seen` is the part of the picture that the input covers.
+    fn into_prediction(
+        self,
+        mut maps: impl Iterator<Item = CamMap>,
+        seen: Region,
+        input: [usize; 2],
+    ) -> DetectionPrediction {
+        let object = |(followed, found): (Option<Followed>, Found), map: Option<CamMap>| {
+            let Found { entry, class_index, score, logit, bounds } = found;
+            let bounds = seen.of_bounds(bounds, input);
+            let (object, number) = (followed.map(|of| of.id), followed.map(|of| of.number));
+            DetectedObject { class_index, probability: score, logit, bounds, entry, object, number, map }
+        };
+        let near_miss = self.near_miss.map(|found| object((None, found), None));
+        let detections = self.found.into_iter().map(|found| object(found, maps.next())).collect();
+        DetectionPrediction { detections, near_miss, chosen: self.chosen }
+    }
+}

@@ -1,0 +1,119 @@
+//! The forms in which detectors give boxes, and how each becomes corners in pixels.
+
+use std::fmt;
+
+use ndarray::ArrayView2;
+
+use super::cells::Cell;
+use crate::grad::graph_writer::GraphWriter;
+use crate::grad::value::Value;
+
+/// The form of four or more numbers that stand for a box.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum BoxForm {
+    /// Left, top, right, bottom.
+    Corners { pixels: bool },
+    /// The centre, width and height.
+    Centre { pixels: bool },
+    /// An offset from the cell in cells, and the logarithms of width and height in cells (Ge et al., *YOLOX*, 2021).
+    CellOffsets,
+    /// Distances from the middle of the cell to the four sides, in cells, as distributions (Li et al., *Generalized Focal
+    /// Loss*, 2020).
+    Distributions { bins: usize },
+    /// Offsets from anchors of three scales and three ratios (Lin et al., *RetinaNet*, 2017).
+    AnchorOffsets,
+    /// An offset from the middle of the cell, width and height in pixels (Bazarevsky et al., *BlazeFace*, 2019).
+    MiddleOffsets,
+}
+
+impl BoxForm {
+    /// Tells corners from centres, and pixels from shares of the input, by the boxes `[A,4]` of a run on noise.
+    pub fn of_values(boxes: ArrayView2<f32>) -> Self {
+        let rows = boxes.nrows().max(1) as f32;
+        let share = |holds: &dyn Fn(&[f32]) -> bool| {
+            boxes.outer_iter().filter(|row| holds(&row.to_vec())).count() as f32 / rows
+        };
+        // Boxes may reach over the border of the picture.
+        let pixels = share(&|row| row.iter().all(|side| side.abs() <= 2.0)) < 0.5;
+        // Of centres all over the picture, few are left of and above the size of their box.
+        if share(&|row| row[2] >= row[0] && row[3] >= row[1]) > 0.9 {
+            Self::Corners { pixels }
+        } else {
+            Self::Centre { pixels }
+        }
+    }
+
+    /// Left, top, right and bottom in pixels, `[N,A,4]`, of an input `[height, width]`.
+    pub fn corners<'w>(
+        self,
+        writer: &'w GraphWriter<'w>,
+        boxes: Value<'w>,
+        cells: &[Cell],
+        [height, width]: [usize; 2],
+    ) -> Value<'w> {
+        let scale = |boxes: Value<'w>, pixels: bool| {
+            let (w, h) = (width as f32, height as f32);
+            if pixels { boxes } else { boxes * writer.floats(&[4], &[w, h, w, h]) }
+        };
+        let pair = |of: &dyn Fn(&Cell) -> [f32; 2]| {
+            let values: Vec<f32> = cells.iter().flat_map(of).collect();
+            writer.floats(&[1, cells.len() as i64, 2], &values)
+        };
+        let stride = || pair(&|cell| [cell.stride[1], cell.stride[0]]);
+        let middle = || {
+            pair(&|c| [(c.column as f32 + 0.5) * c.stride[1], (c.row as f32 + 0.5) * c.stride[0]])
+        };
+        let (first, second) = (boxes.slice(0, 2, 2), boxes.slice(2, 4, 2));
+        match self {
+            Self::Corners { pixels } => scale(boxes, pixels),
+            Self::Centre { pixels } => scale(around(first, second), pixels),
+            Self::CellOffsets => {
+                let corner = pair(&|cell| [cell.column as f32, cell.row as f32]);
+                around((first + corner) * stride(), second.exp() * stride())
+            }
+            Self::Distributions { bins } => {
+                let of_side = boxes.reshape(&[0, 0, 4, bins as i64]).softmax(3);
+                let numbers: Vec<f32> = (0..bins).map(|bin| bin as f32).collect();
+                let distances = (of_side * writer.floats(&[bins as i64], &numbers)).sum_away(&[3]);
+                let from = middle() - distances.slice(0, 2, 2) * stride();
+                from.concat(&[middle() + distances.slice(2, 4, 2) * stride()], 2)
+            }
+            Self::AnchorOffsets => {
+                // Steps are limited as in torchvision's coder, so that no box is infinite.
+                let limit = writer.scalar((1000.0_f32 / 16.0).ln());
+                let size = pair(&anchor_size);
+                let corner = pair(&|c| [c.column as f32 * c.stride[1], c.row as f32 * c.stride[0]]);
+                around(corner + first * size, second.apply("Min", &[limit], &[]).exp() * size)
+            }
+            Self::MiddleOffsets => around(middle() + first, second),
+        }
+    }
+}
+
+/// Width and height of an anchor of RetinaNet: scales 2^0, 2^(1/3), 2^(2/3) of four cells, for the ratios 1/2, 1 and 2 of
+/// height to width, rounded as in torchvision.
+fn anchor_size(cell: &Cell) -> [f32; 2] {
+    let (ratio, scale) = ([0.5_f32, 1.0, 2.0][cell.anchor / 3 % 3], 2_f32.powf((cell.anchor % 3) as f32 / 3.0));
+    let [down, across] = cell.stride.map(|stride| 4.0 * stride * scale);
+    [across / ratio.sqrt(), down * ratio.sqrt()].map(|side| 2.0 * (side / 2.0).round_ties_even())
+}
+
+/// The corners of boxes with these centres and sizes.
+fn around<'w>(centre: Value<'w>, size: Value<'w>) -> Value<'w> {
+    let half = size * 0.5;
+    (centre - half).concat(&[centre + half], 2)
+}
+
+impl fmt::Display for BoxForm {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let unit = |pixels: &bool| if *pixels { "pixels" } else { "shares of the input" };
+        match self {
+            Self::Corners { pixels } => write!(f, "corners in {}", unit(pixels)),
+            Self::Centre { pixels } => write!(f, "centres and sizes in {}", unit(pixels)),
+            Self::CellOffsets => f.write_str("offsets from cells, as in YOLOX"),
+            Self::Distributions { bins } => write!(f, "distributions over {bins} distances"),
+            Self::AnchorOffsets => f.write_str("offsets from the anchors of RetinaNet"),
+            Self::MiddleOffsets => f.write_str("offsets from the middles of cells"),
+        }
+    }
+}

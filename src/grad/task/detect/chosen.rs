@@ -1,0 +1,111 @@
+//! Detectors that choose their detections themselves: which score each of them has before the choice.
+
+use super::detection::Detection;
+use super::find::Family;
+use super::layout::{Layout, SIDES};
+use super::moves::Moves;
+use crate::error::Result;
+use crate::grad::graph_writer::GraphWriter;
+use crate::grad::task::Probability;
+use crate::grad::value::Value;
+use crate::onnx::OnnxModel;
+
+/// Scores before the choice.
+struct Source<'m> {
+    /// The tensor of scores.
+    scores: &'m str,
+    /// The tensor of the logits that they are made from, of the same shape.
+    logits: &'m str,
+    softmax: bool,
+}
+
+/// Writes the detections of a model that chooses them. The ops that choose scores also choose from the numbers of the
+/// scores, so each detection is known by the entry that it was. `None` if no scores are found before the choice.
+///
+/// # Errors
+/// A tensor cannot be written.
+pub fn write_chosen<'m>(
+    model: &OnnxModel,
+    moves: &Moves<'m>,
+    writer: &GraphWriter,
+    layout: &Layout<'m>,
+) -> Result<Option<(Detection, Family)>> {
+    let (boxes, scores, labels, chosen) = match *layout {
+        Layout::Rows { output } => {
+            let rows = moves.shape(output)[1];
+            let column = |from: usize, to: usize| writer.tensor(output).slice(from as i64, to as i64, 2);
+            let chosen = moves.origin(output, &[0, rows - 1, SIDES]).tensor;
+            (column(0, 4), column(4, 5), column(5, 6), chosen)
+        }
+        Layout::Triple { boxes, scores, labels } => {
+            (writer.tensor(boxes), writer.tensor(scores), writer.tensor(labels).to_float(), scores)
+        }
+        _ => return Ok(None),
+    };
+    let sources: Vec<Source> = moves.sources(chosen).into_iter().filter_map(|tensor| source(moves, tensor)).collect();
+    let Some(first) = sources.first() else { return Ok(None) };
+    let mut before = 0;
+    let offsets: Vec<usize> = sources
+        .iter()
+        .map(|source| {
+            let offset = before;
+            before += moves.shape(source.scores).iter().product::<usize>();
+            offset
+        })
+        .collect();
+    let indices = moves.rebuild(writer, chosen, &mut |tensor| {
+        let at = sources.iter().position(|source| source.scores == tensor);
+        Ok(at.map(|at| entries(writer, tensor, offsets[at])))
+    })?;
+    let logits: Vec<Value> = sources.iter().map(|source| writer.tensor(source.logits).reshape(&[1, -1])).collect();
+    let logits = if let [only] = logits.as_slice() { *only } else { logits[0].concat(&logits[1..], 1) };
+    let named = [
+        (Detection::LOGITS, logits.reshape(&[1, -1, 1])),
+        (Detection::SCORES, scores.reshape(&[1, -1])),
+        (Detection::BOXES, boxes.reshape(&[1, -1, SIDES as i64])),
+        (Detection::LABELS, labels.reshape(&[1, -1])),
+        (Detection::INDICES, indices.reshape(&[1, -1])),
+    ];
+    for (name, value) in named {
+        writer.emit_as(name, "Identity", &[value], &[]);
+    }
+    let samples_grids = model.graph().node.iter().any(|node| node.op() == "GridSample");
+    let (family, form) = match layout {
+        Layout::Rows { output } => (Family::Yolo, format!("{output}: rows of corners, score and class")),
+        _ if samples_grids => (Family::RtDetr, format!("{chosen}, boxes and labels chosen by the model")),
+        _ => (Family::Torchvision, format!("{chosen}, boxes and labels chosen by the model")),
+    };
+    let last_axes = moves.shape(first.scores).iter().rev().take(2);
+    let probability = if first.softmax { Probability::Softmax } else { Probability::Sigmoid };
+    let detection = Detection {
+        classes: last_axes.copied().min().unwrap_or(1),
+        background: None,
+        probability,
+        overlapping: false,
+        chosen: true,
+        entries: before,
+        layout: form,
+    };
+    Ok(Some((detection, family)))
+}
+
+/// The numbers of the entries of a tensor, in its shape, from `first` on. They are exact in float32 up to 2^24.
+fn entries<'w>(writer: &'w GraphWriter<'w>, tensor: &str, first: usize) -> Value<'w> {
+    let whole = writer.tensor(tensor);
+    let range = writer.int64(0).apply("Range", &[whole.size(), writer.int64(1)], &[]).to_float();
+    (range + first as f32).reshape_to(whole.shape())
+}
+
+/// The logits of scores: what a sigmoid or softmax takes, also where the score is its product with another number, such
+/// as FCOS's centreness.
+fn source<'m>(moves: &Moves<'m>, scores: &'m str) -> Option<Source<'m>> {
+    if let Some((logits, softmax)) = moves.before_probability(scores) {
+        return Some(Source { scores, logits, softmax });
+    }
+    let node = moves.index.producer_node(scores)?;
+    let product = if node.op() == "Sqrt" { moves.index.producer_node(node.input.first()?)? } else { node };
+    let factors = product.input.iter().filter(|_| product.op() == "Mul");
+    let full = factors.filter(|factor| moves.shape(factor) == moves.shape(scores));
+    let (logits, softmax) = full.filter_map(|factor| moves.before_probability(factor)).next()?;
+    Some(Source { scores, logits, softmax })
+}

@@ -1,0 +1,321 @@
+//! Writing what a detector finds in one form, whatever its layout.
+
+use ndarray::{ArrayD, Ix2};
+
+use super::boxes::BoxForm;
+use super::cells::{Cell, cells_of};
+use super::chosen::write_chosen;
+use super::detection::Detection;
+use super::layout::{Layout, SIDES, find_layout};
+use super::moves::Moves;
+use crate::error::Result;
+use crate::grad::graph_writer::{GraphWriter, Patch};
+use crate::grad::task::Probability;
+use crate::grad::value::Value;
+use crate::onnx::{OnnxModel, Tensors};
+
+/// What helps to read a detector.
+pub struct Hints<'a> {
+    /// The number of labels, if there are any.
+    pub labels: Option<usize>,
+    /// How logits become scores, where the model does not do it itself.
+    pub probability: Option<Probability>,
+    /// Height and width of the input.
+    pub input: [usize; 2],
+    /// The value of a tensor in a run on noise.
+    pub sample: &'a dyn Fn(&str) -> Result<ArrayD<f32>>,
+}
+
+/// The family whose preprocessing goes with a layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    Yolo,
+    Yolox,
+    FastestDet,
+    NanoDet,
+    UltraFace,
+    BlazeFace,
+    Detr,
+    RtDetr,
+    RetinaNet,
+    Torchvision,
+}
+
+/// A detector that was recognised.
+pub struct FoundDetector {
+    pub detection: Detection,
+    /// The nodes that write [`Detection::outputs`].
+    pub patch: Patch,
+    pub family: Family,
+    pub notices: Vec<String>,
+}
+
+/// Recognises a detector. `None` for a model that is none, or none of a known layout.
+///
+/// # Errors
+/// It has a known layout, and numbers in it that whycam cannot read.
+pub fn find_detector(model: &OnnxModel, tensors: &Tensors, hints: &Hints) -> Result<Option<FoundDetector>> {
+    let moves = Moves::new(model, tensors);
+    let Some(layout) = find_layout(model, &moves, hints.labels) else { return Ok(None) };
+    let writer = GraphWriter::new(model, tensors);
+    let reader = Reader { model, moves, writer: &writer, hints };
+    let (detection, family, notices) = match layout {
+        Layout::Joint { output, anchors_last, objectness } => reader.joint(output, anchors_last, objectness)?,
+        Layout::Apart { boxes, scores, anchors_last } => reader.apart(boxes, scores, anchors_last)?,
+        Layout::Levels { scores, boxes } => reader.levels(&scores, &boxes)?,
+        Layout::Rows { .. } | Layout::Triple { .. } => {
+            match write_chosen(model, &reader.moves, &writer, &layout)? {
+                Some((detection, family)) => (detection, family, Vec::new()),
+                None => return Ok(None),
+            }
+        }
+    };
+    let wanted = detection.outputs();
+    let patch = writer.into_patch(wanted);
+    Ok(Some(FoundDetector { detection, patch, family, notices }))
+}
+
+/// Reads the layouts that score every class at every anchor.
+struct Reader<'w, 'm> {
+    model: &'m OnnxModel,
+    moves: Moves<'m>,
+    writer: &'w GraphWriter<'w>,
+    hints: &'w Hints<'w>,
+}
+
+/// What was read, the family, and what a user should know.
+type Read = (Detection, Family, Vec<String>);
+
+/// The scores `[N,A,K]` of the classes of all anchors.
+struct Classes<'w> {
+    logits: Value<'w>,
+    scores: Value<'w>,
+    probability: Probability,
+    background: Option<usize>,
+    notice: Option<String>,
+}
+
+impl<'w, 'm> Reader<'w, 'm> {
+    /// The numbers before their sigmoid or softmax.
+    fn logits(&self, tensor: &str) -> Result<Value<'w>> {
+        let moves = &self.moves;
+        moves.rebuild(self.writer, tensor, &mut |source| {
+            Ok(moves.before_probability(source).map(|(x, _)| self.writer.tensor(x)))
+        })
+    }
+
+    /// How a number was made from its logit; `None` where it is the logit.
+    fn probability(&self, tensor: &'m str, at: &[usize]) -> Option<Probability> {
+        let (_, softmax) = self.moves.before_probability(self.moves.origin(tensor, at).tensor)?;
+        Some(if softmax { Probability::Softmax } else { Probability::Sigmoid })
+    }
+
+    fn joint(&self, output: &'m str, anchors_last: bool, objectness: bool) -> Result<Read> {
+        let shape = self.moves.shape(output);
+        let (anchors, columns) = if anchors_last { (shape[2], shape[1]) } else { (shape[1], shape[2]) };
+        let at = |anchor: usize, column: usize| {
+            if anchors_last { vec![0, column, anchor] } else { vec![0, anchor, column] }
+        };
+        let in_rows = |value: Value<'w>| if anchors_last { value.transpose(&[0, 2, 1]) } else { value };
+        let (whole, bare) = (in_rows(self.writer.tensor(output)), in_rows(self.logits(output)?));
+        let first = SIDES + usize::from(objectness);
+        let probability = self.probability(output, &at(0, columns - 1));
+        let of_classes = |value: Value<'w>| value.slice(first as i64, columns as i64, 2);
+        let logits = of_classes(bare);
+        let scores = if probability.is_some() { of_classes(whole) } else { logits.sigmoid() };
+        let softmax = probability == Some(Probability::Softmax);
+        let own_objectness = objectness
+            && self.moves.origin(output, &at(0, SIDES)).tensor != self.moves.origin(output, &at(0, first)).tensor;
+        let scores = match objectness.then(|| whole.slice(SIDES as i64, first as i64, 2)) {
+            Some(object) if self.probability(output, &at(0, SIDES)).is_none() => object.sigmoid() * scores,
+            Some(object) => object * scores,
+            None => scores,
+        };
+        let raw = self.is_raw(output, &at(0, 0));
+        let form = match raw {
+            true if objectness => BoxForm::CellOffsets,
+            true => return Err(self.unknown_boxes(output)),
+            false => self.form_of(output, |values| {
+                let values = if anchors_last { values.reversed_axes() } else { values };
+                values.slice(ndarray::s![.., ..SIDES]).to_owned()
+            })?,
+        };
+        let cells = if raw { self.cells(output, anchors, |a| at(a, first), columns - first)? } else { Vec::new() };
+        let boxes = form.corners(self.writer, whole.slice(0, SIDES as i64, 2), &cells, self.hints.input);
+        let family = match (softmax, own_objectness || raw) {
+            (true, _) => Family::FastestDet,
+            (false, true) => Family::Yolox,
+            (false, false) => Family::Yolo,
+        };
+        let with = if objectness { "objectness and classes" } else { "classes" };
+        let layout = format!("{output} {shape:?}: {form}, {with}");
+        let probability = probability.unwrap_or(Probability::Sigmoid);
+        let classes = Classes { logits, scores, probability, background: None, notice: None };
+        Ok(self.write(&classes, boxes, [anchors, columns - first], true, family, layout))
+    }
+
+    fn apart(&self, boxes: &'m str, scores: &'m str, anchors_last: bool) -> Result<Read> {
+        let (shape, sides) = (self.moves.shape(scores), self.moves.shape(boxes));
+        let columns = if anchors_last { shape[1] } else { shape[2] };
+        let at = |anchor: usize| if anchors_last { vec![0, 0, anchor] } else { vec![0, anchor, 0] };
+        let in_rows = |value: Value<'w>| if anchors_last { value.transpose(&[0, 2, 1]) } else { value };
+        let given = (in_rows(self.writer.tensor(scores)), self.probability(scores, &at(0)));
+        let queries = self.moves.op(self.moves.origin(boxes, &[0, 0, 0]).tensor) == "Sigmoid";
+        let classes = self.classes(in_rows(self.logits(scores)?), given, columns, queries);
+        let raw = self.is_raw(boxes, &[0, 0, 0]);
+        let form = match sides[2] {
+            SIDES if queries => BoxForm::Centre { pixels: false },
+            SIDES if raw => return Err(self.unknown_boxes(boxes)),
+            SIDES => self.form_of(boxes, |values| values)?,
+            _ if raw => BoxForm::MiddleOffsets,
+            _ => return Err(self.unknown_boxes(boxes)),
+        };
+        let cells = if raw && !queries { self.cells(scores, sides[1], at, columns)? } else { Vec::new() };
+        let value = self.writer.tensor(boxes).slice(0, SIDES as i64, 2);
+        let corners = form.corners(self.writer, value, &cells, self.hints.input);
+        let family = match form {
+            BoxForm::MiddleOffsets => Family::BlazeFace,
+            _ if queries && (classes.background.is_some() || !self.samples_grids()) => Family::Detr,
+            _ if queries => Family::RtDetr,
+            _ if classes.background.is_some() && columns == 2 => Family::UltraFace,
+            _ => Family::Detr,
+        };
+        let layout = format!("{boxes} {sides:?}: {form}; {scores} {shape:?}");
+        Ok(self.write(&classes, corners, [sides[1], columns], !queries, family, layout))
+    }
+
+    fn levels(&self, scores: &[&'m str], boxes: &[&'m str]) -> Result<Read> {
+        let (mut cells, mut logits, mut given, mut sides) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (first, first_boxes) = (scores[0], boxes[0]);
+        let per_cell = |tensor: &str| {
+            let shape = self.moves.shape(tensor);
+            shape[if shape.len() == 4 { 1 } else { 2 }]
+        };
+        // A net with several anchors a cell has four sides and all classes for each of them.
+        let of_maps = self.moves.shape(first).len() == 4;
+        let anchors = if of_maps && per_cell(first_boxes) == 9 * SIDES { 9 } else { 1 };
+        let (columns, numbers) = (per_cell(first) / anchors, per_cell(first_boxes) / anchors);
+        let form = match numbers / SIDES {
+            1 if anchors == 9 => BoxForm::AnchorOffsets,
+            bins if bins > 1 => BoxForm::Distributions { bins },
+            _ => return Err(self.unknown_boxes(first_boxes)),
+        };
+        for (score, side) in scores.iter().zip(boxes) {
+            let shape = self.moves.shape(score);
+            let rows = |value: Value<'w>, entries: usize| match *shape {
+                [_, _, height, width] => {
+                    let [a, e, h, w] = [anchors, entries, height, width].map(|length| length as i64);
+                    value.reshape(&[-1, a, e, h, w]).transpose(&[0, 3, 4, 1, 2]).reshape(&[0, -1, e])
+                }
+                _ => value,
+            };
+            logits.push(rows(self.logits(score)?, columns));
+            given.push(rows(self.writer.tensor(*score), columns));
+            sides.push(rows(self.writer.tensor(*side), numbers));
+            let count = if of_maps { anchors * shape[2] * shape[3] } else { shape[1] };
+            let at = |anchor: usize| match *shape {
+                [_, _, _, width] => {
+                    let (cell, anchor) = (anchor / anchors, anchor % anchors);
+                    vec![0, anchor * columns, cell / width, cell % width]
+                }
+                _ => vec![0, anchor, 0],
+            };
+            cells.extend(self.cells(score, count, at, columns)?);
+        }
+        let joined = |parts: &[Value<'w>]| parts[0].concat(&parts[1..], 1);
+        let at = vec![0; self.moves.shape(first).len()];
+        let given = (joined(&given), self.probability(first, &at));
+        let classes = self.classes(joined(&logits), given, columns, false);
+        let corners = form.corners(self.writer, joined(&sides), &cells, self.hints.input);
+        let family = if anchors == 9 { Family::RetinaNet } else { Family::NanoDet };
+        let layout = format!("{} levels of scores ({first} …) and boxes ({first_boxes} …): {form}", scores.len());
+        Ok(self.write(&classes, corners, [cells.len(), columns], true, family, layout))
+    }
+
+    /// The scores of classes. Softmaxes leave one entry for the background: the last of queries, else the first.
+    fn classes(
+        &self,
+        logits: Value<'w>,
+        (given, ending): (Value<'w>, Option<Probability>),
+        columns: usize,
+        queries: bool,
+    ) -> Classes<'w> {
+        let (mut notice, mut probability) = (None, ending);
+        if ending.is_none() {
+            // The families that sample maps at learnt points score each class for itself.
+            let softmax = queries && !self.samples_grids() && columns > 1;
+            let guess = if softmax { Probability::Softmax } else { Probability::Sigmoid };
+            probability = self.hints.probability.or(Some(guess));
+            if queries && self.hints.probability.is_none() {
+                let because = if softmax { "it has no deformable attention" } else { "it has deformable attention" };
+                notice = Some(format!("scores are a {} of the logits, guessed since {because}; --scores chooses", guess.name()));
+            }
+        }
+        let probability = probability.unwrap_or(Probability::Sigmoid);
+        let scores = match (ending, probability) {
+            (Some(_), _) => given,
+            (None, Probability::Softmax) => logits.softmax(-1),
+            (None, _) => logits.sigmoid(),
+        };
+        let background = (probability == Probability::Softmax).then_some(if queries { columns - 1 } else { 0 });
+        Classes { logits, scores, probability, background, notice }
+    }
+
+    fn write(
+        &self,
+        classes: &Classes<'w>,
+        boxes: Value<'w>,
+        [anchors, columns]: [usize; 2],
+        overlapping: bool,
+        family: Family,
+        layout: String,
+    ) -> Read {
+        let outputs = [classes.logits, classes.scores, boxes];
+        for (name, value) in [Detection::LOGITS, Detection::SCORES, Detection::BOXES].into_iter().zip(outputs) {
+            self.writer.emit_as(name, "Identity", &[value], &[]);
+        }
+        let Classes { probability, background, notice, .. } = classes;
+        let detection = Detection {
+            classes: columns - usize::from(background.is_some()),
+            background: *background,
+            probability: *probability,
+            overlapping,
+            chosen: false,
+            entries: anchors * columns,
+            layout,
+        };
+        (detection, family, notice.clone().into_iter().collect())
+    }
+
+    /// Whether a number comes straight from a layer with weights.
+    fn is_raw(&self, tensor: &'m str, at: &[usize]) -> bool {
+        matches!(self.moves.op(self.moves.origin(tensor, at).tensor), "Conv" | "Gemm" | "MatMul")
+    }
+
+    /// Whether the model samples maps at points that it computes, as deformable attention does.
+    fn samples_grids(&self) -> bool {
+        self.model.graph().node.iter().any(|node| node.op() == "GridSample")
+    }
+
+    fn form_of(&self, output: &str, boxes: impl Fn(ndarray::Array2<f32>) -> ndarray::Array2<f32>) -> Result<BoxForm> {
+        let values = (self.hints.sample)(output)?.index_axis_move(ndarray::Axis(0), 0);
+        let values = values.into_dimensionality::<Ix2>().map_err(|e| self.model.error(e))?;
+        Ok(BoxForm::of_values(boxes(values).view()))
+    }
+
+    fn cells(
+        &self,
+        scores: &'m str,
+        anchors: usize,
+        at: impl Fn(usize) -> Vec<usize>,
+        classes: usize,
+    ) -> Result<Vec<Cell>> {
+        cells_of(self.model, &self.moves, scores, anchors, at, self.hints.input, classes)
+    }
+
+    fn unknown_boxes(&self, output: &str) -> crate::error::Error {
+        let shape = self.moves.shape(output);
+        let problem = format!("its boxes {output} {shape:?} come straight from a layer, in a form that whycam does not know");
+        self.model.error(format!("{problem}; export the model with its boxes decoded"))
+    }
+}

@@ -1,0 +1,156 @@
+//! Recognising how a detector's outputs hold boxes and scores, by their shapes and by where their numbers come from.
+
+use super::moves::Moves;
+use crate::onnx::proto::ValueInfo;
+use crate::onnx::{DataType, OnnxModel};
+
+/// How a detector's outputs hold boxes and scores.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Layout<'m> {
+    /// One tensor with box, perhaps objectness, and classes of each anchor.
+    Joint { output: &'m str, anchors_last: bool, objectness: bool },
+    /// Boxes `[N,A,4]` or more, and scores `[N,A,K]`, or `[N,K,A]` with the anchors last.
+    Apart { boxes: &'m str, scores: &'m str, anchors_last: bool },
+    /// A tensor of scores and a tensor of boxes for each level of a pyramid, fine to coarse.
+    Levels { scores: Vec<&'m str>, boxes: Vec<&'m str> },
+    /// One tensor `[N,D,6]` of chosen detections: corners, score, class.
+    Rows { output: &'m str },
+    /// Chosen detections in three tensors: boxes `[N,D,4]`, scores and labels `[N,D]`, or all without `N`.
+    Triple { boxes: &'m str, scores: &'m str, labels: &'m str },
+}
+
+/// An output that may be part of a detector's layout.
+#[derive(Clone, Copy, Debug)]
+struct Output<'m> {
+    name: &'m str,
+    shape: &'m [usize],
+    integer: bool,
+}
+
+/// The box columns of an anchor.
+pub const SIDES: usize = 4;
+
+/// The layout of a model's outputs; `None` if it is no detector of a known layout. `labels` is the number of labels, if
+/// there are any.
+pub fn find_layout<'m>(model: &'m OnnxModel, moves: &Moves<'m>, labels: Option<usize>) -> Option<Layout<'m>> {
+    let outputs: Vec<Output> = model.graph().output.iter().filter_map(|info| output(moves, info)).collect();
+    triple(&outputs)
+        .or_else(|| outputs.iter().find_map(|output| rows(moves, output)))
+        .or_else(|| levels(&outputs))
+        .or_else(|| apart(&outputs))
+        .or_else(|| outputs.iter().find_map(|output| joint(moves, output, labels)))
+}
+
+fn output<'m>(moves: &Moves<'m>, info: &'m ValueInfo) -> Option<Output<'m>> {
+    let tensor = moves.tensors.get(info.name())?;
+    let integer = matches!(tensor.kind, Some(DataType::Int64 | DataType::Int32));
+    Some(Output { name: info.name(), shape: &tensor.shape, integer })
+}
+
+fn has_word(name: &str, words: &[&str]) -> bool {
+    let name = name.to_lowercase();
+    words.iter().any(|word| name.contains(word))
+}
+
+fn triple<'m>(outputs: &[Output<'m>]) -> Option<Layout<'m>> {
+    let one = |wanted: &dyn Fn(&Output<'m>) -> bool| {
+        let mut found = outputs.iter().filter(|output| wanted(output));
+        found.next().filter(|_| found.next().is_none())
+    };
+    let boxes = one(&|o| !o.integer && matches!(o.shape, [.., SIDES]) && has_word(o.name, &["box", "det"]))
+        .or_else(|| one(&|o| !o.integer && matches!(o.shape, [.., SIDES])))?;
+    let rows = &boxes.shape[..boxes.shape.len() - 1];
+    if !(1..=2).contains(&rows.len()) {
+        return None;
+    }
+    let labels = one(&|o| o.shape == rows && o.integer && has_word(o.name, &["label", "class"]))
+        .or_else(|| one(&|o| o.shape == rows && o.integer))?;
+    let scores = one(&|o| o.shape == rows && !o.integer && has_word(o.name, &["score", "conf", "prob"]))
+        .or_else(|| one(&|o| o.shape == rows && !o.integer))?;
+    Some(Layout::Triple { boxes: boxes.name, scores: scores.name, labels: labels.name })
+}
+
+/// Rows whose scores were chosen by the model: they come from an op that chooses by other numbers.
+fn rows<'m>(moves: &Moves<'m>, output: &Output<'m>) -> Option<Layout<'m>> {
+    let [_, count, 6] = output.shape else { return None };
+    let origin = moves.origin(output.name, &[0, count.checked_sub(1)?, SIDES]);
+    let chosen = matches!(moves.op(origin.tensor), "TopK" | "GatherElements" | "GatherND" | "Gather");
+    chosen.then_some(Layout::Rows { output: output.name })
+}
+
+fn levels<'m>(outputs: &[Output<'m>]) -> Option<Layout<'m>> {
+    /// Entries of an anchor or cell, and the cells of a level.
+    fn form(output: &Output) -> Option<(usize, usize)> {
+        match *output.shape {
+            [_, cells, entries] => Some((entries, cells)),
+            [_, entries, height, width] => Some((entries, height * width)),
+            _ => None,
+        }
+    }
+    let all: Vec<(&Output, usize, usize)> =
+        outputs.iter().filter_map(|o| form(o).map(|(entries, cells)| (o, entries, cells))).collect();
+    let mut sizes: Vec<usize> = all.iter().map(|(_, _, cells)| *cells).collect();
+    sizes.sort_unstable_by(|a, b| b.cmp(a));
+    sizes.dedup();
+    let mut entries: Vec<usize> = all.iter().map(|(_, entries, _)| *entries).collect();
+    entries.sort_unstable();
+    entries.dedup();
+    let [a, b] = *entries.as_slice() else { return None };
+    if sizes.len() < 2 || all.len() != 2 * sizes.len() {
+        return None;
+    }
+    let of = |wanted: usize| {
+        let found = sizes.iter().filter_map(|size| all.iter().find(|(_, e, cells)| *e == wanted && cells == size));
+        found.map(|(output, _, _)| output.name).collect::<Vec<_>>()
+    };
+    let (first, second) = (of(a), of(b));
+    let about_boxes = |names: &[&str]| names.iter().all(|name| has_word(name, &["box", "reg", "dis", "loc", "delta"]));
+    let about_classes = |names: &[&str]| names.iter().all(|name| has_word(name, &["cls", "class", "score", "conf"]));
+    let boxes_first = match (about_boxes(&first) || about_classes(&second), about_boxes(&second) || about_classes(&first)) {
+        (true, false) => true,
+        (false, true) => false,
+        _ => a % SIDES == 0 && b % SIDES != 0,
+    };
+    let (scores, boxes, sides) = if boxes_first { (second, first, a) } else { (first, second, b) };
+    (scores.len() == sizes.len() && boxes.len() == sizes.len() && sides % SIDES == 0)
+        .then_some(Layout::Levels { scores, boxes })
+}
+
+fn apart<'m>(outputs: &[Output<'m>]) -> Option<Layout<'m>> {
+    let floats = || outputs.iter().filter(|output| !output.integer && output.shape.len() == 3);
+    let is_boxes = |o: &&Output<'m>| matches!(o.shape, [_, _, SIDES | 16]);
+    let boxes = floats()
+        .filter(is_boxes)
+        .max_by_key(|o| (has_word(o.name, &["box", "det", "reg", "loc"]), o.shape[2] == SIDES))?;
+    let anchors = boxes.shape[1];
+    let others = || floats().filter(|o| o.name != boxes.name && anchors > 1);
+    let named = |o: &&Output<'m>| has_word(o.name, &["score", "logit", "cls", "class", "conf", "label", "prob"]);
+    let fits = |o: &&Output<'m>| o.shape[1] == anchors || o.shape[2] == anchors;
+    let scores = others().filter(fits).max_by_key(|o| named(o))?;
+    Some(Layout::Apart { boxes: boxes.name, scores: scores.name, anchors_last: scores.shape[1] != anchors })
+}
+
+fn joint<'m>(moves: &Moves<'m>, output: &Output<'m>, labels: Option<usize>) -> Option<Layout<'m>> {
+    let [_, first, second] = *output.shape else { return None };
+    let anchors_last = second > first;
+    let (anchors, columns) = if anchors_last { (second, first) } else { (first, second) };
+    if output.integer || columns <= SIDES || anchors < 2 {
+        return None;
+    }
+    let origin = |column: usize| {
+        moves.origin(output.name, &if anchors_last { [0, column, 0] } else { [0, 0, column] })
+    };
+    let [left, fourth, last] = [0, SIDES, columns - 1].map(|column| origin(column).tensor);
+    // A tensor of the same numbers all along is no box and its classes.
+    if left == last || (0..SIDES).any(|side| origin(side).tensor == last) {
+        return None;
+    }
+    let objectness = match labels {
+        Some(labels) if columns == SIDES + labels => false,
+        Some(labels) if columns == SIDES + 1 + labels => true,
+        // A number with a layer to itself is the objectness. Where one layer gives all, older nets have it and write an
+        // anchor after the other.
+        _ => columns > SIDES + 1 && (fourth != last || !anchors_last),
+    };
+    Some(Layout::Joint { output: output.name, anchors_last, objectness })
+}

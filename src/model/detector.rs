@@ -1,0 +1,53 @@
+//! Recognising a detector, and giving it the outputs that all detectors have.
+
+use super::label_sets::{fitted, usual_labels};
+use super::load::LoadedModel;
+use super::manifest::InputSpec;
+use super::preset::Preset;
+use super::typed::TypedModel;
+use crate::error::Result;
+use crate::grad::{Detection, FoundDetector, Hints, find_detector};
+use crate::session;
+
+/// Recognises a detector, writes its detections in the one form, and guesses the preprocessing of its family and labels
+/// where nothing states them. `None` for a model that is no detector of a known layout. Returns also what a user should
+/// know of it.
+///
+/// # Errors
+/// It is a detector of a form that whycam cannot read.
+pub fn find_detection(typed: &mut TypedModel) -> Result<Option<(Detection, Vec<String>)>> {
+    let TypedModel { loaded: LoadedModel { model, manifest, guess, .. }, input, tensors } = typed;
+    let InputSpec { width, height, .. } = manifest.input;
+    let shape = tensors[input.as_str()].shape.clone();
+    let sample = |tensor: &str| session::sample(model, input, &shape, tensor);
+    let hints = Hints {
+        labels: Some(manifest.labels.len()).filter(|labels| *labels > 0),
+        probability: manifest.scores,
+        input: [height, width],
+        sample: &sample,
+    };
+    let Some(FoundDetector { detection, patch, family, mut notices }) = find_detector(model, tensors, &hints)? else {
+        return Ok(None);
+    };
+    patch.apply(model);
+    *tensors = session::probe(model, &[(input.as_str(), shape)])?;
+    // A notice, unlike a guess, is kept with the augmented model.
+    if guess.take().is_some() {
+        let (preset, reason) = Preset::of_family(family);
+        let InputSpec { channels, layout, .. } = manifest.input;
+        manifest.input = InputSpec { channels, ..preset.input(width, height, layout) };
+        notices.push(format!("pictures are preprocessed as '{preset}' ({reason}); --preset chooses"));
+    }
+    let classes = detection.classes;
+    if manifest.labels.is_empty() {
+        if let Some(labels) = usual_labels(classes) {
+            manifest.labels = labels;
+            notices.push(format!("its {classes} classes are taken for those of COCO; --labels names others"));
+        }
+    } else if manifest.labels.len() != classes
+        && let Some(labels) = fitted(&manifest.labels, classes)
+    {
+        manifest.labels = labels;
+    }
+    Ok(Some((detection, notices)))
+}

@@ -1,0 +1,196 @@
+//! Detectors of many families: boxes, scores and labels are those of the models' own post-processing (torchvision,
+//! transformers), and the gradient of a detection is that of PyTorch's autograd.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::collections::HashMap;
+
+use ndarray::{Array2, Array4, ArrayD, Axis, s};
+use serde::Deserialize;
+use support::maps::{Nearness, Tolerance};
+use support::reference;
+use whycam::grad::{ACTIVATIONS, Detection, GRADIENTS};
+use whycam::session::{Input, Session};
+use whycam::{
+    Compute, DetectedObject, Explainer, Explanation, LayerName, ModelOptions, Preset, Request, cam, model,
+};
+
+/// A detector, as detectors.json lists it.
+#[derive(Deserialize)]
+struct Reference {
+    name: String,
+    file: String,
+    width: usize,
+    height: usize,
+    threshold: f32,
+    overlap: Option<f32>,
+    detections: Vec<Expected>,
+    layers: HashMap<String, String>,
+    tolerance: f64,
+}
+
+#[derive(Deserialize)]
+struct Expected {
+    class_index: usize,
+    score: f32,
+    logit: f32,
+    #[serde(rename = "box")]
+    bounds: [f64; 4],
+}
+
+impl Reference {
+    fn all() -> Vec<Self> {
+        let text = std::fs::read_to_string(reference("detectors/detectors.json")).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn options(&self) -> ModelOptions {
+        let mut options = ModelOptions::default();
+        options.model = reference("detectors").join(&self.file).into();
+        options.preset = Some(Preset::Unit);
+        options.compute = Compute::on_threads(1);
+        options
+    }
+
+    fn request(&self) -> Request {
+        let mut request = Request::default();
+        request.detections.threshold = self.threshold;
+        request.detections.overlap = self.overlap.unwrap_or(request.detections.overlap);
+        request
+    }
+
+    fn picture(&self) -> Array4<f32> {
+        let whole: Array4<u8> = ndarray_npy::read_npy(reference("detectors/input.npy")).unwrap();
+        let corner = whole.slice(s![.., .., ..self.height, ..self.width]);
+        corner.mapv(|level| f32::from(level) / 255.0)
+    }
+
+    fn explain(&self, request: &Request) -> whycam::Result<Explanation> {
+        Explainer::new(&self.options(), request)?.explain_tensor(self.picture().view().into_dyn())
+    }
+
+    /// Activations and gradient at a layer, as autograd gives them: `[2,C,h,w]`.
+    fn expected(&self, layer: &str) -> Array4<f32> {
+        ndarray_npy::read_npy(reference(&format!("detectors/{}.{layer}.npy", self.name))).unwrap()
+    }
+}
+
+/// Runs a check on every family and reports all failures at once.
+fn on_every_family(check: impl Fn(&Reference) -> Result<(), String>) {
+    let all = Reference::all();
+    assert!(all.len() >= 20, "{} families", all.len());
+    let wanted = std::env::var("FAMILY").ok();
+    let chosen: Vec<&Reference> = all.iter().filter(|of| wanted.as_ref().is_none_or(|name| *name == of.name)).collect();
+    let failures: Vec<String> =
+        chosen.iter().filter_map(|of| check(of).err().map(|problem| format!("{}: {problem}", of.name))).collect();
+    assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), chosen.len(), failures.join("\n"));
+}
+
+fn text(error: whycam::Error) -> String {
+    error.to_string()
+}
+
+#[test]
+fn boxes_scores_and_labels_are_those_of_the_models_own_post_processing() {
+    on_every_family(|of| {
+        let explanation = of.explain(&of.request()).map_err(text)?;
+        let found = &explanation.detections().ok_or("not a detector")?.detections;
+        if found.len() != of.detections.len() {
+            return Err(format!("{} detections, not {}", found.len(), of.detections.len()));
+        }
+        for (at, (found, expected)) in found.iter().zip(&of.detections).enumerate() {
+            agree(found, expected).map_err(|problem| format!("detection {at}: {problem}"))?;
+        }
+        Ok(())
+    });
+}
+
+fn agree(found: &DetectedObject, expected: &Expected) -> Result<(), String> {
+    let bounds = [
+        found.bounds.x,
+        found.bounds.y,
+        found.bounds.x + found.bounds.width,
+        found.bounds.y + found.bounds.height,
+    ];
+    // Boxes lie within 1e-3 of the sides of the picture, which are about 100 pixels.
+    let near = bounds.iter().zip(expected.bounds).all(|(a, b)| (a - b).abs() < 0.05);
+    let scores = (found.probability - expected.score).abs() < 1e-3 && (found.logit - expected.logit).abs() < 1e-3;
+    if near && scores && found.class_index == expected.class_index {
+        return Ok(());
+    }
+    let (class, score, logit) = (found.class_index, found.probability, found.logit);
+    Err(format!(
+        "class {class}, score {score}, logit {logit}, box {bounds:?}; expected class {}, score {}, logit {}, box {:?}",
+        expected.class_index, expected.score, expected.logit, expected.bounds
+    ))
+}
+
+#[test]
+fn the_gradient_of_a_detection_is_that_of_autograd() {
+    on_every_family(|of| {
+        let best = of.explain(&of.request()).map_err(text)?.detections().and_then(|f| f.detections.first().cloned());
+        let best = best.ok_or("nothing is found")?;
+        for (name, tensor) in &of.layers {
+            at_layer(of, tensor, best.entry, &of.expected(name)).map_err(|problem| format!("{name}: {problem}"))?;
+        }
+        Ok(())
+    });
+}
+
+fn at_layer(of: &Reference, tensor: &str, entry: i64, expected: &Array4<f32>) -> Result<(), String> {
+    let mut request = of.request();
+    request.layers = vec![LayerName::from(tensor)];
+    let augmented = model::augmented(&of.options(), &request, false, &mut None).map_err(text)?;
+    let mut session = Session::new(&augmented.model, Compute::on_threads(1)).map_err(text)?;
+    let (picture, asked) = (of.picture().into_dyn(), ArrayD::from_elem(vec![1, 1], entry));
+    let inputs = vec![
+        (augmented.input.as_str(), Input::Float(picture.view())),
+        (Detection::INDEX, Input::Int64(asked.view())),
+    ];
+    let outputs = session.run(inputs).map_err(text)?;
+    for (what, row) in [(ACTIVATIONS, 0), (GRADIENTS, 1)] {
+        let (found, expected) = (outputs.floats(what).map_err(text)?, expected.index_axis(Axis(0), row));
+        if found.len() != expected.len() {
+            return Err(format!("{what} {:?}, not {:?}", found.shape(), expected.shape()));
+        }
+        let nearness = Nearness::of(found, expected.into_dyn());
+        if !(nearness.largest > 0.0 && nearness.is_within(Tolerance { cosine: 0.9999, difference: of.tolerance })) {
+            return Err(format!("{what}: {nearness}"));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_map_of_a_detection_is_the_formula_of_its_method() {
+    on_every_family(|of| {
+        for method in ["grad-cam", "hires-cam", "layer-cam"] {
+            let mut request = of.request();
+            request.layers = vec![LayerName::from(of.layers["backbone"].as_str())];
+            request.method = cam::find(method).map_err(text)?;
+            request.detections.most = 1;
+            let map = of.explain(&request).map_err(text)?.map.values;
+            let reference = formula(method, &of.expected("backbone"));
+            let nearness = Nearness::of(map.view().into_dyn(), reference.view().into_dyn());
+            if !nearness.is_within(Tolerance { cosine: 0.9999, difference: of.tolerance }) {
+                return Err(format!("{method}: {nearness}"));
+            }
+        }
+        Ok(())
+    });
+}
+
+/// The map of activations and gradients `[2,C,h,w]`, after `ReLU`.
+fn formula(method: &str, values: &Array4<f32>) -> Array2<f32> {
+    let (activations, gradients) = (values.index_axis(Axis(0), 0), values.index_axis(Axis(0), 1));
+    let weights = match method {
+        "grad-cam" => {
+            let mean = gradients.mean_axis(Axis(2)).unwrap().mean_axis(Axis(1)).unwrap();
+            mean.insert_axis(Axis(1)).insert_axis(Axis(2)).broadcast(gradients.dim()).unwrap().to_owned()
+        }
+        "layer-cam" => gradients.mapv(|slope| slope.max(0.0)),
+        _ => gradients.to_owned(),
+    };
+    (&activations * &weights).sum_axis(Axis(0)).mapv(|value| value.max(0.0))
+}
