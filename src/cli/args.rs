@@ -246,12 +246,18 @@ impl MapArgs {
         if let Some(pair) = &self.contrast {
             request.scores = vec![ScoreQuery::parse_contrast(pair)?];
         }
-        let DetectionArgs { threshold, overlap, detections, each } = self.detections;
-        request.detections.threshold = threshold;
-        request.detections.overlap = overlap;
-        request.detections.most = detections;
-        request.detections.each = each;
+        self.detections.apply(&mut request);
         Ok(request)
+    }
+}
+
+impl DetectionArgs {
+    /// Writes which detections count into a request.
+    pub fn apply(&self, request: &mut Request) {
+        request.detections.threshold = self.threshold;
+        request.detections.overlap = self.overlap;
+        request.detections.most = self.detections;
+        request.detections.each = self.each;
     }
 }
 

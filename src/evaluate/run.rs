@@ -33,8 +33,12 @@ struct Classified {
 ///
 /// # Errors
 /// The folder has no photos of the model's classes, none of them can be read, or the model fails.
-pub fn evaluate(folder: &Path, plan: &Plan, mut report: impl FnMut(f32)) -> Result<Evaluation> {
-    let mut classifier = Classifier::new(&plan.options)?;
+pub fn evaluate(
+    folder: &Path,
+    plan: &Plan,
+    mut classifier: Classifier,
+    mut report: impl FnMut(f32),
+) -> Result<Evaluation> {
     let listed = labelled_photos(folder, &classifier.labels, classifier.classes)?;
     let classified = Classified::new(listed, &mut classifier)?;
     let Classified { photos, .. } = &classified;

@@ -1,5 +1,7 @@
 //! The boxes and scores that a detector gives for one picture, and which of them count.
 
+use std::collections::HashSet;
+
 use ndarray::{Array1, ArrayView1, ArrayView2, ArrayViewD, Axis, Ix2};
 
 use super::runner::ModelOutputs;
@@ -63,7 +65,8 @@ impl<'o> Candidates<'o> {
         };
         let (logits, scores) = (first(Detection::LOGITS)?, first(Detection::SCORES)?);
         let rows = chosen.as_ref().map_or(detection.entries / detection.columns(), |[labels, _]| labels.len());
-        if logits.len() != detection.entries || boxes.dim() != (rows, 4) || scores.len() < rows {
+        let entries = if detection.chosen { logits.len() } else { detection.entries };
+        if logits.len() != entries || boxes.dim() != (rows, 4) || scores.len() < rows {
             let problem = format!("a run gave {} logits and {} boxes, not {}", logits.len(), boxes.nrows(), rows);
             return Err(Error::model(Detection::BOXES, problem));
         }
@@ -77,6 +80,10 @@ impl<'o> Candidates<'o> {
     pub fn above(&self, least: f32, overlap: f32, classes: &[usize], most: usize) -> Vec<Found> {
         let mut found: Vec<Found> = self.of_score(least).filter(|f| counts(f, classes)).collect();
         found.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.entry.cmp(&b.entry)));
+        if self.detection.one_class {
+            let mut rows = HashSet::new();
+            found.retain(|found| rows.insert(found.entry / self.detection.columns() as i64));
+        }
         if self.detection.overlapping {
             found.truncate(MOST_COMPARED);
             found = suppressed(&found, overlap, most);
@@ -89,6 +96,11 @@ impl<'o> Candidates<'o> {
     pub fn best(&self, classes: &[usize]) -> Option<Found> {
         let found = self.of_score(f32::MIN_POSITIVE).filter(|f| counts(f, classes));
         found.max_by(|a, b| a.score.total_cmp(&b.score).then(b.entry.cmp(&a.entry)))
+    }
+
+    /// All boxes of a class.
+    pub fn of_class(&self, class_index: usize) -> impl Iterator<Item = Found> {
+        self.of_score(f32::MIN_POSITIVE).filter(move |found| found.class_index == class_index)
     }
 
     fn of_score(&self, least: f32) -> Box<dyn Iterator<Item = Found> + '_> {

@@ -3,14 +3,12 @@
 use image::RgbImage;
 use ndarray::{Array3, ArrayD, ArrayView3};
 
+use super::plain::PlainModel;
 use super::runner::ModelRunner;
 use super::scores::Scores;
 use crate::error::{Error, Result};
-use crate::grad::{self, Additions, Classification, Probability, Rules};
-use crate::model::{
-    AugmentedModel, InputSpec, LoadedModel, ModelOptions, Preprocessor, Request, TypedModel, as_input, channels_first,
-    load, task_of, type_tensors,
-};
+use crate::grad::{Classification, Probability};
+use crate::model::{InputSpec, ModelOptions, Preprocessor, as_input, channels_first};
 
 /// Classifies one picture after the other.
 pub struct Classifier {
@@ -28,29 +26,17 @@ impl Classifier {
     /// # Errors
     /// The model cannot be read or run, or is no classifier.
     pub fn new(options: &ModelOptions) -> Result<Self> {
-        let loaded = load(options)?;
-        let (model, input, manifest, task) = if loaded.contract.is_some() {
-            let AugmentedModel { model, input, manifest, task, .. } =
-                AugmentedModel::from_contract(loaded, &Request::default())?;
-            (model, input, manifest, task)
-        } else {
-            let mut typed = type_tensors(loaded)?;
-            let (task, _) = task_of(&mut typed)?;
-            let TypedModel { loaded: LoadedModel { mut model, manifest, .. }, input, tensors } = typed;
-            grad::augment(&mut model, &tensors, &Rules::default(), &task, &[], Additions::default())?;
-            (model, input, manifest, task)
-        };
+        Self::of_model(PlainModel::new(options)?)
+    }
+
+    /// # Errors
+    /// The model is no classifier.
+    pub fn of_model(model: PlainModel) -> Result<Self> {
+        let PlainModel { runner, preprocessor, manifest, task, .. } = model;
         let Some(&Classification { classes, probability, .. }) = task.as_classification() else {
             return Err(Error::model(&manifest.name, "it is no classifier"));
         };
-        Ok(Self {
-            runner: ModelRunner::plain(model, &input, &manifest.input, options.compute)?,
-            preprocessor: Preprocessor::new(manifest.input),
-            probability,
-            name: manifest.name,
-            labels: manifest.labels,
-            classes,
-        })
+        Ok(Self { runner, preprocessor, probability, name: manifest.name, labels: manifest.labels, classes })
     }
 
     /// The name of a class, or its number where the model has no labels.

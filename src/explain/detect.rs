@@ -62,6 +62,24 @@ impl Attribution {
         Ok(Explanation::new(prediction, map, region, seen))
     }
 
+    /// The map of one entry of the flattened logits.
+    ///
+    /// # Errors
+    /// The runtime fails, or the explanation is cancelled.
+    pub fn map_of_entry(
+        &self,
+        model: &mut ModelRunner,
+        mut aids: Aids,
+        tensor: ArrayViewD<f32>,
+        entry: i64,
+    ) -> Result<CamMap> {
+        if self.method.needs().reruns {
+            return self.map_of_entries(&[entry], &mut aids, Source::Rerun { model, tensor });
+        }
+        let (outputs, backward) = model.run_forward(tensor, &[])?;
+        self.map_after(&outputs, backward, &[entry], &mut aids)
+    }
+
     /// The map of detections after a run of the model.
     fn map_after(
         &self,

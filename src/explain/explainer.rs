@@ -10,7 +10,7 @@ use super::explanation::{Explanation, ExplanationContext};
 use super::remainder_runner::RemainderRunner;
 use super::runner::ModelRunner;
 use super::tracking::Tracker;
-use crate::cam::Method;
+use crate::cam::{CamMap, Method};
 use crate::error::{Error, Result};
 use crate::grad::LayerName;
 use crate::model::{
@@ -184,6 +184,17 @@ impl Explainer {
     pub fn explain_shown(&mut self, picture: &RgbImage, aspect: f64) -> Result<Explanation> {
         let (tensor, region) = trace_span!("preprocess").in_scope(|| self.preprocessor.run(picture, aspect))?;
         self.prepared.compute(&self.cancelled, tensor, region)
+    }
+
+    /// The map of one entry of a detector's flattened logits, whether it counts as a detection or not. The tensor is the
+    /// model's input `[1,…]`.
+    ///
+    /// # Errors
+    /// The model is no detector, the runtime fails, or the explanation is cancelled.
+    pub fn map_of_entry(&mut self, tensor: ArrayViewD<f32>, entry: i64) -> Result<CamMap> {
+        let Prepared { runner, remainder, attribution, .. } = &mut self.prepared;
+        let aids = Aids { remainder: remainder.as_mut(), tracker: None, cancelled: &self.cancelled };
+        attribution.map_of_entry(runner, aids, tensor, entry)
     }
 
     /// Explains a tensor that is the model's input, with or without a batch of 1. The map lies over all of it.

@@ -43,8 +43,16 @@ impl Explanation {
     /// # Errors
     /// A side is 0.
     pub fn over_input(&self, height: usize, width: usize) -> Result<Array2<f32>> {
-        let [from, over] = self.region.in_cells(&self.seen, self.map.values.dim());
-        cam::crop_map(self.map.values.view(), &MapCrop { from, over, height, width })
+        self.map_over_input(&self.map, height, width)
+    }
+
+    /// As [`Explanation::over_input`], for another of its maps.
+    ///
+    /// # Errors
+    /// A side is 0.
+    pub fn map_over_input(&self, map: &CamMap, height: usize, width: usize) -> Result<Array2<f32>> {
+        let [from, over] = self.region.in_cells(&self.seen, map.values.dim());
+        cam::crop_map(map.values.view(), &MapCrop { from, over, height, width })
     }
 
     /// The middle of the map's hottest cell on the picture, `[x,y]` in pixels; `None` for a map without evidence.

@@ -5,8 +5,10 @@ mod builder;
 mod candidates;
 mod classifier;
 mod detect;
+mod detector;
 mod explainer;
 mod explanation;
+mod plain;
 mod prediction;
 mod reading;
 mod remainder_runner;
@@ -17,8 +19,10 @@ mod tracking;
 
 pub use builder::ExplainerBuilder;
 pub use classifier::Classifier;
+pub use detector::Detector;
 pub use explainer::Explainer;
 pub use explanation::{Explanation, ExplanationContext};
+pub use plain::PlainModel;
 pub use prediction::{
     ClassMap, ClassPrediction, DetectedObject, DetectionPrediction, Familiarity, Prediction, Ranked, RankedLabel,
 };

@@ -37,7 +37,7 @@ pub fn cut_remainder(model: &OnnxModel, tensors: &Tensors, task: &Task, target: 
     let layout = &target.layer.layout;
     let layer = target.layer.tensor.as_str();
     let LaterNodes { constants, nodes, mut side_inputs } = later_nodes(model, layer, task.tensor());
-    if layout.prefix.is_some_and(|prefix| prefix > 0) && !side_inputs.contains(&layer) {
+    if layout.has_other_tokens() && !side_inputs.contains(&layer) {
         side_inputs.push(layer);
     }
     let writer = GraphWriter::new(model, tensors);
@@ -150,10 +150,11 @@ fn write_layer(writer: &GraphWriter, layout: &TensorLayout, layer: &str) {
         }
         tensor = tensor.transpose(&inverse);
     }
-    if let Some(prefix) = layout.prefix.filter(|prefix| *prefix > 0) {
+    if let Some(prefix) = layout.prefix.filter(|_| layout.has_other_tokens()) {
         let axis = layout.order[2] as i64;
-        let first = writer.tensor(original_name(layer)).slice(0, prefix as i64, axis);
-        tensor = first.concat(&[tensor], axis);
+        let original = |from: usize, to: i64| writer.tensor(original_name(layer)).slice(from as i64, to, axis);
+        let last = original(prefix + layout.height * layout.width, i64::MAX);
+        tensor = original(0, prefix as i64).concat(&[tensor, last], axis);
     }
     write_typed(writer, tensor, writer.kind(layer), layer);
 }

@@ -200,8 +200,9 @@ pub fn augment_with_curvature(
 /// Writes `tensor`, which has the given layout, as `[N,C,h,w]` under the name `name`.
 fn write_layout(writer: &GraphWriter, layout: &TensorLayout, tensor: Value, name: &str) {
     let mut tensor = writer.tensor(tensor.name());
-    if let Some(prefix) = layout.prefix.filter(|prefix| *prefix > 0) {
-        tensor = tensor.slice(prefix as i64, i64::MAX, layout.order[2] as i64);
+    if let Some(prefix) = layout.prefix.filter(|_| layout.has_other_tokens()) {
+        let end = prefix + layout.height * layout.width;
+        tensor = tensor.slice(prefix as i64, end as i64, layout.order[2] as i64);
     }
     if !layout.order.is_sorted() {
         let order: Vec<i64> = layout.order.iter().map(|&axis| axis as i64).collect();

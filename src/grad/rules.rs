@@ -2,7 +2,7 @@
 
 use OpKind::{Activation, Layout, Norm, Other, Pooling, Product, Quantising, Transparent};
 
-use super::ops::{activation, arithmetic, attention, conv, linear, norm, pool, quantize, reduce, resize, shape};
+use super::ops::{activation, arithmetic, attention, conv, linear, norm, pool, quantize, reduce, resize, sample, shape};
 use super::vjp::{Gradient, Vjp};
 use crate::error::{Error, Result};
 use crate::onnx::proto::Node;
@@ -75,6 +75,7 @@ pub const RULES: &[(&str, OpKind, Rule)] = &[
     ("GlobalAveragePool", Pooling, reduce::mean),
     ("GlobalLpPool", Pooling, pool::global_lp_pool),
     ("GlobalMaxPool", Pooling, reduce::extreme),
+    ("GridSample", Other, sample::grid_sample),
     ("GroupNormalization", Norm, norm::group_normalization),
     ("HardSigmoid", Activation, activation::hard_sigmoid),
     ("HardSwish", Activation, activation::hard_swish),
@@ -116,6 +117,7 @@ pub const RULES: &[(&str, OpKind, Rule)] = &[
     ("Relu", Activation, activation::relu),
     ("Reshape", Layout, shape::reshape),
     ("Resize", Other, resize::resize),
+    ("RoiAlign", Other, sample::roi_align),
     ("Round", Other, quantize::round),
     ("ScatterElements", Other, shape::scatter_updates),
     ("ScatterND", Other, shape::scatter_updates),

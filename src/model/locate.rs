@@ -8,7 +8,7 @@ use super::request::Request;
 use super::typed::TypedModel;
 use crate::cam::AttributesTo;
 use crate::error::{Error, Result};
-use crate::grad::{self, Candidate, LayerName, Reason, Rules, Search, Target, Task};
+use crate::grad::{self, Candidate, DetectorPart, LayerName, Reason, Rules, Search, Target, Task};
 use crate::onnx::{OnnxModel, Tensors};
 
 /// A model whose task and target layers are known.
@@ -112,7 +112,13 @@ fn find_targets(typed: &TypedModel, task: &Task, request: &Request) -> Result<Ve
         Some(layers) if request.layers.is_empty() => LayerName::parse_list(layers),
         _ => request.layers.clone(),
     };
+    let part = |part| grad::find_detector_targets(model, &typed.tensors, task, channels_last, part);
+    let detects = task.as_detection().is_some() && contract.is_none();
     let mut targets = match named.as_slice() {
+        [] if detects => part(DetectorPart::Backbone)?,
+        [LayerName::Named(name)] if detects && DetectorPart::named(name).is_some() => {
+            part(DetectorPart::named(name).unwrap_or(DetectorPart::Backbone))?
+        }
         [] => vec![find(None)?],
         named => named.iter().map(|layer| find(Some(layer))).collect::<Result<_>>()?,
     };

@@ -7,17 +7,17 @@ use clap::Args;
 use indicatif::ProgressBar;
 use whycam::Request;
 use whycam::cam::{self, METHODS, Method};
-use whycam::evaluate::{Plan, evaluate};
-use whycam::plumbing::{check_free, write_whole};
+use whycam::evaluate::{Plan, evaluate, evaluate_detections};
+use whycam::plumbing::{Classifier, Detector, PlainModel, check_free, write_whole};
 
 use super::{json, page, table};
-use crate::cli::args::{GlobalArgs, LayerArgs, ModelArgs, StyleArgs};
-use crate::cli::output::{ExitStatus, print, say_error, write_json};
+use crate::cli::args::{DetectionArgs, GlobalArgs, LayerArgs, ModelArgs, StyleArgs};
+use crate::cli::output::{ExitStatus, UsageError, print, say, say_error, write_json};
 use crate::cli::run::progress_bar;
 
 #[derive(Args)]
 pub struct Evaluate {
-    /// A folder of class folders, such as flowers/roses/1.jpg
+    /// A folder of class folders, such as flowers/roses/1.jpg; for a detector, any folder of pictures
     #[arg(value_name = "DIR")]
     folder: PathBuf,
     #[command(flatten)]
@@ -27,6 +27,8 @@ pub struct Evaluate {
     method: Option<Methods>,
     #[command(flatten)]
     layers: LayerArgs,
+    #[command(flatten)]
+    detections: DetectionArgs,
     #[command(flatten)]
     style: StyleArgs,
     /// The number of photos that maps are measured on; all photos are classified
@@ -63,21 +65,27 @@ impl Evaluate {
         }
         global.tell_runtime()?;
         let mut request = Request::default();
+        self.detections.apply(&mut request);
         self.layers.apply(&mut request);
         let plan = Plan {
             options: self.model.options(),
             request,
-            methods: self.method.map_or_else(|| vec![&METHODS[0]], |methods| methods.0),
+            methods: self.method.as_ref().map_or_else(|| vec![&METHODS[0]], |methods| methods.0.clone()),
             sample: self.sample,
             grids: self.grids,
             sanity: SANITY_PHOTOS,
             steps: STEPS,
             seed: self.seed,
-            films: self.film,
+            films: self.film.clone(),
         };
+        let model = PlainModel::new(&plan.options)?;
+        if model.task.as_detection().is_some() {
+            return self.detections(global, &plan, model);
+        }
+        let classifier = Classifier::of_model(model)?;
         let bar = if global.quiet { ProgressBar::hidden() } else { progress_bar() };
         bar.set_length(1000);
-        let evaluation = evaluate(&self.folder, &plan, |share| bar.set_position((share * 1000.0) as u64));
+        let evaluation = evaluate(&self.folder, &plan, classifier, |share| bar.set_position((share * 1000.0) as u64));
         bar.finish_and_clear();
         let evaluation = evaluation?;
         if let Some(path) = &self.html {
@@ -89,6 +97,32 @@ impl Evaluate {
             print(&table::table(&evaluation))?;
         }
         Ok(status)
+    }
+}
+
+impl Evaluate {
+    /// Evaluates the maps of a detector.
+    fn detections(&self, global: &GlobalArgs, plan: &Plan, model: PlainModel) -> Result<ExitStatus> {
+        if self.html.is_some() || !self.film.is_empty() {
+            let problem = "--html and --film are for classifiers; for a detector, --json writes all measures";
+            return Err(UsageError(problem.into()).into());
+        }
+        if !global.quiet {
+            model.notices.iter().for_each(say);
+        }
+        let bar = if global.quiet { ProgressBar::hidden() } else { progress_bar() };
+        bar.set_length(1000);
+        let detector = Detector::new(model)?;
+        let evaluation =
+            evaluate_detections(&self.folder, plan, detector, |share| bar.set_position((share * 1000.0) as u64));
+        bar.finish_and_clear();
+        let evaluation = evaluation?;
+        evaluation.unread.iter().for_each(say_error);
+        let as_json = || format!("{}\n", json::of_detections(&evaluation));
+        if !write_json(self.json.as_deref(), as_json, self.force)? {
+            print(&table::of_detections(&evaluation))?;
+        }
+        Ok(if evaluation.unread.is_empty() { ExitStatus::Done } else { ExitStatus::Failed })
     }
 }
 

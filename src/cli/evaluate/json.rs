@@ -1,7 +1,7 @@
 //! The evaluation as one JSON object.
 
 use serde_json::{Value, json};
-use whycam::evaluate::{Evaluation, FilmMotion, Measured};
+use whycam::evaluate::{DetectionEvaluation, DetectionMeasures, Evaluation, FilmMotion, Measured};
 
 pub fn json(evaluation: &Evaluation) -> Value {
     let Evaluation { model, labels, photos, confusion, reliability, calibration_error, methods, .. } = evaluation;
@@ -49,5 +49,28 @@ fn film(film: &FilmMotion) -> Value {
         "flicker": film.single.flicker,
         "flicker_steady": film.smoothed.flicker,
         "lag_frames_steady": film.smoothed.lag,
+    })
+}
+
+pub fn of_detections(evaluation: &DetectionEvaluation) -> Value {
+    let method = |measured: &DetectionMeasures| {
+        json!({
+            "method": measured.method,
+            "layer": measured.layer,
+            "detections": measured.detections,
+            "insertion": measured.insertion,
+            "deletion": measured.deletion,
+            "energy_inside": measured.energy_inside,
+            "box_share": measured.box_share,
+            "sanity": measured.sanity.as_ref().map(|sanity| json!({
+                "shares": sanity.shares,
+                "similarity": sanity.similarity,
+            })),
+        })
+    };
+    json!({
+        "model": evaluation.model,
+        "pictures": evaluation.pictures,
+        "methods": evaluation.methods.iter().map(method).collect::<Vec<_>>(),
     })
 }

@@ -1,6 +1,6 @@
 //! The evaluation as text.
 
-use whycam::evaluate::{Evaluation, Measured};
+use whycam::evaluate::{DetectionEvaluation, DetectionMeasures, Evaluation, Measured};
 
 /// How to get one measure.
 type Value = fn(&Measured) -> Option<f32>;
@@ -72,6 +72,32 @@ pub fn table(evaluation: &Evaluation) -> String {
                 film.frames
             ));
         }
+    }
+    lines.join("\n") + "\n"
+}
+
+pub fn of_detections(evaluation: &DetectionEvaluation) -> String {
+    let DetectionEvaluation { model, pictures, methods, .. } = evaluation;
+    let width = methods.iter().map(|m| m.method.len()).max().unwrap_or(0).max(6);
+    let mut lines = vec![
+        format!("{model} on {pictures} pictures"),
+        String::new(),
+        format!("{:<width$}   insertion↑   deletion↓   in the box↑     sanity↓   detections", "method"),
+    ];
+    for measured in methods {
+        let sanity = measured.sanity.as_ref().and_then(|sanity| sanity.similarity.last());
+        let sanity = sanity.map_or("-".to_owned(), |value| format!("{value:.3}"));
+        let DetectionMeasures { method, insertion, deletion, energy_inside, detections, .. } = measured;
+        lines.push(format!(
+            "{method:<width$}  {insertion:>10.3}  {deletion:>10.3}  {energy_inside:>12.3}  {sanity:>10}  {detections:>11}"
+        ));
+    }
+    if let Some(first) = methods.first() {
+        lines.push(format!(
+            "measured at {}; insertion and deletion as shares of the score; boxes cover {:.3} of the picture; sanity: \
+             likeness to maps of random weights",
+            first.layer, first.box_share
+        ));
     }
     lines.join("\n") + "\n"
 }

@@ -25,7 +25,8 @@ pub enum Along {
     Batch,
     Rows(Scale),
     Columns(Scale),
-    /// Rows and columns of a grid, after `prefix` entries without a position (class tokens).
+    /// Rows and columns of a grid, after `prefix` entries without a position (class tokens), and before the rest of the
+    /// axis, which has none either (detection tokens).
     Tokens {
         prefix: usize,
         grid: TokenGrid,
@@ -178,11 +179,14 @@ impl Axis {
             (_, Some((prefix, grid))) if size > grid.cells() && size < prefix + grid.cells() => {
                 Self::new(size, Along::Tokens { prefix: size - grid.cells(), grid })
             }
+            (_, Some((prefix, grid))) if size == prefix + grid.cells() => {
+                Self::new(size, Along::Tokens { prefix, grid })
+            }
             _ => Self::other(size),
         }
     }
 
-    /// The concatenation of axes: pieces of one axis, or tokens after others without a position.
+    /// The concatenation of axes: pieces of one axis, or tokens between others without a position.
     pub fn concatenated(parts: &[Self]) -> Self {
         let total = parts.iter().map(Self::size).sum();
         let alongs: Option<Vec<Along>> = parts.iter().map(Self::along).collect();
@@ -192,10 +196,11 @@ impl Axis {
         {
             return Self::new(total, *first);
         }
-        let Some((last, before)) = parts.split_last() else { return Self::other(total) };
-        match last.grid() {
-            Some((prefix, grid)) if !before.is_empty() && before.iter().all(Self::is_other) => {
-                let prefix = prefix + before.iter().map(Self::size).sum::<usize>();
+        let Some(at) = parts.iter().position(|part| part.grid().is_some()) else { return Self::other(total) };
+        let others = || parts.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, part)| part);
+        match parts[at].grid() {
+            Some((prefix, grid)) if parts.len() > 1 && others().all(Self::is_other) => {
+                let prefix = prefix + parts[..at].iter().map(Self::size).sum::<usize>();
                 Self::new(total, Along::Tokens { prefix, grid })
             }
             _ => Self::other(total),

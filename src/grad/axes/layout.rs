@@ -9,6 +9,8 @@ pub struct TensorLayout {
     pub order: Vec<usize>,
     /// For tokens: how many precede those of the picture.
     pub prefix: Option<usize>,
+    /// For tokens: how many follow those of the picture.
+    pub suffix: usize,
     pub channels: usize,
     /// Rows.
     pub height: usize,
@@ -39,6 +41,11 @@ impl FieldGeometry {
 }
 
 impl TensorLayout {
+    /// Whether the tensor holds tokens that are not part of the map.
+    pub fn has_other_tokens(&self) -> bool {
+        self.prefix.is_some_and(|prefix| prefix > 0) || self.suffix > 0
+    }
+
     /// Whether the tensor is `[N,C,h,w]` without a transposition.
     pub fn is_plain(&self) -> bool {
         self.prefix.is_none() && self.order.is_sorted()

@@ -47,8 +47,11 @@ impl<'m> Axes<'m> {
             let first = found.next()?;
             found.next().is_none().then_some(first)
         };
-        let batch = find(&|axis| axis.along() == Some(Along::Batch))?;
-        let channels = find(&Axis::is_other)?;
+        // A batch of one picture may be dropped and made anew.
+        let anew = || axes.first().filter(|axis| axis.is_other() && axis.size() == 1).map(|_| 0);
+        let batch = find(&|axis| axis.along() == Some(Along::Batch)).or_else(anew)?;
+        let mut others = (0..axes.len()).filter(|&index| index != batch && axes[index].is_other());
+        let channels = others.next().filter(|_| others.next().is_none())?;
         let (order, prefix, rows, columns) = match axes.len() {
             4 => {
                 let rows = find(&|axis| matches!(axis.along(), Some(Along::Rows(_))))?;
@@ -66,11 +69,13 @@ impl<'m> Axes<'m> {
             }
             _ => return None,
         };
+        let tokens = prefix.map_or(0, |prefix| axes[order[2]].size() - prefix - rows.0 * columns.0);
         let first = [rows.1.first, columns.1.first];
         let stride = [rows.1.stride, columns.1.stride];
         let layout = TensorLayout {
             order,
             prefix,
+            suffix: tokens,
             channels: axes[channels].size(),
             height: rows.0,
             width: columns.0,

@@ -60,6 +60,10 @@ pub fn matmul(vjp: Vjp) -> Gradient {
 /// The gradient of a matrix product by one factor, given the other one.
 pub fn product_gradient<'g>(vjp: Vjp<'g>, dy: Value<'g>, factor: Value<'g>) -> Gradient<'g> {
     let (x, rank) = (vjp.x_shape()?, vjp.operand_shape(1 - vjp.input)?.len());
+    if rank == 1 && vjp.input == 0 && x.len() >= 2 {
+        // A matrix times a vector: dA = dy bᵀ.
+        return Ok(Some(dy.unsqueeze(&[-1]) * factor));
+    }
     if rank < 2 || x.len() < 2 {
         return Err(vjp.unsupported("a vector"));
     }

@@ -12,4 +12,5 @@ pub mod pool;
 pub mod quantize;
 pub mod reduce;
 pub mod resize;
+pub mod sample;
 pub mod shape;

@@ -10,12 +10,13 @@ use crate::onnx::proto::Attribute;
 pub fn seed<'g>(writer: &'g GraphWriter<'g>, detection: &Detection) -> Value<'g> {
     let asked = writer.tensor(Detection::INDEX);
     let wanted = asked.less(writer.int64(0)).choose(best(writer, detection), asked);
-    let pictures = asked.apply("Shape", &[], &[Attribute::from_int("end", 1)]);
-    let size = pictures.concat(&[writer.int64s(&[detection.entries as i64])], 0);
-    let zeros = writer.scalar(0.0).expand(size);
+    let logits = writer.tensor(Detection::LOGITS);
+    // A model that chooses takes one picture, and may have another number of entries in each run.
+    let row = if detection.chosen { [1, -1] } else { [-1, detection.entries as i64] };
+    let zeros = writer.scalar(0.0).expand(logits.reshape(&row).shape());
     let ones = writer.scalar(1.0).expand(wanted.shape());
     let row = zeros.apply("ScatterElements", &[wanted, ones], &[Attribute::from_int("axis", 1)]);
-    row.reshape_like(Detection::LOGITS)
+    row.reshape_to(logits.shape())
 }
 
 /// The entry of the detection with the highest score of each picture, `[N,1]`.

@@ -43,6 +43,9 @@ pub enum Reason {
     NormBeforeLastAttention,
     BlockBeforeLastAttention,
     LayerBeforeLastAttention,
+    EndOfBackbone,
+    InputOfNeck,
+    InputOfHead,
 }
 
 impl fmt::Display for Reason {
@@ -62,6 +65,9 @@ impl fmt::Display for Reason {
             Self::BlockBeforeLastAttention => {
                 "the last block before the last attention, the only path from the tokens to the logits"
             }
+            Self::EndOfBackbone => "the end of the backbone, which all boxes depend on",
+            Self::InputOfNeck => "what enters the neck",
+            Self::InputOfHead => "what enters the head",
             Self::LayerBeforeLastAttention => {
                 "the last layer before the last attention, the only path from the tokens to the logits"
             }

@@ -2,11 +2,13 @@
 
 mod candidate;
 mod default_layer;
+mod detector_layers;
 mod layer_name;
 mod layers;
 mod normalised;
 mod select;
 
 pub use candidate::{Candidate, Reason, Target};
+pub use detector_layers::DetectorPart;
 pub use layer_name::LayerName;
-pub use select::{find_target, input_target, list_candidates};
+pub use select::{find_detector_targets, find_target, input_target, list_candidates};

@@ -1,6 +1,7 @@
 //! Choosing the target layer.
 
 use super::candidate::{Candidate, Reason, Target};
+use super::detector_layers::DetectorPart;
 use super::layer_name::LayerName;
 use super::layers::Layers;
 use crate::error::{Error, Result};
@@ -44,6 +45,25 @@ pub fn find_target(
         return Err(model.error("rows and columns cannot be traced past its first weights; name a layer [N,C,h,w]"));
     }
     Ok(Target { layer: layers.candidates[at].clone(), reason })
+}
+
+/// The target layers that make a part of a detector, fine to coarse.
+///
+/// # Errors
+/// The model has no layer with rows and columns.
+pub fn find_detector_targets(
+    model: &OnnxModel,
+    tensors: &Tensors,
+    task: &Task,
+    channels_last: bool,
+    part: DetectorPart,
+) -> Result<Vec<Target>> {
+    let layers = Layers::new(model, tensors, task.tensor(), channels_last);
+    let Some(layers) = layers.filter(|layers| !layers.candidates.is_empty()) else {
+        return Err(model.error("it has no layer with rows and columns between input and logits"));
+    };
+    let found = layers.of_part(part, tensors).into_iter();
+    Ok(found.map(|(at, reason)| Target { layer: layers.candidates[at].clone(), reason }).collect())
 }
 
 /// The model's input as the target, for methods that attribute to pixels.

@@ -7,6 +7,6 @@ mod head;
 mod task_kind;
 
 pub use classify::{Classification, Probability};
-pub use detect::{Detection, Family, FoundDetector, Hints, find_detector};
+pub use detect::{Detection, Family, FoundDetector, Hints, find_detector, score_maps};
 pub use head::Search;
 pub use task_kind::{TASKS, Task};

@@ -81,6 +81,7 @@ pub fn write_chosen<'m>(
         classes: last_axes.copied().min().unwrap_or(1),
         background: None,
         probability,
+        one_class: false,
         overlapping: false,
         chosen: true,
         entries: before,

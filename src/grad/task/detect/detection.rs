@@ -20,6 +20,8 @@ pub struct Detection {
     pub background: Option<usize>,
     /// How the logit of a class becomes its probability.
     pub probability: Probability,
+    /// Whether only the likeliest class of each box counts.
+    pub one_class: bool,
     /// Whether several boxes stand for one object, of which all but the best are suppressed.
     pub overlapping: bool,
     /// Whether the model chooses the detections itself.

@@ -8,6 +8,7 @@ use super::chosen::write_chosen;
 use super::detection::Detection;
 use super::layout::{Layout, SIDES, find_layout};
 use super::moves::Moves;
+use super::narrow::Part;
 use crate::error::Result;
 use crate::grad::graph_writer::{GraphWriter, Patch};
 use crate::grad::task::Probability;
@@ -117,11 +118,12 @@ impl<'w, 'm> Reader<'w, 'm> {
             if anchors_last { vec![0, column, anchor] } else { vec![0, anchor, column] }
         };
         let in_rows = |value: Value<'w>| if anchors_last { value.transpose(&[0, 2, 1]) } else { value };
-        let (whole, bare) = (in_rows(self.writer.tensor(output)), in_rows(self.logits(output)?));
+        let whole = in_rows(self.writer.tensor(output));
         let first = SIDES + usize::from(objectness);
+        let part = Part { axis: if anchors_last { 1 } else { 2 }, from: first, to: columns };
+        let logits = in_rows(self.moves.narrowed(self.writer, output, part));
         let probability = self.probability(output, &at(0, columns - 1));
         let of_classes = |value: Value<'w>| value.slice(first as i64, columns as i64, 2);
-        let logits = of_classes(bare);
         let scores = if probability.is_some() { of_classes(whole) } else { logits.sigmoid() };
         let softmax = probability == Some(Probability::Softmax);
         let own_objectness = objectness
@@ -160,11 +162,14 @@ impl<'w, 'm> Reader<'w, 'm> {
         let at = |anchor: usize| if anchors_last { vec![0, 0, anchor] } else { vec![0, anchor, 0] };
         let in_rows = |value: Value<'w>| if anchors_last { value.transpose(&[0, 2, 1]) } else { value };
         let given = (in_rows(self.writer.tensor(scores)), self.probability(scores, &at(0)));
-        let queries = self.moves.op(self.moves.origin(boxes, &[0, 0, 0]).tensor) == "Sigmoid";
+        // The scores of a dense detector come from a map.
+        let queries = self.moves.shape(self.moves.logit_origin(scores, &at(0)).tensor).len() != 4;
+        let bounded = self.moves.op(self.moves.origin(boxes, &[0, 0, 0]).tensor) == "Sigmoid";
+        let centred = queries && (bounded || matches!(boxes, "pred_boxes" | "dets"));
         let classes = self.classes(in_rows(self.logits(scores)?), given, columns, queries);
         let raw = self.is_raw(boxes, &[0, 0, 0]);
         let form = match sides[2] {
-            SIDES if queries => BoxForm::Centre { pixels: false },
+            SIDES if centred => BoxForm::Centre { pixels: false },
             SIDES if raw => return Err(self.unknown_boxes(boxes)),
             SIDES => self.form_of(boxes, |values| values)?,
             _ if raw => BoxForm::MiddleOffsets,
@@ -279,6 +284,7 @@ impl<'w, 'm> Reader<'w, 'm> {
             classes: columns - usize::from(background.is_some()),
             background: *background,
             probability: *probability,
+            one_class: !overlapping && *probability == Probability::Softmax,
             overlapping,
             chosen: false,
             entries: anchors * columns,

@@ -7,6 +7,8 @@ mod detection;
 mod find;
 mod layout;
 mod moves;
+mod narrow;
 
 pub use detection::Detection;
+pub use moves::score_maps;
 pub use find::{Family, FoundDetector, Hints, find_detector};

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::detection::Detection;
 use crate::error::Result;
 use crate::grad::graph_writer::GraphWriter;
 use crate::grad::task::head::{decomposed_sigmoid, decomposed_softmax};
@@ -134,8 +135,21 @@ impl<'m> Moves<'m> {
         }
     }
 
+    /// The axis and the first entry of a slice along one axis without steps.
+    pub(super) fn start_of_slice(&self, node: &Node) -> Option<(usize, usize)> {
+        let first = self.shape(node.input.first()?);
+        let integers = |input: usize| self.tensors.get(node.input.get(input)?)?.integers.as_deref();
+        let ([start], [axis]) = (integers(1)?, integers(3)?) else { return None };
+        if integers(4).is_some_and(|steps| steps != [1]) {
+            return None;
+        }
+        let axis = usize::try_from(axis.rem_euclid(first.len().max(1) as i64)).ok()?;
+        let start = if *start < 0 { start + first[axis] as i64 } else { *start };
+        Some((axis, usize::try_from(start).ok()?.min(first[axis])))
+    }
+
     /// The axis of a split, and how much of it lies before the part `tensor`.
-    fn before_part(&self, node: &Node, tensor: &str) -> Option<(usize, usize)> {
+    pub(super) fn before_part(&self, node: &Node, tensor: &str) -> Option<(usize, usize)> {
         let axis = axis_of(node, self.shape(tensor).len())?;
         let earlier = node.output.iter().take_while(|part| *part != tensor);
         Some((axis, earlier.map(|part| self.shape(part)[axis]).sum()))
@@ -229,6 +243,16 @@ impl<'m> Moves<'m> {
             op => first.apply(op, &read(1).collect::<Vec<_>>(), &node.attribute),
         })
     }
+}
+
+/// The tensors that hold the scores of a detector whose outputs are written, before they are moved: a map for each level,
+/// or one tensor of queries. First to last.
+pub fn score_maps<'m>(model: &'m OnnxModel, tensors: &'m Tensors) -> Vec<&'m str> {
+    let moves = Moves::new(model, tensors);
+    let logits = moves.index.producer_node(Detection::LOGITS).and_then(|node| node.output.first());
+    let mut maps = logits.map(|logits| moves.sources(logits)).unwrap_or_default();
+    maps.sort_by_key(|map| moves.index.producer(map));
+    maps
 }
 
 /// Whether every number that a node gives is one that it takes. The first output counts.

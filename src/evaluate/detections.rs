@@ -1,0 +1,225 @@
+//! Are the maps of a detector faithful? Without ground truth: each box that is found is judged by its score while pixels
+//! are inserted and deleted, and by the share of the map's energy within it.
+
+use std::path::Path;
+
+use image::RgbImage;
+use ndarray::{Array2, Array3, ArrayView3};
+
+use super::insertion_deletion::{area_under, insertion_deletion};
+use super::plan::Plan;
+use super::randomisation::Sanity;
+use super::statistics::spearman;
+use super::trial::{Trial, to_unit};
+use crate::cam::{CamMap, Method};
+use crate::error::{Error, Result};
+use crate::explain::{DetectedObject, Detector, Explainer, Explanation};
+use crate::media::Report;
+use crate::model::{InputSpec, ModelOptions, Randomised, Request, as_input};
+use crate::source::{self, Input};
+
+/// The measures of a detector on pictures.
+pub struct DetectionEvaluation {
+    pub model: String,
+    /// The number of pictures that were read.
+    pub pictures: usize,
+    pub methods: Vec<DetectionMeasures>,
+    /// Pictures that could not be read and were left out.
+    pub unread: Vec<Error>,
+}
+
+/// The measures of one method, as means over detections.
+pub struct DetectionMeasures {
+    pub method: &'static str,
+    pub layer: String,
+    /// The number of detections that were measured.
+    pub detections: usize,
+    /// The area under the curve of [`Detector::certainty`] while pixels are inserted, as a share of its first value.
+    pub insertion: f32,
+    /// The same while pixels are deleted.
+    pub deletion: f32,
+    /// The share of the map's energy within the box, 0..=1.
+    pub energy_inside: f32,
+    /// The share of the picture within the box, which a map without any knowledge reaches.
+    pub box_share: f32,
+    /// `None` if nothing was found.
+    pub sanity: Option<Sanity>,
+}
+
+/// The most detections of a picture that are measured, best first.
+const MOST_OF_A_PICTURE: usize = 4;
+
+/// A preprocessed picture with what is found in it.
+struct Case {
+    input: Array3<f32>,
+    explanation: Explanation,
+}
+
+/// Measures the maps of each method on the pictures of a folder. `report` gets the progress, 0..=1.
+///
+/// # Errors
+/// The folder has no pictures, or the model fails.
+pub fn evaluate_detections(
+    folder: &Path,
+    plan: &Plan,
+    mut detector: Detector,
+    mut report: impl FnMut(f32),
+) -> Result<DetectionEvaluation> {
+    let (pictures, unread) = read_pictures(folder, plan)?;
+    let mut methods = Vec::with_capacity(plan.methods.len());
+    for (number, method) in plan.methods.iter().enumerate() {
+        let mut part = |share: f32| report((number as f32 + share) / plan.methods.len() as f32);
+        methods.push(measure(plan, method, &mut detector, &pictures, &mut part)?);
+    }
+    Ok(DetectionEvaluation { model: detector.name.clone(), pictures: pictures.len(), methods, unread })
+}
+
+/// The pictures of a folder, evenly thinned to the size of the sample.
+fn read_pictures(folder: &Path, plan: &Plan) -> Result<(Vec<RgbImage>, Vec<Error>)> {
+    let listed = source::list_inputs(&[Input::file(folder)], &Report::silent())?;
+    let paths: Vec<_> = listed.into_iter().filter_map(|input| input.path).collect();
+    let step = paths.len().div_ceil(plan.sample.max(1)).max(1);
+    let (mut pictures, mut unread) = (Vec::new(), Vec::new());
+    for path in paths.iter().step_by(step) {
+        let report = Report::silent();
+        let frame = source::open(&Input::file(path), 1, &report).and_then(|mut source| source.next_frame());
+        match frame {
+            Ok(Some(frame)) if !report.has_damage() => pictures.push(frame.picture.into_image()),
+            Ok(_) => unread.push(Error::input(path, "it is damaged, so it does not count")),
+            Err(error) => unread.push(error),
+        }
+    }
+    if pictures.is_empty() {
+        return Err(unread.into_iter().next().unwrap_or_else(|| Error::input(folder, "no pictures are in it")));
+    }
+    Ok((pictures, unread))
+}
+
+fn measure(
+    plan: &Plan,
+    method: &'static Method,
+    detector: &mut Detector,
+    pictures: &[RgbImage],
+    report: &mut dyn FnMut(f32),
+) -> Result<DetectionMeasures> {
+    let mut request = Request { method, ..plan.request.clone() };
+    request.detections.each = true;
+    request.detections.most = request.detections.most.min(MOST_OF_A_PICTURE);
+    let mut explainer = Explainer::new(&plan.options, &request)?;
+    let (mut sums, mut detections, mut cases) = ([0.0; 4], 0, Vec::new());
+    for (done, picture) in pictures.iter().enumerate() {
+        report(0.9 * done as f32 / pictures.len() as f32);
+        let input = detector.preprocess(picture)?;
+        let explanation = explainer.explain_tensor(as_input(input.view(), detector.channels_last()).view())?;
+        let found = explanation.detections().map(|found| found.detections.clone()).unwrap_or_default();
+        for object in &found {
+            let Some(map) = &object.map else { continue };
+            let values = of_detection(plan, detector, input.view(), &explanation, object, map)?;
+            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+            detections += 1;
+        }
+        cases.push(Case { input, explanation });
+    }
+    let [insertion, deletion, energy_inside, box_share] = sums.map(|sum| sum / detections.max(1) as f32);
+    let layer = explainer.context().layer.clone();
+    let sanity = if detections == 0 || method.reruns_for_scores() || plan.sanity == 0 {
+        None
+    } else {
+        Some(sanity(&plan.options, &request, &cases[..plan.sanity.min(cases.len())], detector.channels_last(), plan.seed)?)
+    };
+    Ok(DetectionMeasures { method: method.name, layer, detections, insertion, deletion, energy_inside, box_share, sanity })
+}
+
+/// Insertion, deletion, energy within the box and share of the box.
+fn of_detection(
+    plan: &Plan,
+    detector: &mut Detector,
+    input: ArrayView3<f32>,
+    explanation: &Explanation,
+    object: &DetectedObject,
+    map: &CamMap,
+) -> Result<[f32; 4]> {
+    let (_, height, width) = input.dim();
+    let InputSpec { channels, scale, mean, std, .. } = *detector.input_spec();
+    let blank: Vec<f32> = (0..channels).map(|channel| (127.5 * scale - mean[channel]) / std[channel]).collect();
+    let enlarged = explanation.map_over_input(map, height, width)?.mapv(|value| value.max(0.0));
+    let bounds = bounds_of(object);
+    let (inside, share) = energy_inside(&enlarged, bounds);
+    let class = object.class_index;
+    let score = detector.certainty(input, class, bounds)?;
+    let unit = to_unit(enlarged);
+    let mut trial = Trial {
+        input,
+        map: unit.view(),
+        blank: &blank,
+        score,
+        classify: &mut |changed| detector.certainty(changed, class, bounds),
+        explain: &mut |_| Ok(Array2::zeros((height, width))),
+    };
+    let curves = insertion_deletion(&mut trial, plan.steps)?;
+    let area = |curve: &[f32]| area_under(curve) / score.max(f32::MIN_POSITIVE);
+    Ok([area(&curves.insertion), area(&curves.deletion), inside, share])
+}
+
+/// Left, top, right and bottom in pixels of the input, for an explanation of the input itself.
+fn bounds_of(object: &DetectedObject) -> [f32; 4] {
+    let bounds = &object.bounds;
+    [bounds.x, bounds.y, bounds.x + bounds.width, bounds.y + bounds.height].map(|side| side as f32)
+}
+
+/// The share of a map's energy within a box, and the share of its area (the measure of Wang et al., *Score-CAM*, CVPR
+/// Workshops 2020, section 4.3: the energy-based pointing game).
+fn energy_inside(map: &Array2<f32>, [left, top, right, bottom]: [f32; 4]) -> (f32, f32) {
+    let within = |at: usize, low: f32, high: f32| (low..high).contains(&(at as f32 + 0.5));
+    let (mut inside, mut all, mut pixels) = (0.0_f64, 0.0_f64, 0_usize);
+    for ((y, x), value) in map.indexed_iter() {
+        all += f64::from(*value);
+        if within(x, left, right) && within(y, top, bottom) {
+            inside += f64::from(*value);
+            pixels += 1;
+        }
+    }
+    let share = pixels as f32 / map.len().max(1) as f32;
+    (if all > 0.0 { (inside / all) as f32 } else { 0.0 }, share)
+}
+
+/// How similar the maps of the same entries stay as weights are randomised, from the logits down.
+fn sanity(
+    options: &ModelOptions,
+    request: &Request,
+    cases: &[Case],
+    channels_last: bool,
+    seed: u64,
+) -> Result<Sanity> {
+    let shares = vec![0.25, 0.5, 0.75, 1.0];
+    let mut similarity = Vec::new();
+    for &share in &shares {
+        let options = ModelOptions { randomised: Some(Randomised { share, seed }), ..options.clone() };
+        let mut explainer = Explainer::new(&options, request)?;
+        let (mut sum, mut count) = (0.0, 0);
+        for Case { input, explanation } in cases {
+            let tensor = as_input(input.view(), channels_last);
+            let best = explanation.detections().and_then(|found| found.detections.first());
+            let Some((object, map)) = best.and_then(|object| Some((object, object.map.as_ref()?))) else { continue };
+            let other = explainer.map_of_entry(tensor.view(), object.entry)?;
+            let [a, b] = [map, &other].map(|map| map.values.iter().copied().collect::<Vec<_>>());
+            sum += spearman(&a, &b);
+            count += 1;
+        }
+        similarity.push(sum / f32::max(count as f32, 1.0));
+    }
+    Ok(Sanity { shares, similarity })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn energy_counts_where_it_lies() {
+        let mut map = Array2::zeros((4, 4));
+        (map[[0, 0]], map[[3, 3]]) = (3.0, 1.0);
+        assert_eq!(energy_inside(&map, [0.0, 0.0, 2.0, 2.0]), (0.75, 0.25));
+        assert_eq!(energy_inside(&Array2::zeros((2, 2)), [0.0, 0.0, 2.0, 2.0]), (0.0, 1.0));
+    }
+}

@@ -1,0 +1,157 @@
+//! The layers of a detector: the end of the backbone, what enters the neck, and what enters the heads.
+
+use std::collections::HashSet;
+
+use super::candidate::Reason;
+use super::layers::Layers;
+use crate::grad::rules::OpKind;
+use crate::grad::task::{Detection, score_maps};
+use crate::onnx::Tensors;
+
+/// A part of a detector that a caller can name in place of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DetectorPart {
+    /// The last layer of the backbone, which all boxes depend on.
+    Backbone,
+    /// The last layer of each grid before the grids are mixed.
+    Neck,
+    /// The last layer of each grid that both boxes and classes are made from.
+    Head,
+}
+
+impl DetectorPart {
+    /// The part of this name: `backbone`, `neck` or `head`.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "backbone" => Some(Self::Backbone),
+            "neck" => Some(Self::Neck),
+            "head" => Some(Self::Head),
+            _ => None,
+        }
+    }
+
+    fn reason(self) -> Reason {
+        match self {
+            Self::Backbone => Reason::EndOfBackbone,
+            Self::Neck => Reason::InputOfNeck,
+            Self::Head => Reason::InputOfHead,
+        }
+    }
+}
+
+impl Layers<'_> {
+    /// The layers of a part of a detector, fine to coarse: their positions among the candidates, and why.
+    pub fn of_part(&self, part: DetectorPart, tensors: &Tensors) -> Vec<(usize, Reason)> {
+        let maps = score_maps(self.model, tensors);
+        let enlarged = self.enlarged();
+        let backbone = self.end_of_backbone(&maps, &enlarged);
+        let found = match part {
+            DetectorPart::Backbone => Vec::new(),
+            DetectorPart::Neck => self.inputs_of_neck(backbone.0, &enlarged),
+            DetectorPart::Head => self.inputs_of_heads(&maps),
+        };
+        if found.is_empty() {
+            return vec![backbone];
+        }
+        found.into_iter().map(|at| (at, part.reason())).collect()
+    }
+
+    /// The nodes that enlarge a feature map, with the positions of what they enlarge, first to last.
+    fn enlarged(&self) -> Vec<(usize, usize)> {
+        let enlarges = |index: usize| {
+            let node = &self.model.graph().node[index];
+            let before = self.candidate(node.input.first()?)?;
+            let after = self.candidate(node.output.first()?)?;
+            let [small, large] = [before, after].map(|at| &self.candidates[at]);
+            let larger = large.layout.height > small.layout.height || large.layout.width > small.layout.width;
+            // A picture that the model itself resizes is no feature map.
+            (matches!(node.op(), "Resize" | "ConvTranspose") && larger && small.depth > 0).then_some((index, before))
+        };
+        self.on_path().filter_map(|(index, _)| enlarges(index)).collect()
+    }
+
+    /// What is enlarged first, or else the last layer that all score maps depend on.
+    fn end_of_backbone(&self, maps: &[&str], enlarged: &[(usize, usize)]) -> (usize, Reason) {
+        if let Some((_, before)) = enlarged.first() {
+            return (self.before_moves(*before), Reason::EndOfBackbone);
+        }
+        let of_maps = maps.iter().all(|map| self.candidate(map).is_some());
+        if !of_maps || maps.is_empty() {
+            return self.default_layer();
+        }
+        let ancestors: Vec<HashSet<usize>> = maps.iter().map(|map| self.index.ancestors(map)).collect();
+        let shared = (0..self.candidates.len()).filter(|&at| {
+            let tensor = self.candidates[at].tensor.as_str();
+            let made_by = self.index.producer(tensor);
+            !maps.contains(&tensor) && made_by.is_some_and(|node| ancestors.iter().all(|of| of.contains(&node)))
+        });
+        let shared: Vec<usize> = shared.collect();
+        match self.last_layer(&shared) {
+            Some(at) => (self.before_moves(at), Reason::EndOfBackbone),
+            None => self.default_layer(),
+        }
+    }
+
+    /// The last layer of each grid that does not depend on an enlarged map, as fine as the score maps or finer than the
+    /// end of the backbone.
+    fn inputs_of_neck(&self, backbone: usize, enlarged: &[(usize, usize)]) -> Vec<usize> {
+        let Some((first, _)) = enlarged.first() else { return Vec::new() };
+        let nodes = &self.model.graph().node;
+        // What enters the neck at a finer grid is read together with an enlarged map.
+        let mut mixed: HashSet<&str> = nodes[*first].output.iter().map(String::as_str).collect();
+        let mut entering: Vec<usize> = vec![backbone];
+        let later: HashSet<usize> = enlarged.iter().map(|(index, _)| *index).collect();
+        for (index, node) in self.on_path() {
+            let of_mixed = node.input.iter().any(|input| mixed.contains(input.as_str()));
+            if !(of_mixed || later.contains(&index)) {
+                continue;
+            }
+            mixed.extend(node.output.iter().map(String::as_str));
+            let fresh = node.input.iter().filter(|input| !mixed.contains(input.as_str()));
+            entering.extend(fresh.filter_map(|input| self.candidate(input)).map(|at| self.before_moves(at)));
+        }
+        entering.sort_unstable();
+        entering.dedup();
+        let grid = |at: usize| (self.candidates[at].layout.height, self.candidates[at].layout.width);
+        let last_of_grid = |at: &usize| entering.iter().all(|other| other <= at || grid(*other) != grid(*at));
+        let mut last: Vec<usize> = entering.iter().copied().filter(last_of_grid).collect();
+        last.sort_by_key(|&at| std::cmp::Reverse(grid(at)));
+        last
+    }
+
+    /// For each score map, the last layer of its grid that the boxes depend on as well.
+    fn inputs_of_heads(&self, maps: &[&str]) -> Vec<usize> {
+        let of_boxes = self.index.ancestors(Detection::BOXES);
+        let mut found = Vec::new();
+        for map in maps {
+            let Some(own) = self.candidate(map) else { continue };
+            let of_map = self.index.ancestors(map);
+            let grid = |at: usize| (self.candidates[at].layout.height, self.candidates[at].layout.width);
+            let shared = (0..own).filter(|&at| {
+                let made_by = self.index.producer(&self.candidates[at].tensor);
+                grid(at) == grid(own) && made_by.is_some_and(|node| of_map.contains(&node) && of_boxes.contains(&node))
+            });
+            let shared: Vec<usize> = shared.collect();
+            found.extend(self.last_layer(&shared));
+        }
+        found.dedup();
+        found
+    }
+
+    /// The last activation among candidates, or else the last of them.
+    fn last_layer(&self, positions: &[usize]) -> Option<usize> {
+        let last = *positions.last()?;
+        let near = positions.iter().rev().take(4);
+        Some(near.copied().find(|&at| self.kind(at) == OpKind::Activation).unwrap_or(last))
+    }
+
+    /// The layer before ops that only move its numbers.
+    fn before_moves(&self, mut at: usize) -> usize {
+        while matches!(self.kind(at), OpKind::Layout | OpKind::Transparent) {
+            let node = self.index.producer_node(&self.candidates[at].tensor);
+            let Some(before) = node.and_then(|node| self.candidate(node.input.first()?)) else { break };
+            at = before;
+        }
+        at
+    }
+}
