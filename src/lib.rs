@@ -52,7 +52,9 @@ pub use explain::{
     ExplanationContext, Familiarity, Prediction, Ranked, RankedLabel,
 };
 pub use grad::LayerName;
-pub use model::{ClassName, DetectionOptions, Fusion, ModelOptions, ModelSource, Preset, Randomised, Request, ScoreQuery};
+pub use model::{
+    ClassName, DetectionOptions, Fusion, ModelOptions, ModelSource, Preset, Randomised, Request, ScoreQuery,
+};
 pub use session::{Compute, Device};
 
 /// The program's plumbing.

@@ -12,13 +12,11 @@ use support::maps::{Nearness, Tolerance};
 use support::reference;
 use whycam::grad::{ACTIVATIONS, Detection, GRADIENTS};
 use whycam::session::{Input, Session};
-use whycam::{
-    Compute, DetectedObject, Explainer, Explanation, LayerName, ModelOptions, Preset, Request, cam, model,
-};
+use whycam::{Compute, DetectedObject, Explainer, Explanation, LayerName, ModelOptions, Preset, Request, cam, model};
 
 /// A detector, as detectors.json lists it.
 #[derive(Deserialize)]
-struct Reference {
+struct Family {
     name: String,
     file: String,
     width: usize,
@@ -39,7 +37,7 @@ struct Expected {
     bounds: [f64; 4],
 }
 
-impl Reference {
+impl Family {
     fn all() -> Vec<Self> {
         let text = std::fs::read_to_string(reference("detectors/detectors.json")).unwrap();
         serde_json::from_str(&text).unwrap()
@@ -60,14 +58,8 @@ impl Reference {
         request
     }
 
-    fn picture(&self) -> Array4<f32> {
-        let whole: Array4<u8> = ndarray_npy::read_npy(reference("detectors/input.npy")).unwrap();
-        let corner = whole.slice(s![.., .., ..self.height, ..self.width]);
-        corner.mapv(|level| f32::from(level) / 255.0)
-    }
-
     fn explain(&self, request: &Request) -> whycam::Result<Explanation> {
-        Explainer::new(&self.options(), request)?.explain_tensor(self.picture().view().into_dyn())
+        Explainer::new(&self.options(), request)?.explain_tensor(picture(self).view().into_dyn())
     }
 
     /// Activations and gradient at a layer, as autograd gives them: `[2,C,h,w]`.
@@ -76,9 +68,15 @@ impl Reference {
     }
 }
 
+fn picture(of: &Family) -> Array4<f32> {
+    let whole: Array4<u8> = ndarray_npy::read_npy(reference("detectors/input.npy")).unwrap();
+    let corner = whole.slice(s![.., .., ..of.height, ..of.width]);
+    corner.mapv(|level| f32::from(level) / 255.0)
+}
+
 /// Runs a check on every family and reports all failures at once.
-fn on_every_family(check: impl Fn(&Reference) -> Result<(), String>) {
-    let all = Reference::all();
+fn on_every_family(check: impl Fn(&Family) -> Result<(), String>) {
+    let all = Family::all();
     assert!(all.len() >= 20, "{} families", all.len());
     let failures: Vec<String> =
         all.iter().filter_map(|of| check(of).err().map(|problem| format!("{}: {problem}", of.name))).collect();
@@ -105,12 +103,8 @@ fn boxes_scores_and_labels_are_those_of_the_models_own_post_processing() {
 }
 
 fn agree(found: &DetectedObject, expected: &Expected) -> Result<(), String> {
-    let bounds = [
-        found.bounds.x,
-        found.bounds.y,
-        found.bounds.x + found.bounds.width,
-        found.bounds.y + found.bounds.height,
-    ];
+    let bounds =
+        [found.bounds.x, found.bounds.y, found.bounds.x + found.bounds.width, found.bounds.y + found.bounds.height];
     // Boxes lie within 1e-3 of the sides of the picture, which are about 100 pixels.
     let near = bounds.iter().zip(expected.bounds).all(|(a, b)| (a - b).abs() < 0.05);
     let scores = (found.probability - expected.score).abs() < 1e-3 && (found.logit - expected.logit).abs() < 1e-3;
@@ -136,16 +130,14 @@ fn the_gradient_of_a_detection_is_that_of_autograd() {
     });
 }
 
-fn at_layer(of: &Reference, tensor: &str, entry: i64, expected: &Array4<f32>) -> Result<(), String> {
+fn at_layer(of: &Family, tensor: &str, entry: i64, expected: &Array4<f32>) -> Result<(), String> {
     let mut request = of.request();
     request.layers = vec![LayerName::from(tensor)];
     let augmented = model::augmented(&of.options(), &request, false, &mut None).map_err(text)?;
     let mut session = Session::new(&augmented.model, Compute::on_threads(1)).map_err(text)?;
-    let (picture, asked) = (of.picture().into_dyn(), ArrayD::from_elem(vec![1, 1], entry));
-    let inputs = vec![
-        (augmented.input.as_str(), Input::Float(picture.view())),
-        (Detection::INDEX, Input::Int64(asked.view())),
-    ];
+    let (picture, asked) = (picture(of).into_dyn(), ArrayD::from_elem(vec![1, 1], entry));
+    let inputs =
+        vec![(augmented.input.as_str(), Input::Float(picture.view())), (Detection::INDEX, Input::Int64(asked.view()))];
     let outputs = session.run(inputs).map_err(text)?;
     for (what, row) in [(ACTIVATIONS, 0), (GRADIENTS, 1)] {
         let (found, expected) = (outputs.floats(what).map_err(text)?, expected.index_axis(Axis(0), row));

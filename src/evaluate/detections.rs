@@ -125,9 +125,24 @@ fn measure(
     let sanity = if detections == 0 || method.reruns_for_scores() || plan.sanity == 0 {
         None
     } else {
-        Some(sanity(&plan.options, &request, &cases[..plan.sanity.min(cases.len())], detector.channels_last(), plan.seed)?)
+        Some(sanity(
+            &plan.options,
+            &request,
+            &cases[..plan.sanity.min(cases.len())],
+            detector.channels_last(),
+            plan.seed,
+        )?)
     };
-    Ok(DetectionMeasures { method: method.name, layer, detections, insertion, deletion, energy_inside, box_share, sanity })
+    Ok(DetectionMeasures {
+        method: method.name,
+        layer,
+        detections,
+        insertion,
+        deletion,
+        energy_inside,
+        box_share,
+        sanity,
+    })
 }
 
 /// Insertion, deletion, energy within the box and share of the box.
@@ -184,13 +199,7 @@ fn energy_inside(map: &Array2<f32>, [left, top, right, bottom]: [f32; 4]) -> (f3
 }
 
 /// How similar the maps of the same entries stay as weights are randomised, from the logits down.
-fn sanity(
-    options: &ModelOptions,
-    request: &Request,
-    cases: &[Case],
-    channels_last: bool,
-    seed: u64,
-) -> Result<Sanity> {
+fn sanity(options: &ModelOptions, request: &Request, cases: &[Case], channels_last: bool, seed: u64) -> Result<Sanity> {
     let shares = vec![0.25, 0.5, 0.75, 1.0];
     let mut similarity = Vec::new();
     for &share in &shares {

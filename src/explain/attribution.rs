@@ -164,13 +164,7 @@ impl Attribution {
     }
 
     /// The map of one run over all layers.
-    fn fused_map(
-        &self,
-        of: Formula,
-        outputs: &ModelOutputs,
-        slopes: &ModelOutputs,
-        row: usize,
-    ) -> Result<Array2<f32>> {
+    fn fused_map(&self, of: Formula, outputs: &ModelOutputs, slopes: &ModelOutputs, row: usize) -> Result<Array2<f32>> {
         let map = |activations: &str, gradients: &str| {
             let (activations, gradients) = (outputs.maps(activations)?, slopes.maps(gradients)?);
             let gradients = gradients.outer_iter().nth(row);

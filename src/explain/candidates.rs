@@ -58,11 +58,8 @@ impl<'o> Candidates<'o> {
         let first = |name: &str| Ok::<_, Error>(outputs.floats(name)?.index_axis_move(Axis(0), 0));
         let boxes = first(Detection::BOXES)?.into_dimensionality::<Ix2>();
         let boxes = boxes.map_err(|e| Error::model(Detection::BOXES, e))?;
-        let chosen = if detection.chosen {
-            Some([first(Detection::LABELS)?, first(Detection::INDICES)?])
-        } else {
-            None
-        };
+        let chosen =
+            if detection.chosen { Some([first(Detection::LABELS)?, first(Detection::INDICES)?]) } else { None };
         let (logits, scores) = (first(Detection::LOGITS)?, first(Detection::SCORES)?);
         let rows = chosen.as_ref().map_or(detection.entries / detection.columns(), |[labels, _]| labels.len());
         let entries = if detection.chosen { logits.len() } else { detection.entries };
@@ -106,23 +103,19 @@ impl<'o> Candidates<'o> {
     fn of_score(&self, least: f32) -> Box<dyn Iterator<Item = Found> + '_> {
         let whole = move |(_, score): &(usize, f32)| *score >= least;
         let scores = self.scores.iter().copied().enumerate().filter(whole);
-        match &self.chosen {
-            Some([labels, entries]) => {
-                let value = |of: &ArrayViewD<f32>, row: usize| of.iter().nth(row).copied().unwrap_or(-1.0);
-                Box::new(scores.filter_map(move |(row, score)| {
-                    let (label, entry) = (value(labels, row), value(entries, row));
-                    let (label, entry) = (label >= 0.0 && entry >= 0.0).then_some((label as usize, entry as usize))?;
-                    self.found(entry, label, score, row)
-                }))
-            }
-            None => {
-                let columns = self.detection.columns();
-                Box::new(scores.filter_map(move |(entry, score)| {
-                    let class = self.detection.class_of(entry % columns)?;
-                    self.found(entry, class, score, entry / columns)
-                }))
-            }
+        if let Some([labels, entries]) = &self.chosen {
+            let value = |of: &ArrayViewD<f32>, row: usize| of.iter().nth(row).copied().unwrap_or(-1.0);
+            return Box::new(scores.filter_map(move |(row, score)| {
+                let (label, entry) = (value(labels, row), value(entries, row));
+                let (label, entry) = (label >= 0.0 && entry >= 0.0).then_some((label as usize, entry as usize))?;
+                self.found(entry, label, score, row)
+            }));
         }
+        let columns = self.detection.columns();
+        Box::new(scores.filter_map(move |(entry, score)| {
+            let class = self.detection.class_of(entry % columns)?;
+            self.found(entry, class, score, entry / columns)
+        }))
     }
 
     fn found(&self, entry: usize, class_index: usize, score: f32, row: usize) -> Option<Found> {
@@ -150,9 +143,7 @@ fn suppressed(found: &[Found], overlap: f32, most: usize) -> Vec<Found> {
         if kept.len() == most {
             break;
         }
-        let hides = |better: &Found| {
-            better.class_index == candidate.class_index && better.overlap(candidate) > overlap
-        };
+        let hides = |better: &Found| better.class_index == candidate.class_index && better.overlap(candidate) > overlap;
         if !kept.iter().any(hides) {
             kept.push(*candidate);
         }

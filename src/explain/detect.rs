@@ -101,24 +101,27 @@ impl Attribution {
 
     fn choose(&self, candidates: &Candidates, tracker: Option<&mut Tracker>) -> Choice {
         let DetectionOptions { threshold, overlap, most, each } = self.detections;
-        let classes: Vec<usize> = self.subjects.iter().filter_map(|subject| match subject {
-            Subject::Class(class) => Some(*class),
-            Subject::Rank(_) => None,
-        }).collect();
-        let (found, chosen): (Vec<(Option<Followed>, Found)>, _) = match tracker {
-            Some(tracker) => {
-                let found = candidates.above(threshold * Tracker::HYSTERESIS, overlap, &classes, most);
-                let followed = tracker.follow(found, threshold);
-                let chosen = tracker.chosen.and_then(|id| followed.iter().position(|(of, _)| of.id == id));
-                (followed.into_iter().map(|(id, found)| (Some(id), found)).collect(), chosen)
-            }
-            None => {
-                let found = candidates.above(threshold, overlap, &classes, most);
-                (found.into_iter().map(|found| (None, found)).collect(), None)
-            }
-        };
-        let near_miss = if found.is_empty() { candidates.best(&classes) } else { None };
-        Choice { found, near_miss: near_miss.filter(|found| found.score >= LEAST_NEAR_MISS), chosen, each }
+        let classes: Vec<usize> = self
+            .subjects
+            .iter()
+            .filter_map(|subject| match subject {
+                Subject::Class(class) => Some(*class),
+                Subject::Rank(_) => None,
+            })
+            .collect();
+        let shown: Vec<(Option<Followed>, Found)>;
+        let mut chosen = None;
+        if let Some(tracker) = tracker {
+            let found = candidates.above(threshold * Tracker::HYSTERESIS, overlap, &classes, most);
+            let followed = tracker.follow(found, threshold);
+            chosen = tracker.chosen.and_then(|id| followed.iter().position(|(of, _)| of.id == id));
+            shown = followed.into_iter().map(|(of, found)| (Some(of), found)).collect();
+        } else {
+            let found = candidates.above(threshold, overlap, &classes, most);
+            shown = found.into_iter().map(|found| (None, found)).collect();
+        }
+        let near_miss = if shown.is_empty() { candidates.best(&classes) } else { None };
+        Choice { found: shown, near_miss: near_miss.filter(|found| found.score >= LEAST_NEAR_MISS), chosen, each }
     }
 }
 

@@ -4,8 +4,7 @@ use super::runner::ModelRunner;
 use crate::error::Result;
 use crate::grad::{self, Additions, Rules, Task};
 use crate::model::{
-    AugmentedModel, LoadedModel, Manifest, ModelOptions, Preprocessor, Request, TypedModel, load, task_of,
-    type_tensors,
+    AugmentedModel, LoadedModel, Manifest, ModelOptions, Preprocessor, Request, TypedModel, load, task_of, type_tensors,
 };
 
 /// A model that is ready to run, and what its outputs mean.

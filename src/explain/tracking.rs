@@ -59,18 +59,16 @@ impl Tracker {
             };
             let nearest = self.tracks.iter_mut().filter_map(|track| Some((nearness(track)?, track)));
             let nearest = nearest.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(nearness, _)| *nearness >= Self::SAME);
-            let track = match nearest {
-                Some((_, track)) => track,
-                None => {
-                    let (id, bounds) = (self.next, object.bounds);
-                    self.next += 1;
-                    let free = (1..).find(|number| self.tracks.iter().all(|track| track.number != *number));
-                    let (number, class_index) = (free.unwrap_or(usize::MAX), object.class_index);
-                    let track = Track { id, number, class_index, bounds, shown: false, missed: 0 };
-                    self.tracks.push(track);
-                    let Some(track) = self.tracks.last_mut() else { continue };
-                    track
-                }
+            let track = if let Some((_, track)) = nearest {
+                track
+            } else {
+                let taken = |number: usize| self.tracks.iter().any(|track| track.number == number);
+                let number = (1..=self.tracks.len() + 1).find(|number| !taken(*number)).unwrap_or(1);
+                let (id, class_index, bounds) = (self.next, object.class_index, object.bounds);
+                self.next += 1;
+                self.tracks.push(Track { id, number, class_index, bounds, shown: false, missed: 0 });
+                let Some(track) = self.tracks.last_mut() else { continue };
+                track
             };
             for (kept, new) in track.bounds.iter_mut().zip(object.bounds) {
                 *kept += (new - *kept) * Self::NEW;
@@ -101,7 +99,8 @@ mod tests {
     #[test]
     fn an_object_keeps_its_number_while_it_moves() {
         let mut tracker = Tracker::default();
-        let ids: Vec<u64> = (0..30_u8).flat_map(|x| tracker.follow(vec![cup(x.into(), 0.5)], 0.25)).map(|o| o.0.id).collect();
+        let ids: Vec<u64> =
+            (0..30_u8).flat_map(|x| tracker.follow(vec![cup(x.into(), 0.5)], 0.25)).map(|o| o.0.id).collect();
         assert_eq!(ids, [0; 30]);
         assert_eq!(tracker.follow(vec![cup(200.0, 0.5)], 0.25)[0].0, Followed { id: 1, number: 2 });
     }
@@ -109,7 +108,8 @@ mod tests {
     #[test]
     fn a_score_that_wavers_about_the_threshold_does_not_flicker() {
         let mut tracker = Tracker::default();
-        let shown = [0.2, 0.26, 0.24, 0.2, 0.16, 0.1, 0.2].map(|score| tracker.follow(vec![cup(0.0, score)], 0.25).len());
+        let shown =
+            [0.2, 0.26, 0.24, 0.2, 0.16, 0.1, 0.2].map(|score| tracker.follow(vec![cup(0.0, score)], 0.25).len());
         assert_eq!(shown, [0, 1, 1, 1, 1, 0, 0]);
     }
 

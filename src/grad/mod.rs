@@ -35,7 +35,8 @@ pub use reverse::differentiate;
 pub use rules::{NOT_DIFFERENTIABLE, OpKind, RULES, Rule, Rules};
 pub use score::{MOST_RANKS, Score};
 pub use target::{
-    Candidate, DetectorPart, LayerName, Reason, Target, find_detector_targets, find_target, input_target, list_candidates,
+    Candidate, DetectorPart, LayerName, Reason, Target, find_detector_targets, find_target, input_target,
+    list_candidates,
 };
 pub use task::{
     Classification, Detection, Family, FoundDetector, Hints, Probability, Search, TASKS, Task, find_detector,

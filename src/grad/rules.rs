@@ -2,7 +2,9 @@
 
 use OpKind::{Activation, Layout, Norm, Other, Pooling, Product, Quantising, Transparent};
 
-use super::ops::{activation, arithmetic, attention, conv, linear, norm, pool, quantize, reduce, resize, sample, shape};
+use super::ops::{
+    activation, arithmetic, attention, conv, linear, norm, pool, quantize, reduce, resize, sample, shape,
+};
 use super::vjp::{Gradient, Vjp};
 use crate::error::{Error, Result};
 use crate::onnx::proto::Node;

@@ -85,7 +85,7 @@ pub fn augmented(
         };
         let detects = contract.as_ref().is_some_and(|contract| contract.detection.is_some());
         let guess = loaded.guess.filter(|_| !detects);
-        let loaded = LoadedModel { manifest: Manifest { input, labels, ..loaded.manifest }, guess, ..loaded };
+        let loaded = LoadedModel { manifest: Manifest { labels, input, ..loaded.manifest }, guess, ..loaded };
         let default_layer = Request { layers: Vec::new(), ..request.clone() };
         let kept = AugmentedModel::from_contract(LoadedModel { model, contract, notices, ..loaded }, &default_layer)?;
         return Ok(AugmentedModel { cache, ..kept });

@@ -66,13 +66,9 @@ impl ResolvedScores {
     ///
     /// # Errors
     /// A class does not exist, or the method cannot explain a detection.
-    fn of_detections(
-        queries: &[ScoreQuery],
-        method: &Method,
-        labels: &[String],
-        classes: usize,
-    ) -> Result<Self> {
-        if method.score != ScoreKind::Class || queries.iter().any(|query| matches!(query, ScoreQuery::Contrast { .. })) {
+    fn of_detections(queries: &[ScoreQuery], method: &Method, labels: &[String], classes: usize) -> Result<Self> {
+        if method.score != ScoreKind::Class || queries.iter().any(|query| matches!(query, ScoreQuery::Contrast { .. }))
+        {
             let problem = "a class is set against others for classifiers only; for detections choose another method, \
                            such as hires-cam, and no contrast";
             return Err(Error::Conflict(problem.into()));

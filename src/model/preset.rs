@@ -115,12 +115,8 @@ impl Preset {
             Self::Raw => stretched(1.0, 0.0),
             Self::Caffe => InputSpec { colour: Colour::Bgr, mean: [103.939, 116.779, 123.68], ..stretched(1.0, 0.0) },
             Self::Yolo => InputSpec { fit: Fit::Letterbox, bars: GREY, ..stretched(1.0 / 255.0, 0.0) },
-            Self::Yolox => {
-                InputSpec { fit: Fit::Corner, bars: GREY, colour: Colour::Bgr, ..stretched(1.0, 0.0) }
-            }
-            Self::Detr => {
-                InputSpec { mean: IMAGENET_MEAN, std: IMAGENET_DEVIATION, ..stretched(1.0 / 255.0, 0.0) }
-            }
+            Self::Yolox => InputSpec { fit: Fit::Corner, bars: GREY, colour: Colour::Bgr, ..stretched(1.0, 0.0) },
+            Self::Detr => InputSpec { mean: IMAGENET_MEAN, std: IMAGENET_DEVIATION, ..stretched(1.0 / 255.0, 0.0) },
             Self::NanoDet => InputSpec {
                 colour: Colour::Bgr,
                 mean: [103.53, 116.28, 123.675],

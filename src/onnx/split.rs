@@ -36,11 +36,19 @@ pub fn split_at_input(model: &OnnxModel, input: &str) -> Split {
         }
     }
     let part = |nodes: Vec<Node>, input: Vec<ValueInfo>, output: Vec<ValueInfo>| {
-        let read: HashSet<&str> = nodes.iter().flat_map(|n| n.input.iter().map(String::as_str).chain(n.captured())).collect();
+        let read: HashSet<&str> =
+            nodes.iter().flat_map(|n| n.input.iter().map(String::as_str).chain(n.captured())).collect();
         let given: HashSet<&str> = output.iter().map(ValueInfo::name).collect();
         let weights = graph.initializer.iter().filter(|t| read.contains(t.name()) || given.contains(t.name()));
         let initializer = weights.cloned().collect();
-        model.with_graph(Graph { name: graph.name.clone(), node: nodes, initializer, input, output, ..Graph::default() })
+        model.with_graph(Graph {
+            name: graph.name.clone(),
+            node: nodes,
+            initializer,
+            input,
+            output,
+            ..Graph::default()
+        })
     };
     let (of_second, given): (Vec<ValueInfo>, Vec<ValueInfo>) =
         graph.output.iter().cloned().partition(|output| later.contains(output.name()));

@@ -3,10 +3,10 @@
 use fast_image_resize::pixels::U8;
 use image::RgbImage;
 
-use super::{bar, detections};
 use super::caption::Caption;
 use super::colormap::{COLORMAPS, Colormap};
 use super::style::Style;
+use super::{bar, detections};
 use crate::cam::{CamMap, Enlarger, MapCrop};
 use crate::error::Result;
 use crate::explain::{Explanation, ExplanationContext};

@@ -24,7 +24,11 @@ pub fn grid_sample(vjp: Vjp) -> Gradient {
     let points = (rows * columns) as i64;
     let dy = vjp.dy()?.reshape(&[0, *channels as i64, points]);
     let axes = [sampling.along(0, points)?, sampling.along(1, points)?];
-    if vjp.input == 0 { sampling.by_map(dy, axes, *channels as i64) } else { sampling.by_grid(dy, axes, *channels as i64) }
+    if vjp.input == 0 {
+        sampling.by_map(dy, axes, *channels as i64)
+    } else {
+        sampling.by_grid(dy, axes, *channels as i64)
+    }
 }
 
 struct Sampling<'g> {
@@ -152,13 +156,7 @@ pub fn roi_align(vjp: Vjp) -> Gradient {
 
 /// The two cells along one axis around the sample point number `sample` of each bin of each region, and their weights,
 /// all `[R,bins]`. `axis` is 0 for rows and 1 for columns, of which there are `length`.
-fn roi_points<'g>(
-    vjp: Vjp<'g>,
-    axis: i64,
-    bins: i64,
-    sample: i64,
-    length: f32,
-) -> Result<[(Value<'g>, Value<'g>); 2]> {
+fn roi_points<'g>(vjp: Vjp<'g>, axis: i64, bins: i64, sample: i64, length: f32) -> Result<[(Value<'g>, Value<'g>); 2]> {
     let writer = vjp.writer;
     let aligned = vjp.node.string("coordinate_transformation_mode").unwrap_or("half_pixel") == "half_pixel";
     let scale = vjp.float("spatial_scale", 1.0);

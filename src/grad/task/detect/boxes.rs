@@ -20,9 +20,9 @@ pub enum BoxForm {
     /// Distances from the middle of the cell to the four sides, in cells, as distributions (Li et al., *Generalized Focal
     /// Loss*, 2020).
     Distributions { bins: usize },
-    /// Offsets from anchors of three scales and three ratios (Lin et al., *RetinaNet*, 2017).
+    /// Offsets from anchors of three scales and three ratios (Lin et al., *Focal Loss for Dense Object Detection*, 2017).
     AnchorOffsets,
-    /// An offset from the middle of the cell, width and height in pixels (Bazarevsky et al., *BlazeFace*, 2019).
+    /// An offset from the middle of the cell, width and height in pixels (Bazarevsky et al., *`BlazeFace`*, 2019).
     MiddleOffsets,
 }
 
@@ -60,9 +60,7 @@ impl BoxForm {
             writer.floats(&[1, cells.len() as i64, 2], &values)
         };
         let stride = || pair(&|cell| [cell.stride[1], cell.stride[0]]);
-        let middle = || {
-            pair(&|c| [(c.column as f32 + 0.5) * c.stride[1], (c.row as f32 + 0.5) * c.stride[0]])
-        };
+        let middle = || pair(&|c| [(c.column as f32 + 0.5) * c.stride[1], (c.row as f32 + 0.5) * c.stride[0]]);
         let (first, second) = (boxes.slice(0, 2, 2), boxes.slice(2, 4, 2));
         match self {
             Self::Corners { pixels } => scale(boxes, pixels),
@@ -90,7 +88,7 @@ impl BoxForm {
     }
 }
 
-/// Width and height of an anchor of RetinaNet: scales 2^0, 2^(1/3), 2^(2/3) of four cells, for the ratios 1/2, 1 and 2 of
+/// Width and height of an anchor of `RetinaNet`: scales 2^0, 2^(1/3), 2^(2/3) of four cells, for the ratios 1/2, 1 and 2 of
 /// height to width, rounded as in torchvision.
 fn anchor_size(cell: &Cell) -> [f32; 2] {
     let (ratio, scale) = ([0.5_f32, 1.0, 2.0][cell.anchor / 3 % 3], 2_f32.powf((cell.anchor % 3) as f32 / 3.0));

@@ -106,7 +106,7 @@ fn source<'m>(moves: &Moves<'m>, scores: &'m str) -> Option<Source<'m>> {
     let node = moves.index.producer_node(scores)?;
     let product = if node.op() == "Sqrt" { moves.index.producer_node(node.input.first()?)? } else { node };
     let factors = product.input.iter().filter(|_| product.op() == "Mul");
-    let full = factors.filter(|factor| moves.shape(factor) == moves.shape(scores));
-    let (logits, softmax) = full.filter_map(|factor| moves.before_probability(factor)).next()?;
+    let mut full = factors.filter(|factor| moves.shape(factor) == moves.shape(scores));
+    let (logits, softmax) = full.find_map(|factor| moves.before_probability(factor))?;
     Some(Source { scores, logits, softmax })
 }

@@ -64,12 +64,10 @@ pub fn find_detector(model: &OnnxModel, tensors: &Tensors, hints: &Hints) -> Res
         Layout::Joint { output, anchors_last, objectness } => reader.joint(output, anchors_last, objectness)?,
         Layout::Apart { boxes, scores, anchors_last } => reader.apart(boxes, scores, anchors_last)?,
         Layout::Levels { scores, boxes } => reader.levels(&scores, &boxes)?,
-        Layout::Rows { .. } | Layout::Triple { .. } => {
-            match write_chosen(model, &reader.moves, &writer, &layout)? {
-                Some((detection, family)) => (detection, family, Vec::new()),
-                None => return Ok(None),
-            }
-        }
+        Layout::Rows { .. } | Layout::Triple { .. } => match write_chosen(model, &reader.moves, &writer, &layout)? {
+            Some((detection, family)) => (detection, family, Vec::new()),
+            None => return Ok(None),
+        },
     };
     let wanted = detection.outputs();
     let patch = writer.into_patch(wanted);
@@ -253,7 +251,10 @@ impl<'w, 'm> Reader<'w, 'm> {
             probability = self.hints.probability.or(Some(guess));
             if queries && self.hints.probability.is_none() {
                 let because = if softmax { "it has no deformable attention" } else { "it has deformable attention" };
-                notice = Some(format!("scores are a {} of the logits, guessed since {because}; --scores chooses", guess.name()));
+                notice = Some(format!(
+                    "scores are a {} of the logits, guessed since {because}; --scores chooses",
+                    guess.name()
+                ));
             }
         }
         let probability = probability.unwrap_or(Probability::Sigmoid);
@@ -321,7 +322,8 @@ impl<'w, 'm> Reader<'w, 'm> {
 
     fn unknown_boxes(&self, output: &str) -> crate::error::Error {
         let shape = self.moves.shape(output);
-        let problem = format!("its boxes {output} {shape:?} come straight from a layer, in a form that whycam does not know");
+        let problem =
+            format!("its boxes {output} {shape:?} come straight from a layer, in a form that whycam does not know");
         self.model.error(format!("{problem}; export the model with its boxes decoded"))
     }
 }

@@ -106,11 +106,12 @@ fn levels<'m>(outputs: &[Output<'m>]) -> Option<Layout<'m>> {
     let (first, second) = (of(a), of(b));
     let about_boxes = |names: &[&str]| names.iter().all(|name| has_word(name, &["box", "reg", "dis", "loc", "delta"]));
     let about_classes = |names: &[&str]| names.iter().all(|name| has_word(name, &["cls", "class", "score", "conf"]));
-    let boxes_first = match (about_boxes(&first) || about_classes(&second), about_boxes(&second) || about_classes(&first)) {
-        (true, false) => true,
-        (false, true) => false,
-        _ => a % SIDES == 0 && b % SIDES != 0,
-    };
+    let boxes_first =
+        match (about_boxes(&first) || about_classes(&second), about_boxes(&second) || about_classes(&first)) {
+            (true, false) => true,
+            (false, true) => false,
+            _ => a % SIDES == 0 && b % SIDES != 0,
+        };
     let (scores, boxes, sides) = if boxes_first { (second, first, a) } else { (first, second, b) };
     (scores.len() == sizes.len() && boxes.len() == sizes.len() && sides % SIDES == 0)
         .then_some(Layout::Levels { scores, boxes })
@@ -137,9 +138,7 @@ fn joint<'m>(moves: &Moves<'m>, output: &Output<'m>, labels: Option<usize>) -> O
     if output.integer || columns <= SIDES || anchors < 2 {
         return None;
     }
-    let origin = |column: usize| {
-        moves.origin(output.name, &if anchors_last { [0, column, 0] } else { [0, 0, column] })
-    };
+    let origin = |column: usize| moves.origin(output.name, &if anchors_last { [0, column, 0] } else { [0, 0, column] });
     let [left, fourth, last] = [0, SIDES, columns - 1].map(|column| origin(column).tensor);
     // A tensor of the same numbers all along is no box and its classes.
     if left == last || (0..SIDES).any(|side| origin(side).tensor == last) {

@@ -10,5 +10,5 @@ mod moves;
 mod narrow;
 
 pub use detection::Detection;
-pub use moves::score_maps;
 pub use find::{Family, FoundDetector, Hints, find_detector};
+pub use moves::score_maps;

@@ -31,9 +31,7 @@ impl<'m> Moves<'m> {
     /// Whether a sigmoid or softmax is among what a tensor's numbers come from.
     fn leads_to_probability(&self, tensor: &str) -> bool {
         let known = self.index.producer_node(tensor).and_then(|node| node.output.iter().find(|name| *name == tensor));
-        known.is_some_and(|tensor| {
-            self.sources(tensor).iter().any(|source| self.before_probability(source).is_some())
-        })
+        known.is_some_and(|tensor| self.sources(tensor).iter().any(|source| self.before_probability(source).is_some()))
     }
 
     /// The part of what a move gives; `None` if the part is spread over what it takes.
