@@ -158,7 +158,7 @@ fn the_map_of_a_detection_is_the_formula_of_its_method() {
         for method in ["grad-cam", "hires-cam", "layer-cam"] {
             let mut request = of.request();
             request.layers = vec![LayerName::from(of.layers["backbone"].as_str())];
-            request.method = cam::find(method).map_err(text)?;
+            request.method = Some(cam::find(method).map_err(text)?);
             request.detections.most = 1;
             let map = of.explain(&request).map_err(text)?.map.values;
             let reference = formula(method, &of.expected("backbone"));

@@ -302,7 +302,7 @@ fn a_map_lies_where_its_receptive_fields_do() {
         let located = located(&models.join(file).display().to_string(), &request).unwrap();
         let geometry = located.targets[0].layer.layout.geometry;
         let side = located.typed.loaded.manifest.input.height;
-        let augmented = augment(located, request.method.needs(), false).unwrap();
+        let augmented = augment(located, false).unwrap();
         let mut session = Session::new(&augmented.model, Compute::on_threads(1)).unwrap();
         let mut activations = |picture: &ndarray::Array4<f32>| {
             let class = Array1::from_elem(1, 0_i64).into_dyn();

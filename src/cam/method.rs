@@ -32,8 +32,8 @@ pub struct Method {
     pub unit: &'static str,
     pub attributes_to: AttributesTo,
     pub score: ScoreKind,
-    /// Whether an augmented model can compute the map itself, as Grad-CAM of its gradient.
-    pub in_graph: bool,
+    /// How an augmented model can compute the map itself, if it can.
+    pub in_graph: Option<InGraph>,
     pub inputs: Inputs,
 }
 
@@ -44,6 +44,15 @@ pub enum AttributesTo {
     Layer,
     /// The model's input.
     Input,
+}
+
+/// How an augmented model computes a map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InGraph {
+    /// As Grad-CAM of its gradient.
+    GradCam,
+    /// As `LayerCAM` of its gradient.
+    LayerCam,
 }
 
 /// The score that is explained.
@@ -133,13 +142,13 @@ const fn of_layer(
     inputs: Inputs,
 ) -> Method {
     let (attributes_to, score) = (AttributesTo::Layer, ScoreKind::Class);
-    Method { name, cost, good_for, unit, attributes_to, score, in_graph: false, inputs }
+    Method { name, cost, good_for, unit, attributes_to, score, in_graph: None, inputs }
 }
 
 /// Every method. The first is the default.
 pub static METHODS: &[Method] = &[
     Method {
-        in_graph: true,
+        in_graph: Some(InGraph::GradCam),
         ..of_layer(
             "grad-cam",
             "1 forward, 1 backward after the layer",
@@ -162,7 +171,16 @@ pub static METHODS: &[Method] = &[
         "logit",
         Inputs::Gradients(hires_cam),
     ),
-    of_layer("layer-cam", "as grad-cam", "early layers, finer maps", "logit", Inputs::Gradients(layer_cam)),
+    Method {
+        in_graph: Some(InGraph::LayerCam),
+        ..of_layer(
+            "layer-cam",
+            "as grad-cam",
+            "boxes of detectors; early layers, finer maps",
+            "logit",
+            Inputs::Gradients(layer_cam),
+        )
+    },
     of_layer(
         "x-grad-cam",
         "as grad-cam",
@@ -179,7 +197,7 @@ pub static METHODS: &[Method] = &[
     ),
     Method {
         score: ScoreKind::Rivals,
-        in_graph: true,
+        in_graph: Some(InGraph::GradCam),
         ..of_layer(
             "finer-cam",
             "as grad-cam",

@@ -78,7 +78,7 @@ pub struct ModelSettings {
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Map")]
 pub struct MethodArgs {
-    /// The method that makes the map (see `whycam methods`) [default: grad-cam]
+    /// The method that makes the map (see `whycam methods`) [default: grad-cam; for detectors layer-cam]
     #[arg(long, value_name = "NAME", value_parser = cam::find)]
     pub method: Option<&'static Method>,
 }
@@ -229,7 +229,7 @@ impl MethodArgs {
     /// A request for the predicted class at the default layer.
     pub fn request(&self) -> Request {
         let mut request = Request::default();
-        request.method = self.method.unwrap_or(request.method);
+        request.method = self.method;
         request
     }
 }

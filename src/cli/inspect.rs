@@ -111,6 +111,7 @@ impl<'a> Report<'a> {
         without.dedup();
         let mut report = json!({
             "model": manifest.name,
+            "task": task.name(),
             "inputs": [{ "name": input, "shape": shape, "layout": manifest.input.layout }],
             "preprocessing": manifest.input,
             "preprocessing_guessed": guess.map(|g| json!({ "preset": g.preset.name(), "reason": g.reason })),

@@ -41,13 +41,14 @@ impl Prepare {
         if located.targets.len() > 1 {
             return Err(UsageError("an augmented model explains one layer; name one with --layer".into()).into());
         }
-        let mut augmented = augment(located, request.method.needs(), false)?;
+        let mut augmented = augment(located, false)?;
         if self.cam {
             augmented.append_cam()?;
         }
         write_whole(&self.out, augmented.model.to_bytes(), self.force)?;
         global.tell_guess(augmented.guess);
         if !global.quiet {
+            augmented.notices.iter().for_each(say);
             say(format_args!("{} explains {}", self.out.display(), augmented.contract.layer));
         }
         Ok(ExitStatus::Done)

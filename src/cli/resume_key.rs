@@ -22,7 +22,7 @@ impl ResumeKey {
         key.note("overlap", asked.overlap, usual.overlap);
         key.note("detections", asked.most, usual.most);
         key.note("output", options.output.clone(), None);
-        key.note("method", request.method.name.to_owned(), Request::default().method.name.to_owned());
+        key.note("method", request.method.map(|method| method.name), None);
         key.note("scores", scores(&request.scores), scores(&Request::default().scores));
         key.note("layers", request.layers.iter().map(ToString::to_string).collect::<Vec<_>>(), Vec::new());
         let fusion = |fusion: Fusion| format!("{fusion:?}").to_lowercase();

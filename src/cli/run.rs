@@ -71,7 +71,11 @@ impl PipelineRun<'_> {
     fn workers(&self) -> Result<Vec<Worker>> {
         let explainers = match self.explainers {
             Some((count, threads)) => self.explain.explainers(self.global, count, threads)?,
-            None => vec![self.explain.explainer(self.global)?],
+            None => {
+                let mut explainer = self.explain.explainer(self.global)?;
+                explainer.follow_objects();
+                vec![explainer]
+            }
         };
         let draws = self.pictures && self.screen.is_none();
         let worker = |explainer| {

@@ -102,7 +102,7 @@ fn measure(
     pictures: &[RgbImage],
     report: &mut dyn FnMut(f32),
 ) -> Result<DetectionMeasures> {
-    let mut request = Request { method, ..plan.request.clone() };
+    let mut request = Request { method: Some(method), ..plan.request.clone() };
     request.detections.each = true;
     request.detections.most = request.detections.most.min(MOST_OF_A_PICTURE);
     let mut explainer = Explainer::new(&plan.options, &request)?;

@@ -49,7 +49,7 @@ impl<'a> Bench<'a> {
     /// # Errors
     /// The model cannot be prepared for the method.
     pub fn new(plan: &'a Plan, method: &'static Method, classifier: &'a mut Classifier) -> Result<Self> {
-        let request = Request { method, ..plan.request.clone() };
+        let request = Request { method: Some(method), ..plan.request.clone() };
         let explainer = Explainer::new(&plan.options, &request)?;
         let InputSpec { channels, scale, mean, std, .. } = *classifier.input_spec();
         let blank = (0..channels).map(|channel| (127.5 * scale - mean[channel]) / std[channel]).collect();

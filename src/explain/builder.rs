@@ -62,7 +62,7 @@ impl ExplainerBuilder {
     }
 
     pub fn method(mut self, method: &'static Method) -> Self {
-        self.request.method = method;
+        self.request.method = Some(method);
         self
     }
 

@@ -117,7 +117,7 @@ impl Explainer {
     /// # Errors
     /// As [`Explainer::new`]; the explainer is as before.
     pub fn set_method(&mut self, method: &'static Method) -> Result<()> {
-        self.change(Request { method, ..self.request.clone() })
+        self.change(Request { method: Some(method), ..self.request.clone() })
     }
 
     /// Explains at this layer from now on, and the class of the request. The model is typed at most once.
@@ -219,7 +219,7 @@ impl Prepared {
     /// Prepares a request. `typed` keeps the typed model, if there is a need for it.
     fn new(options: &ModelOptions, request: &Request, typed: &mut Option<TypedModel>) -> Result<Self> {
         // A detector explains any number of detections after one run.
-        let batch = request.scores.len() > 1 && request.method.formula().is_some();
+        let batch = request.scores.len() > 1 && request.method.is_none_or(|method| method.formula().is_some());
         let mut notices = Vec::new();
         if batch {
             let augmented = augmented(options, request, true, typed)?;
@@ -252,9 +252,9 @@ impl Prepared {
         request: &Request,
         mut notices: Vec<String>,
     ) -> Result<Self> {
-        let method = request.method;
+        let method = augmented.method;
         let batched = augmented.extras.batched_classes;
-        let in_graph = method.in_graph && augmented.layers == 1 && !batched;
+        let in_graph = method.in_graph.is_some() && augmented.layers == 1 && !batched;
         if in_graph {
             augmented.reduce_to_cam()?;
         }

@@ -22,7 +22,7 @@ pub use classifier::Classifier;
 pub use detector::Detector;
 pub use explainer::Explainer;
 pub use explanation::{Explanation, ExplanationContext};
-pub use plain::PlainModel;
+pub use plain::{ForwardPass, PlainModel};
 pub use prediction::{
     ClassMap, ClassPrediction, DetectedObject, DetectionPrediction, Familiarity, Prediction, Ranked, RankedLabel,
 };

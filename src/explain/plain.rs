@@ -1,5 +1,8 @@
 //! A model without a backward pass.
 
+use image::RgbImage;
+use ndarray::{ArrayD, ArrayViewD};
+
 use super::runner::ModelRunner;
 use crate::error::Result;
 use crate::grad::{self, Additions, Rules, Task};
@@ -36,5 +39,39 @@ impl PlainModel {
         let runner = ModelRunner::plain(model, &input, &manifest.input, options.compute)?;
         let preprocessor = Preprocessor::new(manifest.input.clone());
         Ok(Self { runner, preprocessor, manifest, task, notices })
+    }
+}
+
+/// A model as its file has it, without any output of whycam: what an explanation is compared with.
+pub struct ForwardPass {
+    runner: ModelRunner,
+    preprocessor: Preprocessor,
+}
+
+impl ForwardPass {
+    /// # Errors
+    /// The model cannot be read or run.
+    pub fn new(options: &ModelOptions) -> Result<Self> {
+        let TypedModel { loaded: LoadedModel { model, manifest, .. }, input, .. } = type_tensors(load(options)?)?;
+        let runner = ModelRunner::plain(model, &input, &manifest.input, options.compute)?;
+        Ok(Self { runner, preprocessor: Preprocessor::new(manifest.input) })
+    }
+
+    /// A picture as the model's input.
+    ///
+    /// # Errors
+    /// The picture is empty.
+    pub fn preprocess(&mut self, picture: &RgbImage) -> Result<ArrayD<f32>> {
+        Ok(self.preprocessor.run(picture, 1.0)?.0.to_owned())
+    }
+
+    /// Runs the model.
+    ///
+    /// # Errors
+    /// The runtime fails.
+    pub fn run(&mut self, input: ArrayViewD<f32>) -> Result<()> {
+        /// The predicted class, for an augmented model.
+        const PREDICTED: [i64; 1] = [-1];
+        self.runner.run(input, &PREDICTED).map(drop)
     }
 }

@@ -168,7 +168,10 @@ impl DetectionPrediction {
     fn ranking(&self, context: &ExplanationContext) -> Vec<RankedLabel> {
         let objects = self.detections.iter().enumerate();
         let lines = objects.map(|(at, object)| RankedLabel {
-            label: context.label(object.class_index),
+            label: match object.number {
+                Some(number) => format!("{number} {}", context.label(object.class_index)),
+                None => context.label(object.class_index),
+            },
             probability: object.probability,
             explained: self.chosen.is_none_or(|chosen| chosen == at),
         });

@@ -20,7 +20,7 @@ pub const LOGITS: &str = "logits";
 pub const ACTIVATIONS: &str = "activations";
 /// The output `[N,C,h,w]`, float32: the gradient of the score by the activations.
 pub const GRADIENTS: &str = "gradients";
-/// The output `[N,h,w]`, float32, on request: Grad-CAM itself.
+/// The output `[N,h,w]`, float32, on request: the class activation map itself.
 pub const CAM: &str = "cam";
 /// The output that [`augment_with_curvature`] adds, `[N,C,h,w]`.
 pub const CURVATURE: &str = "whycam.curvature";

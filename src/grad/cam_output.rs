@@ -1,16 +1,25 @@
-//! Grad-CAM as an output of the model.
+//! A class activation map as an output of the model.
 
 use super::augment::{ACTIVATIONS, GRADIENTS};
 use crate::error::Result;
 use crate::onnx::proto::{Attribute, Node, Tensor, ValueInfo};
 use crate::onnx::{DataType, GraphIndex, OnnxModel};
 
-/// Adds Grad-CAM to an augmented model: the output `name`, float32 `[N,h,w]`, `ReLU(Σ_k mean(∂y/∂A^k) A^k)`
-/// (Selvaraju et al. 2017).
+/// How the channels of the activations are weighted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CamWeights {
+    /// By the mean gradient of each: `ReLU(Σ_k mean(∂y/∂A^k) A^k)`, Grad-CAM (Selvaraju et al. 2017).
+    Mean,
+    /// Each cell by its own gradient, if that is positive: `ReLU(Σ_k ReLU(∂y/∂A^k) ⊙ A^k)`, `LayerCAM` (Jiang et al.
+    /// 2021).
+    Positive,
+}
+
+/// Adds a class activation map to an augmented model: the output `name`, float32 `[N,h,w]`.
 ///
 /// # Errors
 /// The model has no gradient output, or already has an output of that name.
-pub fn append_cam(model: &mut OnnxModel, name: &str, [height, width]: [usize; 2]) -> Result<()> {
+pub fn append_cam(model: &mut OnnxModel, name: &str, weights: CamWeights, grid: [usize; 2]) -> Result<()> {
     let outputs = &model.graph().output;
     if outputs.iter().any(|output| output.name() == name) {
         return Err(model.error(format!("its output '{name}' is not what whycam gives under that name; rename it")));
@@ -18,6 +27,30 @@ pub fn append_cam(model: &mut OnnxModel, name: &str, [height, width]: [usize; 2]
     let gradients = outputs.iter().find(|output| output.name() == GRADIENTS);
     let channels = gradients.and_then(|output| output.dims()?.get(1).copied().flatten());
     let channels = channels.ok_or_else(|| model.error("it has no gradient output with a known number of channels"))?;
+    match weights {
+        CamWeights::Mean => append_grad_cam(model, name, channels, grid),
+        CamWeights::Positive => append_layer_cam(model, name),
+    }
+    let [height, width] = grid.map(|length| length as i64);
+    model.graph_mut().output.push(ValueInfo::tensor(name, DataType::Float, &[-1, height, width]));
+    Ok(())
+}
+
+fn append_layer_cam(model: &mut OnnxModel, name: &str) {
+    let named = |part: &str| format!("whycam.{name}.{part}");
+    let [positive, weighted, sum, channels] = ["positive", "weighted", "sum", "channels"].map(named);
+    let node = |op: &str, inputs: &[&str], output: &str| Node::new(op, output, inputs, &[output]);
+    let graph = model.graph_mut();
+    graph.node.extend([
+        node("Relu", &[GRADIENTS], &positive),
+        node("Mul", &[&positive, ACTIVATIONS], &weighted),
+        node("ReduceSum", &[&weighted, &channels], &sum).with(Attribute::from_int("keepdims", 0)),
+        node("Relu", &[&sum], name),
+    ]);
+    graph.initializer.push(Tensor::from_i64s(&channels, &[1], &[1]));
+}
+
+fn append_grad_cam(model: &mut OnnxModel, name: &str, channels: i64, [height, width]: [usize; 2]) {
     let [height, width] = [height as i64, width as i64];
     let named = |part: &str| format!("whycam.{name}.{part}");
     let [spatial, row, flat, grid] = ["spatial", "row", "flat", "grid"].map(named);
@@ -42,8 +75,6 @@ pub fn append_cam(model: &mut OnnxModel, name: &str, [height, width]: [usize; 2]
         Tensor::from_i64s(&flat, &[3], &[-1, channels, height * width]),
         Tensor::from_i64s(&grid, &[3], &[-1, height, width]),
     ]);
-    graph.output.push(ValueInfo::tensor(name, DataType::Float, &[-1, height, width]));
-    Ok(())
 }
 
 /// The tensor of four axes that is repeated to give the gradients `[N,C,h,w]`, if there is one.

@@ -28,7 +28,7 @@ pub use augment::{
     names_of_layer,
 };
 pub use axes::{FieldGeometry, TensorLayout};
-pub use cam_output::append_cam;
+pub use cam_output::{CamWeights, append_cam};
 pub use graph_writer::{GraphWriter, Patch};
 pub use names::{reserve_names, reserve_output_names};
 pub use reverse::differentiate;

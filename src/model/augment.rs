@@ -14,9 +14,9 @@ use super::metadata::{Contract, MapGrid};
 use super::options::ModelOptions;
 use super::request::{Request, ScoreQuery};
 use super::typed::{TypedModel, type_tensors};
-use crate::cam::{AttributesTo, Needs, ScoreKind};
+use crate::cam::{AttributesTo, InGraph, Method, ScoreKind};
 use crate::error::Result;
-use crate::grad::{self, Additions, FieldGeometry, Remainder, Score, Target, Task};
+use crate::grad::{self, Additions, CamWeights, FieldGeometry, Remainder, Score, Target, Task};
 use crate::onnx::proto::{Attribute, Node};
 use crate::onnx::{DataType, OnnxModel};
 use crate::session;
@@ -31,6 +31,7 @@ pub struct AugmentedModel {
     pub input: String,
     pub task: Task,
     pub scores: ResolvedScores,
+    pub method: &'static Method,
     pub contract: Contract,
     /// How many layers it gives maps of.
     pub layers: usize,
@@ -94,7 +95,7 @@ pub fn augmented(
         Some(typed) => typed,
         empty => empty.insert(type_tensors(loaded)?),
     };
-    let made = augment(locate(typed.clone(), request)?, request.method.needs(), batched_classes)?;
+    let made = augment(locate(typed.clone(), request)?, batched_classes)?;
     if let Some(slot) = slot {
         slot.store(&made.model, &made.notices);
     }
@@ -107,11 +108,13 @@ fn is_cacheable(options: &ModelOptions, request: &Request, loaded: &LoadedModel,
         0 => loaded.manifest.layer.as_ref().is_some_and(|layers| layers.contains(',')),
         layers => layers > 1,
     };
-    let method = request.method;
     let plain_scores = request.scores.iter().all(|query| !matches!(query, ScoreQuery::Contrast { .. }));
-    method.formula().is_some()
-        && method.attributes_to == AttributesTo::Layer
-        && method.score == ScoreKind::Class
+    // The usual method of every task is plain.
+    let plain_method = request.method.is_none_or(|method| {
+        let plain = method.attributes_to == AttributesTo::Layer && method.score == ScoreKind::Class;
+        plain && method.formula().is_some()
+    });
+    plain_method
         && plain_scores
         && options.randomised.is_none()
         && !(batched_classes || several_layers)
@@ -121,8 +124,9 @@ fn is_cacheable(options: &ModelOptions, request: &Request, loaded: &LoadedModel,
 ///
 /// # Errors
 /// The model is augmented already, or an op between scores and target layer has no gradient rule.
-pub fn augment(located: Located, needs: Needs, batched_classes: bool) -> Result<AugmentedModel> {
-    let Located { typed: TypedModel { loaded, input, tensors }, task, scores, targets, rules, notices } = located;
+pub fn augment(located: Located, batched_classes: bool) -> Result<AugmentedModel> {
+    let Located { typed: TypedModel { loaded, input, tensors }, task, scores, method, targets, rules, notices } = located;
+    let needs = method.needs();
     let LoadedModel { mut model, manifest, guess, contract, .. } = loaded;
     if let Some(contract) = contract {
         let layer = contract.layer;
@@ -150,7 +154,7 @@ pub fn augment(located: Located, needs: Needs, batched_classes: bool) -> Result<
     contract.write(&mut model)?;
     let layers = targets.len();
     let extras = Extras { remainder, curvature, batched_classes };
-    Ok(AugmentedModel { model, manifest, guess, input, task, scores, contract, layers, extras, notices, cache: None })
+    Ok(AugmentedModel { model, manifest, guess, input, task, scores, method, contract, layers, extras, notices, cache: None })
 }
 
 /// Makes the tensors that the remainder takes next to the activations outputs of the whole model.
@@ -217,7 +221,7 @@ impl AugmentedModel {
         }
         let task = contract.task(&model)?;
         check_labels(&model, &manifest, task.classes())?;
-        let method = request.method;
+        let method = request.method_for(&task);
         let scores = ResolvedScores::of_task(&task, request, &manifest.labels)?;
         let needs = method.needs();
         let served = method.attributes_to == AttributesTo::Layer
@@ -229,10 +233,12 @@ impl AugmentedModel {
         }
         let input = image_input(&model)?.name().to_owned();
         let extras = Extras::default();
-        Ok(Self { model, manifest, guess, input, task, scores, contract, layers: 1, extras, notices, cache: None })
+        let layers = 1;
+        Ok(Self { model, manifest, guess, input, task, scores, method, contract, layers, extras, notices, cache: None })
     }
 
-    /// Adds Grad-CAM itself as the output `cam`, float32 `[N,h,w]`.
+    /// Adds the map as the output `cam`, float32 `[N,h,w]`: that of the method, or of Grad-CAM if the graph cannot compute
+    /// it.
     ///
     /// # Errors
     /// The model has an output of that name.
@@ -242,10 +248,14 @@ impl AugmentedModel {
 
     fn append_cam_as(&mut self, name: &str) -> Result<()> {
         let MapGrid { height, width } = self.contract.grid;
-        grad::append_cam(&mut self.model, name, [height, width])
+        let weights = match self.method.in_graph {
+            Some(InGraph::LayerCam) => CamWeights::Positive,
+            Some(InGraph::GradCam) | None => CamWeights::Mean,
+        };
+        grad::append_cam(&mut self.model, name, weights, [height, width])
     }
 
-    /// Replaces activations and gradients by Grad-CAM, as the output [`AugmentedModel::CAM`].
+    /// Replaces activations and gradients by the map, as the output [`AugmentedModel::CAM`].
     ///
     /// # Errors
     /// As [`AugmentedModel::append_cam`].

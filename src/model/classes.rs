@@ -33,7 +33,7 @@ impl ResolvedScores {
     /// # Errors
     /// A class does not exist, or the method cannot explain this score.
     pub fn of_task(task: &Task, request: &Request, labels: &[String]) -> Result<Self> {
-        let Request { scores, method, .. } = request;
+        let (scores, method) = (&request.scores, request.method_for(task));
         match task {
             Task::Classify(of) => Self::resolve(scores, method, labels, of.classes),
             Task::Detect(of) => Self::of_detections(scores, method, labels, of.classes),

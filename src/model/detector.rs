@@ -21,6 +21,7 @@ pub fn find_detection(typed: &mut TypedModel) -> Result<Option<(Detection, Vec<S
     let shape = tensors[input.as_str()].shape.clone();
     let sample = |tensor: &str| session::sample(model, input, &shape, tensor);
     let hints = Hints {
+        output: manifest.output.as_deref(),
         labels: Some(manifest.labels.len()).filter(|labels| *labels > 0),
         probability: manifest.scores,
         input: [height, width],

@@ -6,7 +6,7 @@ use super::load::LoadedModel;
 use super::manifest::{Known, Layout, Manifest};
 use super::request::Request;
 use super::typed::TypedModel;
-use crate::cam::AttributesTo;
+use crate::cam::{AttributesTo, Method};
 use crate::error::{Error, Result};
 use crate::grad::{self, Candidate, DetectorPart, LayerName, Reason, Rules, Search, Target, Task};
 use crate::onnx::{OnnxModel, Tensors};
@@ -16,6 +16,7 @@ pub struct Located {
     pub typed: TypedModel,
     pub task: Task,
     pub scores: ResolvedScores,
+    pub method: &'static Method,
     /// The target layer, and further layers whose maps are fused with it.
     pub targets: Vec<Target>,
     /// The gradient rules for the next step.
@@ -32,13 +33,14 @@ pub fn locate(mut typed: TypedModel, request: &Request) -> Result<Located> {
     let (task, notices) = task_of(&mut typed)?;
     let labels = &typed.loaded.manifest.labels;
     let scores = ResolvedScores::of_task(&task, request, labels)?;
+    let method = request.method_for(&task);
     let targets = find_targets(&typed, &task, request)?;
-    if targets.len() > 1 && request.method.formula().is_none() {
+    if targets.len() > 1 && method.formula().is_none() {
         let problem = "does not fuse maps of several layers; name one layer, or choose a method of one run and one \
                        gradient, such as layer-cam";
-        return Err(Error::Conflict(format!("{} {problem}", request.method.name)));
+        return Err(Error::Conflict(format!("{} {problem}", method.name)));
     }
-    Ok(Located { typed, task, scores, targets, rules: Rules::default(), notices })
+    Ok(Located { typed, task, scores, method, targets, rules: Rules::default(), notices })
 }
 
 /// The task of a model, held against its manifest, and what a user should know of how it was found. Outputs of the model
@@ -48,9 +50,7 @@ pub fn locate(mut typed: TypedModel, request: &Request) -> Result<Located> {
 /// The outputs have no known meaning, or do not go with the manifest.
 pub fn task_of(typed: &mut TypedModel) -> Result<(Task, Vec<String>)> {
     let wanted = typed.loaded.manifest.task.clone();
-    // An output that is named is that of a classifier.
-    let plain = wanted.as_deref() == Some("classify") || wanted.is_none() && typed.loaded.manifest.output.is_some();
-    let detection = if plain { None } else { find_detection(typed)? };
+    let detection = if wanted.as_deref() == Some("classify") { None } else { find_detection(typed)? };
     let TypedModel { loaded: LoadedModel { model, manifest, contract, notices: loading, .. }, tensors, .. } = typed;
     if let Some((detection, found)) = detection {
         check_labels(model, manifest, detection.classes)?;
@@ -103,7 +103,7 @@ pub fn check_labels(model: &OnnxModel, manifest: &Manifest, classes: usize) -> R
 fn find_targets(typed: &TypedModel, task: &Task, request: &Request) -> Result<Vec<Target>> {
     let LoadedModel { model, manifest, contract, .. } = &typed.loaded;
     let channels_last = manifest.input.layout == Layout::ChannelsLast;
-    if request.method.attributes_to == AttributesTo::Input && contract.is_none() {
+    if request.method_for(task).attributes_to == AttributesTo::Input && contract.is_none() {
         return Ok(vec![grad::input_target(model, &typed.tensors, channels_last)?]);
     }
     let find = |layer: Option<&LayerName>| grad::find_target(model, &typed.tensors, task, channels_last, layer);

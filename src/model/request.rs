@@ -4,13 +4,14 @@ use std::fmt;
 
 use crate::cam::{METHODS, Method};
 use crate::error::{Error, Result};
-use crate::grad::{LayerName, MOST_RANKS};
+use crate::grad::{LayerName, MOST_RANKS, Task};
 
-/// What is explained, and how. The default is Grad-CAM of the predicted class at the default layer.
+/// What is explained, and how. The default is the predicted class, or all detections, at the default layer.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Request {
-    pub method: &'static Method,
+    /// The method; without one, that of the task ([`Request::method_for`]).
+    pub method: Option<&'static Method>,
     /// The scores that are explained, each with a map.
     pub scores: Vec<ScoreQuery>,
     /// The target layers, whose maps are fused; empty for the default layer.
@@ -23,12 +24,25 @@ pub struct Request {
 impl Default for Request {
     fn default() -> Self {
         Self {
-            method: &METHODS[0],
+            method: None,
             scores: vec![ScoreQuery::PREDICTED],
             layers: Vec::new(),
             fusion: Fusion::default(),
             detections: DetectionOptions::default(),
         }
+    }
+}
+
+impl Request {
+    /// The method that is asked for, or else the one that serves a task best: Grad-CAM for classifiers, and for detectors
+    /// `LayerCAM`, whose maps keep to the box (docs/detectors.md has the measurements).
+    pub fn method_for(&self, task: &Task) -> &'static Method {
+        let usual = match task {
+            Task::Classify(_) => "grad-cam",
+            Task::Detect(_) => "layer-cam",
+        };
+        let usual = METHODS.iter().find(|method| method.name == usual).unwrap_or(&METHODS[0]);
+        self.method.unwrap_or(usual)
     }
 }
 

@@ -14,6 +14,8 @@ pub enum Change {
     Layer,
     /// This class from now on, or the predicted class of each frame.
     Class(Option<usize>),
+    /// This object of a detector from now on, or all objects.
+    Object(Option<u64>),
 }
 
 /// Carries out a change and returns a message for the viewer.
@@ -27,6 +29,10 @@ pub fn change(explainer: &mut Explainer, change: Change) -> Result<String> {
         Change::Class(class) => {
             explainer.set_class(class)?;
             Ok(class.map_or("the predicted class".into(), |class| explainer.context().label(class)))
+        }
+        Change::Object(object) => {
+            explainer.choose_object(object);
+            Ok(if object.is_some() { "this object".into() } else { "all objects".into() })
         }
     }
 }

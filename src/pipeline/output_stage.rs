@@ -260,6 +260,7 @@ impl OutputStage<'_> {
             ViewerCommand::NextColormap => self.next_colormap()?,
             ViewerCommand::Alpha(step) => self.change_alpha(step),
             ViewerCommand::Explain(rank) => self.explain_rank(rank),
+            ViewerCommand::NextObject => self.explain_next_object(),
             ViewerCommand::Fluid(on) => self.channels.fluid.store(on, Ordering::Relaxed),
             ViewerCommand::Pause => self.toggle_pause(),
             ViewerCommand::Record => self.toggle_recording(),
@@ -288,12 +289,37 @@ impl OutputStage<'_> {
 
     /// Explains the class at a rank of the latest prediction, or the predicted class from frame to frame.
     fn explain_rank(&mut self, rank: Option<usize>) {
+        if let Some(objects) = self.objects() {
+            let Some(rank) = rank else { return self.request(Change::Object(None)) };
+            return match objects.iter().find(|(number, _)| *number == rank + 1) {
+                Some((_, object)) => self.request(Change::Object(Some(*object))),
+                None => self.tell("no object has this number"),
+            };
+        }
         let Some(rank) = rank else { return self.request(Change::Class(None)) };
         let classes = self.latest.as_ref().and_then(|latest| latest.explanation.classes());
         match classes.and_then(|classes| classes.top.get(rank)).map(|ranked| ranked.class_index) {
             Some(class) => self.request(Change::Class(Some(class))),
             None => self.tell("the list has fewer classes"),
         }
+    }
+
+    /// Explains the object with the next number, and all objects after the last one.
+    fn explain_next_object(&mut self) {
+        let Some(objects) = self.objects() else { return self.tell("the model finds no objects") };
+        let found = self.latest.as_ref().and_then(|latest| latest.explanation.detections());
+        let chosen = found.and_then(|found| found.detections.get(found.chosen?)?.number).unwrap_or(0);
+        let next = objects.iter().find(|(number, _)| *number > chosen).map(|(_, object)| *object);
+        self.request(Change::Object(next));
+    }
+
+    /// The objects that the latest explanation shows, by their numbers; `None` for another task than detection.
+    fn objects(&self) -> Option<Vec<(usize, u64)>> {
+        let found = self.latest.as_ref()?.explanation.detections()?;
+        let numbered = found.detections.iter().filter_map(|object| Some((object.number?, object.object?)));
+        let mut objects: Vec<(usize, u64)> = numbered.collect();
+        objects.sort_unstable();
+        Some(objects)
     }
 
     fn toggle_pause(&mut self) {

@@ -40,8 +40,11 @@ pub enum ViewerCommand {
     NextColormap,
     /// Adds this step to the opacity of the map, -1..=1.
     Alpha(f32),
-    /// Explains the class at this rank, 0 for the most probable, or the predicted class of each frame.
+    /// Explains the class at this rank, 0 for the most probable, or the predicted class of each frame. Of a detector, the
+    /// object of this number less 1, or all objects.
     Explain(Option<usize>),
+    /// Explains the next object that a detector finds, and all objects after the last one.
+    NextObject,
     /// Starts or ends a recording.
     Record,
     /// Holds the picture, or resumes.

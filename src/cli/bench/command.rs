@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 use clap::Args;
 use cpu_time::ProcessTime;
+use ndarray::ArrayViewD;
 use tracing_subscriber::layer::SubscriberExt;
 use whycam::pipeline::{self, Options, Outputs, Policy, Stop, Worker};
-use whycam::plumbing::{Classifier, Report, Semaphore, check_free};
+use whycam::plumbing::{ForwardPass, Report, Semaphore, check_free};
 use whycam::sink::{Destination, ResultNames, ResultsSink, Sink};
 use whycam::source::{self, PatternSource, SequenceSource, Source};
-use whycam::{Compute, Explainer};
+use whycam::{Compute, Explainer, ModelOptions, Request};
 
 use super::figures::{Figures, StageTimes};
 use super::stages::Stages;
@@ -66,18 +67,29 @@ impl Bench {
         let options = self.explain.model.options();
         let frame = self.opener(1, Semaphore::UNBOUNDED)()?.next_frame()?;
         let frame = frame.ok_or_else(|| anyhow!("{}: it has no frames", self.name()))?;
-        let mut explainer = Explainer::new(&options, &self.explain.map.request()?)?;
+        let mut plain = ForwardPass::new(&options)?;
+        let input = plain.preprocess(&frame.picture)?;
+        let request = self.explain.map.request()?;
+        let boxes = ten_boxes(&options, &request, input.view())?;
+        let mut explainer = Explainer::new(&options, boxes.as_ref().map_or(&request, |boxes| &boxes.sum))?;
         let context = explainer.context().clone();
-        let mut classifier = Classifier::new(&options)?;
-        let input = classifier.preprocess(&frame.picture)?;
-        let tensor = classifier.as_input(input.view());
-        let [forward, explained] = in_turns([&mut || classifier.classify(input.view()).map(drop), &mut || {
-            explainer.explain_tensor(tensor.view()).map(drop)
+        let [forward, explained] = in_turns([&mut || plain.run(input.view()), &mut || {
+            explainer.explain_tensor(input.view()).map(drop)
         }])?;
+        let each = match &boxes {
+            Some(boxes) => {
+                let mut explainer = Explainer::new(&options, &boxes.each)?;
+                let [_, each] = in_turns([&mut || plain.run(input.view()), &mut || {
+                    explainer.explain_tensor(input.view()).map(drop)
+                }])?;
+                Some(each)
+            }
+            None => None,
+        };
         let mut one_thread = options;
         one_thread.compute = Compute { threads: 1, ..one_thread.compute };
-        let mut classifier = Classifier::new(&one_thread)?;
-        let [alone] = in_turns([&mut || classifier.classify(input.view()).map(drop)])?;
+        let mut plain = ForwardPass::new(&one_thread)?;
+        let [alone] = in_turns([&mut || plain.run(input.view())])?;
         let stages = Stages::default();
         let subscriber = tracing_subscriber::registry().with(stages.clone());
         // --trace may have set another one, which stays.
@@ -98,6 +110,7 @@ impl Bench {
             threads,
             forward,
             explained,
+            each,
             pipeline,
             bound: 1000.0 * threads as f64 / (decode + alone),
             encoded,
@@ -173,6 +186,26 @@ impl Bench {
         };
         Ok((frames / outcome.elapsed.as_secs_f64(), stages))
     }
+}
+
+/// Requests for the ten most certain boxes of a detector, whatever the picture shows.
+struct TenBoxes {
+    /// One map of all.
+    sum: Request,
+    /// A map of each.
+    each: Request,
+}
+
+/// `None` for a classifier.
+fn ten_boxes(options: &ModelOptions, request: &Request, input: ArrayViewD<f32>) -> Result<Option<TenBoxes>> {
+    let mut sum = request.clone();
+    (sum.detections.threshold, sum.detections.overlap, sum.detections.most) = (0.0, 1.0, 10);
+    let explanation = Explainer::new(options, &sum)?.explain_tensor(input)?;
+    let Some(found) = explanation.detections() else { return Ok(None) };
+    sum.detections.threshold = found.detections.last().map_or(0.0, |last| last.probability);
+    let mut each = sum.clone();
+    each.detections.each = true;
+    Ok(Some(TenBoxes { sum, each }))
 }
 
 /// The median time of several kinds of run in milliseconds, measured in turns.

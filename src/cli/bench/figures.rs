@@ -13,6 +13,8 @@ pub struct Figures {
     pub forward: f64,
     /// The forward pass with the explanation, in milliseconds, measured in turns with the plain one.
     pub explained: f64,
+    /// The forward pass with a map for each of ten boxes of a detector, in milliseconds.
+    pub each: Option<f64>,
     /// Frames a second through the whole pipeline.
     pub pipeline: f64,
     /// Frames a second with all threads busy with decoding and plain forward passes alone.
@@ -45,6 +47,8 @@ impl Figures {
             "forward_ms": self.forward,
             "explained_ms": self.explained,
             "ratio": self.explained / self.forward,
+            "ten_boxes_ms": self.each,
+            "ten_boxes_ratio": self.each.map(|each| each / self.forward),
             "pipeline_fps": self.pipeline,
             "bound_fps": self.bound,
             "encoded_fps": self.encoded,
@@ -65,12 +69,15 @@ impl Figures {
         let ratio = self.explained / self.forward;
         let share = self.pipeline / self.bound;
         let stage = |name: &str, time: &f64| format!("  {name:<18}{time:8.2} ms");
+        let each = self.each.map(|each| {
+            format!("a map for ten boxes {each:8.2} ms   {:.3} of the plain one", each / self.forward)
+        });
         let lines = [
             format!("{model}, {method} at {layer}, {threads} threads"),
             String::new(),
             format!("plain forward pass  {:8.2} ms", self.forward),
             format!("explained           {:8.2} ms   {ratio:.3} of the plain one", self.explained),
-            String::new(),
+            each.unwrap_or_default(),
             format!("{frames} frames of {input}"),
             format!("explained           {:8.1} a second   {share:.2} of the bound", self.pipeline),
             format!("bound               {:8.1} a second   decoding and plain forward passes alone", self.bound),

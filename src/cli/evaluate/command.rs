@@ -22,7 +22,8 @@ pub struct Evaluate {
     folder: PathBuf,
     #[command(flatten)]
     model: ModelArgs,
-    /// The methods to measure: one, several separated by commas, or all (see `whycam methods`) [default: grad-cam]
+    /// The methods to measure: one, several separated by commas, or all (see `whycam methods`) [default: grad-cam; for
+    /// detectors layer-cam]
     #[arg(long, value_name = "NAME", value_parser = methods)]
     method: Option<Methods>,
     #[command(flatten)]
@@ -67,10 +68,10 @@ impl Evaluate {
         let mut request = Request::default();
         self.detections.apply(&mut request);
         self.layers.apply(&mut request);
-        let plan = Plan {
+        let mut plan = Plan {
             options: self.model.options(),
             request,
-            methods: self.method.as_ref().map_or_else(|| vec![&METHODS[0]], |methods| methods.0.clone()),
+            methods: self.method.as_ref().map(|methods| methods.0.clone()).unwrap_or_default(),
             sample: self.sample,
             grids: self.grids,
             sanity: SANITY_PHOTOS,
@@ -79,6 +80,9 @@ impl Evaluate {
             films: self.film.clone(),
         };
         let model = PlainModel::new(&plan.options)?;
+        if plan.methods.is_empty() {
+            plan.methods = vec![plan.request.method_for(&model.task)];
+        }
         if model.task.as_detection().is_some() {
             return self.detections(global, &plan, model);
         }

@@ -111,7 +111,7 @@ fn measures(methods: &[Measured]) -> Markup {
 fn section(evaluation: &Evaluation, measured: &Measured, plan: &Plan, style: &StyleArgs) -> Result<Markup> {
     let Measured { method, layer, photos, curves: means, cases, sanity, films, .. } = measured;
     let mut request = plan.request.clone();
-    request.method = cam::find(method)?;
+    request.method = Some(cam::find(method)?);
     let mut explainer = Explainer::new(&plan.options, &request)?;
     let mut overlay = style.overlay(None)?;
     let shown = SHOWN_CASES.min(cases.len());

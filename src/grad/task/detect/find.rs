@@ -6,7 +6,7 @@ use super::boxes::BoxForm;
 use super::cells::{Cell, cells_of};
 use super::chosen::write_chosen;
 use super::detection::Detection;
-use super::layout::{Layout, SIDES, find_layout};
+use super::layout::{Layout, SIDES, find_layout, rivals_of};
 use super::moves::Moves;
 use super::narrow::Part;
 use crate::error::Result;
@@ -17,6 +17,8 @@ use crate::onnx::{OnnxModel, Tensors};
 
 /// What helps to read a detector.
 pub struct Hints<'a> {
+    /// The output to read, whatever else there is.
+    pub output: Option<&'a str>,
     /// The number of labels, if there are any.
     pub labels: Option<usize>,
     /// How logits become scores, where the model does not do it itself.
@@ -57,7 +59,7 @@ pub struct FoundDetector {
 /// It has a known layout, and numbers in it that whycam cannot read.
 pub fn find_detector(model: &OnnxModel, tensors: &Tensors, hints: &Hints) -> Result<Option<FoundDetector>> {
     let moves = Moves::new(model, tensors);
-    let Some(layout) = find_layout(model, &moves, hints.labels) else { return Ok(None) };
+    let Some(layout) = find_layout(model, &moves, hints.output, hints.labels) else { return Ok(None) };
     let writer = GraphWriter::new(model, tensors);
     let reader = Reader { model, moves, writer: &writer, hints };
     let (detection, family, notices) = match layout {
@@ -150,7 +152,14 @@ impl<'w, 'm> Reader<'w, 'm> {
         let with = if objectness { "objectness and classes" } else { "classes" };
         let layout = format!("{output} {shape:?}: {form}, {with}");
         let probability = probability.unwrap_or(Probability::Sigmoid);
-        let classes = Classes { logits, scores, probability, background: None, notice: None };
+        let rivals = match self.hints.output {
+            None => rivals_of(self.model, &self.moves, output, self.hints.labels),
+            Some(_) => Vec::new(),
+        };
+        let notice = (!rivals.is_empty()).then(|| {
+            format!("output '{output}' is explained; the model also gives {}; --output chooses", rivals.join(", "))
+        });
+        let classes = Classes { logits, scores, probability, background: None, notice };
         Ok(self.write(&classes, boxes, [anchors, columns - first], true, family, layout))
     }
 

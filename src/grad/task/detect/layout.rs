@@ -30,15 +30,33 @@ struct Output<'m> {
 /// The box columns of an anchor.
 pub const SIDES: usize = 4;
 
-/// The layout of a model's outputs; `None` if it is no detector of a known layout. `labels` is the number of labels, if
-/// there are any.
-pub fn find_layout<'m>(model: &'m OnnxModel, moves: &Moves<'m>, labels: Option<usize>) -> Option<Layout<'m>> {
-    let outputs: Vec<Output> = model.graph().output.iter().filter_map(|info| output(moves, info)).collect();
+/// The layout of a model's outputs, or of the one called `wanted`; `None` if it is no detector of a known layout. `labels`
+/// is the number of labels, if there are any.
+pub fn find_layout<'m>(
+    model: &'m OnnxModel,
+    moves: &Moves<'m>,
+    wanted: Option<&str>,
+    labels: Option<usize>,
+) -> Option<Layout<'m>> {
+    let considered = model.graph().output.iter().filter(|info| wanted.is_none_or(|wanted| info.name() == wanted));
+    let outputs: Vec<Output> = considered.filter_map(|info| output(moves, info)).collect();
     triple(&outputs)
         .or_else(|| outputs.iter().find_map(|output| rows(moves, output)))
         .or_else(|| levels(&outputs))
         .or_else(|| apart(&outputs))
         .or_else(|| outputs.iter().find_map(|output| joint(moves, output, labels)))
+}
+
+/// The outputs that could stand for `chosen`, an output that holds boxes and scores in one.
+pub fn rivals_of<'m>(
+    model: &'m OnnxModel,
+    moves: &Moves<'m>,
+    chosen: &str,
+    labels: Option<usize>,
+) -> Vec<&'m str> {
+    let others = model.graph().output.iter().filter(|info| info.name() != chosen);
+    let others = others.filter_map(|info| output(moves, info));
+    others.filter(|other| joint(moves, other, labels).is_some()).map(|other| other.name).collect()
 }
 
 fn output<'m>(moves: &Moves<'m>, info: &'m ValueInfo) -> Option<Output<'m>> {

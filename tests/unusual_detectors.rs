@@ -1,0 +1,173 @@
+//! Detectors that are odd, damaged or not what they seem: a clear error or a bounded result.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::fs;
+
+use serde_json::Value;
+use support::{Folder, Random, picture, stderr, stdout, whycam};
+use whycam::onnx::proto::{Attribute, Graph, Node, Tensor, ValueInfo};
+use whycam::onnx::{DataType, OnnxModel, WORKING_OPSET};
+
+/// A detector of one convolution in the layout of YOLOv8: `image` `[1,3,side,side]` to `boxes` `[1,4+K,A]`.
+struct Net {
+    side: i64,
+    /// Pixels from cell to cell.
+    stride: i64,
+    classes: i64,
+    /// What the four numbers of each box are multiplied by; without them, the boxes are raw.
+    sides: Option<[f32; 4]>,
+    outputs: Vec<&'static str>,
+}
+
+impl Net {
+    fn new() -> Self {
+        Self { side: 32, stride: 4, classes: 3, sides: Some([1.0, 1.0, 8.0, 8.0]), outputs: vec!["found"] }
+    }
+
+    fn write(self, folder: &Folder) -> String {
+        let Self { side, stride, classes, sides, outputs } = self;
+        let cells = (side / stride) * (side / stride);
+        let conv = |name: &str, weights: &str, bias: &str| {
+            let node = Node::new("Conv", name, &["image", weights, bias], &[name]);
+            node.with(Attribute::from_ints("strides", &[stride, stride]))
+        };
+        let along_cells = |from: &str, to: &str| Node::new("Reshape", to, &[from, "flat"], &[to]);
+        let concat = |to: &str| {
+            let node = Node::new("Concat", to, &["boxes", "scores"], &[to]);
+            node.with(Attribute::from_int("axis", 1))
+        };
+        let mut node = vec![
+            conv("sides", "w", "wb"),
+            conv("logits", "v", "vb"),
+            along_cells("sides", "raw"),
+            along_cells("logits", "rows"),
+            Node::new("Sigmoid", "scores", &["rows"], &["scores"]),
+        ];
+        match sides {
+            Some(_) => node.push(Node::new("Mul", "boxes", &["raw", "scale"], &["boxes"])),
+            None => node.push(Node::new("Identity", "boxes", &["raw"], &["boxes"])),
+        }
+        node.extend(outputs.iter().map(|output| concat(output)));
+        let weights = |name: &str, dims: &[i64]| {
+            let count = dims.iter().product::<i64>() as usize;
+            Tensor::from_f32s(name, dims, &Random(count as u64).many(count))
+        };
+        // Each box has its centre in the picture.
+        let middle = side as f32 / 2.0;
+        let initializer = vec![
+            weights("w", &[4, 3, stride, stride]),
+            weights("v", &[classes, 3, stride, stride]),
+            Tensor::from_f32s("wb", &[4], &[middle, middle, 1.0, 1.0]),
+            weights("vb", &[classes]),
+            Tensor::from_f32s("scale", &[1, 4, 1], &sides.unwrap_or_default()),
+            Tensor::from_i64s("flat", &[3], &[1, -1, cells]),
+        ];
+        let graph = Graph {
+            name: Some("detector".into()),
+            node,
+            initializer,
+            input: vec![ValueInfo::tensor("image", DataType::Float, &[1, 3, side, side])],
+            output: outputs.into_iter().map(ValueInfo::untyped).collect(),
+            ..Graph::default()
+        };
+        let path = folder.0.join("detector.onnx");
+        fs::write(&path, OnnxModel::from_graph("detector", WORKING_OPSET, graph).to_bytes()).unwrap();
+        path.display().to_string()
+    }
+}
+
+/// The JSON of a picture explained with a detector, and what is printed beside it.
+fn explained(model: &str, folder: &Folder, more: &[&str]) -> (Value, String) {
+    let image = picture(folder, "shades.png", 48, 40);
+    let arguments = [&["explain", &image, "--model", model, "--preset", "unit", "--json", "-"], more].concat();
+    let output = whycam(&arguments);
+    assert!(output.status.success(), "{}", stderr(&output));
+    (serde_json::from_str(&stdout(&output)).unwrap(), stderr(&output))
+}
+
+#[test]
+fn a_plain_detector_is_found_and_its_detections_have_boxes_labels_and_maps() {
+    let folder = Folder::new("detector");
+    let (line, _) = explained(&Net::new().write(&folder), &folder, &["--threshold", "0.3"]);
+    assert_eq!((&line["task"], &line["sure"]), (&"detect".into(), &Value::Null));
+    let found = line["detections"].as_array().unwrap();
+    assert!((1..=16).contains(&found.len()), "{} detections", found.len());
+    assert_eq!((&found[0]["label"], &found[0]["probability"]), (&line["label"], &line["probability"]));
+    let probability = |of: &Value| of["probability"].as_f64().unwrap();
+    assert!(found.windows(2).all(|pair| probability(&pair[0]) >= probability(&pair[1])));
+    assert!(found.iter().all(|of| of["map"]["evidence"].is_boolean() && of["box"]["width"].as_f64().unwrap() > 0.0));
+}
+
+#[test]
+fn only_detections_of_a_named_class_count() {
+    let folder = Folder::new("detector-class");
+    let (line, _) = explained(&Net::new().write(&folder), &folder, &["--threshold", "0", "--class", "1"]);
+    let found = line["detections"].as_array().unwrap();
+    assert!(!found.is_empty() && found.iter().all(|of| of["class_index"] == 1), "{found:?}");
+}
+
+#[test]
+fn the_best_box_below_the_threshold_is_a_near_miss_and_is_explained() {
+    let folder = Folder::new("detector-near-miss");
+    let (line, _) = explained(&Net::new().write(&folder), &folder, &["--threshold", "1"]);
+    assert_eq!((&line["detections"], &line["label"]), (&Value::Array(vec![]), &Value::Null));
+    assert!(line["near_miss"]["probability"].as_f64().unwrap() > 0.05, "{line}");
+    assert!(line["map"]["max"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn boxes_that_are_no_numbers_or_have_no_area_are_none() {
+    for sides in [[f32::NAN; 4], [1.0, 1.0, 0.0, 8.0], [f32::INFINITY, 1.0, 8.0, 8.0]] {
+        let folder = Folder::new("detector-no-box");
+        let net = Net { sides: Some(sides), ..Net::new() };
+        let (line, _) = explained(&net.write(&folder), &folder, &["--threshold", "0"]);
+        assert_eq!(line["detections"], Value::Array(vec![]), "{sides:?}");
+        assert_eq!((&line["map"]["evidence"], line.get("near_miss")), (&false.into(), None), "{sides:?}");
+    }
+}
+
+#[test]
+fn a_hundred_thousand_boxes_give_a_bounded_result() {
+    let folder = Folder::new("detector-many");
+    let net = Net { side: 320, stride: 1, ..Net::new() };
+    let (line, _) = explained(&net.write(&folder), &folder, &["--threshold", "0", "--detections", "20"]);
+    assert_eq!(line["detections"].as_array().unwrap().len(), 20);
+}
+
+#[test]
+fn labels_that_do_not_fit_are_an_error() {
+    let folder = Folder::new("detector-labels");
+    let (model, image) = (Net { classes: 11, ..Net::new() }.write(&folder), picture(&folder, "shades.png", 48, 40));
+    let output = whycam(&["explain", &image, "--model", &model, "--labels", "coco", "--json", "-"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("11 classes, but there are 80 labels"), "{}", stderr(&output));
+}
+
+#[test]
+fn of_two_outputs_that_could_be_meant_one_is_taken_and_said() {
+    let folder = Folder::new("detector-two");
+    let model = Net { outputs: vec!["first", "second"], ..Net::new() }.write(&folder);
+    let (_, told) = explained(&model, &folder, &[]);
+    assert!(told.contains("output 'first' is explained") && told.contains("second; --output"), "{told}");
+    let (_, told) = explained(&model, &folder, &["--output", "second"]);
+    assert!(!told.contains("is explained;"), "{told}");
+}
+
+#[test]
+fn boxes_in_an_unknown_form_are_refused_by_name() {
+    let folder = Folder::new("detector-raw");
+    let (model, image) = (Net { sides: None, ..Net::new() }.write(&folder), picture(&folder, "shades.png", 48, 40));
+    let output = whycam(&["explain", &image, "--model", &model, "--json", "-"]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = stderr(&output);
+    assert!(told.contains("found [1, 7, 64]") && told.contains("boxes decoded"), "{told}");
+}
+
+#[test]
+fn a_model_that_is_no_detector_is_not_taken_for_one() {
+    let output = whycam(&["inspect", "flowers", "--task", "detect"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("no layout of a detector"), "{}", stderr(&output));
+}
