@@ -132,7 +132,8 @@ fn boxes_that_are_no_numbers_or_have_no_area_are_none() {
 fn a_hundred_thousand_boxes_give_a_bounded_result() {
     let folder = Folder::new("detector-many");
     let net = Net { side: 320, stride: 1, ..Net::new() };
-    let (line, _) = explained(&net.write(&folder), &folder, &["--threshold", "0", "--detections", "20"]);
+    let (line, _) =
+        explained(&net.write(&folder), &folder, &["--threshold", "0", "--overlap", "1", "--detections", "20"]);
     assert_eq!(line["detections"].as_array().unwrap().len(), 20);
 }
 

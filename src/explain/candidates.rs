@@ -105,7 +105,8 @@ impl<'o> Candidates<'o> {
         let scores = self.scores.iter().copied().enumerate().filter(whole);
         if let Some([labels, entries]) = &self.chosen {
             // A row without a class or an entry is none.
-            let value = |of: &ArrayViewD<f32>, row: usize| of.as_slice().and_then(|of| of.get(row).copied()).unwrap_or(-1.0);
+            let value =
+                |of: &ArrayViewD<f32>, row: usize| of.as_slice().and_then(|of| of.get(row).copied()).unwrap_or(-1.0);
             return Box::new(scores.filter_map(move |(row, score)| {
                 let (label, entry) = (value(labels, row), value(entries, row));
                 let (label, entry) = (label >= 0.0 && entry >= 0.0).then_some((label as usize, entry as usize))?;

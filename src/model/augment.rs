@@ -114,10 +114,7 @@ fn is_cacheable(options: &ModelOptions, request: &Request, loaded: &LoadedModel,
         let plain = method.attributes_to == AttributesTo::Layer && method.score == ScoreKind::Class;
         plain && method.formula().is_some()
     });
-    plain_method
-        && plain_scores
-        && options.randomised.is_none()
-        && !(batched_classes || several_layers)
+    plain_method && plain_scores && options.randomised.is_none() && !(batched_classes || several_layers)
 }
 
 /// Appends the backward pass and the outputs of the map to a model, and writes its [`Contract`].
@@ -125,7 +122,8 @@ fn is_cacheable(options: &ModelOptions, request: &Request, loaded: &LoadedModel,
 /// # Errors
 /// The model is augmented already, or an op between scores and target layer has no gradient rule.
 pub fn augment(located: Located, batched_classes: bool) -> Result<AugmentedModel> {
-    let Located { typed: TypedModel { loaded, input, tensors }, task, scores, method, targets, rules, notices } = located;
+    let Located { typed: TypedModel { loaded, input, tensors }, task, scores, method, targets, rules, notices } =
+        located;
     let needs = method.needs();
     let LoadedModel { mut model, manifest, guess, contract, .. } = loaded;
     if let Some(contract) = contract {
@@ -154,7 +152,20 @@ pub fn augment(located: Located, batched_classes: bool) -> Result<AugmentedModel
     contract.write(&mut model)?;
     let layers = targets.len();
     let extras = Extras { remainder, curvature, batched_classes };
-    Ok(AugmentedModel { model, manifest, guess, input, task, scores, method, contract, layers, extras, notices, cache: None })
+    Ok(AugmentedModel {
+        model,
+        manifest,
+        guess,
+        input,
+        task,
+        scores,
+        method,
+        contract,
+        layers,
+        extras,
+        notices,
+        cache: None,
+    })
 }
 
 /// Makes the tensors that the remainder takes next to the activations outputs of the whole model.

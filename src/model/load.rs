@@ -112,11 +112,12 @@ fn load_file(path: &Path, options: &ModelOptions) -> Result<LoadedModel> {
         return Ok(LoadedModel { contract, notices, ..LoadedModel::described(model, manifest) });
     }
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let stated = if contract.is_some() { Stated::default() } else { stated(&model)?.unwrap_or_default() };
     let bare = |input: InputSpec, labels: Vec<String>| Manifest {
         name,
         description: String::new(),
         labels,
-        task: None,
+        task: stated.task.map(str::to_owned),
         scores: None,
         layer: None,
         output: None,
@@ -134,7 +135,6 @@ fn load_file(path: &Path, options: &ModelOptions) -> Result<LoadedModel> {
         let manifest = bare(input, contract.labels.clone());
         return Ok(LoadedModel { contract: Some(contract.clone()), ..LoadedModel::described(model, manifest) });
     }
-    let stated = stated(&model)?.unwrap_or_default();
     let of_graph = take_class_names(&mut model);
     let labels = if of_graph.is_empty() { stated.labels.clone() } else { of_graph.clone() };
     if !labels.is_empty() && options.labels.is_none() {

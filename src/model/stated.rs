@@ -13,6 +13,8 @@ use crate::onnx::OnnxModel;
 pub struct Stated {
     /// Whose metadata they are.
     pub by: &'static str,
+    /// What the outputs mean.
+    pub task: Option<&'static str>,
     /// One label a class; empty where they name none.
     pub labels: Vec<String>,
     /// Height and width of the input.
@@ -35,9 +37,9 @@ pub fn stated(model: &OnnxModel) -> Result<Option<Stated>> {
 fn ultralytics(model: &OnnxModel) -> Result<Option<Stated>> {
     let Some(task) = model.metadata("task") else { return Ok(None) };
     let Some(names) = model.metadata("names") else { return Ok(None) };
-    let preset = match task {
-        "classify" => InputSpec { fit: Fit::Crop, ..Preset::Unit.input(1, 1, Layout::default()) },
-        "detect" => Preset::Yolo.input(1, 1, Layout::default()),
+    let (task, pixels) = match task {
+        "classify" => ("classify", InputSpec { fit: Fit::Crop, ..Preset::Unit.input(1, 1, Layout::default()) }),
+        "detect" => ("detect", Preset::Yolo.input(1, 1, Layout::default())),
         _ => {
             let problem = format!("it is an Ultralytics model for the task '{task}'");
             return Err(model.error(format!("{problem}; whycam explains those for 'classify' and 'detect'")));
@@ -51,7 +53,7 @@ fn ultralytics(model: &OnnxModel) -> Result<Option<Stated>> {
         [height, width] => Some([*height, *width]),
         _ => None,
     };
-    Ok(Some(Stated { by: "Ultralytics", labels: dictionary(names), size, pixels: Some(preset) }))
+    Ok(Some(Stated { by: "Ultralytics", task: Some(task), labels: dictionary(names), size, pixels: Some(pixels) }))
 }
 
 /// The values of a Python or JSON dictionary `{0: 'a', "1": "b's"}`, by their keys. Empty if it is none, or if its keys do

@@ -23,6 +23,7 @@ const EXEMPT: &[(&str, &[usize], &str)] = &[
     ("QuantizeLinear", &[1], "the scale of quantised numbers is constant"),
     ("RMSNormalization", &[1], "weights are refused"),
     ("Resize", &[2], "it decides the size alone"),
+    ("RoiAlign", &[1], "regions count as constants"),
 ];
 
 fn is_exempt(op: &str, input: usize) -> bool {

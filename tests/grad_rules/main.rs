@@ -4,6 +4,7 @@
 mod built_in;
 mod coverage;
 mod rarer;
+mod sampled;
 #[path = "../support/mod.rs"]
 mod support;
 mod usual;
@@ -18,7 +19,7 @@ use whycam::session::{Input, Session};
 
 /// Every case. Each rule in `whycam::grad::RULES` has at least one.
 fn cases() -> Vec<Case> {
-    [usual::cases(), rarer::cases(), built_in::cases()].into_iter().flatten().collect()
+    [usual::cases(), rarer::cases(), built_in::cases(), sampled::cases()].into_iter().flatten().collect()
 }
 
 fn pool(op: &'static str, name: &'static str, x: &'static [usize], attributes: Vec<Attribute>) -> Case {

@@ -65,7 +65,12 @@ pub fn differentiate_edited(nets: &[(OnnxModel, Tensors)], script: &[u8]) {
         let additions = Additions { score: Some(Score::Class), batched_classes: script.below(2) == 1 };
         let targets = std::slice::from_ref(&target);
         if grad::augment(&mut augmented, &tensors, &Rules::default(), &task, targets, additions).is_ok() {
-            let _ = grad::append_cam(&mut augmented, "cam", grad::CamWeights::Mean, [candidate.layout.height, candidate.layout.width]);
+            let _ = grad::append_cam(
+                &mut augmented,
+                "cam",
+                grad::CamWeights::Mean,
+                [candidate.layout.height, candidate.layout.width],
+            );
         }
         let _ = grad::cut_remainder(&model, &tensors, &task, &target);
     }

@@ -88,6 +88,11 @@ impl Case {
         self
     }
 
+    pub fn floats_of(mut self, name: &str, dims: &[i64], values: &[f32]) -> Self {
+        self.constants.push(Tensor::from_f32s(name, dims, values));
+        self
+    }
+
     pub fn int64s_of(mut self, name: &str, dims: &[i64], values: &[i64]) -> Self {
         self.constants.push(Tensor::from_i64s(name, dims, values));
         self

@@ -118,13 +118,13 @@ impl Files {
             ),
             trial(
                 "a number for each cell",
-                "whycam explains classifiers, whose output is [N,classes]; this model gives cells [1, 2048] (a number for \
+                "whycam explains classifiers, whose output is [N,classes], and detectors of known layouts; this model gives cells [1, 2048] (a number for \
                  each cell or anchor of a map, no classes)",
                 self.look(cells),
             ),
             trial(
                 "the letters of a word",
-                "whycam explains classifiers, whose output is [N,classes]; this model gives letters [1, 16] (the largest of \
+                "whycam explains classifiers, whose output is [N,classes], and detectors of known layouts; this model gives letters [1, 16] (the largest of \
                  [1, 8, 16]: the classes of a sequence or of pixels, not of the picture)",
                 self.look(sequence),
             ),
@@ -199,10 +199,10 @@ impl Files {
             }),
             trial(
                 "Ultralytics, another task",
-                "it is an Ultralytics model for the task 'detect'; whycam explains those for 'classify'",
+                "it is an Ultralytics model for the task 'segment'; whycam explains those for 'classify' and 'detect'",
                 {
                     look_at(&self.write(Net::new().graph(), |model| {
-                        model.set_metadata("task", "detect");
+                        model.set_metadata("task", "segment");
                         model.set_metadata("names", "{0: 'a'}");
                     }))
                 },

@@ -73,9 +73,8 @@ impl Bench {
         let boxes = ten_boxes(&options, &request, input.view())?;
         let mut explainer = Explainer::new(&options, boxes.as_ref().map_or(&request, |boxes| &boxes.sum))?;
         let context = explainer.context().clone();
-        let [forward, explained] = in_turns([&mut || plain.run(input.view()), &mut || {
-            explainer.explain_tensor(input.view()).map(drop)
-        }])?;
+        let [forward, explained] =
+            in_turns([&mut || plain.run(input.view()), &mut || explainer.explain_tensor(input.view()).map(drop)])?;
         let each = match &boxes {
             Some(boxes) => {
                 let mut explainer = Explainer::new(&options, &boxes.each)?;

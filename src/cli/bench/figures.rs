@@ -69,9 +69,9 @@ impl Figures {
         let ratio = self.explained / self.forward;
         let share = self.pipeline / self.bound;
         let stage = |name: &str, time: &f64| format!("  {name:<18}{time:8.2} ms");
-        let each = self.each.map(|each| {
-            format!("a map for ten boxes {each:8.2} ms   {:.3} of the plain one", each / self.forward)
-        });
+        let each = self
+            .each
+            .map(|each| format!("a map for ten boxes {each:8.2} ms   {:.3} of the plain one", each / self.forward));
         let lines = [
             format!("{model}, {method} at {layer}, {threads} threads"),
             String::new(),

@@ -48,12 +48,7 @@ pub fn find_layout<'m>(
 }
 
 /// The outputs that could stand for `chosen`, an output that holds boxes and scores in one.
-pub fn rivals_of<'m>(
-    model: &'m OnnxModel,
-    moves: &Moves<'m>,
-    chosen: &str,
-    labels: Option<usize>,
-) -> Vec<&'m str> {
+pub fn rivals_of<'m>(model: &'m OnnxModel, moves: &Moves<'m>, chosen: &str, labels: Option<usize>) -> Vec<&'m str> {
     let others = model.graph().output.iter().filter(|info| info.name() != chosen);
     let others = others.filter_map(|info| output(moves, info));
     others.filter(|other| joint(moves, other, labels).is_some()).map(|other| other.name).collect()
