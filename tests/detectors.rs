@@ -6,11 +6,11 @@ mod support;
 
 use std::collections::HashMap;
 
-use ndarray::{Array2, Array4, ArrayD, Axis, s};
+use ndarray::{Array2, Array4, ArrayD, Axis, Ix2, s};
 use serde::Deserialize;
-use support::maps::{Nearness, Tolerance};
+use support::maps::{self, Nearness, Tolerance};
 use support::reference;
-use whycam::grad::{ACTIVATIONS, Detection, GRADIENTS};
+use whycam::grad::{ACTIVATIONS, Detection, GRADIENTS, names_of_layer};
 use whycam::session::{Input, Session};
 use whycam::{Compute, DetectedObject, Explainer, Explanation, LayerName, ModelOptions, Preset, Request, cam, model};
 
@@ -183,4 +183,40 @@ fn formula(method: &str, values: &Array4<f32>) -> Array2<f32> {
         _ => gradients.to_owned(),
     };
     (&activations * &weights).sum_axis(Axis(0)).mapv(|value| value.max(0.0))
+}
+
+/// The default layers are the inputs of the heads. Where heads look at windows, whycam runs them on windows alone.
+#[test]
+fn a_map_from_windows_is_that_of_the_whole_backward_pass() {
+    on_every_family(|of| {
+        let mut request = of.request();
+        request.detections.most = 1;
+        let explanation = of.explain(&request).map_err(text)?;
+        let entry =
+            explanation.detections().and_then(|found| found.detections.first()).ok_or("nothing is found")?.entry;
+        let whole = whole_map(of, &request, entry)?;
+        maps::compare(&explanation.map.values, &whole, Tolerance { cosine: 0.9999, difference: 1e-3 }, &of.name)
+    });
+}
+
+/// `LayerCAM` at all layers of the request, from one run of the whole augmented model.
+fn whole_map(of: &Family, request: &Request, entry: i64) -> Result<Array2<f32>, String> {
+    let augmented = model::augmented(&of.options(), request, false, &mut None).map_err(text)?;
+    let mut session = Session::new(&augmented.model, Compute::on_threads(1)).map_err(text)?;
+    let (picture, asked) = (picture(of).into_dyn(), ArrayD::from_elem(vec![1, 1], entry));
+    let inputs =
+        vec![(augmented.input.as_str(), Input::Float(picture.view())), (Detection::INDEX, Input::Int64(asked.view()))];
+    let outputs = session.run(inputs).map_err(text)?;
+    let map = |layer: usize| {
+        let further = names_of_layer(layer);
+        let [activations, gradients] =
+            if layer == 0 { [ACTIVATIONS, GRADIENTS] } else { further.each_ref().map(|n| &**n) };
+        let row = |name: &str| outputs.floats(name).map(|all| all.index_axis_move(Axis(0), 0).to_owned()).map_err(text);
+        let (activations, gradients) = (row(activations)?, row(gradients)?);
+        let positive = gradients.mapv(|slope| slope.max(0.0));
+        let map = (activations * positive).sum_axis(Axis(0)).mapv(|value| value.max(0.0));
+        map.into_dimensionality::<Ix2>().map_err(|e| e.to_string())
+    };
+    let maps = (0..augmented.layers).map(map).collect::<Result<Vec<_>, String>>()?;
+    if augmented.layers == 1 { Ok(maps[0].clone()) } else { cam::fused(maps, false).map_err(text) }
 }

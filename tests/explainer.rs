@@ -282,7 +282,7 @@ fn a_builder_takes_typed_options() {
     let builder =
         builder(&net("resnet.legacy")).method(method).class(3_usize).preset(Preset::Unit).fusion(Fusion::Mean);
     let mut explainer = builder.layer("/layer1/layer1.0/relu_1/Relu_output_0").build().unwrap();
-    assert_eq!(explainer.request().method.name, "layer-cam");
+    assert_eq!(explainer.request().method.unwrap().name, "layer-cam");
     assert_eq!(explainer.request().scores, [ScoreQuery::Class(3_usize.into())]);
     assert_eq!(explainer.request().fusion, Fusion::Mean);
     assert_eq!(explainer.context().layer, "/layer1/layer1.0/relu_1/Relu_output_0");

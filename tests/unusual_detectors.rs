@@ -10,7 +10,7 @@ use support::{Folder, Random, picture, stderr, stdout, whycam};
 use whycam::onnx::proto::{Attribute, Graph, Node, Tensor, ValueInfo};
 use whycam::onnx::{DataType, OnnxModel, WORKING_OPSET};
 
-/// A detector of one convolution in the layout of YOLOv8: `image` `[1,3,side,side]` to `boxes` `[1,4+K,A]`.
+/// A detector of one convolution in the layout of `YOLOv8`: `image` `[1,3,side,side]` to `boxes` `[1,4+K,A]`.
 struct Net {
     side: i64,
     /// Pixels from cell to cell.

@@ -34,6 +34,8 @@ pub struct Method {
     pub score: ScoreKind,
     /// How an augmented model can compute the map itself, if it can.
     pub in_graph: Option<InGraph>,
+    /// Whether each cell of the map is made from that cell alone, so that a part of the layer gives that part of the map.
+    pub local: bool,
     pub inputs: Inputs,
 }
 
@@ -142,7 +144,7 @@ const fn of_layer(
     inputs: Inputs,
 ) -> Method {
     let (attributes_to, score) = (AttributesTo::Layer, ScoreKind::Class);
-    Method { name, cost, good_for, unit, attributes_to, score, in_graph: None, inputs }
+    Method { name, cost, good_for, unit, attributes_to, score, in_graph: None, local: false, inputs }
 }
 
 /// Every method. The first is the default.
@@ -164,15 +166,19 @@ pub static METHODS: &[Method] = &[
         "logit",
         Inputs::Gradients(grad_cam_plus_plus),
     ),
-    of_layer(
-        "hires-cam",
-        "as grad-cam",
-        "nets that flatten their last map: it shows only what the score is made from",
-        "logit",
-        Inputs::Gradients(hires_cam),
-    ),
+    Method {
+        local: true,
+        ..of_layer(
+            "hires-cam",
+            "as grad-cam",
+            "nets that flatten their last map: it shows only what the score is made from",
+            "logit",
+            Inputs::Gradients(hires_cam),
+        )
+    },
     Method {
         in_graph: Some(InGraph::LayerCam),
+        local: true,
         ..of_layer(
             "layer-cam",
             "as grad-cam",
@@ -188,13 +194,16 @@ pub static METHODS: &[Method] = &[
         "logit",
         Inputs::Gradients(x_grad_cam),
     ),
-    of_layer(
-        "grad-cam-elementwise",
-        "as grad-cam",
-        "the evidence of each cell; what speaks against the class is left out channel by channel",
-        "logit",
-        Inputs::Gradients(grad_cam_elementwise),
-    ),
+    Method {
+        local: true,
+        ..of_layer(
+            "grad-cam-elementwise",
+            "as grad-cam",
+            "the evidence of each cell; what speaks against the class is left out channel by channel",
+            "logit",
+            Inputs::Gradients(grad_cam_elementwise),
+        )
+    },
     Method {
         score: ScoreKind::Rivals,
         in_graph: Some(InGraph::GradCam),

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use whycam::Request;
+use whycam::grad::DetectorPart;
 use whycam::model::{augment, load, locate, type_tensors};
 use whycam::plumbing::{check_free, write_whole};
+use whycam::{LayerName, Request};
 
 use super::args::{GlobalArgs, LayerArgs, ModelSettings};
 use super::output::{ExitStatus, UsageError, say};
@@ -37,9 +38,15 @@ impl Prepare {
         let mut request = Request::default();
         self.layers.apply(&mut request);
         let loaded = load(&self.settings.options(Some(&self.model)))?;
-        let located = locate(type_tensors(loaded)?, &request)?;
+        let typed = type_tensors(loaded)?;
+        let mut located = locate(typed.clone(), &request)?;
         if located.targets.len() > 1 {
-            return Err(UsageError("an augmented model explains one layer; name one with --layer".into()).into());
+            if self.layers.layer.is_some() || located.task.as_detection().is_none() {
+                return Err(UsageError("an augmented model explains one layer; name one with --layer".into()).into());
+            }
+            // A file has one map, and the heads of a detector are several layers.
+            request.layers = vec![LayerName::from(DetectorPart::BACKBONE)];
+            located = locate(typed, &request)?;
         }
         let mut augmented = augment(located, false)?;
         if self.cam {

@@ -69,13 +69,12 @@ impl PipelineRun<'_> {
     }
 
     fn workers(&self) -> Result<Vec<Worker>> {
-        let explainers = match self.explainers {
-            Some((count, threads)) => self.explain.explainers(self.global, count, threads)?,
-            None => {
-                let mut explainer = self.explain.explainer(self.global)?;
-                explainer.follow_objects();
-                vec![explainer]
-            }
+        let explainers = if let Some((count, threads)) = self.explainers {
+            self.explain.explainers(self.global, count, threads)?
+        } else {
+            let mut explainer = self.explain.explainer(self.global)?;
+            explainer.follow_objects();
+            vec![explainer]
         };
         let draws = self.pictures && self.screen.is_none();
         let worker = |explainer| {

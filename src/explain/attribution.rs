@@ -1,16 +1,16 @@
 //! Computing the maps of one picture from runs of the model.
 
-use ndarray::{Array2, Array3, Array4, ArrayView3, ArrayView4, ArrayViewD, Axis};
+use ndarray::{Array2, Array3, Array4, ArrayView3, ArrayView4, ArrayViewD, Axis, CowArray, Ix4};
 use tracing::trace_span;
 
 use super::explanation::Explanation;
 use super::reading::{Explained, Reading, class_scores, familiarity};
 use super::remainder_runner::RemainderRunner;
-use super::runner::{ModelOutputs, ModelRunner};
+use super::runner::{GradientsView, LayerGradient, ModelOutputs, ModelRunner};
 use super::tracking::Tracker;
 use crate::cam::{self, CamMap, Formula, Inputs, Method, PerturbedInput, PerturbedLayer, PerturbedRun};
 use crate::error::{Error, Result};
-use crate::grad::{ACTIVATIONS, CURVATURE, Classification, FieldGeometry, GRADIENTS, Task, names_of_layer};
+use crate::grad::{ACTIVATIONS, Classification, FieldGeometry, GRADIENTS, Task, names_of_layer};
 use crate::model::{DetectionOptions, Fusion, Known, MapGrid, Region, Subject, as_input, channels_first};
 
 /// What is attributed to what, picture after picture.
@@ -61,7 +61,7 @@ fn class_index(subject: Subject) -> i64 {
 /// What a map is made from.
 pub enum Source<'s, 'o, 'g> {
     /// The gradient number `row` of a finished run. A detector's gradients come from a run of their own.
-    Run { outputs: &'s ModelOutputs<'o>, gradients: &'s ModelOutputs<'g>, row: usize },
+    Run { outputs: &'s ModelOutputs<'o>, gradients: GradientsView<'s, 'g>, row: usize },
     /// Runs that are still to be made.
     Rerun { model: &'s mut ModelRunner, tensor: ArrayViewD<'s, f32> },
 }
@@ -108,7 +108,7 @@ impl Attribution {
             }
         } else {
             for (row, index) in indices.into_iter().enumerate() {
-                let source = Source::Run { outputs: &outputs, gradients: &outputs, row };
+                let source = Source::Run { outputs: &outputs, gradients: GradientsView::Outputs(&outputs), row };
                 maps.push((index, CamMap::new(self.map_of(Explained::Class(index), &mut aids, source)?)));
             }
         }
@@ -139,7 +139,8 @@ impl Attribution {
             }
             (_, Source::Rerun { model, tensor }) => {
                 let outputs = &model.run(tensor, &[explained.class_index()])?;
-                self.map_of(explained, aids, Source::Run { outputs, gradients: outputs, row: 0 })
+                let gradients = GradientsView::Outputs(outputs);
+                self.map_of(explained, aids, Source::Run { outputs, gradients, row: 0 })
             }
             (Inputs::InputGradients(_) | Inputs::InputScores(_), Source::Run { .. }) => {
                 Err(Error::model(&self.model, format!("{} needs further runs", self.method.name)))
@@ -150,10 +151,10 @@ impl Attribution {
             }
             (Inputs::Activations(of), Source::Run { outputs, .. }) => Ok(of(first(&outputs.maps(ACTIVATIONS)?))),
             (Inputs::Curvature(of), Source::Run { outputs, gradients, row }) => {
-                let (activations, slopes) = (outputs.maps(ACTIVATIONS)?, gradients.maps(GRADIENTS)?);
+                let (activations, slopes) = (outputs.maps(ACTIVATIONS)?, self.whole_gradients(gradients)?);
                 let (activations, slopes) = (first(&activations), slopes.index_axis(Axis(0), row));
                 if self.curvature {
-                    return Ok(of(activations, slopes, first(&gradients.maps(CURVATURE)?)));
+                    return Ok(of(activations, slopes, first(&gradients.curvature()?)));
                 }
                 Ok(of(activations, slopes, Array3::zeros(slopes.dim()).view()))
             }
@@ -164,23 +165,45 @@ impl Attribution {
     }
 
     /// The map of one run over all layers.
-    fn fused_map(&self, of: Formula, outputs: &ModelOutputs, slopes: &ModelOutputs, row: usize) -> Result<Array2<f32>> {
-        let map = |activations: &str, gradients: &str| {
-            let (activations, gradients) = (outputs.maps(activations)?, slopes.maps(gradients)?);
+    fn fused_map(
+        &self,
+        of: Formula,
+        outputs: &ModelOutputs,
+        gradients: GradientsView,
+        row: usize,
+    ) -> Result<Array2<f32>> {
+        let map = |layer: usize| {
+            let further = names_of_layer(layer);
+            let activations = outputs.maps(if layer == 0 { ACTIVATIONS } else { &further[0] })?;
+            let activations = first(&activations);
+            let gradients = match gradients.of_layer(layer)? {
+                LayerGradient::Whole(gradients) => gradients,
+                LayerGradient::Zero => {
+                    return Ok(Array2::zeros((activations.len_of(Axis(1)), activations.len_of(Axis(2)))));
+                }
+                LayerGradient::Part(part) if self.method.local => {
+                    let map = of(part.part_of(activations), part.values.index_axis(Axis(0), 0));
+                    return Ok(part.enlarged(&map));
+                }
+                LayerGradient::Part(part) => return Ok(of(activations, first(&part.whole().view()))),
+            };
             let gradients = gradients.outer_iter().nth(row);
             let gradients = gradients.ok_or_else(|| Error::model(&self.model, "the run gave too few gradients"))?;
-            Ok(of(first(&activations), gradients))
+            Ok(of(activations, gradients))
         };
-        let finest = map(ACTIVATIONS, GRADIENTS);
         if self.layers == 1 {
-            return finest;
+            return map(0);
         }
-        let further = (1..self.layers).map(|layer| {
-            let [activations, gradients] = names_of_layer(layer);
-            map(&activations, &gradients)
-        });
-        let maps = std::iter::once(finest).chain(further).collect::<Result<Vec<_>>>()?;
-        cam::fused(maps, self.fusion == Fusion::Mean)
+        cam::fused((0..self.layers).map(map).collect::<Result<_>>()?, self.fusion == Fusion::Mean)
+    }
+
+    /// The gradients by the only layer, `[N,C,h,w]`.
+    fn whole_gradients<'g>(&self, gradients: GradientsView<'g, '_>) -> Result<CowArray<'g, f32, Ix4>> {
+        match gradients.of_layer(0)? {
+            LayerGradient::Whole(gradients) => Ok(gradients.into()),
+            LayerGradient::Part(part) => Ok(part.whole().into()),
+            LayerGradient::Zero => Err(Error::model(&self.model, "the run gave no gradients")),
+        }
     }
 
     /// A map from runs of the remainder on changed activations.
@@ -224,7 +247,10 @@ impl Attribution {
             let (outputs, backward) = model.run_forward(as_input(copy.view(), channels_last).view(), &class)?;
             let gradients = match backward {
                 _ if !self.method.needs().gradient => Array3::default([0, 0, 0]),
-                Some(backward) => first(&backward.run(&outputs, explained.entries())?.maps(GRADIENTS)?).to_owned(),
+                Some(backward) => {
+                    let gradients = backward.run(&outputs, explained.entries())?;
+                    first(&self.whole_gradients(gradients.view())?.view()).to_owned()
+                }
                 None => first(&outputs.maps(GRADIENTS)?).to_owned(),
             };
             let score = Reading::new(&self.task, &outputs)?.score(explained);

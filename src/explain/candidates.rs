@@ -102,7 +102,7 @@ impl<'o> Candidates<'o> {
 
     fn of_score(&self, least: f32) -> Box<dyn Iterator<Item = Found> + '_> {
         let whole = move |(_, score): &(usize, f32)| *score >= least;
-        let scores = self.scores.iter().copied().enumerate().filter(whole);
+        let scores = self.scores.as_slice().unwrap_or_default().iter().copied().enumerate().filter(whole);
         if let Some([labels, entries]) = &self.chosen {
             // A row without a class or an entry is none.
             let value =

@@ -8,7 +8,7 @@ use super::candidates::{Candidates, Found};
 use super::explanation::Explanation;
 use super::prediction::{DetectedObject, DetectionPrediction, Prediction};
 use super::reading::Explained;
-use super::runner::{BackwardRunner, ModelOutputs, ModelRunner};
+use super::runner::{BackwardRunner, GradientsView, ModelOutputs, ModelRunner};
 use super::tracking::{Followed, Tracker};
 use crate::cam::CamMap;
 use crate::error::Result;
@@ -89,10 +89,14 @@ impl Attribution {
         aids: &mut Aids,
     ) -> Result<CamMap> {
         let Some(backward) = backward.filter(|_| self.method.needs().gradient && !entries.is_empty()) else {
-            return self.map_of_entries(entries, aids, Source::Run { outputs, gradients: outputs, row: 0 });
+            return self.map_of_entries(
+                entries,
+                aids,
+                Source::Run { outputs, gradients: GradientsView::Outputs(outputs), row: 0 },
+            );
         };
         let gradients = backward.run(outputs, entries)?;
-        self.map_of_entries(entries, aids, Source::Run { outputs, gradients: &gradients, row: 0 })
+        self.map_of_entries(entries, aids, Source::Run { outputs, gradients: gradients.view(), row: 0 })
     }
 
     fn map_of_entries(&self, entries: &[i64], aids: &mut Aids, source: Source) -> Result<CamMap> {

@@ -10,6 +10,7 @@ use super::explanation::{Explanation, ExplanationContext};
 use super::remainder_runner::RemainderRunner;
 use super::runner::ModelRunner;
 use super::tracking::Tracker;
+use super::windows::Windows;
 use crate::cam::{CamMap, Method};
 use crate::error::{Error, Result};
 use crate::grad::LayerName;
@@ -254,7 +255,7 @@ impl Prepared {
     ) -> Result<Self> {
         let method = augmented.method;
         let batched = augmented.extras.batched_classes;
-        let in_graph = method.in_graph.is_some() && augmented.layers == 1 && !batched;
+        let in_graph = method.in_graph.is_some() && augmented.layers == 1 && !batched && !Windows::fit(&augmented);
         if in_graph {
             augmented.reduce_to_cam()?;
         }

@@ -16,6 +16,7 @@ mod runner;
 mod scores;
 mod smoothing;
 mod tracking;
+mod windows;
 
 pub use builder::ExplainerBuilder;
 pub use classifier::Classifier;

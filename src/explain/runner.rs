@@ -2,11 +2,12 @@
 
 use ndarray::{Array1, Array2, ArrayD, ArrayView1, ArrayView4, ArrayViewD, Axis, CowArray, Ix2, Ix4};
 
+use super::windows::{LayerGradients, PartialGradient, Windows};
 use crate::error::{Error, Result};
-use crate::grad::{CLASS_INDEX, Detection, LOGITS};
+use crate::grad::{CLASS_INDEX, CURVATURE, Detection, GRADIENTS, LOGITS, names_of_layer};
 use crate::model::{AugmentedModel, InputSpec, Layout};
 use crate::onnx::proto::ValueInfo;
-use crate::onnx::{OnnxModel, Split, split_at_input};
+use crate::onnx::{DataType, OnnxModel, Split, keep_outputs, split_at};
 use crate::session::{Compute, Input, RunOutputs, Session};
 
 /// A model, ready to run.
@@ -22,11 +23,22 @@ pub struct ModelRunner {
 }
 
 /// The part of a detector that depends on which detections are explained.
-pub struct BackwardRunner {
-    session: Session,
-    /// What it takes of the run before.
-    passed: Vec<String>,
-    batch: usize,
+pub enum BackwardRunner {
+    /// The whole backward pass.
+    Whole {
+        session: Session,
+        /// What it takes of the run before.
+        passed: Vec<String>,
+        batch: usize,
+    },
+    /// The heads, each on a window around a box.
+    Windows(Windows),
+}
+
+/// The gradients of a run, by each layer.
+pub enum Gradients<'s> {
+    Outputs(ModelOutputs<'s>),
+    Layers(LayerGradients),
 }
 
 impl ModelRunner {
@@ -43,7 +55,16 @@ impl ModelRunner {
             let session = Session::with_cache(cache, &model, compute)?;
             return Ok(Self::of_session(session, &model, input, shape, &manifest.input));
         }
-        let Split { before, mut after, passed } = split_at_input(&model, Detection::INDEX);
+        let Split { before, mut after, passed } = split_at(&model, Detection::ENTRIES, DataType::Int64, &[-1, -2]);
+        if Windows::fit(augmented) {
+            let own = |output: &str| model.graph().output.iter().any(|own| own.name() == output);
+            let alone = keep_outputs(&before, own);
+            let session = Session::with_cache(cache, &alone, compute)?;
+            if let Some(windows) = Windows::cut(augmented, &session.output_types(), compute) {
+                let runner = Self::of_session(session, &alone, input, shape, &manifest.input);
+                return Ok(Self { backward: Some(BackwardRunner::Windows(windows)), ..runner });
+            }
+        }
         let session = Session::with_cache(cache, &before, compute)?;
         let types = session.output_types();
         for name in &passed {
@@ -53,7 +74,7 @@ impl ModelRunner {
             after.add_typed_input(name, *kind, dims);
         }
         let batch = shape[0];
-        let backward = BackwardRunner { session: Session::with_cache(cache, &after, compute)?, passed, batch };
+        let backward = BackwardRunner::Whole { session: Session::with_cache(cache, &after, compute)?, passed, batch };
         let runner = Self::of_session(session, &before, input, shape, &manifest.input);
         Ok(Self { backward: Some(backward), ..runner })
     }
@@ -112,12 +133,78 @@ impl BackwardRunner {
     ///
     /// # Errors
     /// The runtime fails.
-    pub fn run(&mut self, earlier: &ModelOutputs, entries: &[i64]) -> Result<ModelOutputs<'_>> {
+    pub fn run(&mut self, earlier: &ModelOutputs, entries: &[i64]) -> Result<Gradients<'_>> {
+        let (session, passed, batch) = match self {
+            Self::Whole { session, passed, batch } => (session, passed, *batch),
+            Self::Windows(windows) => return Ok(Gradients::Layers(windows.gradients(earlier, entries)?)),
+        };
         let row = Array1::from_vec(entries.to_vec());
-        let asked = row.broadcast((self.batch, entries.len())).map(|rows| rows.to_owned().into_dyn());
+        let asked = row.broadcast((batch, entries.len())).map(|rows| rows.to_owned().into_dyn());
         let asked = asked.ok_or_else(|| Error::model(Detection::INDEX, "no detection is asked for"))?;
-        let inputs = vec![(Detection::INDEX, Input::Int64(asked.view()))];
-        Ok(ModelOutputs(self.session.run_after(Some(&earlier.0), &self.passed, inputs)?))
+        let inputs = vec![(Detection::ENTRIES, Input::Int64(asked.view()))];
+        Ok(Gradients::Outputs(ModelOutputs(session.run_after(Some(&earlier.0), passed, inputs)?)))
+    }
+}
+
+/// The gradients by one layer.
+pub enum LayerGradient<'s> {
+    /// `[N,C,h,w]`.
+    Whole(ArrayView4<'s, f32>),
+    Part(&'s PartialGradient),
+    Zero,
+}
+
+/// The gradients of a run, wherever they are.
+#[derive(Clone, Copy)]
+pub enum GradientsView<'s, 'o> {
+    Outputs(&'s ModelOutputs<'o>),
+    Layers(&'s LayerGradients),
+}
+
+impl<'o> Gradients<'o> {
+    pub fn view(&self) -> GradientsView<'_, 'o> {
+        match self {
+            Self::Outputs(outputs) => GradientsView::Outputs(outputs),
+            Self::Layers(layers) => GradientsView::Layers(layers),
+        }
+    }
+}
+
+impl<'s> GradientsView<'s, '_> {
+    /// The gradients by a layer, counted from 0.
+    ///
+    /// # Errors
+    /// The run gave none.
+    pub fn of_layer(self, number: usize) -> Result<LayerGradient<'s>> {
+        Ok(match self {
+            Self::Outputs(outputs) if number == 0 => LayerGradient::Whole(outputs.maps(GRADIENTS)?),
+            Self::Outputs(outputs) => LayerGradient::Whole(outputs.maps(&names_of_layer(number)[1])?),
+            Self::Layers(layers) => {
+                layers.get(number).and_then(Option::as_ref).map_or(LayerGradient::Zero, LayerGradient::Part)
+            }
+        })
+    }
+
+    /// The map `[h,w]`, by a model that computes it in the graph.
+    ///
+    /// # Errors
+    /// The run gave none.
+    pub fn cam(self) -> Result<Array2<f32>> {
+        match self {
+            Self::Outputs(outputs) => outputs.cam(),
+            Self::Layers(_) => Err(Error::model(AugmentedModel::CAM, "windows give gradients alone")),
+        }
+    }
+
+    /// The Hessian times the activations, `[N,C,h,w]`.
+    ///
+    /// # Errors
+    /// The run gave none.
+    pub fn curvature(self) -> Result<ArrayView4<'s, f32>> {
+        match self {
+            Self::Outputs(outputs) => outputs.maps(CURVATURE),
+            Self::Layers(_) => Err(Error::model(CURVATURE, "windows give gradients alone")),
+        }
     }
 }
 

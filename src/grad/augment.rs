@@ -129,7 +129,7 @@ fn write_gradient<'g>(
     target: &Target,
 ) -> Result<String> {
     let layer = &target.layer;
-    let raw = write_raw(writer, model, rules, task, seed, &layer.tensor)?;
+    let raw = write_raw(writer, model, rules, task, seed, target)?;
     if layer.layout.is_plain() {
         writer.rename(&raw.name(), GRADIENTS);
         return Ok(GRADIENTS.to_owned());
@@ -138,17 +138,23 @@ fn write_gradient<'g>(
     Ok(raw.name())
 }
 
-/// The gradient by a tensor, in its own layout.
+/// The gradient by the target layer, in its own layout.
 fn write_raw<'g>(
     writer: &'g GraphWriter<'g>,
     model: &'g OnnxModel,
     rules: &Rules,
     task: &Task,
     seed: Value<'g>,
-    tensor: &str,
+    target: &Target,
 ) -> Result<Value<'g>> {
-    let raw = write_backward(writer, model, rules, task.tensor(), seed, tensor)?;
-    raw.ok_or_else(|| independent(model, task.tensor(), tensor))
+    let layer = target.layer.tensor.as_str();
+    let backward = |from: &str, seed: Value<'g>, to: &str| {
+        write_backward(writer, model, rules, from, seed, to)?.ok_or_else(|| independent(model, from, to))
+    };
+    match &target.through {
+        Some(map) => backward(map, backward(task.tensor(), seed, map)?, layer),
+        None => backward(task.tensor(), seed, layer),
+    }
 }
 
 /// Writes activations and gradient of a further layer. A runtime computes what these passes share only once.
@@ -162,7 +168,7 @@ fn write_further<'g>(
     number: usize,
 ) -> Result<[String; 2]> {
     let layer = &target.layer;
-    let raw = write_raw(writer, model, rules, task, seed, &layer.tensor)?;
+    let raw = write_raw(writer, model, rules, task, seed, target)?;
     let [activations, gradients] = names_of_layer(number);
     write_layout(writer, &layer.layout, raw, &gradients);
     write_layout(writer, &layer.layout, writer.tensor(&layer.tensor), &activations);

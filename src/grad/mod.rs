@@ -10,6 +10,7 @@ mod augment;
 mod axes;
 mod cam_output;
 mod decomposed_gelu;
+mod decomposed_silu;
 mod fusion_guards;
 mod graph_writer;
 mod names;
@@ -21,6 +22,7 @@ mod target;
 mod task;
 mod value;
 mod vjp;
+mod window;
 
 pub use after_layer::{REMAINDER_INPUT, Remainder, cut_remainder, side_input_name};
 pub use augment::{
@@ -40,6 +42,8 @@ pub use target::{
 };
 pub use task::{
     Classification, Detection, Family, FoundDetector, Hints, Probability, Search, TASKS, Task, find_detector,
+    score_maps,
 };
 pub use value::{Operand, Value};
 pub use vjp::{Gradient, Vjp};
+pub use window::{Branch, cut_branch};

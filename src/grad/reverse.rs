@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::decomposed_gelu::DecomposedGelus;
+use super::decomposed_silu::Silu;
 use super::graph_writer::{GraphWriter, Patch};
 use super::ops::activation::gelu_slope;
 use super::rules::{NOT_DIFFERENTIABLE, Rules};
@@ -70,6 +71,11 @@ pub fn write_backward<'g>(
         if let (Some(gelu), [Some(dy)]) = (gelus.ending_at(index), grads.as_slice()) {
             let gradient = *dy * gelu_slope(writer.tensor(gelu.x));
             contributions.entry(gelu.x).or_default().push(gradient);
+            continue;
+        }
+        if let (Some(silu), [Some(dy)]) = (Silu::ending_at(&graph, node, target), grads.as_slice()) {
+            let gradient = *dy * silu.slope(|tensor| writer.tensor(tensor));
+            contributions.entry(silu.x).or_default().push(gradient);
             continue;
         }
         if captures {

@@ -244,7 +244,7 @@ impl AugmentedModel {
         }
         let input = image_input(&model)?.name().to_owned();
         let extras = Extras::default();
-        let layers = 1;
+        let layers = contract.layer.split(',').count();
         Ok(Self { model, manifest, guess, input, task, scores, method, contract, layers, extras, notices, cache: None })
     }
 

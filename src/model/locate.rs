@@ -115,9 +115,9 @@ fn find_targets(typed: &TypedModel, task: &Task, request: &Request) -> Result<Ve
     let part = |part| grad::find_detector_targets(model, &typed.tensors, task, channels_last, part);
     let detects = task.as_detection().is_some() && contract.is_none();
     let mut targets = match named.as_slice() {
-        [] if detects => part(DetectorPart::Backbone)?,
+        [] if detects => part(DetectorPart::Head)?,
         [LayerName::Named(name)] if detects && DetectorPart::named(name).is_some() => {
-            part(DetectorPart::named(name).unwrap_or(DetectorPart::Backbone))?
+            part(DetectorPart::named(name).unwrap_or(DetectorPart::Head))?
         }
         [] => vec![find(None)?],
         named => named.iter().map(|layer| find(Some(layer))).collect::<Result<_>>()?,

@@ -257,7 +257,7 @@ impl ValueInfo {
     pub fn tensor(name: &str, kind: DataType, dims: &[i64]) -> Self {
         let value = |d: i64| match d {
             -1 => DimensionValue::Param("N".into()),
-            ..0 => DimensionValue::Param("S".into()),
+            ..0 => DimensionValue::Param(format!("S{}", -d)),
             d => DimensionValue::Value(d),
         };
         let dim = dims.iter().map(|&d| Dimension { value: Some(value(d)), denotation: None }).collect();

@@ -18,5 +18,5 @@ pub use access::DataType;
 pub use einsum::einsum_terms;
 pub use index::GraphIndex;
 pub use model::{OnnxModel, WORKING_OPSET};
-pub use split::{Split, split_at_input};
+pub use split::{Split, keep_outputs, split_at};
 pub use tensor_info::{TensorInfo, Tensors};

@@ -9,7 +9,8 @@ use crate::onnx::proto::Attribute;
 /// entries, 0 elsewhere.
 pub fn seed<'g>(writer: &'g GraphWriter<'g>, detection: &Detection) -> Value<'g> {
     let asked = writer.tensor(Detection::INDEX);
-    let wanted = asked.less(writer.int64(0)).choose(best(writer, detection), asked);
+    let best = best(writer, detection);
+    let wanted = writer.emit_as(Detection::ENTRIES, "Where", &[asked.less(writer.int64(0)), best, asked], &[]);
     let logits = writer.tensor(Detection::LOGITS);
     // A model that chooses takes one picture, and may have another number of entries in each run.
     let row = if detection.chosen { [1, -1] } else { [-1, detection.entries as i64] };

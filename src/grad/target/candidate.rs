@@ -25,6 +25,9 @@ pub struct Candidate {
 pub struct Target {
     pub layer: Candidate,
     pub reason: Reason,
+    /// The score map that alone is explained at this layer: that of a head, which the layer enters. Other levels depend on
+    /// the layer, too, by way of the neck.
+    pub through: Option<String>,
 }
 
 /// Why a layer is the target.

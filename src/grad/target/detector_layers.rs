@@ -6,6 +6,7 @@ use super::candidate::Reason;
 use super::layers::Layers;
 use crate::grad::rules::OpKind;
 use crate::grad::task::{Detection, score_maps};
+use crate::grad::window::cut_branch;
 use crate::onnx::Tensors;
 
 /// A part of a detector that a caller can name in place of a layer.
@@ -20,10 +21,13 @@ pub enum DetectorPart {
 }
 
 impl DetectorPart {
+    /// The name of [`DetectorPart::Backbone`].
+    pub const BACKBONE: &str = "backbone";
+
     /// The part of this name: `backbone`, `neck` or `head`.
     pub fn named(name: &str) -> Option<Self> {
         match name {
-            "backbone" => Some(Self::Backbone),
+            Self::BACKBONE => Some(Self::Backbone),
             "neck" => Some(Self::Neck),
             "head" => Some(Self::Head),
             _ => None,
@@ -39,21 +43,25 @@ impl DetectorPart {
     }
 }
 
+/// The least number of cells around a box, in each direction, that the input of a head sees.
+const NEAREST: usize = 2;
+
 impl Layers<'_> {
-    /// The layers of a part of a detector, fine to coarse: their positions among the candidates, and why.
-    pub fn of_part(&self, part: DetectorPart, tensors: &Tensors) -> Vec<(usize, Reason)> {
+    /// The layers of a part of a detector, fine to coarse: their positions among the candidates, why, and for the input of a
+    /// head its score map.
+    pub fn of_part(&self, part: DetectorPart, tensors: &Tensors) -> Vec<(usize, Reason, Option<&str>)> {
         let maps = score_maps(self.model, tensors);
         let enlarged = self.enlarged();
         let backbone = self.end_of_backbone(&maps, &enlarged);
-        let found = match part {
+        let found: Vec<(usize, Option<&str>)> = match part {
             DetectorPart::Backbone => Vec::new(),
-            DetectorPart::Neck => self.inputs_of_neck(backbone.0, &enlarged),
+            DetectorPart::Neck => self.inputs_of_neck(backbone.0, &enlarged).into_iter().map(|at| (at, None)).collect(),
             DetectorPart::Head => self.inputs_of_heads(&maps),
         };
         if found.is_empty() {
-            return vec![backbone];
+            return vec![(backbone.0, backbone.1, None)];
         }
-        found.into_iter().map(|at| (at, part.reason())).collect()
+        found.into_iter().map(|(at, map)| (at, part.reason(), map)).collect()
     }
 
     /// The nodes that enlarge a feature map, with the positions of what they enlarge, first to last.
@@ -119,10 +127,11 @@ impl Layers<'_> {
         last
     }
 
-    /// For each score map, the last layer of its grid that the boxes depend on as well.
-    fn inputs_of_heads(&self, maps: &[&str]) -> Vec<usize> {
+    /// For each score map, the last layer of its grid that the boxes depend on as well; with the map, unless it shares the
+    /// layer with another one.
+    fn inputs_of_heads(&self, maps: &[&str]) -> Vec<(usize, Option<&str>)> {
         let of_boxes = self.index.ancestors(Detection::BOXES);
-        let mut found = Vec::new();
+        let mut found: Vec<(usize, Option<&str>)> = Vec::new();
         for map in maps {
             let Some(own) = self.candidate(map) else { continue };
             let of_map = self.index.ancestors(map);
@@ -132,9 +141,20 @@ impl Layers<'_> {
                 grid(at) == grid(own) && made_by.is_some_and(|node| of_map.contains(&node) && of_boxes.contains(&node))
             });
             let shared: Vec<usize> = shared.collect();
-            found.extend(self.last_layer(&shared));
+            // Nearer to the box than this, a map is a single cell.
+            let seeing = |at: &usize| {
+                let layer = &self.candidates[*at];
+                let branch = cut_branch(self.model, &layer.tensor, map, layer.layout.channels);
+                branch.is_some_and(|branch| branch.reach >= NEAREST)
+            };
+            let Some(at) = shared.iter().rev().copied().find(seeing).or_else(|| self.last_layer(&shared)) else {
+                continue;
+            };
+            match found.iter_mut().find(|(other, _)| *other == at) {
+                Some(other) => other.1 = None,
+                None => found.push((at, Some(self.candidates[own].tensor.as_str()))),
+            }
         }
-        found.dedup();
         found
     }
 

@@ -44,7 +44,7 @@ pub fn find_target(
     if name.is_none() && layers.candidates[at].depth == 0 {
         return Err(model.error("rows and columns cannot be traced past its first weights; name a layer [N,C,h,w]"));
     }
-    Ok(Target { layer: layers.candidates[at].clone(), reason })
+    Ok(Target { layer: layers.candidates[at].clone(), reason, through: None })
 }
 
 /// The target layers that make a part of a detector, fine to coarse.
@@ -63,7 +63,12 @@ pub fn find_detector_targets(
         return Err(model.error("it has no layer with rows and columns between input and logits"));
     };
     let found = layers.of_part(part, tensors).into_iter();
-    Ok(found.map(|(at, reason)| Target { layer: layers.candidates[at].clone(), reason }).collect())
+    let target = |(at, reason, through): (usize, Reason, Option<&str>)| Target {
+        layer: layers.candidates[at].clone(),
+        reason,
+        through: through.map(str::to_owned),
+    };
+    Ok(found.map(target).collect())
 }
 
 /// The model's input as the target, for methods that attribute to pixels.
@@ -85,7 +90,7 @@ pub fn input_target(model: &OnnxModel, tensors: &Tensors, channels_last: bool) -
         layout,
         depth: 0,
     };
-    Ok(Target { layer, reason: Reason::Input })
+    Ok(Target { layer, reason: Reason::Input, through: None })
 }
 
 impl Layers<'_> {

@@ -30,18 +30,7 @@ pub fn write_chosen<'m>(
     writer: &GraphWriter,
     layout: &Layout<'m>,
 ) -> Result<Option<(Detection, Family)>> {
-    let (boxes, scores, labels, chosen) = match *layout {
-        Layout::Rows { output } => {
-            let rows = moves.shape(output)[1];
-            let column = |from: usize, to: usize| writer.tensor(output).slice(from as i64, to as i64, 2);
-            let chosen = moves.origin(output, &[0, rows - 1, SIDES]).tensor;
-            (column(0, 4), column(4, 5), column(5, 6), chosen)
-        }
-        Layout::Triple { boxes, scores, labels } => {
-            (writer.tensor(boxes), writer.tensor(scores), writer.tensor(labels).to_float(), scores)
-        }
-        _ => return Ok(None),
-    };
+    let Some(Given { boxes, scores, labels, chosen }) = given(moves, writer, layout) else { return Ok(None) };
     let sources: Vec<Source> = moves.sources(chosen).into_iter().filter_map(|tensor| source(moves, tensor)).collect();
     let Some(first) = sources.first() else { return Ok(None) };
     let mut before = 0;
@@ -88,6 +77,32 @@ pub fn write_chosen<'m>(
         layout: form,
     };
     Ok(Some((detection, family)))
+}
+
+/// What a model that chooses gives, and the tensor of scores that its choice ends in.
+struct Given<'w, 'm> {
+    boxes: Value<'w>,
+    scores: Value<'w>,
+    labels: Value<'w>,
+    chosen: &'m str,
+}
+
+/// `None` for another layout.
+fn given<'w, 'm>(moves: &Moves<'m>, writer: &'w GraphWriter<'w>, layout: &Layout<'m>) -> Option<Given<'w, 'm>> {
+    match *layout {
+        Layout::Rows { output } => {
+            let rows = moves.shape(output)[1];
+            let column = |from: usize, to: usize| writer.tensor(output).slice(from as i64, to as i64, 2);
+            let (boxes, scores, labels) = (column(0, 4), column(4, 5), column(5, 6));
+            let chosen = moves.origin(output, &[0, rows.checked_sub(1)?, SIDES]).tensor;
+            Some(Given { boxes, scores, labels, chosen })
+        }
+        Layout::Triple { boxes, scores, labels } => {
+            let (boxes, values, labels) = (writer.tensor(boxes), writer.tensor(scores), writer.tensor(labels));
+            Some(Given { boxes, scores: values, labels: labels.to_float(), chosen: scores })
+        }
+        _ => None,
+    }
 }
 
 /// The numbers of the entries of a tensor, in its shape, from `first` on. They are exact in float32 up to 2^24.

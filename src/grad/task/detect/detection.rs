@@ -47,6 +47,9 @@ impl Detection {
     /// best detection.
     pub const INDEX: &str = "detection_index";
 
+    /// The entries that are explained, int64 `[N,S]`: [`Detection::INDEX`] with -1 replaced.
+    pub const ENTRIES: &str = "whycam.entries";
+
     /// The tensors that hold what is found.
     pub fn outputs(&self) -> &'static [&'static str] {
         let all: &[&str] = &[Self::LOGITS, Self::SCORES, Self::BOXES, Self::LABELS, Self::INDICES];

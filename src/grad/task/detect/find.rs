@@ -120,8 +120,9 @@ impl<'w, 'm> Reader<'w, 'm> {
         let in_rows = |value: Value<'w>| if anchors_last { value.transpose(&[0, 2, 1]) } else { value };
         let whole = in_rows(self.writer.tensor(output));
         let first = SIDES + usize::from(objectness);
-        let part = Part { axis: if anchors_last { 1 } else { 2 }, from: first, to: columns };
-        let logits = in_rows(self.moves.narrowed(self.writer, output, part));
+        let part = |from: usize, to: usize| Part { axis: if anchors_last { 1 } else { 2 }, from, to };
+        let logits = in_rows(self.moves.narrowed(self.writer, output, part(first, columns), true));
+        let sides = in_rows(self.moves.narrowed(self.writer, output, part(0, SIDES), false));
         let probability = self.probability(output, &at(0, columns - 1));
         let of_classes = |value: Value<'w>| value.slice(first as i64, columns as i64, 2);
         let scores = if probability.is_some() { of_classes(whole) } else { logits.sigmoid() };
@@ -143,7 +144,7 @@ impl<'w, 'm> Reader<'w, 'm> {
             })?,
         };
         let cells = if raw { self.cells(output, anchors, |a| at(a, first), columns - first)? } else { Vec::new() };
-        let boxes = form.corners(self.writer, whole.slice(0, SIDES as i64, 2), &cells, self.hints.input);
+        let boxes = form.corners(self.writer, sides, &cells, self.hints.input);
         let family = match (softmax, own_objectness || raw) {
             (true, _) => Family::FastestDet,
             (false, true) => Family::Yolox,

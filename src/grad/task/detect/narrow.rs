@@ -14,15 +14,15 @@ pub struct Part {
 }
 
 impl<'m> Moves<'m> {
-    /// The logits of a part of a tensor: the moves before it are made again with that part alone, and sigmoids and
-    /// softmaxes among them are left out.
-    pub fn narrowed<'w>(&self, writer: &'w GraphWriter<'w>, tensor: &str, part: Part) -> Value<'w> {
-        if let Some((logits, _)) = self.before_probability(tensor) {
-            return self.narrowed(writer, logits, part);
+    /// A part of a tensor: the moves before it are made again with that part alone. With `logits`, sigmoids and softmaxes
+    /// among them are left out.
+    pub fn narrowed<'w>(&self, writer: &'w GraphWriter<'w>, tensor: &str, part: Part, logits: bool) -> Value<'w> {
+        if let Some((before, _)) = self.before_probability(tensor).filter(|_| logits) {
+            return self.narrowed(writer, before, part, logits);
         }
         let whole = part.from == 0 && self.shape(tensor).get(part.axis) == Some(&part.to);
-        let again = self.index.producer_node(tensor).filter(|_| !whole || self.leads_to_probability(tensor));
-        again.and_then(|node| self.narrowed_move(writer, node, tensor, part)).unwrap_or_else(|| {
+        let again = self.index.producer_node(tensor).filter(|_| !whole || logits && self.leads_to_probability(tensor));
+        again.and_then(|node| self.narrowed_move(writer, node, tensor, part, logits)).unwrap_or_else(|| {
             let value = writer.tensor(tensor);
             if whole { value } else { value.slice(part.from as i64, part.to as i64, part.axis as i64) }
         })
@@ -41,10 +41,11 @@ impl<'m> Moves<'m> {
         node: &'m Node,
         tensor: &str,
         part: Part,
+        logits: bool,
     ) -> Option<Value<'w>> {
         let first = node.input.first()?;
         let (x, y) = (self.shape(first), self.shape(tensor));
-        let below = |tensor: &str, part: Part| self.narrowed(writer, tensor, part);
+        let below = |tensor: &str, part: Part| self.narrowed(writer, tensor, part, logits);
         match node.op() {
             "Identity" | "Cast" | "Dropout" => Some(below(first, part)),
             "Transpose" => {
@@ -52,23 +53,7 @@ impl<'m> Moves<'m> {
                 let axis = usize::try_from(*order.get(part.axis)?).ok()?;
                 Some(below(first, Part { axis, ..part }).transpose(order))
             }
-            "Concat" => {
-                let axis = usize::try_from(node.int("axis")?.rem_euclid(y.len() as i64)).ok()?;
-                let mut before = 0;
-                let mut parts = Vec::new();
-                for input in &node.input {
-                    let length = *self.shape(input).get(axis)?;
-                    let (from, to) = (part.from.max(before), part.to.min(before + length));
-                    if axis != part.axis {
-                        parts.push(below(input, part));
-                    } else if from < to {
-                        parts.push(below(input, Part { from: from - before, to: to - before, ..part }));
-                    }
-                    before += length;
-                }
-                let (first, others) = parts.split_first()?;
-                Some(if others.is_empty() { *first } else { first.concat(others, axis as i64) })
-            }
+            "Concat" => self.narrowed_concat(writer, node, part, logits),
             "Split" => {
                 let (axis, before) = self.before_part(node, tensor)?;
                 let length = *y.get(axis)?;
@@ -96,6 +81,32 @@ impl<'m> Moves<'m> {
             }
             _ => None,
         }
+    }
+
+    fn narrowed_concat<'w>(
+        &self,
+        writer: &'w GraphWriter<'w>,
+        node: &'m Node,
+        part: Part,
+        logits: bool,
+    ) -> Option<Value<'w>> {
+        let rank = self.shape(node.input.first()?).len();
+        let axis = usize::try_from(node.int("axis")?.rem_euclid(rank.max(1) as i64)).ok()?;
+        let mut before = 0;
+        let mut parts = Vec::new();
+        for input in &node.input {
+            let length = *self.shape(input).get(axis)?;
+            let (from, to) = (part.from.max(before), part.to.min(before + length));
+            if axis != part.axis {
+                parts.push(self.narrowed(writer, input, part, logits));
+            } else if from < to {
+                let part = Part { from: from - before, to: to - before, ..part };
+                parts.push(self.narrowed(writer, input, part, logits));
+            }
+            before += length;
+        }
+        let (first, others) = parts.split_first()?;
+        Some(if others.is_empty() { *first } else { first.concat(others, axis as i64) })
     }
 }
 

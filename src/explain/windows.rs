@@ -1,0 +1,239 @@
+//! The gradients of boxes by the input of a detector's head, from small parts of the map.
+
+use ndarray::{Array2, Array4, ArrayD, ArrayView3, ArrayView4, Axis, Ix4, s};
+
+use super::runner::ModelOutputs;
+use crate::error::{Error, Result};
+use crate::grad::{ACTIVATIONS, Branch, Detection, Rules, cut_branch, differentiate, names_of_layer, score_maps};
+use crate::model::AugmentedModel;
+use crate::onnx::proto::{Graph, ValueInfo};
+use crate::onnx::{DataType, GraphIndex, OnnxModel, Tensors};
+use crate::session::{self, Compute, Input, Session};
+
+/// The input that holds the gradient of the score map.
+const SEED: &str = "whycam.seed";
+
+/// The levels of a detector, each with its head on a window.
+pub struct Windows {
+    levels: Vec<Level>,
+    /// For each entry of the flattened logits, its number in the score maps, one map after the other.
+    positions: Vec<u32>,
+}
+
+struct Level {
+    session: Session,
+    /// The layer's tensor, which is the input of the session, and the output with the gradient by it.
+    layer: String,
+    gradient: String,
+    /// The output of the whole model that holds the layer.
+    activations: String,
+    channels: usize,
+    /// The shape of the score map without the batch: `[K,h,w]`.
+    map: [usize; 3],
+    /// Rows and columns of the window.
+    window: [usize; 2],
+}
+
+/// An output of a session: its name, type and shape.
+type OutputType = (String, DataType, Vec<i64>);
+
+/// The gradients by each layer; `None` for a layer that no box depends on.
+pub type LayerGradients = Vec<Option<PartialGradient>>;
+
+/// The gradient by a part of a layer. It is zero elsewhere.
+pub struct PartialGradient {
+    /// `[1,C,rows,columns]`.
+    pub values: Array4<f32>,
+    /// The first row and column of the part.
+    first: [usize; 2],
+    /// Rows and columns of the whole layer.
+    whole: [usize; 2],
+}
+
+impl Windows {
+    /// Whether the layers of an augmented detector are the inputs of its heads, one for each level, and the heads look at
+    /// windows alone, so that [`Windows::cut`] may succeed.
+    pub fn fit(augmented: &AugmentedModel) -> bool {
+        let AugmentedModel { model, contract, task, method, .. } = augmented;
+        let none = Tensors::new();
+        let (maps, layers) = (score_maps(model, &none), contract.layer.split(','));
+        let dense = task.as_detection().is_some_and(|detection| !detection.chosen);
+        let pairs = || layers.clone().zip(&maps);
+        dense
+            && method.formula().is_some()
+            && layers.clone().count() == maps.len()
+            && pairs().all(|(layer, map)| cut_branch(model, layer, map, 1).is_some())
+    }
+
+    /// Cuts the heads out of an augmented detector, whose `outputs` have these types and shapes. `None` if a head cannot be
+    /// run on a window.
+    pub fn cut(augmented: &AugmentedModel, outputs: &[OutputType], compute: Compute) -> Option<Self> {
+        let AugmentedModel { model, contract, task, .. } = augmented;
+        let none = Tensors::new();
+        let maps = score_maps(model, &none);
+        let pairs = contract.layer.split(',').zip(&maps).zip(0..);
+        let levels = pairs.map(|((layer, map), number)| Level::cut(model, layer, map, number, outputs, compute));
+        let levels: Vec<Level> = levels.collect::<Option<_>>()?;
+        let positions = positions(model, &maps, &levels, compute)?;
+        (positions.len() == task.row_length()).then_some(Self { levels, positions })
+    }
+
+    /// The gradients of the sum of the logits of `entries`, after a run of the whole model.
+    ///
+    /// # Errors
+    /// The runtime fails.
+    pub fn gradients(&mut self, outputs: &ModelOutputs, entries: &[i64]) -> Result<LayerGradients> {
+        let mut of_levels: Vec<Vec<usize>> = self.levels.iter().map(|_| Vec::new()).collect();
+        for &entry in entries {
+            let position = usize::try_from(entry).ok().and_then(|entry| self.positions.get(entry));
+            let Some(position) = position else {
+                return Err(Error::model(Detection::INDEX, format!("there is no entry {entry}")));
+            };
+            let mut left = *position as usize;
+            for (level, scores) in self.levels.iter().zip(&mut of_levels) {
+                let size: usize = level.map.iter().product();
+                if left < size {
+                    scores.push(left);
+                    break;
+                }
+                left -= size;
+            }
+        }
+        let levels = self.levels.iter_mut().zip(of_levels);
+        let gradient = |(level, scores): (&mut Level, Vec<usize>)| match scores.as_slice() {
+            [] => Ok(None),
+            scores => level.gradient(outputs, scores).map(Some),
+        };
+        levels.map(gradient).collect()
+    }
+}
+
+impl Level {
+    fn cut(
+        model: &OnnxModel,
+        layer: &str,
+        map: &str,
+        number: usize,
+        outputs: &[OutputType],
+        compute: Compute,
+    ) -> Option<Self> {
+        let activations = if number == 0 { ACTIVATIONS.to_owned() } else { names_of_layer(number)[0].clone() };
+        let (.., dims) = outputs.iter().find(|(name, ..)| *name == activations)?;
+        let [_, channels, height, width] = *dims.as_slice() else { return None };
+        let [channels, height, width] = [channels, height, width].map(|length| usize::try_from(length).unwrap_or(0));
+        let Branch { model: mut branch, reach } = cut_branch(model, layer, map, channels)?;
+        let window = [height, width].map(|side| side.min(2 * reach + 1));
+        let tensors = session::probe(&mut branch, &[(layer, vec![1, channels, window[0], window[1]])]).ok()?;
+        let [1, classes, rows, columns] = *tensors.get(map)?.shape.as_slice() else { return None };
+        if [rows, columns] != window {
+            return None;
+        }
+        let (patch, gradient) = differentiate(&branch, &tensors, &Rules::default(), map, SEED, layer).ok()?;
+        patch.apply(&mut branch);
+        branch.add_input(SEED, DataType::Float, &[-1, classes as i64, rows as i64, columns as i64]);
+        let graph = branch.graph_mut();
+        graph.output = vec![ValueInfo::untyped(&gradient)];
+        graph.input[0] = ValueInfo::tensor(layer, DataType::Float, &[-1, channels as i64, rows as i64, columns as i64]);
+        // So little is done by one thread sooner than by several.
+        let session = Session::new(&branch, Compute { threads: 1, ..compute }).ok()?;
+        let (layer, map) = (layer.to_owned(), [classes, height, width]);
+        Some(Self { session, layer, gradient, activations, channels, map, window })
+    }
+
+    /// The gradient of the sum of the scores with these numbers in the map.
+    fn gradient(&mut self, outputs: &ModelOutputs, scores: &[usize]) -> Result<PartialGradient> {
+        let [classes, height, width] = self.map;
+        let ([rows, columns], count) = (self.window, scores.len());
+        let start = |at: usize, window: usize, side: usize| at.saturating_sub(window / 2).min(side - window);
+        let corner =
+            |score: &usize| [start(score / width % height, rows, height), start(score % width, columns, width)];
+        let corners: Vec<[usize; 2]> = scores.iter().map(corner).collect();
+        let activations: ArrayView4<f32> = outputs.maps(&self.activations)?;
+        let mut windows = Array4::zeros((count, self.channels, rows, columns));
+        let mut seeds = Array4::zeros((count, classes, rows, columns));
+        for (number, (score, [top, left])) in scores.iter().zip(&corners).enumerate() {
+            let part = activations.slice(s![0, .., *top..top + rows, *left..left + columns]);
+            windows.index_axis_mut(Axis(0), number).assign(&part);
+            let (class, row, column) = (score / (height * width), score / width % height, score % width);
+            seeds[[number, class, row - top, column - left]] = 1.0;
+        }
+        let (windows, seeds) = (windows.into_dyn(), seeds.into_dyn());
+        let inputs = vec![(self.layer.as_str(), Input::Float(windows.view())), (SEED, Input::Float(seeds.view()))];
+        let run = self.session.run(inputs)?;
+        let gradients = run.floats(&self.gradient)?.into_dimensionality::<Ix4>();
+        let gradients = gradients.map_err(|e| Error::model(&self.gradient, e))?;
+        // The rectangle around all windows.
+        let least = |axis: usize| corners.iter().map(|corner| corner[axis]).min().unwrap_or(0);
+        let most = |axis: usize| corners.iter().map(|corner| corner[axis]).max().unwrap_or(0);
+        let (first, last) = ([least(0), least(1)], [most(0) + rows, most(1) + columns]);
+        let mut values = Array4::zeros((1, self.channels, last[0] - first[0], last[1] - first[1]));
+        for (gradient, [top, left]) in gradients.outer_iter().zip(corners) {
+            let (top, left) = (top - first[0], left - first[1]);
+            let mut part = values.slice_mut(s![0, .., top..top + rows, left..left + columns]);
+            part += &gradient;
+        }
+        Ok(PartialGradient { values, first, whole: [height, width] })
+    }
+}
+
+impl PartialGradient {
+    /// The gradient by the whole layer, `[1,C,h,w]`.
+    pub fn whole(&self) -> Array4<f32> {
+        let ([top, left], [height, width]) = (self.first, self.whole);
+        let (_, channels, rows, columns) = self.values.dim();
+        let mut whole = Array4::zeros((1, channels, height, width));
+        whole.slice_mut(s![.., .., top..top + rows, left..left + columns]).assign(&self.values);
+        whole
+    }
+
+    /// The part of the layer's activations `[C,h,w]` that the gradient covers.
+    pub fn part_of<'a>(&self, activations: ArrayView3<'a, f32>) -> ArrayView3<'a, f32> {
+        let ([top, left], (_, _, rows, columns)) = (self.first, self.values.dim());
+        activations.slice_move(s![.., top..top + rows, left..left + columns])
+    }
+
+    /// A map of the part, as a map of the whole layer.
+    pub fn enlarged(&self, part: &Array2<f32>) -> Array2<f32> {
+        let ([top, left], (rows, columns)) = (self.first, part.dim());
+        let mut whole = Array2::zeros(self.whole);
+        whole.slice_mut(s![top..top + rows, left..left + columns]).assign(part);
+        whole
+    }
+}
+
+/// The moves from the score maps to the logits, applied to the numbers of the scores: for each entry of the logits the
+/// score that it is.
+fn positions(model: &OnnxModel, maps: &[&str], levels: &[Level], compute: Compute) -> Option<Vec<u32>> {
+    let graph = model.graph();
+    let index = GraphIndex::new(graph);
+    let of_logits = index.ancestors(Detection::LOGITS);
+    let of_maps: std::collections::HashSet<usize> = maps.iter().flat_map(|map| index.ancestors(map)).collect();
+    let moves = graph.node.iter().enumerate().filter(|(at, _)| of_logits.contains(at) && !of_maps.contains(at));
+    let node = moves.map(|(_, node)| node.clone()).collect();
+    let shape = |level: &Level| [&[1], level.map.as_slice()].concat();
+    let dims = |level: &Level| shape(level).iter().map(|&length| length as i64).collect::<Vec<_>>();
+    let input = maps.iter().zip(levels).map(|(map, level)| ValueInfo::tensor(map, DataType::Float, &dims(level)));
+    let moves = Graph {
+        name: Some("moves".into()),
+        node,
+        initializer: graph.initializer.clone(),
+        input: input.collect(),
+        output: vec![ValueInfo::untyped(Detection::LOGITS)],
+        ..Graph::default()
+    };
+    let mut session = Session::new(&model.with_graph(moves), Compute { threads: 1, ..compute }).ok()?;
+    let mut before = 0_u32;
+    let numbers: Vec<ArrayD<f32>> = levels
+        .iter()
+        .map(|level| {
+            let first = before;
+            before += level.map.iter().product::<usize>() as u32;
+            // Exact in float32 up to 2^24.
+            let values = (first..before).map(|number| number as f32).collect();
+            ArrayD::from_shape_vec(shape(level), values).unwrap_or_default()
+        })
+        .collect();
+    let inputs = maps.iter().zip(&numbers).map(|(map, numbers)| (*map, Input::Float(numbers.view())));
+    let run = session.run(inputs.collect()).ok()?;
+    Some(run.floats(Detection::LOGITS).ok()?.iter().map(|number| *number as u32).collect())
+}
