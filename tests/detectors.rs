@@ -199,7 +199,7 @@ fn a_map_from_windows_is_that_of_the_whole_backward_pass() {
     });
 }
 
-/// `LayerCAM` at all layers of the request, from one run of the whole augmented model.
+/// `HiResCAM` at all layers of the request, from one run of the whole augmented model.
 fn whole_map(of: &Family, request: &Request, entry: i64) -> Result<Array2<f32>, String> {
     let augmented = model::augmented(&of.options(), request, false, &mut None).map_err(text)?;
     let mut session = Session::new(&augmented.model, Compute::on_threads(1)).map_err(text)?;
@@ -213,8 +213,7 @@ fn whole_map(of: &Family, request: &Request, entry: i64) -> Result<Array2<f32>, 
             if layer == 0 { [ACTIVATIONS, GRADIENTS] } else { further.each_ref().map(|n| &**n) };
         let row = |name: &str| outputs.floats(name).map(|all| all.index_axis_move(Axis(0), 0).to_owned()).map_err(text);
         let (activations, gradients) = (row(activations)?, row(gradients)?);
-        let positive = gradients.mapv(|slope| slope.max(0.0));
-        let map = (activations * positive).sum_axis(Axis(0)).mapv(|value| value.max(0.0));
+        let map = (activations * gradients).sum_axis(Axis(0)).mapv(|value| value.max(0.0));
         map.into_dimensionality::<Ix2>().map_err(|e| e.to_string())
     };
     let maps = (0..augmented.layers).map(map).collect::<Result<Vec<_>, String>>()?;

@@ -53,8 +53,8 @@ pub enum AttributesTo {
 pub enum InGraph {
     /// As Grad-CAM of its gradient.
     GradCam,
-    /// As `LayerCAM` of its gradient.
-    LayerCam,
+    /// As `HiResCAM` of its gradient.
+    HiResCam,
 }
 
 /// The score that is explained.
@@ -167,25 +167,19 @@ pub static METHODS: &[Method] = &[
         Inputs::Gradients(grad_cam_plus_plus),
     ),
     Method {
+        in_graph: Some(InGraph::HiResCam),
         local: true,
         ..of_layer(
             "hires-cam",
             "as grad-cam",
-            "nets that flatten their last map: it shows only what the score is made from",
+            "detectors, and nets that flatten their last map: it shows only what the score is made from",
             "logit",
             Inputs::Gradients(hires_cam),
         )
     },
     Method {
-        in_graph: Some(InGraph::LayerCam),
         local: true,
-        ..of_layer(
-            "layer-cam",
-            "as grad-cam",
-            "boxes of detectors; early layers, finer maps",
-            "logit",
-            Inputs::Gradients(layer_cam),
-        )
+        ..of_layer("layer-cam", "as grad-cam", "early layers, finer maps", "logit", Inputs::Gradients(layer_cam))
     },
     of_layer(
         "x-grad-cam",

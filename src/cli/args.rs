@@ -78,7 +78,7 @@ pub struct ModelSettings {
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Map")]
 pub struct MethodArgs {
-    /// The method that makes the map (see `whycam methods`) [default: grad-cam; for detectors layer-cam]
+    /// The method that makes the map (see `whycam methods`) [default: grad-cam; for detectors hires-cam]
     #[arg(long, value_name = "NAME", value_parser = cam::find)]
     pub method: Option<&'static Method>,
 }

@@ -26,8 +26,8 @@ pub struct Followed {
 #[derive(Debug)]
 struct Track {
     id: u64,
-    /// The least number from 1 that no other object has, for people to choose by.
-    number: usize,
+    /// For people to choose by: since it was first shown, the least number from 1 that no other object had.
+    number: Option<usize>,
     class_index: usize,
     bounds: [f32; 4],
     /// Whether it has reached the threshold, from which on it stays until it falls well below.
@@ -53,6 +53,8 @@ impl Tracker {
         }
         let mut shown = Vec::with_capacity(found.len());
         for mut object in found {
+            let taken = |number: usize| self.tracks.iter().any(|track| track.number == Some(number));
+            let free = (1..=self.tracks.len() + 1).find(|number| !taken(*number)).unwrap_or(1);
             let nearness = |track: &Track| {
                 let same = f32::from(u8::from(track.class_index == object.class_index));
                 (track.missed > 0).then(|| overlap(track.bounds, object.bounds) * (0.5 + 0.5 * same))
@@ -62,11 +64,9 @@ impl Tracker {
             let track = if let Some((_, track)) = nearest {
                 track
             } else {
-                let taken = |number: usize| self.tracks.iter().any(|track| track.number == number);
-                let number = (1..=self.tracks.len() + 1).find(|number| !taken(*number)).unwrap_or(1);
                 let (id, class_index, bounds) = (self.next, object.class_index, object.bounds);
                 self.next += 1;
-                self.tracks.push(Track { id, number, class_index, bounds, shown: false, missed: 0 });
+                self.tracks.push(Track { id, number: None, class_index, bounds, shown: false, missed: 0 });
                 let Some(track) = self.tracks.last_mut() else { continue };
                 track
             };
@@ -77,7 +77,8 @@ impl Tracker {
             track.shown = object.score >= threshold || track.shown && object.score >= threshold * Self::HYSTERESIS;
             if track.shown {
                 object.bounds = track.bounds;
-                shown.push((Followed { id: track.id, number: track.number }, object));
+                let number = *track.number.get_or_insert(free);
+                shown.push((Followed { id: track.id, number }, object));
             }
         }
         self.tracks.retain(|track| track.missed <= Self::PATIENCE);

@@ -10,9 +10,8 @@ use crate::onnx::{DataType, GraphIndex, OnnxModel};
 pub enum CamWeights {
     /// By the mean gradient of each: `ReLU(Σ_k mean(∂y/∂A^k) A^k)`, Grad-CAM (Selvaraju et al. 2017).
     Mean,
-    /// Each cell by its own gradient, if that is positive: `ReLU(Σ_k ReLU(∂y/∂A^k) ⊙ A^k)`, `LayerCAM` (Jiang et al.
-    /// 2021).
-    Positive,
+    /// Each cell by its own gradient: `ReLU(Σ_k ∂y/∂A^k ⊙ A^k)`, `HiResCAM` (Draelos and Carin 2020).
+    Each,
 }
 
 /// Adds a class activation map to an augmented model: the output `name`, float32 `[N,h,w]`.
@@ -29,21 +28,20 @@ pub fn append_cam(model: &mut OnnxModel, name: &str, weights: CamWeights, grid: 
     let channels = channels.ok_or_else(|| model.error("it has no gradient output with a known number of channels"))?;
     match weights {
         CamWeights::Mean => append_grad_cam(model, name, channels, grid),
-        CamWeights::Positive => append_layer_cam(model, name),
+        CamWeights::Each => append_hires_cam(model, name),
     }
     let [height, width] = grid.map(|length| length as i64);
     model.graph_mut().output.push(ValueInfo::tensor(name, DataType::Float, &[-1, height, width]));
     Ok(())
 }
 
-fn append_layer_cam(model: &mut OnnxModel, name: &str) {
+fn append_hires_cam(model: &mut OnnxModel, name: &str) {
     let named = |part: &str| format!("whycam.{name}.{part}");
-    let [positive, weighted, sum, channels] = ["positive", "weighted", "sum", "channels"].map(named);
+    let [weighted, sum, channels] = ["weighted", "sum", "channels"].map(named);
     let node = |op: &str, inputs: &[&str], output: &str| Node::new(op, output, inputs, &[output]);
     let graph = model.graph_mut();
     graph.node.extend([
-        node("Relu", &[GRADIENTS], &positive),
-        node("Mul", &[&positive, ACTIVATIONS], &weighted),
+        node("Mul", &[GRADIENTS, ACTIVATIONS], &weighted),
         node("ReduceSum", &[&weighted, &channels], &sum).with(Attribute::from_int("keepdims", 0)),
         node("Relu", &[&sum], name),
     ]);

@@ -260,7 +260,7 @@ impl AugmentedModel {
     fn append_cam_as(&mut self, name: &str) -> Result<()> {
         let MapGrid { height, width } = self.contract.grid;
         let weights = match self.method.in_graph {
-            Some(InGraph::LayerCam) => CamWeights::Positive,
+            Some(InGraph::HiResCam) => CamWeights::Each,
             Some(InGraph::GradCam) | None => CamWeights::Mean,
         };
         grad::append_cam(&mut self.model, name, weights, [height, width])

@@ -35,11 +35,11 @@ impl Default for Request {
 
 impl Request {
     /// The method that is asked for, or else the one that serves a task best: Grad-CAM for classifiers, and for detectors
-    /// `LayerCAM`, whose maps keep to the box (docs/detectors.md has the measurements).
+    /// `HiResCAM`, whose maps keep to the box (docs/detectors.md has the measurements).
     pub fn method_for(&self, task: &Task) -> &'static Method {
         let usual = match task {
             Task::Classify(_) => "grad-cam",
-            Task::Detect(_) => "layer-cam",
+            Task::Detect(_) => "hires-cam",
         };
         let usual = METHODS.iter().find(|method| method.name == usual).unwrap_or(&METHODS[0]);
         self.method.unwrap_or(usual)

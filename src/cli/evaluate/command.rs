@@ -23,7 +23,7 @@ pub struct Evaluate {
     #[command(flatten)]
     model: ModelArgs,
     /// The methods to measure: one, several separated by commas, or all (see `whycam methods`) [default: grad-cam; for
-    /// detectors layer-cam]
+    /// detectors hires-cam]
     #[arg(long, value_name = "NAME", value_parser = methods)]
     method: Option<Methods>,
     #[command(flatten)]
