@@ -11,6 +11,8 @@ use serde::Deserialize;
 use support::maps::{self, Nearness, Tolerance};
 use support::reference;
 use whycam::grad::{ACTIVATIONS, Detection, GRADIENTS, names_of_layer};
+use whycam::onnx::OnnxModel;
+use whycam::onnx::proto::ValueInfo;
 use whycam::session::{Input, Session};
 use whycam::{Compute, DetectedObject, Explainer, Explanation, LayerName, ModelOptions, Preset, Request, cam, model};
 
@@ -218,4 +220,35 @@ fn whole_map(of: &Family, request: &Request, entry: i64) -> Result<Array2<f32>, 
     };
     let maps = (0..augmented.layers).map(map).collect::<Result<Vec<_>, String>>()?;
     if augmented.layers == 1 { Ok(maps[0].clone()) } else { cam::fused(maps, false).map_err(text) }
+}
+
+#[test]
+fn an_augmented_detector_keeps_its_own_outputs() {
+    on_every_family(|of| {
+        let original = OnnxModel::read(&reference("detectors").join(&of.file)).map_err(text)?;
+        let image = original.graph().true_inputs().next().ok_or("no input")?;
+        let (batch, name) = (picture(of).into_dyn(), image.name().to_owned());
+        let alone =
+            if image.dims().map(|dims| dims.len()) == Some(3) { batch.index_axis(Axis(0), 0) } else { batch.view() };
+        let size = Array2::from_shape_vec((1, 2), vec![of.width as i64, of.height as i64]).unwrap().into_dyn();
+        let mut inputs = vec![(name.as_str(), Input::Float(alone))];
+        if original.graph().true_inputs().count() > 1 {
+            inputs.push(("orig_target_sizes", Input::Int64(size.view())));
+        }
+        let mut session = Session::new(&original, Compute::on_threads(1)).map_err(text)?;
+        let before = session.run(inputs).map_err(text)?;
+        let augmented = model::augmented(&of.options(), &of.request(), false, &mut None).map_err(text)?;
+        let mut session = Session::new(&augmented.model, Compute::on_threads(1)).map_err(text)?;
+        let best = ArrayD::from_elem(vec![1, 1], -1);
+        let inputs = vec![(name.as_str(), Input::Float(batch.view())), (Detection::INDEX, Input::Int64(best.view()))];
+        let after = session.run(inputs).map_err(text)?;
+        // Labels are integers.
+        let floats = original.graph().output.iter().map(ValueInfo::name).filter(|name| before.floats(name).is_ok());
+        for output in floats {
+            if before.floats(output).map_err(text)? != after.floats(output).map_err(text)? {
+                return Err(format!("{output} has changed"));
+            }
+        }
+        Ok(())
+    });
 }

@@ -114,7 +114,8 @@ pub struct DetectionArgs {
     #[arg(long, value_name = "IOU", default_value_t = DetectionOptions::default().overlap, value_parser = share)]
     pub overlap: f32,
     /// The most detections of a picture
-    #[arg(long, value_name = "N", default_value_t = DetectionOptions::default().most)]
+    #[arg(long, value_name = "N", default_value_t = DetectionOptions::default().most,
+          value_parser = most)]
     pub detections: usize,
     /// Whether each detection gets a map of its own: where maps are written, or JSON that describes them.
     #[arg(skip)]
@@ -162,6 +163,10 @@ pub struct ExplainArgs {
     pub map: MapArgs,
     #[command(flatten)]
     pub style: StyleArgs,
+}
+
+fn most(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|most| *most > 0).ok_or_else(|| "give a number from 1 on".into())
 }
 
 fn task(name: String) -> &'static str {

@@ -118,20 +118,16 @@ fn measure(
             sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
             detections += 1;
         }
-        cases.push(Case { input, explanation });
+        if cases.len() < plan.sanity && !found.is_empty() {
+            cases.push(Case { input, explanation });
+        }
     }
     let [insertion, deletion, energy_inside, box_share] = sums.map(|sum| sum / detections.max(1) as f32);
     let layer = explainer.context().layer.clone();
     let sanity = if detections == 0 || method.reruns_for_scores() || plan.sanity == 0 {
         None
     } else {
-        Some(sanity(
-            &plan.options,
-            &request,
-            &cases[..plan.sanity.min(cases.len())],
-            detector.channels_last(),
-            plan.seed,
-        )?)
+        Some(sanity(&plan.options, &request, &cases, detector.channels_last(), plan.seed)?)
     };
     Ok(DetectionMeasures {
         method: method.name,

@@ -55,7 +55,7 @@ impl<'o> Candidates<'o> {
     /// # Errors
     /// The run gave no detections in the form that they are written in.
     pub fn new(detection: &'o Detection, outputs: &'o ModelOutputs) -> Result<Self> {
-        let first = |name: &str| Ok::<_, Error>(outputs.floats(name)?.index_axis_move(Axis(0), 0));
+        let first = |name: &str| first_of(outputs, name);
         let boxes = first(Detection::BOXES)?.into_dimensionality::<Ix2>();
         let boxes = boxes.map_err(|e| Error::model(Detection::BOXES, e))?;
         let chosen =
@@ -63,7 +63,8 @@ impl<'o> Candidates<'o> {
         let (logits, scores) = (first(Detection::LOGITS)?, first(Detection::SCORES)?);
         let rows = chosen.as_ref().map_or(detection.entries / detection.columns(), |[labels, _]| labels.len());
         let entries = if detection.chosen { logits.len() } else { detection.entries };
-        if logits.len() != entries || boxes.dim() != (rows, 4) || scores.len() < rows {
+        let all_scores = if detection.chosen { rows } else { detection.entries };
+        if logits.len() != entries || boxes.dim() != (rows, 4) || scores.len() != all_scores {
             let problem = format!("a run gave {} logits and {} boxes, not {}", logits.len(), boxes.nrows(), rows);
             return Err(Error::model(Detection::BOXES, problem));
         }
@@ -71,16 +72,17 @@ impl<'o> Candidates<'o> {
     }
 
     /// The detections of these classes (of all classes if empty) whose score is at least `least`, best first; boxes that
-    /// overlap a better one of their class by at least `overlap` are suppressed where the model needs it.
+    /// overlap a better one of their class by more than `overlap` are suppressed where the model needs it.
     ///
     /// Boxes and scores that are no numbers, and boxes without an area, are none.
     pub fn above(&self, least: f32, overlap: f32, classes: &[usize], most: usize) -> Vec<Found> {
-        let mut found: Vec<Found> = self.of_score(least).filter(|f| counts(f, classes)).collect();
+        let mut found: Vec<Found> = self.of_score(least).collect();
         found.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.entry.cmp(&b.entry)));
         if self.detection.one_class {
             let mut rows = HashSet::new();
             found.retain(|found| rows.insert(found.entry / self.detection.columns() as i64));
         }
+        found.retain(|found| counts(found, classes));
         if self.detection.overlapping {
             found.truncate(MOST_COMPARED);
             found = suppressed(&found, overlap, most);
@@ -134,6 +136,15 @@ impl<'o> Candidates<'o> {
     }
 }
 
+/// An output of the first picture.
+fn first_of<'o>(outputs: &'o ModelOutputs, name: &str) -> Result<ArrayViewD<'o, f32>> {
+    let all = outputs.floats(name)?;
+    match all.shape().first() {
+        None | Some(0) => Err(Error::model(name, "the run gave an empty output")),
+        Some(_) => Ok(all.index_axis_move(Axis(0), 0)),
+    }
+}
+
 fn counts(found: &Found, classes: &[usize]) -> bool {
     classes.is_empty() || classes.contains(&found.class_index)
 }
@@ -170,7 +181,7 @@ impl EntryScores {
     /// # Errors
     /// The run gave no logits.
     pub fn of_outputs(detection: &Detection, outputs: &ModelOutputs) -> Result<Self> {
-        let logits = outputs.floats(Detection::LOGITS)?.index_axis_move(Axis(0), 0);
+        let logits = first_of(outputs, Detection::LOGITS)?;
         let logits = logits.iter().copied().collect();
         Ok(Self { logits, probability: detection.probability, columns: detection.columns() })
     }

@@ -125,7 +125,12 @@ impl Attribution {
             shown = found.into_iter().map(|found| (None, found)).collect();
         }
         let near_miss = if shown.is_empty() { candidates.best(&classes) } else { None };
-        Choice { found: shown, near_miss: near_miss.filter(|found| found.score >= LEAST_NEAR_MISS), chosen, each }
+        Choice {
+            found: shown,
+            near_miss: near_miss.filter(|found| (LEAST_NEAR_MISS..threshold).contains(&found.score)),
+            chosen,
+            each,
+        }
     }
 }
 

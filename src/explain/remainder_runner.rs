@@ -10,6 +10,8 @@ use crate::session::{Compute, Input, Session};
 /// The layers after the target, ready to run.
 pub struct RemainderRunner {
     session: Session,
+    /// The output with a row of scores for each picture.
+    output: &'static str,
     side_inputs: Vec<String>,
     /// Why its graph takes one activation at a time, if it does.
     pub one_at_a_time: Option<Error>,
@@ -23,7 +25,7 @@ impl RemainderRunner {
     pub fn new(remainder: &Remainder, compute: Compute) -> Result<Self> {
         let side_inputs = remainder.side_inputs.iter().map(|tensor| side_input_name(tensor)).collect();
         let session = Session::new(&remainder.model, compute)?;
-        let mut runner = Self { session, side_inputs, one_at_a_time: None };
+        let mut runner = Self { session, output: remainder.output, side_inputs, one_at_a_time: None };
         let [c, h, w] = remainder.layer_shape;
         let side_inputs: Vec<ArrayD<f32>> =
             remainder.side_shapes.iter().map(|shape| ArrayD::zeros(shape.as_slice())).collect();
@@ -69,7 +71,8 @@ impl RemainderRunner {
         let sides = self.side_inputs.iter().zip(side_inputs);
         inputs.extend(sides.map(|(name, value)| (name.as_str(), Input::Float(value.view()))));
         let outputs = self.session.run(inputs)?;
-        let logits = outputs.floats(LOGITS)?.into_dimensionality::<Ix2>().map_err(|e| Error::model(LOGITS, e))?;
-        Ok(logits.to_owned())
+        let rows =
+            outputs.floats(self.output)?.into_dimensionality::<Ix2>().map_err(|e| Error::model(self.output, e))?;
+        Ok(rows.to_owned())
     }
 }

@@ -84,7 +84,13 @@ impl ModelRunner {
     /// # Errors
     /// The runtime rejects the model.
     pub fn plain(model: OnnxModel, input: &str, spec: &InputSpec, compute: Compute) -> Result<Self> {
-        let (model, shape) = fixed(model, input, spec, None);
+        let (mut model, shape) = fixed(model, input, spec, None);
+        if takes(&model, Detection::INDEX) {
+            // A detector that is augmented already, without its backward pass.
+            let own = |output: &str| model.graph().output.iter().any(|own| own.name() == output);
+            let before = split_at(&model, Detection::ENTRIES, DataType::Int64, &[-1, -2]).before;
+            model = keep_outputs(&before, own);
+        }
         Ok(Self::of_session(Session::new(&model, compute)?, &model, input, shape, spec))
     }
 

@@ -233,7 +233,11 @@ fn positions(model: &OnnxModel, maps: &[&str], levels: &[Level], compute: Comput
             ArrayD::from_shape_vec(shape(level), values).unwrap_or_default()
         })
         .collect();
+    if before > 1 << 24 {
+        return None;
+    }
     let inputs = maps.iter().zip(&numbers).map(|(map, numbers)| (*map, Input::Float(numbers.view())));
     let run = session.run(inputs.collect()).ok()?;
-    Some(run.floats(Detection::LOGITS).ok()?.iter().map(|number| *number as u32).collect())
+    let logits = run.floats(Detection::LOGITS).ok()?;
+    (logits.shape().first() == Some(&1)).then(|| logits.iter().map(|number| *number as u32).collect())
 }

@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 
-use super::augment::LOGITS;
 use super::axes::TensorLayout;
 use super::graph_writer::GraphWriter;
 use super::target::Target;
@@ -18,8 +17,10 @@ pub const REMAINDER_INPUT: &str = "whycam.activations";
 
 /// The layers after the target layer.
 pub struct Remainder {
-    /// A model from activations `[B,C,h,w]` and the side inputs to `logits` `[B,K]`.
+    /// A model from activations `[B,C,h,w]` and the side inputs to a row of scores `[B,K]`.
     pub model: OnnxModel,
+    /// The output with a row of scores for each picture.
+    pub output: &'static str,
     /// Tensors of the whole model that it also reads, with their values for one picture: those that bypass the
     /// target layer, and for tokens the layer itself, whose first tokens are not part of the map.
     pub side_inputs: Vec<String>,
@@ -44,6 +45,7 @@ pub fn cut_remainder(model: &OnnxModel, tensors: &Tensors, task: &Task, target: 
     write_side_inputs(&writer, layer, &side_inputs)?;
     write_layer(&writer, layout, layer);
     let inputs = writer.take_nodes();
+    let output = task.row_output();
     task.write_row(&writer)?;
     let side_shapes = side_inputs.iter().map(|name| Ok(writer.shape(name)?.to_vec())).collect::<Result<Vec<_>>>()?;
     let patch = writer.into_whole_patch();
@@ -58,11 +60,11 @@ pub fn cut_remainder(model: &OnnxModel, tensors: &Tensors, task: &Task, target: 
         node: [constants, inputs, nodes, patch.nodes].concat(),
         initializer: [model.graph().initializer.clone(), patch.initializers].concat(),
         input: std::iter::once(activations).chain(side).collect(),
-        output: vec![info(LOGITS, &[-1, task.row_length() as i64])],
+        output: vec![info(output, &[-1, task.row_length() as i64])],
         ..Graph::default()
     };
     let side_inputs = side_inputs.into_iter().map(str::to_owned).collect();
-    Ok(Remainder { model: model.with_graph(graph), side_inputs, side_shapes, layer_shape })
+    Ok(Remainder { model: model.with_graph(graph), output, side_inputs, side_shapes, layer_shape })
 }
 
 /// The nodes that a remainder takes over.

@@ -37,7 +37,8 @@ pub fn reserve_output_names(model: &mut OnnxModel, tensors: &mut Tensors, task: 
     let mut notices = Vec::new();
     for taken in OURS {
         let ours = task.outputs().contains(&taken) && task.has_outputs(model, tensors);
-        if ours || !is_output(model, taken) {
+        let unused = taken == LOGITS && task.as_detection().is_some();
+        if ours || unused || !is_output(model, taken) {
             continue;
         }
         let free = free_name(model, taken);

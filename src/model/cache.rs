@@ -47,7 +47,9 @@ impl Slot {
             [] => manifest.layer.clone(),
             layers => Some(layers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")),
         };
-        let made_from = format!("{program} {source} {layers:?} {:?} {input} {runtime}", manifest.output);
+        // What a detector's outputs mean, and what its classes are called, is part of the kept model.
+        let meaning = (&manifest.output, &manifest.task, manifest.scores, &manifest.labels);
+        let made_from = format!("{program} {source} {layers:?} {meaning:?} {input} {runtime}");
         let mut hasher = DefaultHasher::new();
         made_from.hash(&mut hasher);
         Some(Self { path: folder.join(format!("{:016x}.prepared", hasher.finish())), made_from })

@@ -49,8 +49,13 @@ pub fn locate(mut typed: TypedModel, request: &Request) -> Result<Located> {
 /// # Errors
 /// The outputs have no known meaning, or do not go with the manifest.
 pub fn task_of(typed: &mut TypedModel) -> Result<(Task, Vec<String>)> {
+    let LoadedModel { contract, notices, model, .. } = &typed.loaded;
+    if let Some(contract) = contract.as_ref().filter(|contract| contract.detection.is_some()) {
+        return Ok((contract.task(model)?, notices.clone()));
+    }
     let wanted = typed.loaded.manifest.task.clone();
-    let detection = if wanted.as_deref() == Some("classify") { None } else { find_detection(typed)? };
+    let detection =
+        if wanted.as_deref() == Some("classify") || contract.is_some() { None } else { find_detection(typed)? };
     let TypedModel { loaded: LoadedModel { model, manifest, contract, notices: loading, .. }, tensors, .. } = typed;
     if let Some((detection, found)) = detection {
         check_labels(model, manifest, detection.classes)?;

@@ -86,6 +86,11 @@ impl Contract {
     /// The model lacks the outputs of the task.
     pub fn task(&self, model: &OnnxModel) -> Result<Task> {
         if let Some(detection) = &self.detection {
+            let dense = !detection.chosen;
+            let sound = detection.classes > 0 && detection.classes < 1 << 20 && detection.entries > 0;
+            if !sound || dense && !detection.entries.is_multiple_of(detection.columns()) {
+                return Err(model.error("its whycam metadata are damaged (detection); prepare it again"));
+            }
             return Ok(Task::Detect(detection.clone()));
         }
         let logits = model.graph().output.iter().find(|o| o.name() == LOGITS);

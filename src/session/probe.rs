@@ -8,7 +8,7 @@ use ort::session::builder::GraphOptimizationLevel;
 use super::device::Compute;
 use super::model_session::{Input, Session};
 use crate::error::Result;
-use crate::onnx::proto::{Tensor, ValueInfo};
+use crate::onnx::proto::{Attribute, Node, Tensor, ValueInfo};
 use crate::onnx::{DataType, GraphIndex, OnnxModel, TensorInfo, Tensors};
 
 /// Finds the shape and type of every tensor of `model` by one run on zeros of the given input shapes, with all tensors
@@ -40,14 +40,18 @@ pub fn probe(model: &mut OnnxModel, inputs: &[(&str, Vec<usize>)]) -> Result<Ten
     Ok(tensors)
 }
 
-/// The value of a float32 tensor in one run of `model` on noise, evenly spread over 0..1.
+/// The value of a tensor of floats in one run of `model` on noise, evenly spread over 0..1.
 ///
 /// # Errors
 /// The runtime rejects the model, or the tensor has another type.
 pub fn sample(model: &OnnxModel, input: &str, shape: &[usize], tensor: &str) -> Result<ArrayD<f32>> {
+    /// The tensor as float32.
+    const SAMPLE: &str = "whycam.sample";
     let mut model = model.clone();
     model.take_float32(input);
-    model.add_output(tensor);
+    let cast = Node::new("Cast", SAMPLE, &[tensor], &[SAMPLE]);
+    model.graph_mut().node.push(cast.with(Attribute::from_int("to", DataType::Float as i64)));
+    model.add_output(SAMPLE);
     let mut state = 1_u32;
     let noise = ArrayD::from_shape_simple_fn(shape, || {
         // Numerical Recipes' generator: any noise serves.
@@ -56,7 +60,7 @@ pub fn sample(model: &OnnxModel, input: &str, shape: &[usize], tensor: &str) -> 
     });
     let mut session = Session::load(&model, Compute::default(), GraphOptimizationLevel::Disable, None)?;
     let outputs = session.run(vec![(input, Input::Float(noise.view()))])?;
-    Ok(outputs.floats(tensor)?.to_owned())
+    Ok(outputs.floats(SAMPLE)?.to_owned())
 }
 
 /// The index of the first `If` node whose condition does not depend on the values of any input, and the condition.

@@ -106,6 +106,14 @@ impl Task {
         }
     }
 
+    /// The output of the layers after a target that holds a row of scores for each picture.
+    pub fn row_output(&self) -> &'static str {
+        match self {
+            Self::Classify(_) => LOGITS,
+            Self::Detect(_) => Detection::ROW,
+        }
+    }
+
     /// The numbers of a row of scores, which [`Task::write_row`] writes.
     pub fn row_length(&self) -> usize {
         match self {
@@ -114,7 +122,7 @@ impl Task {
         }
     }
 
-    /// Writes the output [`LOGITS`] `[N,L]`, a row of scores for each picture, unless the model has it.
+    /// Writes the output [`Task::row_output`] `[N,L]`, unless the model has it.
     ///
     /// # Errors
     /// The shape of the scores is unknown.
@@ -123,7 +131,7 @@ impl Task {
             Self::Classify(classification) if classification.logits == LOGITS => Ok(()),
             Self::Classify(classification) => classification.write_output(writer),
             Self::Detect(detection) => {
-                detection.write_row(writer, LOGITS);
+                detection.write_row(writer, Detection::ROW);
                 Ok(())
             }
         }

@@ -10,6 +10,9 @@ use crate::grad::task::Probability;
 use crate::grad::value::Value;
 use crate::onnx::OnnxModel;
 
+/// Numbers of entries are exact in float32 up to here.
+const MOST_ENTRIES: usize = 1 << 24;
+
 /// Scores before the choice.
 struct Source<'m> {
     /// The tensor of scores.
@@ -29,9 +32,12 @@ pub fn write_chosen<'m>(
     moves: &Moves<'m>,
     writer: &GraphWriter,
     layout: &Layout<'m>,
+    labels_count: Option<usize>,
 ) -> Result<Option<(Detection, Family)>> {
     let Some(Given { boxes, scores, labels, chosen }) = given(moves, writer, layout) else { return Ok(None) };
-    let sources: Vec<Source> = moves.sources(chosen).into_iter().filter_map(|tensor| source(moves, tensor)).collect();
+    let varying = moves.sources(chosen).into_iter().filter(|tensor| moves.index.constant(tensor).is_none());
+    let sources: Option<Vec<Source>> = varying.map(|tensor| source(moves, tensor)).collect();
+    let Some(sources) = sources else { return Ok(None) };
     let Some(first) = sources.first() else { return Ok(None) };
     let mut before = 0;
     let offsets: Vec<usize> = sources
@@ -42,6 +48,9 @@ pub fn write_chosen<'m>(
             offset
         })
         .collect();
+    if before > MOST_ENTRIES {
+        return Err(model.error(format!("it scores {before} boxes and classes, more than {MOST_ENTRIES}")));
+    }
     let indices = moves.rebuild(writer, chosen, &mut |tensor| {
         let at = sources.iter().position(|source| source.scores == tensor);
         Ok(at.map(|at| entries(writer, tensor, offsets[at])))
@@ -64,10 +73,10 @@ pub fn write_chosen<'m>(
         _ if samples_grids => (Family::RtDetr, format!("{chosen}, boxes and labels chosen by the model")),
         _ => (Family::Torchvision, format!("{chosen}, boxes and labels chosen by the model")),
     };
-    let last_axes = moves.shape(first.scores).iter().rev().take(2);
+    let classes = classes_of(moves, first, labels_count);
     let probability = if first.softmax { Probability::Softmax } else { Probability::Sigmoid };
     let detection = Detection {
-        classes: last_axes.copied().min().unwrap_or(1),
+        classes,
         background: None,
         probability,
         one_class: false,
@@ -77,6 +86,14 @@ pub fn write_chosen<'m>(
         layout: form,
     };
     Ok(Some((detection, family)))
+}
+
+/// The number of classes: they lie along the last axis, or before the anchors, which are more.
+fn classes_of(moves: &Moves, scores: &Source, labels: Option<usize>) -> usize {
+    let last_axes = || moves.shape(scores.scores).iter().rev().take(2).copied();
+    let labelled = labels.filter(|labels| last_axes().any(|length| length == *labels));
+    let usual = if scores.softmax { last_axes().next() } else { last_axes().min() };
+    labelled.or(usual).unwrap_or(1)
 }
 
 /// What a model that chooses gives, and the tensor of scores that its choice ends in.

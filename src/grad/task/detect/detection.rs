@@ -50,6 +50,9 @@ impl Detection {
     /// The entries that are explained, int64 `[N,S]`: [`Detection::INDEX`] with -1 replaced.
     pub const ENTRIES: &str = "whycam.entries";
 
+    /// The flattened logits `[N,T]`, which the layers after a target give.
+    pub const ROW: &str = "whycam.row";
+
     /// The tensors that hold what is found.
     pub fn outputs(&self) -> &'static [&'static str] {
         let all: &[&str] = &[Self::LOGITS, Self::SCORES, Self::BOXES, Self::LABELS, Self::INDICES];

@@ -66,10 +66,13 @@ pub fn find_detector(model: &OnnxModel, tensors: &Tensors, hints: &Hints) -> Res
         Layout::Joint { output, anchors_last, objectness } => reader.joint(output, anchors_last, objectness)?,
         Layout::Apart { boxes, scores, anchors_last } => reader.apart(boxes, scores, anchors_last)?,
         Layout::Levels { scores, boxes } => reader.levels(&scores, &boxes)?,
-        Layout::Rows { .. } | Layout::Triple { .. } => match write_chosen(model, &reader.moves, &writer, &layout)? {
-            Some((detection, family)) => (detection, family, Vec::new()),
-            None => return Ok(None),
-        },
+        Layout::Rows { .. } | Layout::Triple { .. } => {
+            reader.check_batch(&layout)?;
+            match write_chosen(model, &reader.moves, &writer, &layout, hints.labels)? {
+                Some((detection, family)) => (detection, family, Vec::new()),
+                None => return Ok(None),
+            }
+        }
     };
     let wanted = detection.outputs();
     let patch = writer.into_patch(wanted);
@@ -97,6 +100,19 @@ struct Classes<'w> {
 }
 
 impl<'w, 'm> Reader<'w, 'm> {
+    /// # Errors
+    /// The model chooses boxes of several pictures at once.
+    fn check_batch(&self, layout: &Layout) -> Result<()> {
+        let (Layout::Rows { output: boxes } | Layout::Triple { boxes, .. }) = layout else { return Ok(()) };
+        match *self.moves.shape(boxes) {
+            [batch, _, _] if batch != 1 => {
+                let problem = format!("it chooses the boxes of {batch} pictures at once");
+                Err(self.model.error(format!("{problem}; export it with a batch of 1")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The numbers before their sigmoid or softmax.
     fn logits(&self, tensor: &str) -> Result<Value<'w>> {
         let moves = &self.moves;
@@ -206,7 +222,11 @@ impl<'w, 'm> Reader<'w, 'm> {
         };
         // A net with several anchors a cell has four sides and all classes for each of them.
         let of_maps = self.moves.shape(first).len() == 4;
-        let anchors = if of_maps && per_cell(first_boxes) == 9 * SIDES { 9 } else { 1 };
+        let nine = per_cell(first_boxes) == 9 * SIDES && per_cell(first) >= 9 && per_cell(first).is_multiple_of(9);
+        let anchors = if of_maps && nine { 9 } else { 1 };
+        if self.moves.shape(first).len() != self.moves.shape(first_boxes).len() {
+            return Err(self.unknown_boxes(first_boxes));
+        }
         let (columns, numbers) = (per_cell(first) / anchors, per_cell(first_boxes) / anchors);
         let form = match numbers / SIDES {
             1 if anchors == 9 => BoxForm::AnchorOffsets,
