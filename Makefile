@@ -115,6 +115,7 @@ dist: setup
 reference:
 	python3 tests/reference/flowers_vgg.py
 	python3 tests/reference/models.py
+	python3 tests/reference/detectors.py
 	python3 tests/reference/methods.py
 	python3 tests/reference/metrics.py
 	$(or $(KERAS_PYTHON),python3) tests/reference/keras_models.py
