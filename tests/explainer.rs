@@ -341,6 +341,6 @@ fn public_types_can_be_printed_for_debugging() {
     assert!(printed(&explanation).contains("Classes"));
     assert!(printed(&explainer).contains("flowers"));
     assert!(printed(&options("flowers")).contains("flowers"));
-    assert!(printed(&Request::default()).contains("grad-cam"));
+    assert!(printed(&Request::default()).contains("Rank(0)"));
     assert!(printed(&builder("flowers")).contains("flowers"));
 }

@@ -22,7 +22,9 @@ impl ResumeKey {
         key.note("overlap", asked.overlap, usual.overlap);
         key.note("detections", asked.most, usual.most);
         key.note("output", options.output.clone(), None);
-        key.note("method", request.method.map(|method| method.name), None);
+        // Without a method, it is that of the task: for classifiers Grad-CAM.
+        let method = request.method.map(|method| method.name).filter(|name| *name != "grad-cam");
+        key.note("method", method, None);
         key.note("scores", scores(&request.scores), scores(&Request::default().scores));
         key.note("layers", request.layers.iter().map(ToString::to_string).collect::<Vec<_>>(), Vec::new());
         let fusion = |fusion: Fusion| format!("{fusion:?}").to_lowercase();
