@@ -49,11 +49,12 @@ mod sync;
 pub use error::{Error, Result};
 pub use explain::{
     ClassMap, ClassPrediction, DetectedObject, DetectionPrediction, Explainer, ExplainerBuilder, Explanation,
-    ExplanationContext, Familiarity, Prediction, Ranked, RankedLabel,
+    ExplanationContext, Familiarity, Prediction, Ranked, RankedLabel, Segment, SegmentPrediction, ValuePrediction,
 };
 pub use grad::LayerName;
 pub use model::{
-    ClassName, DetectionOptions, Fusion, ModelOptions, ModelSource, Preset, Randomised, Request, ScoreQuery,
+    Area, ClassName, Comparison, DetectionOptions, Direction, Feed, FeedValue, Fusion, ModelOptions, ModelSource, Preset,
+    Randomised, Reference, Request, ScoreQuery,
 };
 pub use session::{Compute, Device};
 

@@ -2,18 +2,24 @@
 
 use ndarray::{Array2, ArrayView3};
 
-/// `ReLU(Σ_k w_k A^k)`, `[C,h,w]` to `[h,w]`.
+/// `Σ_k w_k A^k`, `[C,h,w]` to `[h,w]`.
 pub fn weighted_sum(activations: ArrayView3<f32>, weights: impl IntoIterator<Item = f32>) -> Array2<f32> {
     let (_, h, w) = activations.dim();
     let mut map = Array2::zeros((h, w));
     for (activation, weight) in activations.outer_iter().zip(weights) {
         map.scaled_add(weight, &activation);
     }
+    map
+}
+
+/// `ReLU` of a map: what speaks against the score counts as zero.
+pub fn rectified(mut map: Array2<f32>) -> Array2<f32> {
     map.mapv_inplace(|v: f32| v.max(0.0));
     map
 }
 
-/// A map `[h,w]` after rectification: not enlarged and not normalised.
+/// A map `[h,w]`, neither enlarged nor normalised. That of a value may be negative where the value is pulled down; all others
+/// are rectified.
 #[derive(Clone, Debug)]
 pub struct CamMap {
     pub values: Array2<f32>,
@@ -21,7 +27,7 @@ pub struct CamMap {
     pub min: f32,
     /// The largest value, at least 0.
     pub max: f32,
-    /// Whether the map has evidence for the class: all values are finite, and one is above zero.
+    /// Whether the map has evidence: all values are finite, and one is not zero.
     pub evidence: bool,
 }
 
@@ -34,6 +40,16 @@ impl CamMap {
         }
         let min = values.iter().copied().fold(f32::INFINITY, f32::min);
         let max = values.iter().copied().fold(0.0, f32::max);
-        Self { values, min, max, evidence: finite && max > 0.0 }
+        Self { values, min, max, evidence: finite && (max > 0.0 || min < 0.0) }
+    }
+
+    /// The largest value, whatever its sign.
+    pub fn strength(&self) -> f32 {
+        self.max.max(-self.min)
+    }
+
+    /// What speaks for a signed map's score, and what against it, as two maps; `None` for a map without negative values.
+    pub fn sides(&self) -> Option<[Self; 2]> {
+        (self.min < 0.0).then(|| [1.0, -1.0].map(|sign| Self::new(rectified(&self.values * sign))))
     }
 }

@@ -6,7 +6,5 @@ use ndarray::{Array2, ArrayView3, Axis};
 /// `L = ReLU(Σ_k ∂y/∂A^k ⊙ A^k)`. Each cell has its own gradient, which matters if the layers after the target treat
 /// cells differently (a flattened map). `[C,h,w]` to `[h,w]`.
 pub fn hires_cam(activations: ArrayView3<f32>, gradients: ArrayView3<f32>) -> Array2<f32> {
-    let mut map = (&activations * &gradients).sum_axis(Axis(0));
-    map.mapv_inplace(|v: f32| v.max(0.0));
-    map
+    (&activations * &gradients).sum_axis(Axis(0))
 }

@@ -18,5 +18,5 @@ pub fn integrated_gradients(perturbed: &mut PerturbedInput) -> Result<Array2<f32
         sum += &(perturbed.run)(&input * share)?.gradients;
     }
     let attribution = sum * &input / STEPS as f32;
-    Ok(attribution.sum_axis(Axis(0)).mapv(|v| v.max(0.0)))
+    Ok(attribution.sum_axis(Axis(0)))
 }

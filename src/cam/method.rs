@@ -34,6 +34,8 @@ pub struct Method {
     pub score: ScoreKind,
     /// How an augmented model can compute the map itself, if it can.
     pub in_graph: Option<InGraph>,
+    /// Whether its formula, without the last `ReLU`, tells what speaks against the score by negative numbers.
+    pub signed: bool,
     /// Whether each cell of the map is made from that cell alone, so that a part of the layer gives that part of the map.
     pub local: bool,
     pub inputs: Inputs,
@@ -144,13 +146,14 @@ const fn of_layer(
     inputs: Inputs,
 ) -> Method {
     let (attributes_to, score) = (AttributesTo::Layer, ScoreKind::Class);
-    Method { name, cost, good_for, unit, attributes_to, score, in_graph: None, local: false, inputs }
+    Method { name, cost, good_for, unit, attributes_to, score, in_graph: None, signed: false, local: false, inputs }
 }
 
 /// Every method. The first is the default.
 pub static METHODS: &[Method] = &[
     Method {
         in_graph: Some(InGraph::GradCam),
+        signed: true,
         ..of_layer(
             "grad-cam",
             "1 forward, 1 backward after the layer",
@@ -168,6 +171,7 @@ pub static METHODS: &[Method] = &[
     ),
     Method {
         in_graph: Some(InGraph::HiResCam),
+        signed: true,
         local: true,
         ..of_layer(
             "hires-cam",
@@ -181,13 +185,16 @@ pub static METHODS: &[Method] = &[
         local: true,
         ..of_layer("layer-cam", "as grad-cam", "early layers, finer maps", "logit", Inputs::Gradients(layer_cam))
     },
-    of_layer(
-        "x-grad-cam",
-        "as grad-cam",
-        "nets of ReLUs: each channel counts by what its removal would cost",
-        "logit",
-        Inputs::Gradients(x_grad_cam),
-    ),
+    Method {
+        signed: true,
+        ..of_layer(
+            "x-grad-cam",
+            "as grad-cam",
+            "nets of ReLUs: each channel counts by what its removal would cost",
+            "logit",
+            Inputs::Gradients(x_grad_cam),
+        )
+    },
     Method {
         local: true,
         ..of_layer(
@@ -201,6 +208,7 @@ pub static METHODS: &[Method] = &[
     Method {
         score: ScoreKind::Rivals,
         in_graph: Some(InGraph::GradCam),
+        signed: true,
         ..of_layer(
             "finer-cam",
             "as grad-cam",
@@ -209,13 +217,16 @@ pub static METHODS: &[Method] = &[
             Inputs::Gradients(grad_cam),
         )
     },
-    of_layer(
-        "shapley-cam",
-        "1 forward, 2 backward after the layer",
-        "layers with strongly nonlinear layers after them",
-        "logit",
-        Inputs::Curvature(shapley_cam),
-    ),
+    Method {
+        signed: true,
+        ..of_layer(
+            "shapley-cam",
+            "1 forward, 2 backward after the layer",
+            "layers with strongly nonlinear layers after them",
+            "logit",
+            Inputs::Curvature(shapley_cam),
+        )
+    },
     of_layer(
         "eigen-cam",
         "1 forward, and a decomposition",
@@ -270,6 +281,7 @@ pub static METHODS: &[Method] = &[
     },
     Method {
         attributes_to: AttributesTo::Input,
+        signed: true,
         ..of_layer(
             "integrated-gradients",
             "32 forward, 32 backward through the whole model",

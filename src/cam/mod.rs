@@ -1,6 +1,6 @@
 //! Class activation maps: one method per file, one entry per method in [`METHODS`].
 //!
-//! Maps are `[h,w]`, non-negative and not normalised. Activations and gradients are `[C,h,w]`, of one picture at the
+//! Maps are `[h,w]` and not normalised. The formulas leave the last `ReLU` to the caller, since maps of values go without. Activations and gradients are `[C,h,w]`, of one picture at the
 //! target layer. For a method at the input, the activations are the model's input.
 
 mod ablation_cam;
@@ -23,7 +23,7 @@ mod shapley_cam;
 mod smooth_grad_cam_plus_plus;
 mod x_grad_cam;
 
-pub use class_map::{CamMap, weighted_sum};
+pub use class_map::{CamMap, rectified, weighted_sum};
 pub use enlarge::{Enlarger, MapCrop, crop_map, enlarged, fused};
 pub use method::{AttributesTo, Formula, InGraph, Inputs, METHODS, Method, Needs, ScoreKind, find};
 pub use perturbation::{PerturbedInput, PerturbedLayer, PerturbedRun, ScoreValue};

@@ -11,7 +11,10 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use whycam::cam::{self, Method};
 use whycam::grad::{Probability, TASKS};
 use whycam::overlay::{Colormap, HeatScale, Overlay, Style};
-use whycam::{Compute, DetectionOptions, Device, Fusion, LayerName, ModelOptions, Preset, Request, ScoreQuery};
+use whycam::{
+    Area, Comparison, Compute, DetectionOptions, Device, Direction, Feed, Fusion, LayerName, ModelOptions, Preset,
+    Reference, Request, ScoreQuery,
+};
 
 use super::output::UsageError;
 
@@ -45,7 +48,7 @@ pub struct ModelArgs {
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Model")]
 pub struct ModelSettings {
-    /// What the model does, if its graph does not tell: classify or detect
+    /// What the model does, if its graph does not tell: classify, detect, segment, embed or value
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(TASKS).map(task))]
     pub task: Option<&'static str>,
     /// How a detector's logits become scores, if its graph does not do it: softmax (its last class is "no object") or
@@ -65,6 +68,11 @@ pub struct ModelSettings {
     /// The size of the model's input, if the model leaves it open
     #[arg(long, value_name = "WxH", value_parser = size)]
     pub input_size: Option<(u32, u32)>,
+    /// What a further input of the model is given in every run: a number that fills it, or a .npy file. Again for more
+    #[arg(long, value_name = "NAME=NUMBER|FILE.npy", value_parser = Feed::from_str)]
+    pub feed: Vec<Feed>,
+    #[command(flatten)]
+    pub comparison: ComparisonArgs,
     /// Number of threads; 0 means one a core
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
@@ -72,6 +80,44 @@ pub struct ModelSettings {
     /// Runtime's library has it
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = Device::from_str)]
     pub device: Device,
+}
+
+/// What an embedding is compared with.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Embeddings")]
+pub struct ComparisonArgs {
+    /// Compare the model's embedding with that of a picture, called NAME. Again for more; several of one name count by their
+    /// mean
+    #[arg(long, value_name = "NAME=PICTURE", value_parser = Reference::parse_picture)]
+    pub like: Vec<Reference>,
+    /// Compare the picture with words, by a model of pictures and words such as CLIP
+    #[arg(long, value_name = "A,B,…")]
+    pub words: Option<String>,
+    /// The model that embeds words [default: text_model.onnx next to the model of pictures]
+    #[arg(long, value_name = "FILE", requires = "words")]
+    pub text_model: Option<PathBuf>,
+    /// The tokenizer of the words [default: tokenizer.json next to the model of words]
+    #[arg(long, value_name = "FILE", requires = "words")]
+    pub tokenizer: Option<PathBuf>,
+    /// What the cosine of two embeddings is multiplied by [default: the model's own, else 100 for words and 1 for pictures]
+    #[arg(long, value_name = "S")]
+    pub logit_scale: Option<f32>,
+    /// What is added to it
+    #[arg(long, value_name = "B", allow_hyphen_values = true)]
+    pub logit_bias: Option<f32>,
+}
+
+impl ComparisonArgs {
+    fn comparison(&self) -> Comparison {
+        let words = self.words.as_deref().map(Reference::parse_words).unwrap_or_default();
+        Comparison {
+            references: self.like.iter().cloned().chain(words).collect(),
+            text_model: self.text_model.clone(),
+            tokenizer: self.tokenizer.clone(),
+            scale: self.logit_scale,
+            bias: self.logit_bias,
+        }
+    }
 }
 
 /// The method.
@@ -98,6 +144,12 @@ pub struct MapArgs {
     /// Explain what speaks for class A against class B
     #[arg(long, value_name = "A,B", conflicts_with = "class")]
     pub contrast: Option<String>,
+    /// Explain a segmenter's scores over this part of the picture, in its pixels, in place of the segment
+    #[arg(long, value_name = "X,Y,W,H", allow_hyphen_values = true)]
+    pub region: Option<Area>,
+    /// Explain what makes a value rise or fall
+    #[arg(long, value_name = "up|down", default_value = "up", value_parser = ["up", "down"])]
+    pub direction: String,
     #[command(flatten)]
     pub detections: DetectionArgs,
 }
@@ -199,7 +251,11 @@ impl ModelArgs {
 
     /// The files that the model is read from, where they exist.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
-        self.model.as_deref().map(Path::new).into_iter().chain(self.settings.labels.as_deref())
+        let likes = self.settings.comparison.like.iter().filter_map(|reference| match reference {
+            Reference::Picture { path, .. } => Some(path.as_path()),
+            _ => None,
+        });
+        self.model.as_deref().map(Path::new).into_iter().chain(self.settings.labels.as_deref()).chain(likes)
     }
 }
 
@@ -216,6 +272,8 @@ impl ModelSettings {
         options.task = self.task;
         options.scores = self.scores;
         options.input_size = self.input_size;
+        options.feed.clone_from(&self.feed);
+        options.comparison = self.comparison.comparison();
         options.compute = Compute { threads: self.threads, device: self.device };
         options.cache = cache_folder();
         options
@@ -251,6 +309,8 @@ impl MapArgs {
         if let Some(pair) = &self.contrast {
             request.scores = vec![ScoreQuery::parse_contrast(pair)?];
         }
+        request.area = self.region;
+        request.direction = if self.direction == "down" { Direction::Down } else { Direction::Up };
         self.detections.apply(&mut request);
         Ok(request)
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 use clap::Args;
+use whycam::cam::CamMap;
 use whycam::pipeline::{Options, Policy};
 use whycam::plumbing::Report;
 use whycam::sink::{
@@ -257,7 +258,7 @@ struct HighestSink(Highest);
 
 impl Sink for HighestSink {
     fn write(&mut self, explained: &ExplainedFrame, _: &ExplanationContext) -> whycam::Result<Flow> {
-        let value = explained.explanation.maps().map(|map| map.max).fold(0.0, f32::max);
+        let value = explained.explanation.maps().map(CamMap::strength).fold(0.0, f32::max);
         let mut highest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = highest.entry(explained.frame.medium.name.clone()).or_default();
         *known = known.max(value);

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use whycam::grad::Probability;
-use whycam::{DetectionOptions, Fusion, ModelOptions, Request, ScoreQuery};
+use whycam::{DetectionOptions, Direction, Fusion, ModelOptions, Request, ScoreQuery};
 
 /// A JSON object of the options that change results. An option with its default value is left out, so that a run can be
 /// resumed after an update that adds options.
@@ -22,6 +22,12 @@ impl ResumeKey {
         key.note("overlap", asked.overlap, usual.overlap);
         key.note("detections", asked.most, usual.most);
         key.note("output", options.output.clone(), None);
+        key.note("feed", texts(&options.feed), Vec::new());
+        key.note("references", texts(&options.comparison.references), Vec::new());
+        key.note("logit_scale", options.comparison.scale, None);
+        key.note("logit_bias", options.comparison.bias, None);
+        key.note("region", request.area.map(|area| vec![area.x, area.y, area.width, area.height]), None);
+        key.note("direction", (request.direction == Direction::Down).then_some("down"), None);
         // Without a method, it is that of the task: for classifiers Grad-CAM.
         let method = request.method.map(|method| method.name).filter(|name| *name != "grad-cam");
         key.note("method", method, None);
@@ -42,6 +48,10 @@ impl ResumeKey {
     pub fn text(&self) -> String {
         json!(self.0).to_string()
     }
+}
+
+fn texts<T: ToString>(values: &[T]) -> Vec<String> {
+    values.iter().map(ToString::to_string).collect()
 }
 
 fn scores(queries: &[ScoreQuery]) -> Vec<Value> {

@@ -6,12 +6,12 @@ use tracing::trace_span;
 use super::explanation::Explanation;
 use super::reading::{Explained, Reading, class_scores, familiarity};
 use super::remainder_runner::RemainderRunner;
-use super::runner::{GradientsView, LayerGradient, ModelOutputs, ModelRunner};
+use super::runner::{BackwardRunner, GradientsView, LayerGradient, ModelOutputs, ModelRunner};
 use super::tracking::Tracker;
 use crate::cam::{self, CamMap, Formula, Inputs, Method, PerturbedInput, PerturbedLayer, PerturbedRun};
 use crate::error::{Error, Result};
-use crate::grad::{ACTIVATIONS, Classification, FieldGeometry, GRADIENTS, Task, names_of_layer};
-use crate::model::{DetectionOptions, Fusion, Known, MapGrid, Region, Subject, as_input, channels_first};
+use crate::grad::{ACTIVATIONS, FieldGeometry, GRADIENTS, Probability, ScoreRow, Task, names_of_layer};
+use crate::model::{Area, DetectionOptions, Fusion, Known, MapGrid, Region, Subject, as_input, channels_first};
 
 /// What is attributed to what, picture after picture.
 pub struct Attribution {
@@ -35,6 +35,14 @@ pub struct Attribution {
     pub grid: MapGrid,
     pub geometry: FieldGeometry,
     pub known: Option<Known>,
+    /// The labels of the classes.
+    pub labels: Vec<String>,
+    /// The class that a viewer chose among the segments.
+    pub focus: Option<usize>,
+    /// The part of the picture that a segmenter's score is taken over.
+    pub area: Option<Area>,
+    /// Whether maps keep what speaks against the score, as negative numbers.
+    pub signed: bool,
 }
 
 /// What formulas may use next to the run of the whole model.
@@ -79,14 +87,17 @@ impl Attribution {
         seen: Region,
     ) -> Result<Explanation> {
         match &self.task {
-            Task::Classify(classification) => self.explain_classes(classification, model, aids, tensor, seen),
+            Task::Classify(row) | Task::Embed(row) | Task::Value(row) => {
+                self.explain_row(row, model, aids, tensor, seen)
+            }
             Task::Detect(detection) => self.explain_detections(detection, model, aids, tensor, seen),
+            Task::Segment(segmentation) => self.explain_segments(segmentation, model, aids, tensor, seen),
         }
     }
 
-    fn explain_classes(
+    fn explain_row(
         &self,
-        classification: &Classification,
+        row: &ScoreRow,
         model: &mut ModelRunner,
         mut aids: Aids,
         tensor: ArrayViewD<f32>,
@@ -95,7 +106,7 @@ impl Attribution {
         let asked: Vec<i64> = self.subjects.iter().copied().map(class_index).collect();
         let asked = if self.batched { &asked[..] } else { asked.get(..1).unwrap_or_default() };
         let outputs = model.run(tensor.view(), asked)?;
-        let scores = class_scores(classification, &outputs)?;
+        let scores = class_scores(row, &outputs)?;
         let familiarity = familiarity(self.known.as_ref(), &outputs)?;
         let indices: Vec<usize> = self.subjects.iter().map(|subject| scores.index_of(*subject)).collect();
         let making = trace_span!("map").entered();
@@ -104,16 +115,20 @@ impl Attribution {
             drop(outputs);
             for index in indices {
                 let source = Source::Rerun { model: &mut *model, tensor: tensor.view() };
-                maps.push((index, CamMap::new(self.map_of(Explained::Class(index), &mut aids, source)?)));
+                maps.push((index, self.map_of(Explained::Class(index), &mut aids, source)?));
             }
         } else {
             for (row, index) in indices.into_iter().enumerate() {
                 let source = Source::Run { outputs: &outputs, gradients: GradientsView::Outputs(&outputs), row };
-                maps.push((index, CamMap::new(self.map_of(Explained::Class(index), &mut aids, source)?)));
+                maps.push((index, self.map_of(Explained::Class(index), &mut aids, source)?));
             }
         }
         drop(making);
-        let Some((prediction, map)) = scores.predict(maps, familiarity) else {
+        let predicted = match row.probability {
+            Probability::Value => scores.predict_values(maps),
+            probability => scores.predict(probability, maps, familiarity),
+        };
+        let Some((prediction, map)) = predicted else {
             return Err(Error::model(&self.model, "the request names nothing to explain"));
         };
         let region = self.region(seen, map.values.dim());
@@ -131,8 +146,36 @@ impl Attribution {
         needs.reruns || (needs.gradient && !self.batched && self.subjects.len() > 1)
     }
 
+    /// The map of a score.
+    ///
+    /// # Errors
+    /// The runtime fails, or the explanation is cancelled.
+    pub fn map_of(&self, explained: Explained, aids: &mut Aids, source: Source) -> Result<CamMap> {
+        let values = self.values_of(explained, aids, source)?;
+        Ok(CamMap::new(if self.signed { values } else { cam::rectified(values) }))
+    }
+
+    /// The map of a score after a run of the model, for a task whose runs are cut in two.
+    pub(super) fn map_after(
+        &self,
+        outputs: &ModelOutputs,
+        backward: Option<&mut BackwardRunner>,
+        explained: Explained,
+        aids: &mut Aids,
+    ) -> Result<CamMap> {
+        if explained.is_empty() {
+            return Ok(CamMap::new(Array2::zeros((self.grid.height, self.grid.width))));
+        }
+        let Some(backward) = backward.filter(|_| self.method.needs().gradient) else {
+            let gradients = GradientsView::Outputs(outputs);
+            return self.map_of(explained, aids, Source::Run { outputs, gradients, row: 0 });
+        };
+        let gradients = backward.run(outputs, explained)?;
+        self.map_of(explained, aids, Source::Run { outputs, gradients: gradients.view(), row: 0 })
+    }
+
     /// Hands each formula what its method declares.
-    pub fn map_of(&self, explained: Explained, aids: &mut Aids, source: Source) -> Result<Array2<f32>> {
+    fn values_of(&self, explained: Explained, aids: &mut Aids, source: Source) -> Result<Array2<f32>> {
         match (self.method.inputs, source) {
             (Inputs::InputGradients(of) | Inputs::InputScores(of), Source::Rerun { model, tensor }) => {
                 self.perturb_input(of, explained, model, tensor, aids.cancelled)
@@ -140,7 +183,7 @@ impl Attribution {
             (_, Source::Rerun { model, tensor }) => {
                 let outputs = &model.run(tensor, &[explained.class_index()])?;
                 let gradients = GradientsView::Outputs(outputs);
-                self.map_of(explained, aids, Source::Run { outputs, gradients, row: 0 })
+                self.values_of(explained, aids, Source::Run { outputs, gradients, row: 0 })
             }
             (Inputs::InputGradients(_) | Inputs::InputScores(_), Source::Run { .. }) => {
                 Err(Error::model(&self.model, format!("{} needs further runs", self.method.name)))
@@ -194,7 +237,8 @@ impl Attribution {
         if self.layers == 1 {
             return map(0);
         }
-        cam::fused((0..self.layers).map(map).collect::<Result<_>>()?, self.fusion == Fusion::Mean)
+        let maps = (0..self.layers).map(|layer| Ok(cam::rectified(map(layer)?))).collect::<Result<_>>()?;
+        cam::fused(maps, self.fusion == Fusion::Mean)
     }
 
     /// The gradients by the only layer, `[N,C,h,w]`.
@@ -248,7 +292,7 @@ impl Attribution {
             let gradients = match backward {
                 _ if !self.method.needs().gradient => Array3::default([0, 0, 0]),
                 Some(backward) => {
-                    let gradients = backward.run(&outputs, explained.entries())?;
+                    let gradients = backward.run(&outputs, explained)?;
                     first(&self.whole_gradients(gradients.view())?.view()).to_owned()
                 }
                 None => first(&outputs.maps(GRADIENTS)?).to_owned(),

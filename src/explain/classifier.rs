@@ -7,7 +7,7 @@ use super::plain::PlainModel;
 use super::runner::ModelRunner;
 use super::scores::Scores;
 use crate::error::{Error, Result};
-use crate::grad::{Classification, Probability};
+use crate::grad::{ScoreRow, Probability};
 use crate::model::{InputSpec, ModelOptions, Preprocessor, as_input, channels_first};
 
 /// Classifies one picture after the other.
@@ -33,7 +33,7 @@ impl Classifier {
     /// The model is no classifier.
     pub fn of_model(model: PlainModel) -> Result<Self> {
         let PlainModel { runner, preprocessor, manifest, task, .. } = model;
-        let Some(&Classification { classes, probability, .. }) = task.as_classification() else {
+        let Some(&ScoreRow { classes, probability, .. }) = task.as_row() else {
             return Err(Error::model(&manifest.name, "it is no classifier"));
         };
         Ok(Self { runner, preprocessor, probability, name: manifest.name, labels: manifest.labels, classes })

@@ -8,7 +8,7 @@ use super::candidates::{Candidates, Found};
 use super::explanation::Explanation;
 use super::prediction::{DetectedObject, DetectionPrediction, Prediction};
 use super::reading::Explained;
-use super::runner::{BackwardRunner, GradientsView, ModelOutputs, ModelRunner};
+use super::runner::ModelRunner;
 use super::tracking::{Followed, Tracker};
 use crate::cam::CamMap;
 use crate::error::Result;
@@ -47,11 +47,11 @@ impl Attribution {
             drop((outputs, backward));
             for entries in asked {
                 let source = Source::Rerun { model: &mut *model, tensor: tensor.view() };
-                maps.push(self.map_of_entries(&entries, &mut aids, source)?);
+                maps.push(self.map_of(Explained::Entries(&entries), &mut aids, source)?);
             }
         } else {
             for entries in asked {
-                maps.push(self.map_after(&outputs, backward.as_deref_mut(), &entries, &mut aids)?);
+                maps.push(self.map_after(&outputs, backward.as_deref_mut(), Explained::Entries(&entries), &mut aids)?);
             }
         }
         let mut maps = maps.into_iter();
@@ -73,34 +73,12 @@ impl Attribution {
         tensor: ArrayViewD<f32>,
         entry: i64,
     ) -> Result<CamMap> {
+        let explained = Explained::Entries(std::slice::from_ref(&entry));
         if self.method.needs().reruns {
-            return self.map_of_entries(&[entry], &mut aids, Source::Rerun { model, tensor });
+            return self.map_of(explained, &mut aids, Source::Rerun { model, tensor });
         }
         let (outputs, backward) = model.run_forward(tensor, &[])?;
-        self.map_after(&outputs, backward, &[entry], &mut aids)
-    }
-
-    /// The map of detections after a run of the model.
-    fn map_after(
-        &self,
-        outputs: &ModelOutputs,
-        backward: Option<&mut BackwardRunner>,
-        entries: &[i64],
-        aids: &mut Aids,
-    ) -> Result<CamMap> {
-        let Some(backward) = backward.filter(|_| self.method.needs().gradient && !entries.is_empty()) else {
-            return self.map_of_entries(
-                entries,
-                aids,
-                Source::Run { outputs, gradients: GradientsView::Outputs(outputs), row: 0 },
-            );
-        };
-        let gradients = backward.run(outputs, entries)?;
-        self.map_of_entries(entries, aids, Source::Run { outputs, gradients: gradients.view(), row: 0 })
-    }
-
-    fn map_of_entries(&self, entries: &[i64], aids: &mut Aids, source: Source) -> Result<CamMap> {
-        Ok(CamMap::new(self.map_of(Explained::Entries(entries), aids, source)?))
+        self.map_after(&outputs, backward, explained, &mut aids)
     }
 
     fn choose(&self, candidates: &Candidates, tracker: Option<&mut Tracker>) -> Choice {

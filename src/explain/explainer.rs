@@ -13,7 +13,7 @@ use super::tracking::Tracker;
 use super::windows::Windows;
 use crate::cam::{CamMap, Method};
 use crate::error::{Error, Result};
-use crate::grad::LayerName;
+use crate::grad::{LayerName, Task};
 use crate::model::{
     AugmentedModel, InputSpec, ModelOptions, Preprocessor, Region, Request, Subject, TypedModel, augmented, load,
     locate, type_tensors,
@@ -81,7 +81,7 @@ impl Explainer {
 
     /// Whether it explains the predicted class of each picture.
     pub fn follows_prediction(&self) -> bool {
-        let of_classes = self.prepared.attribution.task.as_classification().is_some();
+        let of_classes = self.prepared.attribution.task.as_row().is_some();
         of_classes && self.prepared.attribution.subjects == [Subject::Rank(0)] && self.context().against.is_none()
     }
 
@@ -94,7 +94,12 @@ impl Explainer {
             let problem = "an explainer of several classes cannot change to one";
             return Err(Error::model(&self.context().model, problem));
         }
-        self.prepared.attribution.subjects = vec![class_index.map_or(Subject::Rank(0), Subject::Class)];
+        let attribution = &mut self.prepared.attribution;
+        match attribution.task {
+            Task::Segment(_) => attribution.focus = class_index,
+            Task::Value(_) => attribution.subjects = vec![Subject::Class(class_index.unwrap_or(0))],
+            _ => attribution.subjects = vec![class_index.map_or(Subject::Rank(0), Subject::Class)],
+        }
         Ok(())
     }
 
@@ -255,6 +260,7 @@ impl Prepared {
     ) -> Result<Self> {
         let method = augmented.method;
         let batched = augmented.extras.batched_classes;
+        let signed = matches!(augmented.task, Task::Value(_)) && method.signed && augmented.layers == 1;
         let in_graph = method.in_graph.is_some() && augmented.layers == 1 && !batched && !Windows::fit(&augmented);
         if in_graph {
             augmented.reduce_to_cam()?;
@@ -268,6 +274,7 @@ impl Prepared {
         let AugmentedModel { manifest, guess, task, scores, contract, layers, extras, notices: found, .. } = augmented;
         notices.splice(..0, found);
         let context = ExplanationContext {
+            task: task.name(),
             model: manifest.name,
             layer: contract.layer,
             method: method.name.to_owned(),
@@ -292,6 +299,10 @@ impl Prepared {
             grid: contract.grid,
             geometry: contract.geometry,
             known: manifest.known,
+            labels: context.labels.clone(),
+            focus: None,
+            area: request.area,
+            signed,
         };
         Ok(Self { runner, remainder, attribution, context, input: manifest.input, tracker: None })
     }

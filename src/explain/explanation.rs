@@ -4,7 +4,7 @@ use std::iter;
 
 use ndarray::Array2;
 
-use super::prediction::{ClassPrediction, DetectionPrediction, Prediction, RankedLabel};
+use super::prediction::{ClassPrediction, DetectionPrediction, Prediction, RankedLabel, SegmentPrediction};
 use crate::cam::{self, CamMap, MapCrop};
 use crate::error::Result;
 use crate::model::{Guess, Region};
@@ -79,6 +79,11 @@ impl Explanation {
         self.prediction.detections()
     }
 
+    /// What the model says of each pixel; `None` for another task than segmentation.
+    pub fn segments(&self) -> Option<&SegmentPrediction> {
+        self.prediction.segments()
+    }
+
     /// What the model says of the classes; `None` for a task without classes.
     pub fn classes(&self) -> Option<&ClassPrediction> {
         self.prediction.classes()
@@ -89,6 +94,8 @@ impl Explanation {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ExplanationContext {
+    /// The name of the task.
+    pub task: &'static str,
     pub model: String,
     pub layer: String,
     pub method: String,
@@ -104,8 +111,9 @@ pub struct ExplanationContext {
 }
 
 impl ExplanationContext {
-    /// The name of a class, or its number where the model has no labels.
+    /// The name of a class or value, or its number where the model has no labels.
     pub fn label(&self, class_index: usize) -> String {
-        self.labels.get(class_index).cloned().unwrap_or_else(|| format!("class {class_index}"))
+        let numbered = || format!("{} {class_index}", if self.task == "value" { "value" } else { "class" });
+        self.labels.get(class_index).cloned().unwrap_or_else(numbered)
     }
 }

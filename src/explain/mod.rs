@@ -8,12 +8,14 @@ mod detect;
 mod detector;
 mod explainer;
 mod explanation;
+mod pixels;
 mod plain;
 mod prediction;
 mod reading;
 mod remainder_runner;
 mod runner;
 mod scores;
+mod segment;
 mod smoothing;
 mod tracking;
 mod windows;
@@ -25,7 +27,8 @@ pub use explainer::Explainer;
 pub use explanation::{Explanation, ExplanationContext};
 pub use plain::{ForwardPass, PlainModel};
 pub use prediction::{
-    ClassMap, ClassPrediction, DetectedObject, DetectionPrediction, Familiarity, Prediction, Ranked, RankedLabel,
+    ClassMap, ClassPrediction, DetectedObject, DetectionPrediction, Familiarity, Prediction, Ranked, RankedLabel, Segment,
+    SegmentPrediction, ValuePrediction,
 };
 pub use scores::Scores;
 pub use smoothing::TemporalSmoother;

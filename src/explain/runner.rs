@@ -2,9 +2,10 @@
 
 use ndarray::{Array1, Array2, ArrayD, ArrayView1, ArrayView4, ArrayViewD, Axis, CowArray, Ix2, Ix4};
 
+use super::reading::Explained;
 use super::windows::{LayerGradients, PartialGradient, Windows};
 use crate::error::{Error, Result};
-use crate::grad::{CLASS_INDEX, CURVATURE, Detection, GRADIENTS, LOGITS, names_of_layer};
+use crate::grad::{CLASS_INDEX, CURVATURE, Detection, GRADIENTS, LOGITS, Segmentation, names_of_layer};
 use crate::model::{AugmentedModel, InputSpec, Layout};
 use crate::onnx::proto::ValueInfo;
 use crate::onnx::{DataType, OnnxModel, Split, keep_outputs, split_at};
@@ -18,11 +19,11 @@ pub struct ModelRunner {
     pub shape: Vec<usize>,
     pub channels_last: bool,
     takes_class: bool,
-    /// What follows once it is known which detections are explained.
+    /// What follows once it is known what is explained.
     backward: Option<BackwardRunner>,
 }
 
-/// The part of a detector that depends on which detections are explained.
+/// The part of a model that depends on what is explained.
 pub enum BackwardRunner {
     /// The whole backward pass.
     Whole {
@@ -30,6 +31,8 @@ pub enum BackwardRunner {
         /// What it takes of the run before.
         passed: Vec<String>,
         batch: usize,
+        /// The tensor at which the model is cut.
+        at: &'static str,
     },
     /// The heads, each on a window around a box.
     Windows(Windows),
@@ -51,11 +54,12 @@ impl ModelRunner {
         let AugmentedModel { model, manifest, input, cache, .. } = augmented;
         let (model, shape) = fixed(model.clone(), input, &manifest.input, batched);
         let cache = cache.as_deref();
-        if !takes(&model, Detection::INDEX) {
+        let cut = augmented.task.cut().filter(|_| takes(&model, augmented.task.index_input().0));
+        let Some((at, kind, dims)) = cut else {
             let session = Session::with_cache(cache, &model, compute)?;
             return Ok(Self::of_session(session, &model, input, shape, &manifest.input));
-        }
-        let Split { before, mut after, passed } = split_at(&model, Detection::ENTRIES, DataType::Int64, &[-1, -2]);
+        };
+        let Split { before, mut after, passed } = split_at(&model, at, kind, &dims);
         if Windows::fit(augmented) {
             let own = |output: &str| model.graph().output.iter().any(|own| own.name() == output);
             let alone = keep_outputs(&before, own);
@@ -74,7 +78,8 @@ impl ModelRunner {
             after.add_typed_input(name, *kind, dims);
         }
         let batch = shape[0];
-        let backward = BackwardRunner::Whole { session: Session::with_cache(cache, &after, compute)?, passed, batch };
+        let session_after = Session::with_cache(cache, &after, compute)?;
+        let backward = BackwardRunner::Whole { session: session_after, passed, batch, at };
         let runner = Self::of_session(session, &before, input, shape, &manifest.input);
         Ok(Self { backward: Some(backward), ..runner })
     }
@@ -85,10 +90,11 @@ impl ModelRunner {
     /// The runtime rejects the model.
     pub fn plain(model: OnnxModel, input: &str, spec: &InputSpec, compute: Compute) -> Result<Self> {
         let (mut model, shape) = fixed(model, input, spec, None);
-        if takes(&model, Detection::INDEX) {
-            // A detector that is augmented already, without its backward pass.
+        let cuts = [(Detection::ENTRIES, DataType::Int64), (Segmentation::SEED, DataType::Float)];
+        if let Some((at, kind)) = cuts.into_iter().find(|(at, _)| model.has_tensor(at)) {
+            // A model that is augmented already, without its backward pass.
             let own = |output: &str| model.graph().output.iter().any(|own| own.name() == output);
-            let before = split_at(&model, Detection::ENTRIES, DataType::Int64, &[-1, -2]).before;
+            let before = split_at(&model, at, kind, &[]).before;
             model = keep_outputs(&before, own);
         }
         Ok(Self::of_session(Session::new(&model, compute)?, &model, input, shape, spec))
@@ -108,7 +114,7 @@ impl ModelRunner {
         Ok(self.run_forward(tensor, classes)?.0)
     }
 
-    /// As [`ModelRunner::run`], and for a detector also what follows once it is known which detections are explained.
+    /// As [`ModelRunner::run`], and for a detector or segmenter also what follows once it is known what is explained.
     ///
     /// # Errors
     /// The runtime fails.
@@ -135,20 +141,36 @@ impl ModelRunner {
 }
 
 impl BackwardRunner {
-    /// The gradients, or the map, of the sum of the detections `entries` of the picture of an earlier run.
+    /// The gradients, or the map, of what is explained of the picture of an earlier run.
     ///
     /// # Errors
     /// The runtime fails.
-    pub fn run(&mut self, earlier: &ModelOutputs, entries: &[i64]) -> Result<Gradients<'_>> {
-        let (session, passed, batch) = match self {
-            Self::Whole { session, passed, batch } => (session, passed, *batch),
-            Self::Windows(windows) => return Ok(Gradients::Layers(windows.gradients(earlier, entries)?)),
+    pub fn run(&mut self, earlier: &ModelOutputs, explained: Explained) -> Result<Gradients<'_>> {
+        let (session, passed, batch, at) = match (self, explained) {
+            (Self::Whole { session, passed, batch, at }, _) => (session, passed, *batch, *at),
+            (Self::Windows(windows), Explained::Entries(entries)) => {
+                return Ok(Gradients::Layers(windows.gradients(earlier, entries)?));
+            }
+            (Self::Windows(_), _) => return Err(Error::model(Detection::INDEX, "no detection is asked for")),
         };
-        let row = Array1::from_vec(entries.to_vec());
-        let asked = row.broadcast((batch, entries.len())).map(|rows| rows.to_owned().into_dyn());
-        let asked = asked.ok_or_else(|| Error::model(Detection::INDEX, "no detection is asked for"))?;
-        let inputs = vec![(Detection::ENTRIES, Input::Int64(asked.view()))];
-        Ok(Gradients::Outputs(ModelOutputs(session.run_after(Some(&earlier.0), passed, inputs)?)))
+        let none = || Error::model(at, "nothing is asked for");
+        let (entries, seeds);
+        let asked = match explained {
+            Explained::Entries(row) => {
+                let row = Array1::from_vec(row.to_vec());
+                let rows = row.broadcast((batch, row.len())).map(|rows| rows.to_owned().into_dyn());
+                entries = rows.ok_or_else(none)?;
+                Input::Int64(entries.view())
+            }
+            Explained::Cells { seed, .. } => {
+                let shape = [&[batch], &seed.shape()[1..]].concat();
+                seeds = seed.broadcast(shape).ok_or_else(none)?.as_standard_layout().into_owned();
+                Input::Float(seeds.view())
+            }
+            Explained::Class(_) => return Err(none()),
+        };
+        let run = session.run_after(Some(&earlier.0), passed, vec![(at, asked)])?;
+        Ok(Gradients::Outputs(ModelOutputs(run)))
     }
 }
 

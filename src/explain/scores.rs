@@ -38,5 +38,7 @@ fn to_probabilities(logits: ArrayView1<f32>, kind: Probability) -> Array1<f32> {
         }
         Probability::Sigmoid => logits.mapv(|v| 1.0 / (1.0 + (-v).exp())),
         Probability::Given => logits.to_owned(),
+        Probability::Cosine => logits.mapv(|v| v.clamp(0.0, 1.0)),
+        Probability::Value => logits.mapv(|_| 0.0),
     }
 }

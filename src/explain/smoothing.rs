@@ -90,7 +90,7 @@ fn smooth_maps(
     weight: f32,
     explanation: &mut Explanation,
 ) -> Vec<(Option<usize>, Array2<f32>)> {
-    let classes = explanation.classes().map_or_else(|| vec![None], |c| c.explained().map(Some).collect());
+    let classes = explanation.prediction.explained();
     let mut maps = Vec::with_capacity(classes.len());
     for (class, map) in classes.into_iter().zip(explanation.maps_mut()) {
         let old = before.and_then(|state| state.maps.iter().find(|(of, _)| *of == class));

@@ -14,11 +14,18 @@ pub enum CamWeights {
     Each,
 }
 
-/// Adds a class activation map to an augmented model: the output `name`, float32 `[N,h,w]`.
+/// Adds a class activation map to an augmented model: the output `name`, float32 `[N,h,w]`. A `signed` map keeps what speaks
+/// against the score as negative numbers, in place of the `ReLU`.
 ///
 /// # Errors
 /// The model has no gradient output, or already has an output of that name.
-pub fn append_cam(model: &mut OnnxModel, name: &str, weights: CamWeights, grid: [usize; 2]) -> Result<()> {
+pub fn append_cam(
+    model: &mut OnnxModel,
+    name: &str,
+    weights: CamWeights,
+    signed: bool,
+    grid: [usize; 2],
+) -> Result<()> {
     let outputs = &model.graph().output;
     if outputs.iter().any(|output| output.name() == name) {
         return Err(model.error(format!("its output '{name}' is not what whycam gives under that name; rename it")));
@@ -26,16 +33,17 @@ pub fn append_cam(model: &mut OnnxModel, name: &str, weights: CamWeights, grid: 
     let gradients = outputs.iter().find(|output| output.name() == GRADIENTS);
     let channels = gradients.and_then(|output| output.dims()?.get(1).copied().flatten());
     let channels = channels.ok_or_else(|| model.error("it has no gradient output with a known number of channels"))?;
+    let last = if signed { "Identity" } else { "Relu" };
     match weights {
-        CamWeights::Mean => append_grad_cam(model, name, channels, grid),
-        CamWeights::Each => append_hires_cam(model, name),
+        CamWeights::Mean => append_grad_cam(model, name, last, channels, grid),
+        CamWeights::Each => append_hires_cam(model, name, last),
     }
     let [height, width] = grid.map(|length| length as i64);
     model.graph_mut().output.push(ValueInfo::tensor(name, DataType::Float, &[-1, height, width]));
     Ok(())
 }
 
-fn append_hires_cam(model: &mut OnnxModel, name: &str) {
+fn append_hires_cam(model: &mut OnnxModel, name: &str, last: &str) {
     let named = |part: &str| format!("whycam.{name}.{part}");
     let [weighted, sum, channels] = ["weighted", "sum", "channels"].map(named);
     let node = |op: &str, inputs: &[&str], output: &str| Node::new(op, output, inputs, &[output]);
@@ -43,12 +51,12 @@ fn append_hires_cam(model: &mut OnnxModel, name: &str) {
     graph.node.extend([
         node("Mul", &[GRADIENTS, ACTIVATIONS], &weighted),
         node("ReduceSum", &[&weighted, &channels], &sum).with(Attribute::from_int("keepdims", 0)),
-        node("Relu", &[&sum], name),
+        node(last, &[&sum], name),
     ]);
     graph.initializer.push(Tensor::from_i64s(&channels, &[1], &[1]));
 }
 
-fn append_grad_cam(model: &mut OnnxModel, name: &str, channels: i64, [height, width]: [usize; 2]) {
+fn append_grad_cam(model: &mut OnnxModel, name: &str, last: &str, channels: i64, [height, width]: [usize; 2]) {
     let [height, width] = [height as i64, width as i64];
     let named = |part: &str| format!("whycam.{name}.{part}");
     let [spatial, row, flat, grid] = ["spatial", "row", "flat", "grid"].map(named);
@@ -65,7 +73,7 @@ fn append_grad_cam(model: &mut OnnxModel, name: &str, channels: i64, [height, wi
         node("Reshape", &[ACTIVATIONS, &flat], &activations),
         node("MatMul", &[&weights, &activations], &sum),
         node("Reshape", &[&sum, &grid], &folded),
-        node("Relu", &[&folded], name),
+        node(last, &[&folded], name),
     ]);
     graph.initializer.extend([
         Tensor::from_i64s(&spatial, &[2], &[-2, -1]),

@@ -13,6 +13,7 @@ mod decomposed_gelu;
 mod decomposed_silu;
 mod fusion_guards;
 mod graph_writer;
+mod likeness;
 mod names;
 mod ops;
 mod reverse;
@@ -32,6 +33,7 @@ pub use augment::{
 pub use axes::{FieldGeometry, TensorLayout};
 pub use cam_output::{CamWeights, append_cam};
 pub use graph_writer::{GraphWriter, Patch};
+pub use likeness::{LIKENESS, References, append_likeness};
 pub use names::{reserve_names, reserve_output_names};
 pub use reverse::differentiate;
 pub use rules::{NOT_DIFFERENTIABLE, OpKind, RULES, Rule, Rules};
@@ -41,8 +43,8 @@ pub use target::{
     list_candidates,
 };
 pub use task::{
-    Classification, Detection, Family, FoundDetector, Hints, Probability, Search, TASKS, Task, find_detector,
-    score_maps,
+    Detection, Family, FoundDetector, Hints, Probability, ScoreRow, Search, Segmentation, TASKS, Task,
+    check_stated_shapes, find_detector, score_maps,
 };
 pub use value::{Operand, Value};
 pub use vjp::{Gradient, Vjp};

@@ -1,11 +1,11 @@
 //! The names that an augmented model gives its own tensors, where the model has them for something else.
 
 use super::augment::{ACTIVATIONS, CAM, CLASS_INDEX, GRADIENTS, LOGITS};
-use super::task::{Detection, Task};
+use super::task::{Detection, Segmentation, Task};
 use crate::onnx::proto::ValueInfo;
 use crate::onnx::{OnnxModel, Tensors};
 
-const OURS: [&str; 6] = [LOGITS, ACTIVATIONS, GRADIENTS, CAM, CLASS_INDEX, Detection::INDEX];
+const OURS: [&str; 7] = [LOGITS, ACTIVATIONS, GRADIENTS, CAM, CLASS_INDEX, Detection::INDEX, Segmentation::SEED];
 
 /// A name that no tensor of the model has.
 fn free_name(model: &OnnxModel, taken: &str) -> String {

@@ -12,11 +12,11 @@ use super::locate::{Located, check_labels, locate};
 use super::manifest::{Layout, Manifest};
 use super::metadata::{Contract, MapGrid};
 use super::options::ModelOptions;
-use super::request::{Request, ScoreQuery};
+use super::request::{Direction, Request, ScoreQuery};
 use super::typed::{TypedModel, type_tensors};
 use crate::cam::{AttributesTo, InGraph, Method, ScoreKind};
 use crate::error::Result;
-use crate::grad::{self, Additions, CamWeights, FieldGeometry, Remainder, Score, Target, Task};
+use crate::grad::{self, Additions, CamWeights, FieldGeometry, LIKENESS, Probability, Remainder, Score, Target, Task};
 use crate::onnx::proto::{Attribute, Node};
 use crate::onnx::{DataType, OnnxModel};
 use crate::session;
@@ -114,7 +114,9 @@ fn is_cacheable(options: &ModelOptions, request: &Request, loaded: &LoadedModel,
         let plain = method.attributes_to == AttributesTo::Layer && method.score == ScoreKind::Class;
         plain && method.formula().is_some()
     });
-    plain_method && plain_scores && options.randomised.is_none() && !(batched_classes || several_layers)
+    let plain_inputs = options.feed.is_empty() && loaded.manifest.feed.is_empty() && options.comparison.references.is_empty();
+    let plain_scores = plain_scores && request.direction == Direction::Up;
+    plain_method && plain_scores && plain_inputs && options.randomised.is_none() && !(batched_classes || several_layers)
 }
 
 /// Appends the backward pass and the outputs of the map to a model, and writes its [`Contract`].
@@ -125,6 +127,7 @@ pub fn augment(located: Located, batched_classes: bool) -> Result<AugmentedModel
     let Located { typed: TypedModel { loaded, input, tensors }, task, scores, method, targets, rules, notices } =
         located;
     let needs = method.needs();
+    let batched_classes = batched_classes && task.as_row().is_some();
     let LoadedModel { mut model, manifest, guess, contract, .. } = loaded;
     if let Some(contract) = contract {
         let layer = contract.layer;
@@ -132,6 +135,7 @@ pub fn augment(located: Located, batched_classes: bool) -> Result<AugmentedModel
         return Err(model.error(problem));
     }
     let Some(target) = targets.first() else { return Err(model.error("it has no target layer")) };
+    check_references(&model, &task)?;
     let cut = || grad::cut_remainder(&model, &tensors, &task, target);
     let remainder = if needs.remainder { Some(cut()?) } else { None };
     let additions = Additions { score: needs.gradient.then_some(scores.score), batched_classes };
@@ -168,6 +172,19 @@ pub fn augment(located: Located, batched_classes: bool) -> Result<AugmentedModel
     })
 }
 
+/// # Errors
+/// An embedding has nothing to be compared with.
+pub fn check_references(model: &OnnxModel, task: &Task) -> Result<()> {
+    match task {
+        Task::Embed(row) if row.probability == Probability::Cosine && row.logits != LIKENESS => {
+            let problem = format!("it gives an embedding, {row}, and nothing to compare it with");
+            let remedy = "--like NAME=PICTURE names pictures, --words \"A,B\" texts";
+            Err(model.error(format!("{problem}; {remedy}")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Makes the tensors that the remainder takes next to the activations outputs of the whole model.
 fn give_side_inputs(model: &mut OnnxModel, remainder: Option<&Remainder>) {
     for tensor in remainder.iter().flat_map(|remainder| &remainder.side_inputs) {
@@ -179,9 +196,10 @@ fn give_side_inputs(model: &mut OnnxModel, remainder: Option<&Remainder>) {
 }
 
 fn contract_of(task: &Task, targets: &[Target], manifest: &Manifest) -> Contract {
-    let (probability, detection) = match task {
-        Task::Classify(classification) => (classification.probability, None),
-        Task::Detect(detection) => (detection.probability, Some(detection.clone())),
+    let probability = match task {
+        Task::Detect(detection) => detection.probability,
+        Task::Segment(segmentation) => segmentation.probability,
+        task => task.as_row().map_or(Probability::Given, |row| row.probability),
     };
     let tensors: Vec<&str> = targets.iter().map(|target| target.layer.tensor.as_str()).collect();
     let input = [manifest.input.height, manifest.input.width];
@@ -204,7 +222,9 @@ fn contract_of(task: &Task, targets: &[Target], manifest: &Manifest) -> Contract
         grid,
         geometry,
         probability,
-        detection,
+        task: (!matches!(task, Task::Classify(_))).then(|| task.name().to_owned()),
+        detection: task.as_detection().cloned(),
+        segmentation: task.as_segmentation().cloned(),
         labels: manifest.labels.clone(),
         preprocessing: manifest.input.clone(),
         known: manifest.known.clone(),
@@ -249,7 +269,7 @@ impl AugmentedModel {
     }
 
     /// Adds the map as the output `cam`, float32 `[N,h,w]`: that of the method, or of Grad-CAM if the graph cannot compute
-    /// it.
+    /// it. The map of a value is signed.
     ///
     /// # Errors
     /// The model has an output of that name.
@@ -259,11 +279,12 @@ impl AugmentedModel {
 
     fn append_cam_as(&mut self, name: &str) -> Result<()> {
         let MapGrid { height, width } = self.contract.grid;
+        let signed = matches!(self.task, Task::Value(_));
         let weights = match self.method.in_graph {
             Some(InGraph::HiResCam) => CamWeights::Each,
             Some(InGraph::GradCam) | None => CamWeights::Mean,
         };
-        grad::append_cam(&mut self.model, name, weights, [height, width])
+        grad::append_cam(&mut self.model, name, weights, signed, [height, width])
     }
 
     /// Replaces activations and gradients by the map, as the output [`AugmentedModel::CAM`].

@@ -1,6 +1,6 @@
 //! From the names of classes to their indices.
 
-use super::request::{ClassName, Request, ScoreQuery};
+use super::request::{ClassName, Direction, Request, ScoreQuery};
 use crate::cam::{Method, ScoreKind};
 use crate::error::{Error, Result};
 use crate::grad::{Score, Task};
@@ -35,9 +35,27 @@ impl ResolvedScores {
     pub fn of_task(task: &Task, request: &Request, labels: &[String]) -> Result<Self> {
         let (scores, method) = (&request.scores, request.method_for(task));
         match task {
-            Task::Classify(of) => Self::resolve(scores, method, labels, of.classes),
-            Task::Detect(of) => Self::of_detections(scores, method, labels, of.classes),
+            Task::Classify(of) | Task::Embed(of) => Self::resolve(scores, method, labels, of.classes),
+            Task::Detect(of) => Self::of_several(scores, method, labels, of.classes, "detections"),
+            Task::Segment(of) => Self::of_several(scores, method, labels, of.classes, "segments"),
+            Task::Value(of) => Self::of_values(request, method, labels, of.classes),
         }
+    }
+
+    /// The values that are explained; without names, the first.
+    fn of_values(request: &Request, method: &Method, labels: &[String], values: usize) -> Result<Self> {
+        if method.score != ScoreKind::Class || request.scores.iter().any(|q| matches!(q, ScoreQuery::Contrast { .. })) {
+            let problem = "values have no classes that are set against each other; choose another method, such as \
+                           grad-cam, and no contrast";
+            return Err(Error::Conflict(problem.into()));
+        }
+        let subject = |query: &ScoreQuery| match query {
+            ScoreQuery::Class(name) => find_class(name.as_str(), labels, values).map(Subject::Class),
+            ScoreQuery::Rank(rank) if *rank < values => Ok(Subject::Class(*rank)),
+            _ => Err(Error::Conflict(format!("the model has {values} values"))),
+        };
+        let score = if request.direction == Direction::Down { Score::Decrease } else { Score::Class };
+        Ok(Self { score, subjects: request.scores.iter().map(subject).collect::<Result<_>>()? })
     }
 
     fn resolve(queries: &[ScoreQuery], method: &Method, labels: &[String], classes: usize) -> Result<Self> {
@@ -62,16 +80,24 @@ impl ResolvedScores {
         Ok(Self { score, subjects: queries.map(subject).collect::<Result<_>>()? })
     }
 
-    /// The classes whose detections count; none for those of all classes.
+    /// The classes whose detections or segments count; none for those of all classes.
     ///
     /// # Errors
-    /// A class does not exist, or the method cannot explain a detection.
-    fn of_detections(queries: &[ScoreQuery], method: &Method, labels: &[String], classes: usize) -> Result<Self> {
+    /// A class does not exist, or the method cannot explain a detection or segment.
+    fn of_several(
+        queries: &[ScoreQuery],
+        method: &Method,
+        labels: &[String],
+        classes: usize,
+        what: &str,
+    ) -> Result<Self> {
         if method.score != ScoreKind::Class || queries.iter().any(|query| matches!(query, ScoreQuery::Contrast { .. }))
         {
-            let problem = "a class is set against others for classifiers only; for detections choose another method, \
-                           such as hires-cam, and no contrast";
-            return Err(Error::Conflict(problem.into()));
+            let problem = format!(
+                "a class is set against others for classifiers only; for {what} choose another method, such as hires-cam, \
+                 and no contrast"
+            );
+            return Err(Error::Conflict(problem));
         }
         let named = queries.iter().filter_map(|query| match query {
             ScoreQuery::Class(name) => Some(find_class(name.as_str(), labels, classes).map(Subject::Class)),

@@ -1,16 +1,20 @@
 //! Step 1: a model's file, with its manifest, its metadata, or a guess of its preprocessing.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use super::bare_input::{Bare, Guess, bare_input};
 use super::class_names::take_class_names;
 use super::embedded::EMBEDDED;
+use super::feed::feed;
 use super::inputs::{add_batch_axis, feed_sizes};
 use super::label_sets::{LABEL_SETS, label_set};
 use super::manifest::{InputSpec, Manifest};
 use super::metadata::Contract;
-use super::options::{ModelOptions, ModelSource, Randomised};
+use super::options::{Comparison, Feed, ModelOptions, ModelSource, Randomised, Reference};
+use super::pretrained::{graph_in, pretrained};
 use super::stated::{Stated, stated};
+use super::words::{feed_words, takes_words};
 use crate::error::{Error, Result};
 use crate::files::limits;
 use crate::onnx::OnnxModel;
@@ -26,6 +30,10 @@ pub struct LoadedModel {
     pub contract: Option<Contract>,
     /// Whether nothing states the size of the input.
     pub size_open: bool,
+    /// The file that it was read from.
+    pub path: Option<PathBuf>,
+    /// What an embedding is compared with.
+    pub comparison: Comparison,
     /// What a user should know of how the model was read.
     pub notices: Vec<String>,
 }
@@ -48,6 +56,7 @@ pub fn load(options: &ModelOptions) -> Result<LoadedModel> {
     if let Some(task) = options.task {
         loaded.manifest.task = Some(task.to_owned());
     }
+    loaded.comparison = options.comparison.clone();
     if options.scores.is_some() {
         loaded.manifest.scores = options.scores;
     }
@@ -96,23 +105,27 @@ fn load_file(path: &Path, options: &ModelOptions) -> Result<LoadedModel> {
         let problem = format!("no such file; built in are {}", known.join(", "));
         return Err(Error::model(path.display(), problem));
     }
-    if path.is_dir() {
-        return Err(Error::model(path.display(), "it is a folder; name the model's file in it"));
-    }
+    let inside = if path.is_dir() { Some(graph_in(path)?) } else { None };
+    let path = inside.as_deref().unwrap_or(path);
     let mut model = OnnxModel::read(path)?;
+    let described = path.with_extension("toml");
+    let manifest = if preset.is_none() && described.exists() { Some(Manifest::read(&described)?) } else { None };
+    feed_inputs(&mut model, path, manifest.as_ref(), options)?;
     let mut notices: Vec<String> = add_batch_axis(&mut model).into_iter().collect();
     let contract = Contract::read(&model)?;
-    let manifest = path.with_extension("toml");
-    if preset.is_none() && manifest.exists() {
-        let mut manifest = Manifest::read(&manifest)?;
+    if let Some(mut manifest) = manifest {
         let of_graph = take_class_names(&mut model);
         if manifest.labels.is_empty() {
             manifest.labels = of_graph;
         }
-        return Ok(LoadedModel { contract, notices, ..LoadedModel::described(model, manifest) });
+        return Ok(LoadedModel { contract, notices, path: Some(path.to_owned()), ..LoadedModel::described(model, manifest) });
     }
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let stated = if contract.is_some() { Stated::default() } else { stated(&model)?.unwrap_or_default() };
+    let stated = match stated(&model)? {
+        _ if contract.is_some() => Stated::default(),
+        Some(stated) => stated,
+        None => pretrained(path)?.unwrap_or_default(),
+    };
     let bare = |input: InputSpec, labels: Vec<String>| Manifest {
         name,
         description: String::new(),
@@ -124,6 +137,7 @@ fn load_file(path: &Path, options: &ModelOptions) -> Result<LoadedModel> {
         licence: String::new(),
         sha256: String::new(),
         input,
+        feed: BTreeMap::new(),
         known: contract.as_ref().and_then(|contract| contract.known.clone()),
         accuracy: None,
     };
@@ -147,12 +161,46 @@ fn load_file(path: &Path, options: &ModelOptions) -> Result<LoadedModel> {
         notices.push(format!("pictures are preprocessed as {} metadata in the file say; --preset chooses", stated.by));
     }
     let manifest = bare(spec, labels);
-    Ok(LoadedModel { model, manifest, guess, contract: None, size_open, notices })
+    let path = Some(path.to_owned());
+    Ok(LoadedModel { guess, size_open, notices, path, ..LoadedModel::described(model, manifest) })
+}
+
+/// Gives further inputs what the options and the manifest say, so that the picture is left.
+fn feed_inputs(
+    model: &mut OnnxModel,
+    path: &Path,
+    manifest: Option<&Manifest>,
+    options: &ModelOptions,
+) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let stated = manifest.iter().flat_map(|manifest| &manifest.feed);
+    let stated = stated.filter(|(input, _)| options.feed.iter().all(|feed| feed.input != **input));
+    let stated = stated.map(|(input, value)| Feed { input: input.clone(), value: value.within(folder) });
+    let all: Vec<Feed> = stated.chain(options.feed.iter().cloned()).collect();
+    feed(model, &all)?;
+    let words = options.comparison.references.iter().filter_map(|reference| match reference {
+        Reference::Words(words) => Some(words.as_str()),
+        _ => None,
+    });
+    let words: Vec<&str> = words.collect();
+    if !words.is_empty() && takes_words(model) {
+        feed_words(model, path, &options.comparison, &words)?;
+    }
+    Ok(())
 }
 
 impl LoadedModel {
     /// A model that its manifest describes.
     fn described(model: OnnxModel, manifest: Manifest) -> Self {
-        Self { model, manifest, guess: None, contract: None, size_open: false, notices: Vec::new() }
+        Self {
+            model,
+            manifest,
+            guess: None,
+            contract: None,
+            size_open: false,
+            path: None,
+            comparison: Comparison::default(),
+            notices: Vec::new(),
+        }
     }
 }

@@ -4,6 +4,8 @@ use super::classes::ResolvedScores;
 use super::detector::find_detection;
 use super::load::LoadedModel;
 use super::manifest::{Known, Layout, Manifest};
+use super::options::Reference;
+use super::references::{compare, own_likeness};
 use super::request::Request;
 use super::typed::TypedModel;
 use crate::cam::{AttributesTo, Method};
@@ -54,9 +56,9 @@ pub fn task_of(typed: &mut TypedModel) -> Result<(Task, Vec<String>)> {
         return Ok((contract.task(model)?, notices.clone()));
     }
     let wanted = typed.loaded.manifest.task.clone();
-    let detection =
-        if wanted.as_deref() == Some("classify") || contract.is_some() { None } else { find_detection(typed)? };
-    let TypedModel { loaded: LoadedModel { model, manifest, contract, notices: loading, .. }, tensors, .. } = typed;
+    let may_detect = matches!(wanted.as_deref(), None | Some("detect")) && contract.is_none();
+    let detection = if may_detect { find_detection(typed)? } else { None };
+    let TypedModel { loaded: LoadedModel { model, manifest, notices: loading, .. }, tensors, .. } = typed;
     if let Some((detection, found)) = detection {
         check_labels(model, manifest, detection.classes)?;
         let mut task = Task::Detect(detection);
@@ -69,16 +71,13 @@ pub fn task_of(typed: &mut TypedModel) -> Result<(Task, Vec<String>)> {
         let problem = "its outputs have no layout of a detector that whycam knows";
         return Err(model.error(format!("{problem}: {}; docs/detectors.md lists the layouts", outputs.join(", "))));
     }
-    let search = Search {
-        output: manifest.output.as_deref(),
-        not: manifest.known.as_ref().map(|known| known.output.as_str()),
-        labelled: !manifest.labels.is_empty(),
-        channels_last: manifest.input.layout == Layout::ChannelsLast,
-    };
-    let (mut task, found) = Task::find_classes(model, tensors, search)?;
-    let mut notices = [loading.as_slice(), &found].concat();
-    if let Some(classification) = task.as_classification() {
-        check_labels(model, manifest, classification.classes)?;
+    let mut notices = loading.clone();
+    let (mut task, found) = other_task_of(typed, wanted.as_deref())?;
+    notices.extend(found);
+    let LoadedModel { model, manifest, contract, .. } = &mut typed.loaded;
+    // The labels of an embedding are its references.
+    if !matches!(task, Task::Embed(_)) {
+        check_labels(model, manifest, task.classes())?;
     }
     if let Some(Known { output, .. }) = &manifest.known
         && !model.graph().output.iter().any(|o| o.name() == output)
@@ -86,10 +85,49 @@ pub fn task_of(typed: &mut TypedModel) -> Result<(Task, Vec<String>)> {
         return Err(model.error(format!("it has no output '{output}', which its manifest names under [known]")));
     }
     if contract.is_none() {
-        notices.extend(grad::reserve_output_names(model, tensors, &mut task));
+        notices.extend(grad::reserve_output_names(model, &mut typed.tensors, &mut task));
     }
     Ok((task, notices))
 }
+
+/// The task of a model that is no detector, and what a user should know of how it was found.
+fn other_task_of(typed: &mut TypedModel, wanted: Option<&str>) -> Result<(Task, Vec<String>)> {
+    let TypedModel { loaded: LoadedModel { model, manifest, comparison, contract, .. }, tensors, .. } = typed;
+    if let Some(contract) = contract {
+        return Ok((contract.task(model)?, Vec::new()));
+    }
+    let compared = !comparison.references.is_empty();
+    let worded = comparison.references.iter().any(|reference| matches!(reference, Reference::Words(_)));
+    // A model of both pictures and words compares them itself.
+    let own = worded.then_some(OWN_LIKENESS).filter(|name| model.graph().output.iter().any(|o| o.name() == *name));
+    let search = Search {
+        task: if own.is_some() { Some("classify") } else { wanted.or(compared.then_some("embed")) },
+        output: manifest.output.as_deref().or(own),
+        not: manifest.known.as_ref().map(|known| known.output.as_str()),
+        labels: manifest.labels.len(),
+        channels_last: manifest.input.layout == Layout::ChannelsLast,
+    };
+    let (task, mut notices) = Task::find(model, tensors, search)?;
+    match task {
+        Task::Classify(row) if own.is_some() => {
+            manifest.labels = comparison.names();
+            Ok((own_likeness(model, row), notices))
+        }
+        Task::Embed(row) => {
+            let (task, found) = compare(typed, row)?;
+            notices.extend(found);
+            Ok((task, notices))
+        }
+        task if compared => {
+            let problem = format!("it gives no embedding but {task}");
+            Err(typed.loaded.model.error(format!("{problem}; --like and --words are for embeddings")))
+        }
+        task => Ok((task, notices)),
+    }
+}
+
+/// The output of a model of both pictures and words.
+const OWN_LIKENESS: &str = "logits_per_image";
 
 fn shape_of<'t>(tensors: &'t Tensors, tensor: &str) -> &'t [usize] {
     tensors.get(tensor).map_or(&[], |info| &info.shape)

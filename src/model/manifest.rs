@@ -1,9 +1,11 @@
 //! Manifests: labels and preprocessing, which an ONNX file lacks.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::options::FeedValue;
 use crate::error::{Error, Result};
 use crate::files::limits;
 use crate::grad::{Probability, TASKS};
@@ -34,6 +36,9 @@ pub struct Manifest {
     #[serde(default)]
     pub sha256: String,
     pub input: InputSpec,
+    /// What further inputs are given: a number, or the name of a `.npy` file.
+    #[serde(default)]
+    pub feed: BTreeMap<String, FeedValue>,
     #[serde(default)]
     pub known: Option<Known>,
     #[serde(default)]
@@ -74,6 +79,18 @@ pub struct InputSpec {
     /// The level of the bars of a letterbox, 0..=255.
     #[serde(default)]
     pub bars: u8,
+    #[serde(default)]
+    pub resample: Resample,
+}
+
+/// How pixels are interpolated where a picture is resized, with antialiasing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Resample {
+    #[default]
+    Bilinear,
+    /// By Catmull and Rom's spline, as Pillow.
+    Bicubic,
 }
 
 /// Shares of photos classified correctly, 0..=1.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::manifest::{InputSpec, Known};
 use crate::error::Result;
-use crate::grad::{Classification, Detection, FieldGeometry, LOGITS, Probability, Task};
+use crate::grad::{Detection, FieldGeometry, LOGITS, Probability, ScoreRow, Segmentation, Task};
 use crate::onnx::OnnxModel;
 
 /// The `whycam.*` metadata of an augmented model. Each field is an entry `whycam.FIELD`: text as it is, everything else
@@ -24,9 +24,15 @@ pub struct Contract {
     #[serde(rename = "place")]
     pub geometry: FieldGeometry,
     pub probability: Probability,
-    /// What the outputs of a detector mean; absent for a classifier.
+    /// The name of the task; absent for a classifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// What the outputs of a detector mean.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detection: Option<Detection>,
+    /// What the outputs of a segmenter mean.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub segmentation: Option<Segmentation>,
     pub labels: Vec<String>,
     pub preprocessing: InputSpec,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,7 +53,9 @@ const ENTRIES: &[(&str, bool)] = &[
     ("grid", true),
     ("place", false),
     ("probability", true),
+    ("task", true),
     ("detection", false),
+    ("segmentation", false),
     ("labels", false),
     ("preprocessing", false),
     ("known", false),
@@ -93,13 +101,24 @@ impl Contract {
             }
             return Ok(Task::Detect(detection.clone()));
         }
+        if let Some(segmentation) = &self.segmentation {
+            let Segmentation { classes, height, width, .. } = segmentation;
+            if [classes, height, width].into_iter().any(|length| !(1..1 << 16).contains(length)) {
+                return Err(model.error("its whycam metadata are damaged (segmentation); prepare it again"));
+            }
+            return Ok(Task::Segment(segmentation.clone()));
+        }
         let logits = model.graph().output.iter().find(|o| o.name() == LOGITS);
         let classes = logits.and_then(|o| o.dims()?.get(1).copied().flatten());
         let Some(classes) = classes.and_then(|classes| usize::try_from(classes).ok()) else {
             return Err(model.error("its whycam metadata are damaged (no logits); prepare it again"));
         };
-        let (logits, probability) = (self.logits.clone(), self.probability);
-        Ok(Task::Classify(Classification { logits, classes, probability }))
+        let row = ScoreRow { logits: self.logits.clone(), classes, probability: self.probability };
+        Ok(match self.task.as_deref() {
+            Some("embed") => Task::Embed(row),
+            Some("value") => Task::Value(row),
+            _ => Task::Classify(row),
+        })
     }
 
     /// Writes the contract into a model's metadata.

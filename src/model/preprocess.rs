@@ -5,7 +5,7 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use image::RgbImage;
 use ndarray::{Array4, ArrayD, ArrayView3, ArrayViewD, Axis, Ix3};
 
-use super::manifest::{Colour, Fit, InputSpec, Layout};
+use super::manifest::{Colour, Fit, InputSpec, Layout, Resample};
 use crate::error::{Error, Result};
 use crate::grad::FieldGeometry;
 
@@ -111,7 +111,7 @@ impl Preprocessor {
         &self.spec
     }
 
-    /// The input for a picture, `[1,C,h,w]` or `[1,h,w,C]`, resized bilinearly (antialiased), and the part of the
+    /// The input for a picture, `[1,C,h,w]` or `[1,h,w,C]`, resized with antialiasing, and the part of the
     /// picture that it covers. Its pixels are shown `aspect` times as wide as high.
     ///
     /// # Errors
@@ -137,9 +137,13 @@ impl Preprocessor {
 
     fn resize(&mut self, picture: &RgbImage, region: &Region) -> Result<(), fast_image_resize::ResizeError> {
         let (width, height) = picture.dimensions();
-        let bilinear = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+        let filter = match self.spec.resample {
+            Resample::Bilinear => FilterType::Bilinear,
+            Resample::Bicubic => FilterType::CatmullRom,
+        };
+        let resized = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
         if !matches!(self.spec.fit, Fit::Letterbox | Fit::Corner) {
-            let options = bilinear.crop(region.x, region.y, region.width, region.height);
+            let options = resized.crop(region.x, region.y, region.width, region.height);
             return self.resizer.resize(picture, &mut self.resized, &options);
         }
         let [left, top, share_width, share_height] = region.filled(width, height);
@@ -147,7 +151,7 @@ impl Preprocessor {
         let fit_width = pixels(share_width, self.spec.width).max(1);
         let fit_height = pixels(share_height, self.spec.height).max(1);
         let mut fitted = Image::new(fit_width, fit_height, PixelType::U8x3);
-        self.resizer.resize(picture, &mut fitted, &bilinear)?;
+        self.resizer.resize(picture, &mut fitted, &resized)?;
         self.resized.fill(self.spec.bars);
         if let Some(fitted) = RgbImage::from_raw(fit_width, fit_height, fitted.into_vec()) {
             let (x, y) = (pixels(left, self.spec.width), pixels(top, self.spec.height));

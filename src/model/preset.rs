@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::manifest::{Colour, Fit, InputSpec, Layout};
+use super::manifest::{Colour, Fit, InputSpec, Layout, Resample};
 use crate::error::Error;
 use crate::grad::Family;
 
@@ -101,6 +101,7 @@ impl Preset {
             std: [1.0; 3],
             crop: 1.0,
             bars: 0,
+            resample: Resample::Bilinear,
         };
         match self {
             Self::ImageNet => InputSpec {

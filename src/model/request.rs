@@ -1,6 +1,7 @@
 //! What is explained, and how: parsed once, at the edge.
 
 use std::fmt;
+use std::str::FromStr;
 
 use crate::cam::{METHODS, Method};
 use crate::error::{Error, Result};
@@ -19,6 +20,48 @@ pub struct Request {
     pub fusion: Fusion,
     /// Which detections of a detector count.
     pub detections: DetectionOptions,
+    /// The part of the picture that a segmenter's score is taken over, in place of what is predicted as the class.
+    pub area: Option<Area>,
+    /// Whether it is explained what makes a value rise or fall.
+    pub direction: Direction,
+}
+
+/// A part of the picture, in its pixels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Area {
+    pub x: f64,
+    pub y: f64,
+    pub width: f64,
+    pub height: f64,
+}
+
+impl FromStr for Area {
+    type Err = String;
+
+    /// Parses `X,Y,WIDTH,HEIGHT`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers = text.split(',').map(|number| number.trim().parse::<f64>().ok().filter(|number| number.is_finite()));
+        match numbers.collect::<Option<Vec<f64>>>().as_deref() {
+            Some([x, y, width, height]) if *width > 0.0 && *height > 0.0 => {
+                Ok(Self { x: *x, y: *y, width: *width, height: *height })
+            }
+            _ => Err("give X,Y,WIDTH,HEIGHT in pixels of the picture".into()),
+        }
+    }
+}
+
+impl Area {
+    pub fn contains(&self, x: f64, y: f64) -> bool {
+        (self.x..self.x + self.width).contains(&x) && (self.y..self.y + self.height).contains(&y)
+    }
+}
+
+/// Which change of a value is explained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Direction {
+    #[default]
+    Up,
+    Down,
 }
 
 impl Default for Request {
@@ -29,6 +72,8 @@ impl Default for Request {
             layers: Vec::new(),
             fusion: Fusion::default(),
             detections: DetectionOptions::default(),
+            area: None,
+            direction: Direction::Up,
         }
     }
 }
@@ -38,8 +83,8 @@ impl Request {
     /// `HiResCAM`, whose maps keep to the box (docs/detectors.md has the measurements).
     pub fn method_for(&self, task: &Task) -> &'static Method {
         let usual = match task {
-            Task::Classify(_) => "grad-cam",
             Task::Detect(_) => "hires-cam",
+            _ => "grad-cam",
         };
         let usual = METHODS.iter().find(|method| method.name == usual).unwrap_or(&METHODS[0]);
         self.method.unwrap_or(usual)

@@ -4,7 +4,7 @@ use super::inputs::image_input;
 use super::load::LoadedModel;
 use super::manifest::InputSpec;
 use crate::error::{Error, Result};
-use crate::grad::{self, Detection, Task};
+use crate::grad::{self, Detection};
 use crate::onnx::Tensors;
 use crate::session;
 
@@ -24,7 +24,7 @@ pub struct TypedModel {
 /// The runtime rejects the model, or its input has another shape than the manifest states.
 pub fn type_tensors(mut loaded: LoadedModel) -> Result<TypedModel> {
     if loaded.contract.is_none() {
-        Task::check_stated_shapes(&loaded.model, loaded.manifest.output.as_deref())?;
+        grad::check_stated_shapes(&loaded.model, loaded.manifest.output.as_deref())?;
         grad::reserve_names(&mut loaded.model);
     }
     let info = image_input(&loaded.model)?;

@@ -6,7 +6,7 @@ use image::RgbImage;
 use super::caption::Caption;
 use super::colormap::{COLORMAPS, Colormap};
 use super::style::Style;
-use super::{bar, detections};
+use super::{bar, detections, segments};
 use crate::cam::{CamMap, Enlarger, MapCrop};
 use crate::error::Result;
 use crate::explain::{Explanation, ExplanationContext};
@@ -51,22 +51,24 @@ impl Overlay {
     /// The frame is empty.
     pub fn draw(&mut self, frame: &mut Frame, explanation: &Explanation, context: &ExplanationContext) -> Result<()> {
         let (medium, picture) = (&frame.medium.name, &mut frame.picture);
-        // The maps of single detections would hide each other: the map of all of them is drawn.
-        let drawn = if explanation.detections().is_some() { 1 } else { usize::MAX };
-        let maps: Vec<&CamMap> = explanation.maps().take(drawn).collect();
+        // The maps of single detections or segments would hide each other: the first is drawn.
+        let listed = explanation.detections().is_some() || explanation.segments().is_some();
+        let maps: Vec<&CamMap> = explanation.maps().take(if listed { 1 } else { usize::MAX }).collect();
         let tops: Vec<f32> = maps.iter().map(|map| self.style.scale.top(medium, map)).collect();
         let region = OnFrame::of(explanation);
         let captions = explanation.captions(context).into_iter();
         if let ([map], [top]) = (maps.as_slice(), tops.as_slice()) {
-            if map.evidence {
-                self.lay_over(picture, map, *top, &region)?;
+            self.lay_over_one(picture, map, *top, &region)?;
+            if let Some(found) = explanation.segments() {
+                segments::draw(picture, &self.caption, found, &region.seen, context)?;
             }
             if let Some(found) = explanation.detections() {
                 detections::draw(picture, &self.caption, found, context);
             }
             self.caption.draw(picture, &captions.map(|line| (line, WHITE)).collect::<Vec<_>>());
             if self.style.bar {
-                bar::draw(picture, &self.caption, &self.style.colormap, *top, context.unit);
+                let two_sided = context.task == "value" && map.min < 0.0;
+                bar::draw(picture, &self.caption, &self.style.colormap, two_sided, *top, context.unit);
             }
         } else {
             self.lay_over_several(picture, &maps, &tops, &region)?;
@@ -85,7 +87,7 @@ impl Overlay {
         if explanation.map.evidence {
             let top = self.style.scale.top(&frame.medium.name, &explanation.map);
             let alpha = std::mem::replace(&mut self.style.alpha, 1.0);
-            let drawn = self.lay_over(&mut picture, &explanation.map, top, &OnFrame::of(explanation));
+            let drawn = self.lay_over_one(&mut picture, &explanation.map, top, &OnFrame::of(explanation));
             self.style.alpha = alpha;
             drawn?;
         }
@@ -107,6 +109,15 @@ impl Overlay {
         let (name, _) = COLORMAPS[(current + 1) % COLORMAPS.len()];
         self.style.colormap = Colormap::named(name)?;
         Ok(name)
+    }
+
+    /// Draws a map without others: in the colours of the colour map, or where it is signed in a colour for each side.
+    fn lay_over_one(&mut self, picture: &mut RgbImage, map: &CamMap, top: f32, region: &OnFrame) -> Result<()> {
+        match map.sides() {
+            Some([up, down]) => self.lay_over_several(picture, &[&up, &down], &[top, top], region),
+            None if map.evidence => self.lay_over(picture, map, top, region),
+            None => Ok(()),
+        }
     }
 
     fn lay_over(&mut self, picture: &mut RgbImage, map: &CamMap, top: f32, region: &OnFrame) -> Result<()> {
@@ -171,16 +182,23 @@ impl OnFrame {
     }
 }
 
-/// The part of the frame that the model saw, and the same part of the map.
 fn locate(picture: &RgbImage, map: &CamMap, region: &OnFrame) -> (Bounds, MapCrop) {
-    let (width, height) = picture.dimensions();
-    let OnFrame { cells, seen } = region;
+    part_of_map(picture.dimensions(), map.values.dim(), &region.cells, &region.seen)
+}
+
+/// The part of the frame that the model saw, and the same part of a map whose cells cover the region `cells`.
+pub fn part_of_map(
+    (width, height): (u32, u32),
+    map: (usize, usize),
+    cells: &Region,
+    seen: &Region,
+) -> (Bounds, MapCrop) {
     let left = seen.x.max(0.0).round() as u32;
     let top = seen.y.max(0.0).round() as u32;
     let right = ((seen.x + seen.width).round() as u32).clamp(left + 1, width);
     let bottom = ((seen.y + seen.height).round() as u32).clamp(top + 1, height);
     let [x, y, width, height] = [left, top, right - left, bottom - top].map(f64::from);
-    let [from, over] = cells.in_cells(&Region { x, y, width, height }, map.values.dim());
+    let [from, over] = cells.in_cells(&Region { x, y, width, height }, map);
     let (height, width) = ((bottom - top) as usize, (right - left) as usize);
     ([left, top, right, bottom], MapCrop { from, over, height, width })
 }

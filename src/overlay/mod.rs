@@ -5,6 +5,7 @@ mod caption;
 mod colormap;
 mod detections;
 mod draw;
+mod segments;
 mod style;
 
 pub use caption::{Caption, Corner};

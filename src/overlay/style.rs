@@ -39,8 +39,8 @@ impl HeatScale {
 
     pub(super) fn top(&self, medium: &str, map: &CamMap) -> f32 {
         let top = match self {
-            Self::Frame => map.max,
-            Self::Film(tops) => tops.get(medium).copied().unwrap_or(map.max),
+            Self::Frame => map.strength(),
+            Self::Film(tops) => tops.get(medium).copied().unwrap_or_else(|| map.strength()),
             Self::Whole(sum) => sum / map.values.len() as f32,
         };
         if top > 0.0 { top } else { 1.0 }

@@ -297,9 +297,9 @@ impl OutputStage<'_> {
             };
         }
         let Some(rank) = rank else { return self.request(Change::Class(None)) };
-        let classes = self.latest.as_ref().and_then(|latest| latest.explanation.classes());
-        match classes.and_then(|classes| classes.top.get(rank)).map(|ranked| ranked.class_index) {
-            Some(class) => self.request(Change::Class(Some(class))),
+        let choices = self.latest.as_ref().map(|latest| latest.explanation.prediction.choices()).unwrap_or_default();
+        match choices.get(rank) {
+            Some(class) => self.request(Change::Class(Some(*class))),
             None => self.tell("the list has fewer classes"),
         }
     }

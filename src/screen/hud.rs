@@ -16,14 +16,14 @@ pub fn bars(picture: &mut RgbImage, caption: &Caption, view: &ScreenFrame) {
         .iter()
         .map(|ranked| {
             let name: String = ranked.label.chars().take(18).collect();
-            let text = format!("{name:<18} {:>3.0} %", 100.0 * ranked.probability);
+            let text = format!("{name:<18} {:>5}", ranked.text);
             (text, if ranked.explained { WARM } else { WHITE })
         })
         .collect();
     let Some([left, top, right, bottom]) = caption.plate(picture, &lines, Corner::UpperRight) else { return };
     let row = (bottom - top) / lines.len().max(1) as u32;
     for (index, ranked) in ranking.iter().enumerate() {
-        let length = ((right - left) as f32 * ranked.probability) as u32;
+        let length = ((right - left) as f32 * ranked.share.clamp(0.0, 1.0)) as u32;
         let lower = top + row * (index as u32 + 1);
         for y in lower.saturating_sub((row / 10).max(2))..lower {
             for x in left..left + length {

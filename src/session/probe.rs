@@ -7,8 +7,9 @@ use ort::session::builder::GraphOptimizationLevel;
 
 use super::device::Compute;
 use super::model_session::{Input, Session};
+use super::reader::TensorReader;
 use crate::error::Result;
-use crate::onnx::proto::{Attribute, Node, Tensor, ValueInfo};
+use crate::onnx::proto::{Tensor, ValueInfo};
 use crate::onnx::{DataType, GraphIndex, OnnxModel, TensorInfo, Tensors};
 
 /// Finds the shape and type of every tensor of `model` by one run on zeros of the given input shapes, with all tensors
@@ -45,22 +46,15 @@ pub fn probe(model: &mut OnnxModel, inputs: &[(&str, Vec<usize>)]) -> Result<Ten
 /// # Errors
 /// The runtime rejects the model, or the tensor has another type.
 pub fn sample(model: &OnnxModel, input: &str, shape: &[usize], tensor: &str) -> Result<ArrayD<f32>> {
-    /// The tensor as float32.
-    const SAMPLE: &str = "whycam.sample";
     let mut model = model.clone();
     model.take_float32(input);
-    let cast = Node::new("Cast", SAMPLE, &[tensor], &[SAMPLE]);
-    model.graph_mut().node.push(cast.with(Attribute::from_int("to", DataType::Float as i64)));
-    model.add_output(SAMPLE);
     let mut state = 1_u32;
     let noise = ArrayD::from_shape_simple_fn(shape, || {
         // Numerical Recipes' generator: any noise serves.
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 8) as f32 / (1 << 24) as f32
     });
-    let mut session = Session::load(&model, Compute::default(), GraphOptimizationLevel::Disable, None)?;
-    let outputs = session.run(vec![(input, Input::Float(noise.view()))])?;
-    Ok(outputs.floats(SAMPLE)?.to_owned())
+    TensorReader::quick(&model, tensor)?.read(vec![(input, Input::Float(noise.view()))])
 }
 
 /// The index of the first `If` node whose condition does not depend on the values of any input, and the condition.

@@ -1,4 +1,4 @@
-//! Raw maps `[h,w]` as files: after `ReLU`, neither enlarged nor normalised.
+//! Raw maps `[h,w]` as files: after `ReLU` (those of values signed), neither enlarged nor normalised.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -106,8 +106,11 @@ impl MapsSink {
         let path = self.folder.join(name);
         if self.names.format == MapFormat::Png {
             let (h, w) = map.values.dim();
-            let white = if map.evidence { f32::from(u16::MAX) / map.max } else { 0.0 };
-            let levels = map.values.iter().map(|v| (v * white).round() as u16).collect();
+            // A signed map has its zero at middle grey.
+            let (middle, range) = if map.min < 0.0 { (0.5, 0.5) } else { (0.0, 1.0) };
+            let white = if map.evidence { range / map.strength() } else { 0.0 };
+            let level = |v: &f32| ((middle + v * white) * f32::from(u16::MAX)).round() as u16;
+            let levels = map.values.iter().map(level).collect();
             let picture = ImageBuffer::<Luma<u16>, Vec<u16>>::from_raw(w as u32, h as u32, levels);
             let picture = picture.ok_or_else(|| Error::output(&path, "the map is too large for a picture"))?;
             return picture.save(&path).map_err(|e| Error::output(&path, e));

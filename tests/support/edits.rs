@@ -57,7 +57,7 @@ pub fn differentiate_edited(nets: &[(OnnxModel, Tensors)], script: &[u8]) {
     let Ok(mut model) = OnnxModel::from_bytes("edited", model.to_bytes()) else { return };
     grad::reserve_names(&mut model);
     let Some(tensors) = known(&mut model) else { return };
-    let Ok((task, _)) = Task::find_classes(&model, &tensors, grad::Search::default()) else { return };
+    let Ok((task, _)) = Task::find(&model, &tensors, grad::Search::default()) else { return };
     for candidate in grad::list_candidates(&model, &tensors, &task, false) {
         let name = LayerName::Named(candidate.tensor.clone());
         let Ok(target) = grad::find_target(&model, &tensors, &task, false, Some(&name)) else { continue };
@@ -69,6 +69,7 @@ pub fn differentiate_edited(nets: &[(OnnxModel, Tensors)], script: &[u8]) {
                 &mut augmented,
                 "cam",
                 grad::CamWeights::Mean,
+                false,
                 [candidate.layout.height, candidate.layout.width],
             );
         }

@@ -47,6 +47,7 @@ pub enum Reason {
     BlockBeforeLastAttention,
     LayerBeforeLastAttention,
     EndOfBackbone,
+    EndOfSegmenterBackbone,
     InputOfNeck,
     InputOfHead,
 }
@@ -69,6 +70,7 @@ impl fmt::Display for Reason {
                 "the last block before the last attention, the only path from the tokens to the logits"
             }
             Self::EndOfBackbone => "the end of the backbone, which all boxes depend on",
+            Self::EndOfSegmenterBackbone => "the end of the backbone, before its map is enlarged",
             Self::InputOfNeck => "what enters the neck",
             Self::InputOfHead => "what enters the head",
             Self::LayerBeforeLastAttention => {

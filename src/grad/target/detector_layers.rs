@@ -65,7 +65,7 @@ impl Layers<'_> {
     }
 
     /// The nodes that enlarge a feature map, with the positions of what they enlarge, first to last.
-    fn enlarged(&self) -> Vec<(usize, usize)> {
+    pub(super) fn enlarged(&self) -> Vec<(usize, usize)> {
         let enlarges = |index: usize| {
             let node = &self.model.graph().node[index];
             let before = self.candidate(node.input.first()?)?;
@@ -159,14 +159,14 @@ impl Layers<'_> {
     }
 
     /// The last activation among candidates, or else the last of them.
-    fn last_layer(&self, positions: &[usize]) -> Option<usize> {
+    pub(super) fn last_layer(&self, positions: &[usize]) -> Option<usize> {
         let last = *positions.last()?;
         let near = positions.iter().rev().take(4);
         Some(near.copied().find(|&at| self.kind(at) == OpKind::Activation).unwrap_or(last))
     }
 
     /// The layer before ops that only move its numbers.
-    fn before_moves(&self, mut at: usize) -> usize {
+    pub(super) fn before_moves(&self, mut at: usize) -> usize {
         while matches!(self.kind(at), OpKind::Layout | OpKind::Transparent) {
             let node = self.index.producer_node(&self.candidates[at].tensor);
             let Some(before) = node.and_then(|node| self.candidate(node.input.first()?)) else { break };

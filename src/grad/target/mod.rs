@@ -6,6 +6,7 @@ mod detector_layers;
 mod layer_name;
 mod layers;
 mod normalised;
+mod segmenter_layer;
 mod select;
 
 pub use candidate::{Candidate, Reason, Target};

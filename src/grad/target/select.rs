@@ -34,11 +34,12 @@ pub fn find_target(
     let layers = Layers::new(model, tensors, task.tensor(), channels_last);
     let Some(layers) = layers.filter(|layers| !layers.candidates.is_empty()) else {
         return Err(model.error(
-            "it has no layer with rows and columns between input and logits; whycam explains classifiers of pictures",
+            "it has no layer with rows and columns between input and scores; whycam explains models of pictures",
         ));
     };
     let (at, reason) = match name {
         Some(name) => (layers.named(name, tensors)?, Reason::Named),
+        None if task.as_segmentation().is_some() => layers.before_enlarging(),
         None => layers.default_layer(),
     };
     if name.is_none() && layers.candidates[at].depth == 0 {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::outputs::Outputs;
 use crate::onnx::GraphIndex;
 
 /// What tells that an output holds the scores of classes, from least to most.
@@ -46,22 +47,30 @@ const CLASSES: &[&str] = &[
     "scores",
     "softmax",
 ];
-/// Words in the names of outputs that hold something else.
-const OTHERS: &[&str] = &[
-    "anchor",
-    "anchors",
-    "angle",
-    "angles",
-    "bbox",
-    "bboxes",
-    "box",
-    "boxes",
+/// Words in the names of outputs that hold boxes, masks and the like.
+const OTHERS: &[&str] =
+    &["anchor", "anchors", "bbox", "bboxes", "box", "boxes", "loc", "location", "locations", "mask", "masks"];
+/// Words in the names of outputs that hold a vector to compare.
+const EMBEDDINGS: &[&str] = &[
     "descriptor",
+    "embed",
     "embedding",
     "embeddings",
-    "euler",
+    "embeds",
+    "feat",
+    "feats",
     "feature",
     "features",
+    "pooler",
+    "reid",
+];
+/// Words in the names of outputs that hold quantities.
+const VALUES: &[&str] = &[
+    "age",
+    "angle",
+    "angles",
+    "depth",
+    "euler",
     "headpose",
     "keypoint",
     "keypoints",
@@ -72,22 +81,95 @@ const OTHERS: &[&str] = &[
     "landmarks",
     "lmk",
     "lmks",
-    "loc",
-    "location",
-    "locations",
-    "mask",
-    "masks",
     "offset",
     "offsets",
     "pitch",
     "point",
     "points",
     "pose",
+    "quality",
     "quaternion",
+    "regression",
     "roll",
     "rotation",
+    "value",
+    "values",
     "yaw",
 ];
+
+/// What a row of numbers is that holds no scores of classes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// A vector that is compared with others.
+    Embedding,
+    /// Quantities.
+    Value,
+}
+
+impl Meaning {
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Embedding => "an embedding",
+            Self::Value => "a value",
+        }
+    }
+
+    /// Why numbers of an output are taken for this.
+    pub fn reason(self, output: &str, count: usize) -> &'static str {
+        let words = if self == Self::Embedding { EMBEDDINGS } else { VALUES };
+        match self {
+            _ if has_word(output, words) => "its name says so",
+            Self::Embedding => "it is divided by its length",
+            Self::Value if count == 1 => "it is one number without a sigmoid",
+            Self::Value => "no softmax or sigmoid ends it",
+        }
+    }
+}
+
+/// What the numbers of an output are if they are no scores of classes; `None` where nothing tells.
+pub fn meaning_of(outputs: &Outputs, output: &str, count: usize) -> Option<Meaning> {
+    if is_normalised(outputs, output) || has_word(output, EMBEDDINGS) && count > 1 {
+        Some(Meaning::Embedding)
+    } else if has_word(output, VALUES) || count == 1 && !has_word(output, &["logit", "logits"]) {
+        Some(Meaning::Value)
+    } else {
+        None
+    }
+}
+
+/// Whether a tensor is divided by its own Euclidean length.
+fn is_normalised(outputs: &Outputs, tensor: &str) -> bool {
+    const LONGEST: usize = 8;
+    let index = &outputs.index;
+    let Some(mut node) = index.producer_node(tensor) else { return false };
+    while matches!(node.op(), "Cast" | "Flatten" | "Identity" | "Reshape" | "Squeeze" | "Unsqueeze") {
+        let Some(before) = node.input.first().and_then(|input| index.producer_node(input)) else { return false };
+        node = before;
+    }
+    let varying = || node.input.iter().filter(|input| outputs.varying.contains(input.as_str()));
+    match node.op() {
+        "LpNormalization" => return node.int("p").unwrap_or(2) == 2,
+        "Div" | "Mul" if varying().count() == 2 => {}
+        _ => return false,
+    }
+    let is_length = |input: &String| {
+        let mut tensor = input.as_str();
+        for _ in 0..LONGEST {
+            let Some(node) = index.producer_node(tensor) else { return false };
+            if matches!(node.op(), "ReduceL2" | "ReduceSumSquare" | "ReduceSum") {
+                return true;
+            }
+            if !matches!(node.op(), "Add" | "Cast" | "Clip" | "Expand" | "Max" | "Pow" | "Reciprocal" | "Reshape" | "Sqrt" | "Unsqueeze") {
+                return false;
+            }
+            let before = node.input.iter().find(|input| outputs.varying.contains(input.as_str()));
+            let Some(before) = before else { return false };
+            tensor = before;
+        }
+        false
+    };
+    varying().any(is_length)
+}
 
 /// The evidence for an output, whose scores before a trailing softmax are `logits`.
 pub fn evidence_of(
@@ -101,7 +183,7 @@ pub fn evidence_of(
     const MOST_NODES: usize = 200;
     if ending == Ending::Choice {
         Evidence::Probability
-    } else if has_word(output, OTHERS) && !is_named_for_classes(output) {
+    } else if [OTHERS, EMBEDDINGS, VALUES].iter().any(|words| has_word(output, words)) && !is_named_for_classes(output) {
         Evidence::Against
     } else if ending == Ending::Sigmoid {
         Evidence::Probability
@@ -119,7 +201,7 @@ pub fn is_named_for_classes(output: &str) -> bool {
     has_word(output, CLASSES)
 }
 
-fn has_word(name: &str, known: &[&str]) -> bool {
+pub fn has_word(name: &str, known: &[&str]) -> bool {
     words(name).iter().any(|word| known.contains(&word.as_str()))
 }
 

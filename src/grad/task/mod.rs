@@ -1,12 +1,15 @@
 //! What a model's outputs mean.
 
-mod classify;
 mod detect;
 mod evidence;
-mod head;
+mod find_row;
+mod outputs;
+mod score_row;
+mod segment;
 mod task_kind;
 
-pub use classify::{Classification, Probability};
 pub use detect::{Detection, Family, FoundDetector, Hints, find_detector, score_maps};
-pub use head::Search;
-pub use task_kind::{TASKS, Task};
+pub use find_row::check_stated_shapes;
+pub use score_row::{Probability, ScoreRow};
+pub use segment::Segmentation;
+pub use task_kind::{Search, TASKS, Task};

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::line::Map;
+use super::line::{Map, RankedEntry};
 use crate::explain::{ClassPrediction, ExplanationContext};
 use crate::model::Region;
 
@@ -11,13 +11,14 @@ use crate::model::Region;
 pub struct ClassFields {
     class_index: usize,
     label: String,
-    probability: f32,
+    /// Null for a cosine, which is no probability.
+    probability: Option<f32>,
     logit: f32,
-    /// Whether the picture shows any of the model's classes; always true for a model without a familiarity.
-    sure: bool,
+    /// Whether the picture shows any of the model's classes; null for a model that does not tell.
+    sure: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     familiarity: Option<f32>,
-    top: Vec<RankedClass>,
+    top: Vec<RankedEntry>,
 }
 
 /// The other explained classes, after the map.
@@ -30,17 +31,10 @@ pub struct OtherClassFields {
 }
 
 #[derive(Serialize)]
-struct RankedClass {
-    class_index: usize,
-    label: String,
-    probability: f32,
-}
-
-#[derive(Serialize)]
 struct OtherClass {
     class_index: usize,
     label: String,
-    probability: f32,
+    probability: Option<f32>,
     logit: f32,
     map: Map,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,17 +43,15 @@ struct OtherClass {
 
 impl ClassFields {
     pub fn new(prediction: &ClassPrediction, context: &ExplanationContext) -> Self {
-        let top = prediction.top.iter().map(|ranked| RankedClass {
-            class_index: ranked.class_index,
-            label: context.label(ranked.class_index),
-            probability: ranked.probability,
-        });
+        let probability = |probability: f32| (!prediction.cosine).then_some(probability);
+        let top = prediction.top.iter();
+        let top = top.map(|ranked| RankedEntry::new(ranked.class_index, probability(ranked.probability), context));
         Self {
             class_index: prediction.class_index,
             label: context.label(prediction.class_index),
-            probability: prediction.probability,
+            probability: probability(prediction.probability),
             logit: prediction.logit,
-            sure: prediction.is_sure(),
+            sure: prediction.familiarity.map(|_| prediction.is_sure()),
             familiarity: prediction.familiarity.map(|familiarity| familiarity.value),
             top: top.collect(),
         }
@@ -77,7 +69,7 @@ impl OtherClassFields {
         let others = prediction.others.iter().zip(1..).map(|(other, index)| OtherClass {
             class_index: other.class_index,
             label: context.label(other.class_index),
-            probability: other.probability,
+            probability: (!prediction.cosine).then_some(other.probability),
             logit: other.logit,
             map: Map::new(&other.map, region),
             map_file: map_file(index),

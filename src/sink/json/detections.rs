@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::line::{Bounds, Map};
+use super::line::{Bounds, Map, RankedEntry};
 use crate::explain::{DetectedObject, DetectionPrediction, ExplanationContext};
 use crate::model::Region;
 
@@ -15,7 +15,7 @@ pub struct BestFields {
     logit: Option<f32>,
     /// Always null: a detector does not tell whether it knows what it sees.
     sure: Option<bool>,
-    top: Vec<RankedDetection>,
+    top: Vec<RankedEntry>,
 }
 
 /// All detections, after the map.
@@ -25,13 +25,6 @@ pub struct DetectionFields {
     /// The best box below the threshold, where none reaches it. The map explains it.
     #[serde(skip_serializing_if = "Option::is_none")]
     near_miss: Option<DetectionEntry>,
-}
-
-#[derive(Serialize)]
-struct RankedDetection {
-    class_index: usize,
-    label: String,
-    probability: f32,
 }
 
 #[derive(Serialize)]
@@ -55,11 +48,8 @@ struct DetectionEntry {
 impl BestFields {
     pub fn new(prediction: &DetectionPrediction, context: &ExplanationContext) -> Self {
         let best = prediction.detections.first();
-        let top = prediction.detections.iter().take(5).map(|object| RankedDetection {
-            class_index: object.class_index,
-            label: context.label(object.class_index),
-            probability: object.probability,
-        });
+        let top = prediction.detections.iter().take(5);
+        let top = top.map(|object| RankedEntry::new(object.class_index, object.probability, context));
         Self {
             class_index: best.map(|object| object.class_index),
             label: best.map(|object| context.label(object.class_index)),

@@ -4,6 +4,8 @@ use serde::Serialize;
 
 use super::classes::{ClassFields, OtherClassFields};
 use super::detections::{BestFields, DetectionFields};
+use super::segments::{ExplainedSegmentFields, SegmentFields};
+use super::values::{OtherValueFields, ValueFields};
 use crate::cam::CamMap;
 use crate::explain::{Explanation, ExplanationContext, Prediction};
 use crate::media::Frame;
@@ -39,6 +41,8 @@ pub struct Line<'a> {
 enum PredictionFields {
     Classes(ClassFields),
     Detections(BestFields),
+    Segments(ExplainedSegmentFields),
+    Values(ValueFields),
 }
 
 /// What else is explained, after the map.
@@ -47,6 +51,22 @@ enum PredictionFields {
 enum OtherFields {
     Classes(OtherClassFields),
     Detections(DetectionFields),
+    Segments(SegmentFields),
+    Values(OtherValueFields),
+}
+
+/// One entry of `top`.
+#[derive(Serialize)]
+pub struct RankedEntry {
+    class_index: usize,
+    label: String,
+    probability: Option<f32>,
+}
+
+impl RankedEntry {
+    pub fn new(class_index: usize, probability: impl Into<Option<f32>>, context: &ExplanationContext) -> Self {
+        Self { class_index, label: context.label(class_index), probability: probability.into() }
+    }
 }
 
 /// The size and range of a map, and the rectangle of the picture that its cells cover.
@@ -101,6 +121,14 @@ impl<'a> Line<'a> {
                 PredictionFields::Detections(BestFields::new(found, context)),
                 OtherFields::Detections(DetectionFields::new(found, context, region, &map_file)),
             ),
+            Prediction::Segments(found) => (
+                PredictionFields::Segments(ExplainedSegmentFields::new(found, context)),
+                OtherFields::Segments(SegmentFields::new(found, context, region, &map_file)),
+            ),
+            Prediction::Values(values) => (
+                PredictionFields::Values(ValueFields::new(values, context)),
+                OtherFields::Values(OtherValueFields::new(values, context, region, &map_file)),
+            ),
         };
         Self {
             frame: frame.index,
@@ -108,7 +136,7 @@ impl<'a> Line<'a> {
             input: &frame.medium.name,
             width: frame.picture.width(),
             height: frame.picture.height(),
-            task: explanation.prediction.task(),
+            task: context.task,
             prediction,
             map: Map::new(&explanation.map, region),
             map_file: map_file(0),

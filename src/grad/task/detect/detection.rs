@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::grad::graph_writer::GraphWriter;
-use crate::grad::task::classify::Probability;
+use crate::grad::task::score_row::Probability;
 use crate::onnx::OnnxModel;
 
 /// Where an augmented detector holds what it finds. Every layout is written in this form.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::detection::Detection;
 use crate::error::Result;
 use crate::grad::graph_writer::GraphWriter;
-use crate::grad::task::head::{decomposed_sigmoid, decomposed_softmax};
+use crate::grad::task::outputs::{decomposed_sigmoid, decomposed_softmax};
 use crate::grad::value::Value;
 use crate::onnx::proto::{Attribute, Node};
 use crate::onnx::{GraphIndex, OnnxModel, Tensors};

@@ -1,4 +1,4 @@
-//! Classification: the scores of classes.
+//! A row of numbers for each picture: the scores of classes, the likeness to references, or values.
 
 use std::fmt;
 
@@ -19,6 +19,10 @@ pub enum Probability {
     Sigmoid,
     /// They are probabilities already, which the model made in its own way.
     Given,
+    /// They are cosines, which are no probabilities.
+    Cosine,
+    /// They are quantities, which are no probabilities.
+    Value,
 }
 
 impl Probability {
@@ -27,20 +31,22 @@ impl Probability {
             Self::Softmax => "softmax",
             Self::Sigmoid => "sigmoid",
             Self::Given => "given",
+            Self::Cosine => "cosine",
+            Self::Value => "value",
         }
     }
 }
 
-/// Where a classifier holds its logits.
+/// Where a model holds a row of numbers, each of which can be explained.
 #[derive(Clone, Debug, Serialize)]
-pub struct Classification {
+pub struct ScoreRow {
     /// The tensor of logits: `[N,K]`, or one with more axes of which all but one have length 1.
     pub logits: String,
     pub classes: usize,
     pub probability: Probability,
 }
 
-impl Classification {
+impl ScoreRow {
     /// Whether the logits are already an output called [`LOGITS`] of the right form.
     pub fn has_output(&self, model: &OnnxModel, tensors: &Tensors) -> bool {
         let plain = tensors.get(LOGITS).is_some_and(|t| t.shape.len() == 2 && t.kind == Some(DataType::Float));
@@ -64,7 +70,7 @@ impl Classification {
 }
 
 /// Whether a tensor holds the numbers of another one, in whatever type.
-fn is_copy(model: &OnnxModel, tensor: &str, original: &str) -> bool {
+pub fn is_copy(model: &OnnxModel, tensor: &str, original: &str) -> bool {
     let index = GraphIndex::new(model.graph());
     let mut tensor = tensor;
     while tensor != original {
@@ -75,8 +81,13 @@ fn is_copy(model: &OnnxModel, tensor: &str, original: &str) -> bool {
     true
 }
 
-impl fmt::Display for Classification {
+impl fmt::Display for ScoreRow {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{} ({} classes, {})", self.logits, self.classes, self.probability.name())
+        let Self { logits, classes, probability } = self;
+        match (probability, classes) {
+            (Probability::Value, 1) => write!(f, "{logits} (a value)"),
+            (Probability::Value, _) => write!(f, "{logits} ({classes} values)"),
+            _ => write!(f, "{logits} ({classes} classes, {})", probability.name()),
+        }
     }
 }

@@ -1,0 +1,111 @@
+//! Explaining what a segmenter says: one run forward, then one backward for each map.
+
+use ndarray::{Array2, ArrayViewD};
+use tracing::trace_span;
+
+use super::attribution::{Aids, Attribution, Source};
+use super::explanation::Explanation;
+use super::pixels::Pixels;
+use super::prediction::{Prediction, Segment, SegmentPrediction};
+use super::reading::Explained;
+use super::runner::ModelRunner;
+use crate::cam::CamMap;
+use crate::error::Result;
+use crate::grad::Segmentation;
+use crate::model::{Region, Subject};
+
+/// A class, and the cells that its score is taken over.
+struct Choice {
+    class: usize,
+    cells: Array2<bool>,
+    share: f32,
+    margin: Array2<f32>,
+}
+
+/// Labels of what is no object; such a segment is explained only if there is no other.
+const BACKGROUNDS: &[&str] = &["background", "__background__", "bg", "unlabeled", "void"];
+
+impl Attribution {
+    pub(super) fn explain_segments(
+        &self,
+        segmentation: &Segmentation,
+        model: &mut ModelRunner,
+        mut aids: Aids,
+        tensor: ArrayViewD<f32>,
+        seen: Region,
+    ) -> Result<Explanation> {
+        let (outputs, mut backward) = model.run_forward(tensor.view(), &[])?;
+        let pixels = Pixels::of_outputs(segmentation, &outputs)?;
+        let choices = self.choose_segments(&pixels, seen);
+        let explained = self.focus.and_then(|class| choices.iter().position(|choice| choice.class == class)).unwrap_or(0);
+        let own = if self.detections.each { choices.len() } else { 0 };
+        let asked: Vec<usize> = std::iter::once(explained).chain(0..own).collect();
+        let _making = trace_span!("map").entered();
+        let cells_of = |at: usize| choices.get(at).map(|choice| (choice, pixels.seed(choice.class, &choice.cells)));
+        let mut maps = Vec::with_capacity(asked.len());
+        if self.method.needs().reruns {
+            drop((outputs, backward));
+            for (choice, seed) in asked.into_iter().filter_map(cells_of) {
+                let explained = Explained::Cells { class: choice.class, cells: &choice.cells, seed: &seed };
+                maps.push(self.map_of(explained, &mut aids, Source::Rerun { model: &mut *model, tensor: tensor.view() })?);
+            }
+        } else {
+            for (choice, seed) in asked.into_iter().filter_map(cells_of) {
+                let explained = Explained::Cells { class: choice.class, cells: &choice.cells, seed: &seed };
+                maps.push(self.map_after(&outputs, backward.as_deref_mut(), explained, &mut aids)?);
+            }
+        }
+        let mut maps = maps.into_iter();
+        let (rows, columns) = (self.grid.height, self.grid.width);
+        let map = maps.next().unwrap_or_else(|| CamMap::new(Array2::zeros((rows, columns))));
+        let segment = |choice: Choice| {
+            let score = pixels.score(choice.class, &choice.cells);
+            let Choice { class, share, margin, .. } = choice;
+            let (probability, logit) = (score.probability, score.logit);
+            Segment { class_index: class, share, probability, logit, margin, map: maps.next() }
+        };
+        let segments = choices.into_iter().map(segment).collect();
+        let region = self.region(seen, map.values.dim());
+        let prediction = Prediction::Segments(SegmentPrediction { segments, explained });
+        Ok(Explanation::new(prediction, map, region, seen))
+    }
+
+    /// The segments that are listed, each with the cells of its score.
+    fn choose_segments(&self, pixels: &Pixels, seen: Region) -> Vec<Choice> {
+        let inside = |cell: (usize, usize), size: (usize, usize), part: &dyn Fn(f64, f64) -> bool| {
+            let middle = |at: usize, length: usize| (at as f64 + 0.5) / length as f64;
+            part(seen.x + middle(cell.1, size.1) * seen.width, seen.y + middle(cell.0, size.0) * seen.height)
+        };
+        // A letterboxed picture lies in the middle of what the model sees.
+        let (right, bottom) = (seen.width + 2.0 * seen.x, seen.height + 2.0 * seen.y);
+        let on_picture = |x: f64, y: f64| seen.x > 0.0 || seen.y > 0.0 || (0.0..right).contains(&x) && (0.0..bottom).contains(&y);
+        let size = pixels.margin(0).dim();
+        let in_area = |cell| self.area.is_none_or(|area| inside(cell, size, &|x, y| area.contains(x, y)));
+        let counted = |cell| inside(cell, size, &on_picture);
+        let mut ranked = pixels.ranking(|cell| counted(cell) && in_area(cell));
+        let is_background = |class: &usize| {
+            self.labels.get(*class).is_some_and(|label| BACKGROUNDS.iter().any(|name| label.eq_ignore_ascii_case(name)))
+        };
+        ranked.sort_by_key(is_background);
+        let named: Vec<usize> = self
+            .subjects
+            .iter()
+            .filter_map(|subject| match subject {
+                Subject::Class(class) => Some(*class),
+                Subject::Rank(rank) => ranked.get(*rank).copied(),
+            })
+            .collect();
+        let listed = if self.subjects.is_empty() { ranked } else { named };
+        let total = (0..size.0).flat_map(|y| (0..size.1).map(move |x| (y, x))).filter(|cell| counted(*cell)).count();
+        let choice = |class: usize| {
+            let margin = pixels.margin(class);
+            let within = margin.indexed_iter().filter(|(cell, margin)| **margin > 0.0 && counted(*cell)).count();
+            let cells = match self.area {
+                Some(_) => Array2::from_shape_fn(size, in_area),
+                None => margin.mapv(|margin| margin > 0.0),
+            };
+            Choice { class, cells, share: within as f32 / total.max(1) as f32, margin }
+        };
+        listed.into_iter().take(self.detections.most).map(choice).collect()
+    }
+}

@@ -1,0 +1,79 @@
+//! What inputs other than the picture are given: they become constants of the graph.
+
+use std::path::Path;
+
+use ndarray::{ArrayD, ArrayViewD};
+use ndarray_npy::{ViewNpyError, ViewNpyExt};
+
+use super::options::{Feed, FeedValue};
+use crate::error::{Error, Result};
+use crate::files::limits;
+use crate::onnx::proto::{Attribute, Node, Tensor, ValueInfo};
+use crate::onnx::{DataType, OnnxModel};
+
+/// Replaces inputs by constants.
+///
+/// # Errors
+/// The model has no such input, or the value does not go with it.
+pub fn feed(model: &mut OnnxModel, feeds: &[Feed]) -> Result<()> {
+    for Feed { input, value } in feeds {
+        let Some(info) = model.graph().true_inputs().find(|info| info.name() == input).cloned() else {
+            let inputs: Vec<&str> = model.graph().true_inputs().map(ValueInfo::name).collect();
+            let known = format!("the model has {}", inputs.join(", "));
+            return Err(Error::Unknown { what: "input", name: input.clone(), known });
+        };
+        let dims = info.dims().unwrap_or_default();
+        let value = match value {
+            FeedValue::Number(number) => {
+                let shape: Vec<usize> = dims.iter().map(|dim| dim.map_or(1, |dim| dim.max(0) as usize)).collect();
+                ArrayD::from_elem(shape, *number)
+            }
+            FeedValue::File(path) => read(path)?,
+        };
+        let shape = value.shape();
+        let fits = shape.len() == dims.len() && shape.iter().zip(&dims).all(|(a, b)| b.is_none_or(|b| b == *a as i64));
+        if !(fits || info.dims().is_none()) {
+            return Err(model.error(format!("its input {input} is [{}], but {shape:?} is fed", info.dims_text())));
+        }
+        set_constant(model, input, info.kind().unwrap_or(DataType::Float), &value);
+    }
+    Ok(())
+}
+
+/// Makes an input a constant of this type.
+pub fn set_constant(model: &mut OnnxModel, input: &str, kind: DataType, value: &ArrayD<f64>) {
+    let dims: Vec<i64> = value.shape().iter().map(|&length| length as i64).collect();
+    let graph = model.graph_mut();
+    graph.input.retain(|info| info.name() != input);
+    match kind {
+        DataType::Float => {
+            let values: Vec<f32> = value.iter().map(|value| *value as f32).collect();
+            graph.initializer.push(Tensor::from_f32s(input, &dims, &values));
+        }
+        DataType::Int64 => {
+            let values: Vec<i64> = value.iter().map(|value| *value as i64).collect();
+            graph.initializer.push(Tensor::from_i64s(input, &dims, &values));
+        }
+        kind => {
+            let given = format!("whycam.fed.{input}");
+            let values: Vec<f32> = value.iter().map(|value| *value as f32).collect();
+            graph.initializer.push(Tensor::from_f32s(&given, &dims, &values));
+            let cast = Node::new("Cast", given.clone(), &[&given], &[input]);
+            graph.node.insert(0, cast.with(Attribute::from_int("to", kind as i64)));
+        }
+    }
+}
+
+/// The numbers of a `.npy` file of any usual type.
+fn read(path: &Path) -> Result<ArrayD<f64>> {
+    let bytes = limits::read(path, limits::TENSOR_BYTES).map_err(|e| Error::reading(path, &e))?;
+    let floats = || ArrayViewD::<f32>::view_npy(&bytes).map(|values| values.mapv(f64::from));
+    let wide = || ArrayViewD::<f64>::view_npy(&bytes).map(|values| values.to_owned());
+    let integers = || ArrayViewD::<i64>::view_npy(&bytes).map(|values| values.mapv(|value| value as f64));
+    let short = || ArrayViewD::<i32>::view_npy(&bytes).map(|values| values.mapv(f64::from));
+    let small = || ArrayViewD::<u8>::view_npy(&bytes).map(|values| values.mapv(f64::from));
+    let flags = || ArrayViewD::<bool>::view_npy(&bytes).map(|values| values.mapv(f64::from));
+    let read: Result<_, ViewNpyError> =
+        floats().or_else(|_| wide()).or_else(|_| integers()).or_else(|_| short()).or_else(|_| small()).or_else(|_| flags());
+    read.map_err(|e| Error::input(path, format!("not a .npy file of numbers: {e}")).caused_by(e))
+}

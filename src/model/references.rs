@@ -1,0 +1,181 @@
+//! Comparing an embedding with pictures, vectors and words.
+
+use ndarray::{Array1, Array2, ArrayViewD, Axis};
+
+use super::load::LoadedModel;
+use super::options::{Comparison, Reference};
+use super::preprocess::Preprocessor;
+use super::typed::TypedModel;
+use super::words::{Kind, embed_words};
+use crate::error::{Error, Result};
+use crate::grad::{self, LIKENESS, Probability, References, ScoreRow, Task};
+use crate::media::Report;
+use crate::onnx::{GraphIndex, OnnxModel};
+use crate::session::{self, Compute, Input, TensorReader};
+use crate::source::{self, Input as File};
+
+/// What CLIP's cosines are multiplied by after training, which its towers do not hold (Radford et al., *Learning
+/// Transferable Visual Models From Natural Language Supervision*, 2021, section 2.5).
+const CLIP_SCALE: f32 = 100.0;
+/// Scale and bias of SigLIP's base model (google/siglip-base-patch16-224), which its towers do not hold.
+const SIGLIP: (f32, f32) = (117.33, -12.93);
+
+/// Reads the embeddings of pictures.
+pub struct EmbeddingReader {
+    reader: TensorReader,
+    preprocessor: Preprocessor,
+    input: String,
+    /// The shape of the model's input.
+    shape: Vec<usize>,
+    name: String,
+}
+
+impl EmbeddingReader {
+    /// # Errors
+    /// The runtime rejects the model.
+    pub fn new(typed: &TypedModel, vector: &str, compute: Compute) -> Result<Self> {
+        let TypedModel { loaded: LoadedModel { model, manifest, .. }, input, tensors } = typed;
+        let mut model = model.clone();
+        model.take_float32(input);
+        Ok(Self {
+            reader: TensorReader::new(&model, vector, compute)?,
+            preprocessor: Preprocessor::new(manifest.input.clone()),
+            input: input.clone(),
+            shape: tensors[input.as_str()].shape.clone(),
+            name: manifest.name.clone(),
+        })
+    }
+
+    /// The embedding of a picture, of length 1.
+    ///
+    /// # Errors
+    /// The picture is empty, the runtime fails, or the embedding has no direction.
+    pub fn of_picture(&mut self, picture: &image::RgbImage) -> Result<Array1<f32>> {
+        let tensor = self.preprocessor.run(picture, 1.0)?.0.to_owned();
+        self.of_tensor(tensor.view())
+    }
+
+    /// The embedding of the model's input `[1,…]`, or the same without the batch.
+    ///
+    /// # Errors
+    /// It has another shape, the runtime fails, or the embedding has no direction.
+    pub fn of_tensor(&mut self, tensor: ArrayViewD<f32>) -> Result<Array1<f32>> {
+        let given = tensor.shape().to_vec();
+        let tensor = if given.len() + 1 == self.shape.len() { tensor.insert_axis(Axis(0)) } else { tensor };
+        let Some(batch) = tensor.broadcast(self.shape.as_slice()) else {
+            return Err(Error::model(&self.name, format!("a reference is {given:?}, but the model takes {:?}", self.shape)));
+        };
+        let batch = batch.as_standard_layout().into_owned();
+        let vectors = self.reader.read(vec![(self.input.as_str(), Input::Float(batch.view()))])?;
+        let vector: Array1<f32> = vectors.index_axis(Axis(0), 0).iter().copied().collect();
+        normalised(vector).ok_or_else(|| Error::model(&self.name, "an embedding is zero or not finite"))
+    }
+}
+
+/// A vector divided by its length; `None` for one without a direction.
+fn normalised(vector: Array1<f32>) -> Option<Array1<f32>> {
+    let length = vector.dot(&vector).sqrt();
+    (length.is_finite() && length > 0.0).then(|| vector / length)
+}
+
+/// Compares an embedding with its references: the task becomes their likeness. Without references it stays a vector.
+/// Returns also what a user should know.
+///
+/// # Errors
+/// A reference cannot be read or embedded.
+pub fn compare(typed: &mut TypedModel, row: ScoreRow) -> Result<(Task, Vec<String>)> {
+    let LoadedModel { comparison, manifest, .. } = &typed.loaded;
+    if comparison.references.is_empty() {
+        return Ok((Task::Embed(row), Vec::new()));
+    }
+    let (names, mut notices) = (comparison.names(), Vec::new());
+    let (vectors, kind) = embed(typed, &row, comparison)?;
+    if vectors.iter().any(|vector| vector.len() != row.classes) {
+        let problem = format!("its vectors have {} numbers, but those of a reference have another length", row.classes);
+        return Err(typed.loaded.model.error(format!("{problem}; take both from one model")));
+    }
+    let mut sums = Array2::<f32>::zeros((names.len(), row.classes));
+    for (reference, vector) in comparison.references.iter().zip(&vectors) {
+        let at = names.iter().position(|name| name == reference.name()).unwrap_or(0);
+        sums.row_mut(at).scaled_add(1.0, vector);
+    }
+    for (name, mut sum) in names.iter().zip(sums.rows_mut()) {
+        let Some(mean) = normalised(sum.to_owned()) else {
+            return Err(typed.loaded.model.error(format!("the references of '{name}' cancel each other out")));
+        };
+        sum.assign(&mean);
+    }
+    let (scale, bias, usual) = match kind {
+        None => (1.0, 0.0, Probability::Cosine),
+        Some(Kind::Clip) => (CLIP_SCALE, 0.0, Probability::Softmax),
+        Some(Kind::Siglip) => (SIGLIP.0, SIGLIP.1, Probability::Sigmoid),
+    };
+    if kind.is_some() && comparison.scale.is_none() {
+        notices.push(format!(
+            "likeness is multiplied by {scale}{}, guessed since the models do not hold it; --logit-scale and --logit-bias \
+             choose",
+            if bias == 0.0 { String::new() } else { format!(", and {bias} is added") }
+        ));
+    }
+    let probability = manifest.scores.unwrap_or(usual);
+    let (scale, bias) = (comparison.scale.unwrap_or(scale), comparison.bias.unwrap_or(bias));
+    let classes = names.len();
+    let references = References { vectors: sums, scale, bias };
+    let TypedModel { loaded: LoadedModel { model, manifest, .. }, input, tensors } = typed;
+    grad::append_likeness(model, tensors, &row.logits, &references)?;
+    let shape = tensors[input.as_str()].shape.clone();
+    *tensors = session::probe(model, &[(input.as_str(), shape)])?;
+    manifest.labels = names;
+    Ok((Task::Embed(ScoreRow { logits: LIKENESS.to_owned(), classes, probability }), notices))
+}
+
+/// The embedding of each reference, and the kind of model where words are among them.
+fn embed(typed: &TypedModel, row: &ScoreRow, comparison: &Comparison) -> Result<(Vec<Array1<f32>>, Option<Kind>)> {
+    let of_words = comparison.references.iter().filter_map(|reference| match reference {
+        Reference::Words(words) => Some(words.as_str()),
+        Reference::Picture { .. } | Reference::Vector { .. } => None,
+    });
+    let words: Vec<&str> = of_words.collect();
+    let (mut embedded, kind) = match (words.as_slice(), &typed.loaded.path) {
+        ([], _) => (Vec::new().into_iter(), None),
+        (words, path) => {
+            let (vectors, kind) = embed_words(words, path.as_deref(), comparison)?;
+            (vectors.into_iter(), Some(kind))
+        }
+    };
+    let mut reader: Option<EmbeddingReader> = None;
+    let vectors = comparison.references.iter().map(|reference| match reference {
+        Reference::Vector { values, .. } => Ok(Array1::from_vec(values.clone())),
+        Reference::Words(words) => {
+            let vector = embedded.next().map(Array1::from_vec).and_then(normalised);
+            vector.ok_or_else(|| typed.loaded.model.error(format!("the words '{words}' have no embedding")))
+        }
+        Reference::Picture { path, .. } => {
+            let reader = match &mut reader {
+                Some(reader) => reader,
+                empty => empty.insert(EmbeddingReader::new(typed, &row.logits, Compute::default())?),
+            };
+            let frame = source::open(&File::file(path), 0, &Report::silent())?.next_frame()?;
+            let frame = frame.ok_or_else(|| Error::input(path, "it holds no picture"))?;
+            match &frame.tensor {
+                Some(tensor) => reader.of_tensor(tensor.view()),
+                None => reader.of_picture(&frame.picture),
+            }
+        }
+    });
+    Ok((vectors.collect::<Result<_>>()?, kind))
+}
+
+/// The likeness of a model that takes picture and words, and multiplies and compares them itself.
+pub fn own_likeness(model: &OnnxModel, row: ScoreRow) -> Task {
+    let index = GraphIndex::new(model.graph());
+    let mut tensor = row.logits.as_str();
+    while let Some(node) = index.producer_node(tensor).filter(|node| matches!(node.op(), "Transpose" | "Identity" | "Cast")) {
+        let Some(before) = node.input.first() else { break };
+        tensor = before;
+    }
+    // SigLIP adds a bias to its scaled cosines, and CLIP does not.
+    let biased = index.producer_node(tensor).is_some_and(|node| node.op() == "Add");
+    let probability = if biased { Probability::Sigmoid } else { Probability::Softmax };
+    Task::Embed(ScoreRow { probability, ..row })
+}
