@@ -53,8 +53,8 @@ pub use explain::{
 };
 pub use grad::LayerName;
 pub use model::{
-    Area, ClassName, Comparison, DetectionOptions, Direction, Feed, FeedValue, Fusion, ModelOptions, ModelSource, Preset,
-    Randomised, Reference, Request, ScoreQuery,
+    Area, ClassName, Comparison, DetectionOptions, Direction, Feed, FeedValue, Fusion, ModelOptions, ModelSource,
+    Preset, Randomised, Reference, Request, ScoreQuery,
 };
 pub use session::{Compute, Device};
 

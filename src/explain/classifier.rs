@@ -7,7 +7,7 @@ use super::plain::PlainModel;
 use super::runner::ModelRunner;
 use super::scores::Scores;
 use crate::error::{Error, Result};
-use crate::grad::{ScoreRow, Probability};
+use crate::grad::{Probability, ScoreRow};
 use crate::model::{InputSpec, ModelOptions, Preprocessor, as_input, channels_first};
 
 /// Classifies one picture after the other.

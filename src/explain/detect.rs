@@ -51,7 +51,12 @@ impl Attribution {
             }
         } else {
             for entries in asked {
-                maps.push(self.map_after(&outputs, backward.as_deref_mut(), Explained::Entries(&entries), &mut aids)?);
+                maps.push(self.map_after(
+                    &outputs,
+                    backward.as_deref_mut(),
+                    Explained::Entries(&entries),
+                    &mut aids,
+                )?);
             }
         }
         let mut maps = maps.into_iter();

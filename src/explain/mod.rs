@@ -27,8 +27,8 @@ pub use explainer::Explainer;
 pub use explanation::{Explanation, ExplanationContext};
 pub use plain::{ForwardPass, PlainModel};
 pub use prediction::{
-    ClassMap, ClassPrediction, DetectedObject, DetectionPrediction, Familiarity, Prediction, Ranked, RankedLabel, Segment,
-    SegmentPrediction, ValuePrediction,
+    ClassMap, ClassPrediction, DetectedObject, DetectionPrediction, Familiarity, Prediction, Ranked, RankedLabel,
+    Segment, SegmentPrediction, ValuePrediction,
 };
 pub use scores::Scores;
 pub use smoothing::TemporalSmoother;

@@ -19,7 +19,11 @@ pub enum Explained<'a> {
     /// The sum over detections, each an entry of the flattened logits.
     Entries(&'a [i64]),
     /// The logits of a class over some cells `[h,w]`; `seed` is their gradient by all logits, `[1,K,h,w]`.
-    Cells { class: usize, cells: &'a Array2<bool>, seed: &'a ArrayD<f32> },
+    Cells {
+        class: usize,
+        cells: &'a Array2<bool>,
+        seed: &'a ArrayD<f32>,
+    },
 }
 
 impl<'a> Explained<'a> {

@@ -37,7 +37,8 @@ impl Attribution {
         let (outputs, mut backward) = model.run_forward(tensor.view(), &[])?;
         let pixels = Pixels::of_outputs(segmentation, &outputs)?;
         let choices = self.choose_segments(&pixels, seen);
-        let explained = self.focus.and_then(|class| choices.iter().position(|choice| choice.class == class)).unwrap_or(0);
+        let explained =
+            self.focus.and_then(|class| choices.iter().position(|choice| choice.class == class)).unwrap_or(0);
         let own = if self.detections.each { choices.len() } else { 0 };
         let asked: Vec<usize> = std::iter::once(explained).chain(0..own).collect();
         let _making = trace_span!("map").entered();
@@ -47,7 +48,11 @@ impl Attribution {
             drop((outputs, backward));
             for (choice, seed) in asked.into_iter().filter_map(cells_of) {
                 let explained = Explained::Cells { class: choice.class, cells: &choice.cells, seed: &seed };
-                maps.push(self.map_of(explained, &mut aids, Source::Rerun { model: &mut *model, tensor: tensor.view() })?);
+                maps.push(self.map_of(
+                    explained,
+                    &mut aids,
+                    Source::Rerun { model: &mut *model, tensor: tensor.view() },
+                )?);
             }
         } else {
             for (choice, seed) in asked.into_iter().filter_map(cells_of) {
@@ -78,7 +83,8 @@ impl Attribution {
         };
         // A letterboxed picture lies in the middle of what the model sees.
         let (right, bottom) = (seen.width + 2.0 * seen.x, seen.height + 2.0 * seen.y);
-        let on_picture = |x: f64, y: f64| seen.x > 0.0 || seen.y > 0.0 || (0.0..right).contains(&x) && (0.0..bottom).contains(&y);
+        let on_picture =
+            |x: f64, y: f64| seen.x > 0.0 || seen.y > 0.0 || (0.0..right).contains(&x) && (0.0..bottom).contains(&y);
         let size = pixels.margin(0).dim();
         let in_area = |cell| self.area.is_none_or(|area| inside(cell, size, &|x, y| area.contains(x, y)));
         let counted = |cell| inside(cell, size, &on_picture);

@@ -114,7 +114,8 @@ fn is_cacheable(options: &ModelOptions, request: &Request, loaded: &LoadedModel,
         let plain = method.attributes_to == AttributesTo::Layer && method.score == ScoreKind::Class;
         plain && method.formula().is_some()
     });
-    let plain_inputs = options.feed.is_empty() && loaded.manifest.feed.is_empty() && options.comparison.references.is_empty();
+    let plain_inputs =
+        options.feed.is_empty() && loaded.manifest.feed.is_empty() && options.comparison.references.is_empty();
     let plain_scores = plain_scores && request.direction == Direction::Up;
     plain_method && plain_scores && plain_inputs && options.randomised.is_none() && !(batched_classes || several_layers)
 }

@@ -73,7 +73,11 @@ fn read(path: &Path) -> Result<ArrayD<f64>> {
     let short = || ArrayViewD::<i32>::view_npy(&bytes).map(|values| values.mapv(f64::from));
     let small = || ArrayViewD::<u8>::view_npy(&bytes).map(|values| values.mapv(f64::from));
     let flags = || ArrayViewD::<bool>::view_npy(&bytes).map(|values| values.mapv(f64::from));
-    let read: Result<_, ViewNpyError> =
-        floats().or_else(|_| wide()).or_else(|_| integers()).or_else(|_| short()).or_else(|_| small()).or_else(|_| flags());
+    let read: Result<_, ViewNpyError> = floats()
+        .or_else(|_| wide())
+        .or_else(|_| integers())
+        .or_else(|_| short())
+        .or_else(|_| small())
+        .or_else(|_| flags());
     read.map_err(|e| Error::input(path, format!("not a .npy file of numbers: {e}")).caused_by(e))
 }

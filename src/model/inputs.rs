@@ -1,6 +1,7 @@
 //! The inputs of a model: the picture, and what exporters of detectors add to it.
 
 use super::manifest::InputSpec;
+use super::words::takes_words;
 use crate::error::Result;
 use crate::grad::{CLASS_INDEX, Detection};
 use crate::onnx::proto::{Node, Tensor, ValueInfo};
@@ -18,12 +19,11 @@ pub fn image_input(model: &OnnxModel) -> Result<&ValueInfo> {
         [only] => Ok(only),
         [] => Err(model.error("it has no input; whycam explains models of one picture")),
         several => {
-            let names: Vec<&str> = several.iter().map(|i| i.name()).collect();
-            let count = names.len();
-            Err(model.error(format!(
-                "it has {count} inputs ({}); whycam explains models of one picture, so export it with the others fixed",
-                names.join(", ")
-            )))
+            let each = several.iter().map(|input| format!("{} [{}]", input.name(), input.dims_text()));
+            let problem = format!("it has {} inputs: {}", several.len(), each.collect::<Vec<_>>().join(", "));
+            let words = if takes_words(model) { "--words \"A,B\" gives it words; " } else { "" };
+            let remedy = "--feed NAME=NUMBER or NAME=FILE.npy gives an input a value, until the picture alone is left";
+            Err(model.error(format!("{problem}; {words}{remedy}")))
         }
     }
 }

@@ -118,7 +118,12 @@ fn load_file(path: &Path, options: &ModelOptions) -> Result<LoadedModel> {
         if manifest.labels.is_empty() {
             manifest.labels = of_graph;
         }
-        return Ok(LoadedModel { contract, notices, path: Some(path.to_owned()), ..LoadedModel::described(model, manifest) });
+        return Ok(LoadedModel {
+            contract,
+            notices,
+            path: Some(path.to_owned()),
+            ..LoadedModel::described(model, manifest)
+        });
     }
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let stated = match stated(&model)? {
@@ -152,13 +157,12 @@ fn load_file(path: &Path, options: &ModelOptions) -> Result<LoadedModel> {
     let of_graph = take_class_names(&mut model);
     let labels = if of_graph.is_empty() { stated.labels.clone() } else { of_graph.clone() };
     if !labels.is_empty() && options.labels.is_none() {
-        let place =
-            if of_graph.is_empty() { format!("{} metadata in the file", stated.by) } else { "the graph".to_owned() };
+        let place = if of_graph.is_empty() { stated.by } else { "the graph" };
         notices.push(format!("labels are read from {place}; --labels chooses"));
     }
     let Bare { spec, guess, size_open } = bare_input(&model, preset, &stated)?;
     if stated.pixels.is_some() && preset.is_none() {
-        notices.push(format!("pictures are preprocessed as {} metadata in the file say; --preset chooses", stated.by));
+        notices.push(format!("pictures are preprocessed as {} say; --preset chooses", stated.by));
     }
     let manifest = bare(spec, labels);
     let path = Some(path.to_owned());
@@ -166,12 +170,7 @@ fn load_file(path: &Path, options: &ModelOptions) -> Result<LoadedModel> {
 }
 
 /// Gives further inputs what the options and the manifest say, so that the picture is left.
-fn feed_inputs(
-    model: &mut OnnxModel,
-    path: &Path,
-    manifest: Option<&Manifest>,
-    options: &ModelOptions,
-) -> Result<()> {
+fn feed_inputs(model: &mut OnnxModel, path: &Path, manifest: Option<&Manifest>, options: &ModelOptions) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let stated = manifest.iter().flat_map(|manifest| &manifest.feed);
     let stated = stated.filter(|(input, _)| options.feed.iter().all(|feed| feed.input != **input));

@@ -98,9 +98,15 @@ pub struct Comparison {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reference {
     /// A picture, or the model's input as a `.npy` file.
-    Picture { name: String, path: PathBuf },
+    Picture {
+        name: String,
+        path: PathBuf,
+    },
     /// An embedding.
-    Vector { name: String, values: Vec<f32> },
+    Vector {
+        name: String,
+        values: Vec<f32>,
+    },
     Words(String),
 }
 
@@ -118,7 +124,8 @@ impl Reference {
     /// It has another form.
     pub fn parse_picture(text: &str) -> Result<Self, String> {
         let pair = text.split_once('=').map(|(name, path)| (name.trim(), path));
-        let (name, path) = pair.filter(|(name, path)| !name.is_empty() && !path.is_empty()).ok_or("give NAME=PICTURE")?;
+        let (name, path) =
+            pair.filter(|(name, path)| !name.is_empty() && !path.is_empty()).ok_or("give NAME=PICTURE")?;
         Ok(Self::Picture { name: name.to_owned(), path: path.into() })
     }
 

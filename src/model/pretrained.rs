@@ -82,7 +82,13 @@ pub fn pretrained(model: &Path) -> Result<Option<Stated>> {
     if let Err(problem) = spec.check() {
         return Err(Error::input(path, problem));
     }
-    Ok(Some(Stated { by: "Transformers'", labels, size: size.and_then(sides), pixels: Some(spec), ..Stated::default() }))
+    Ok(Some(Stated {
+        by: "the files of Transformers next to it",
+        labels,
+        size: size.and_then(sides),
+        pixels: Some(spec),
+        ..Stated::default()
+    }))
 }
 
 impl Preprocessor {

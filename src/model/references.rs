@@ -63,7 +63,10 @@ impl EmbeddingReader {
         let given = tensor.shape().to_vec();
         let tensor = if given.len() + 1 == self.shape.len() { tensor.insert_axis(Axis(0)) } else { tensor };
         let Some(batch) = tensor.broadcast(self.shape.as_slice()) else {
-            return Err(Error::model(&self.name, format!("a reference is {given:?}, but the model takes {:?}", self.shape)));
+            return Err(Error::model(
+                &self.name,
+                format!("a reference is {given:?}, but the model takes {:?}", self.shape),
+            ));
         };
         let batch = batch.as_standard_layout().into_owned();
         let vectors = self.reader.read(vec![(self.input.as_str(), Input::Float(batch.view()))])?;
@@ -170,7 +173,9 @@ fn embed(typed: &TypedModel, row: &ScoreRow, comparison: &Comparison) -> Result<
 pub fn own_likeness(model: &OnnxModel, row: ScoreRow) -> Task {
     let index = GraphIndex::new(model.graph());
     let mut tensor = row.logits.as_str();
-    while let Some(node) = index.producer_node(tensor).filter(|node| matches!(node.op(), "Transpose" | "Identity" | "Cast")) {
+    while let Some(node) =
+        index.producer_node(tensor).filter(|node| matches!(node.op(), "Transpose" | "Identity" | "Cast"))
+    {
         let Some(before) = node.input.first() else { break };
         tensor = before;
     }

@@ -40,7 +40,8 @@ impl FromStr for Area {
 
     /// Parses `X,Y,WIDTH,HEIGHT`.
     fn from_str(text: &str) -> Result<Self, String> {
-        let numbers = text.split(',').map(|number| number.trim().parse::<f64>().ok().filter(|number| number.is_finite()));
+        let numbers =
+            text.split(',').map(|number| number.trim().parse::<f64>().ok().filter(|number| number.is_finite()));
         match numbers.collect::<Option<Vec<f64>>>().as_deref() {
             Some([x, y, width, height]) if *width > 0.0 && *height > 0.0 => {
                 Ok(Self { x: *x, y: *y, width: *width, height: *height })

@@ -11,7 +11,7 @@ use crate::onnx::OnnxModel;
 /// What a model's metadata say.
 #[derive(Default)]
 pub struct Stated {
-    /// Whose metadata they are.
+    /// Where that is written.
     pub by: &'static str,
     /// What the outputs mean.
     pub task: Option<&'static str>,
@@ -53,7 +53,13 @@ fn ultralytics(model: &OnnxModel) -> Result<Option<Stated>> {
         [height, width] => Some([*height, *width]),
         _ => None,
     };
-    Ok(Some(Stated { by: "Ultralytics", task: Some(task), labels: dictionary(names), size, pixels: Some(pixels) }))
+    Ok(Some(Stated {
+        by: "the metadata of Ultralytics",
+        task: Some(task),
+        labels: dictionary(names),
+        size,
+        pixels: Some(pixels),
+    }))
 }
 
 /// The values of a Python or JSON dictionary `{0: 'a', "1": "b's"}`, by their keys. Empty if it is none, or if its keys do
@@ -119,7 +125,7 @@ fn windows_ml(model: &OnnxModel) -> Option<Stated> {
         Some(_) => return None,
     };
     let pixels = InputSpec { fit: Fit::Crop, colour, ..scaled };
-    Some(Stated { by: "Windows ML", pixels: Some(pixels), ..Stated::default() })
+    Some(Stated { by: "the metadata of Windows ML", pixels: Some(pixels), ..Stated::default() })
 }
 
 #[cfg(test)]

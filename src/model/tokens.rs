@@ -37,7 +37,8 @@ impl Tokenizer {
     /// # Errors
     /// The tokenizer cannot read the text.
     pub fn tokens(&self, text: &str, length: Option<usize>) -> Result<Tokenized> {
-        let unreadable = |e: tokenizers::Error| Error::input("words", format!("'{text}' cannot be split into tokens: {e}"));
+        let unreadable =
+            |e: tokenizers::Error| Error::input("words", format!("'{text}' cannot be split into tokens: {e}"));
         let mut encoding = self.0.encode(text, true).map_err(unreadable)?;
         if let Some(length) = length {
             let (id, token) = self.padding(encoding.get_ids());
@@ -53,7 +54,8 @@ impl Tokenizer {
         if let Some(own) = self.0.get_padding() {
             return (own.pad_id, own.pad_token.clone());
         }
-        let usual = ["<pad>", "[PAD]"].into_iter().find_map(|token| Some((self.0.token_to_id(token)?, token.to_owned())));
+        let usual =
+            ["<pad>", "[PAD]"].into_iter().find_map(|token| Some((self.0.token_to_id(token)?, token.to_owned())));
         usual.unwrap_or((ids.last().copied().unwrap_or(0), String::new()))
     }
 }

@@ -87,7 +87,8 @@ pub fn feed_words(model: &mut OnnxModel, path: &Path, comparison: &Comparison, t
     let fixed = ids.as_ref().and_then(length_of);
     let siglip = kind_of(path)? == Kind::Siglip && mask.is_none();
     let tokenizer = Tokenizer::read(&tokenizer, fixed.or_else(|| longest(&tokenizer)))?;
-    let rows = |length: Option<usize>| texts.iter().map(|text| tokenizer.tokens(text, length)).collect::<Result<Vec<_>>>();
+    let rows =
+        |length: Option<usize>| texts.iter().map(|text| tokenizer.tokens(text, length)).collect::<Result<Vec<_>>>();
     let padding = fixed.or_else(|| siglip.then_some(SIGLIP_TOKENS));
     let longest = rows(padding)?.iter().map(|row| row.ids.len()).max().unwrap_or(1);
     let rows = rows(Some(padding.unwrap_or(longest)))?;

@@ -8,14 +8,7 @@ use super::draw::PALETTE;
 
 /// Draws the colours of 0 to `top` along the right edge, from bottom to top, with `top` and its unit. A `two_sided` bar has
 /// those of `-top` to `top`.
-pub fn draw(
-    picture: &mut RgbImage,
-    caption: &Caption,
-    colormap: &Colormap,
-    two_sided: bool,
-    top: f32,
-    unit: &str,
-) {
+pub fn draw(picture: &mut RgbImage, caption: &Caption, colormap: &Colormap, two_sided: bool, top: f32, unit: &str) {
     let (width, height) = picture.dimensions();
     let thickness = (width.min(height) / 40).max(4);
     let (left, upper, lower) = (width.saturating_sub(2 * thickness), height / 8, height - height / 8);

@@ -74,7 +74,8 @@ impl ClassPrediction {
         };
         let own = || line(self.class_index, self.probability, self.logit, map);
         let first = if self.is_sure() { own() } else { "not sure".to_owned() };
-        let others = self.others.iter().map(|other| line(other.class_index, other.probability, other.logit, &other.map));
+        let others =
+            self.others.iter().map(|other| line(other.class_index, other.probability, other.logit, &other.map));
         std::iter::once(first).chain(others).collect()
     }
 

@@ -15,7 +15,7 @@ impl Layers<'_> {
         enlarged.retain(|(_, before)| self.candidates[*before].depth < last);
         let coarsest = enlarged.iter().map(|(_, before)| cells(*before)).min();
         let first = enlarged.iter().find(|(_, before)| Some(cells(*before)) == coarsest).map(|(_, before)| *before);
-        if let Some(at) = first.or_else(|| self.before_context()) {
+        if let Some(at) = first.map(|at| self.before_pool_of(at).unwrap_or(at)).or_else(|| self.before_context()) {
             return (self.before_moves(at), reason);
         }
         let early = (0..self.candidates.len()).filter(|&at| self.candidates[at].depth + 2 <= last);
@@ -24,6 +24,21 @@ impl Layers<'_> {
             Some(at) => (self.before_moves(at), reason),
             None => self.default_layer(),
         }
+    }
+
+    /// The layer that a branch of a pyramid of poolings starts from, if a candidate is the end of such a branch: at most one
+    /// layer with weights follows the pooling.
+    fn before_pool_of(&self, at: usize) -> Option<usize> {
+        let (mut node, mut weights) = (self.index.producer_node(&self.candidates[at].tensor)?, 0);
+        while weights <= 1 {
+            let before = node.input.first()?;
+            if matches!(node.op(), "AveragePool" | "GlobalAveragePool" | "ReduceMean") {
+                return self.candidate(before);
+            }
+            weights += usize::from(OpKind::of(node) == OpKind::Product);
+            node = self.index.producer_node(before)?;
+        }
+        None
     }
 
     /// The layer whose mean over the whole map is laid over the map again, as in a pyramid of poolings.

@@ -159,7 +159,10 @@ fn is_normalised(outputs: &Outputs, tensor: &str) -> bool {
             if matches!(node.op(), "ReduceL2" | "ReduceSumSquare" | "ReduceSum") {
                 return true;
             }
-            if !matches!(node.op(), "Add" | "Cast" | "Clip" | "Expand" | "Max" | "Pow" | "Reciprocal" | "Reshape" | "Sqrt" | "Unsqueeze") {
+            if !matches!(
+                node.op(),
+                "Add" | "Cast" | "Clip" | "Expand" | "Max" | "Pow" | "Reciprocal" | "Reshape" | "Sqrt" | "Unsqueeze"
+            ) {
                 return false;
             }
             let before = node.input.iter().find(|input| outputs.varying.contains(input.as_str()));
@@ -183,7 +186,8 @@ pub fn evidence_of(
     const MOST_NODES: usize = 200;
     if ending == Ending::Choice {
         Evidence::Probability
-    } else if [OTHERS, EMBEDDINGS, VALUES].iter().any(|words| has_word(output, words)) && !is_named_for_classes(output) {
+    } else if [OTHERS, EMBEDDINGS, VALUES].iter().any(|words| has_word(output, words)) && !is_named_for_classes(output)
+    {
         Evidence::Against
     } else if ending == Ending::Sigmoid {
         Evidence::Probability

@@ -123,7 +123,8 @@ fn choose(model: &OnnxModel, heads: &[Head], search: Search) -> Result<(Task, Ve
     let ScoreRow { logits, classes, .. } = &chosen.row;
     let rivals: Vec<&Head> = heads.iter().filter(|head| head.row.logits != *logits).collect();
     let (output, mut notices) = (chosen.output, Vec::new());
-    let undecided = search.output.is_none() && rivals.iter().any(|rival| rival.evidence == best && several_classes(rival));
+    let undecided =
+        search.output.is_none() && rivals.iter().any(|rival| rival.evidence == best && several_classes(rival));
     if best == Evidence::Linear && undecided {
         let all = list(&heads.iter().collect::<Vec<_>>());
         let problem = format!("nothing tells which of its outputs {all} holds the scores of classes");

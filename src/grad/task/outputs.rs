@@ -88,7 +88,7 @@ impl<'m> Outputs<'m> {
     /// It holds no numbers of a float type; the text says so.
     pub fn source_of(&self, output: &'m str) -> Result<Source<'m>, String> {
         let (mut probability, mut ending, mut of_largest) = (Probability::Softmax, Ending::Bare, false);
-        // A change of shape is passed over only if a softmax comes before it.
+        // A change of shape or order is passed over only if a softmax comes before it.
         let (mut logits, mut tensor) = (output, output);
         while let Some(node) = self.index.producer_node(tensor) {
             if let Some(before) = decomposed_softmax(&self.index, node) {
@@ -115,7 +115,7 @@ impl<'m> Outputs<'m> {
                     probability = Probability::Sigmoid;
                     ending = if ending == Ending::Choice { ending } else { Ending::Sigmoid };
                 }
-            } else if !RESHAPING.contains(&node.op()) {
+            } else if !(RESHAPING.contains(&node.op()) || node.op() == "Transpose") {
                 break;
             }
         }

@@ -85,6 +85,7 @@ impl fmt::Display for ScoreRow {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let Self { logits, classes, probability } = self;
         match (probability, classes) {
+            (Probability::Cosine, _) => write!(f, "{logits} ({classes} numbers, compared by the cosine)"),
             (Probability::Value, 1) => write!(f, "{logits} (a value)"),
             (Probability::Value, _) => write!(f, "{logits} ({classes} values)"),
             _ => write!(f, "{logits} ({classes} classes, {})", probability.name()),

@@ -82,7 +82,11 @@ impl Task {
         let segments = || Ok(find_segments(&outputs, search)?.map(|(found, notices)| (Self::Segment(found), notices)));
         match search.task {
             Some("segment") => segments()?.ok_or_else(|| {
-                let each = model.graph().output.iter().map(|output| format!("{} {:?}", output.name(), outputs.shape(output.name())));
+                let each = model
+                    .graph()
+                    .output
+                    .iter()
+                    .map(|output| format!("{} {:?}", output.name(), outputs.shape(output.name())));
                 let given = each.collect::<Vec<_>>().join(", ");
                 model.error(format!("none of its outputs holds scores [N,K,h,w] of pixels: {given}"))
             }),
@@ -253,7 +257,7 @@ impl Task {
         match self {
             Self::Classify(_) => "logits",
             Self::Detect(_) => "boxes",
-            Self::Segment(_) => "pixels",
+            Self::Segment(_) => "mask",
             Self::Embed(_) => "vector",
             Self::Value(_) => "value",
         }

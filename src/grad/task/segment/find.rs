@@ -72,7 +72,9 @@ fn head_of<'m>(outputs: &Outputs<'m>, output: &'m str, asked: bool, labels: usiz
     let Source { tensor, ending, of_largest, probability } = outputs.source_of(output).ok()?;
     let shape = outputs.shape(tensor);
     let (channels_last, geometry) = match outputs.layout(tensor) {
-        Some(layout) if layout.prefix.is_none() => (layout.order == [0, 2, 3, 1] || layout.order[1] == 3, Some(layout.geometry)),
+        Some(layout) if layout.prefix.is_none() => {
+            (layout.order == [0, 2, 3, 1] || layout.order[1] == 3, Some(layout.geometry))
+        }
         // Rows and columns that cannot be followed, as those of tokens that were folded.
         _ => (false, None),
     };
