@@ -326,3 +326,19 @@ fn an_embedding_without_references_says_what_it_needs() {
     options.preset = Some(Preset::Unit);
     assert!(Explainer::new(&options, &Request::default()).is_err());
 }
+
+#[test]
+fn maps_of_attention_are_those_of_the_papers() {
+    for (name, method) in [("clip", "legrad"), ("clip", "grad-eclip"), ("siglip", "legrad")] {
+        let case = Case::named(name);
+        let mut request = Request::default();
+        request.method = Some(cam::find(method).unwrap());
+        let map = case.explain(&request).unwrap_or_else(|e| panic!("{name} {method}: {e}")).map;
+        let expected: Array2<f32> = ndarray_npy::read_npy(reference(&format!("tasks/{name}.{method}.npy"))).unwrap();
+        maps::compare(&map.values, &expected, NEAR, &format!("{name} {method}")).unwrap();
+    }
+    let mut request = Request::default();
+    request.method = Some(cam::find("legrad").unwrap());
+    let error = Case::named("age").explain(&request).unwrap_err().to_string();
+    assert!(error.contains("no layer of tokens") && error.contains("grad-cam"), "{error}");
+}

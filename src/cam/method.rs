@@ -59,6 +59,13 @@ pub enum InGraph {
     HiResCam,
 }
 
+/// A formula of attention, which an augmented model computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttentionFormula {
+    LeGrad,
+    GradEclip,
+}
+
 /// The score that is explained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScoreKind {
@@ -82,6 +89,8 @@ pub enum Inputs {
     Gradients(Formula),
     /// Those, and the Hessian of the score by the activations, times the activations.
     Curvature(fn(ArrayView3<f32>, ArrayView3<f32>, ArrayView3<f32>) -> Array2<f32>),
+    /// The attention of a vision transformer and its gradients: the graph makes the map.
+    Attention(AttentionFormula),
     /// Runs of the layers after the target on changed activations.
     PerturbedLayer(fn(&mut PerturbedLayer) -> Result<Array2<f32>>),
     /// Runs of the whole model on changed inputs, for their gradients.
@@ -109,7 +118,7 @@ impl Inputs {
         let nothing = Needs { gradient: false, curvature: false, remainder: false, reruns: false };
         match self {
             Self::Activations(_) => nothing,
-            Self::Gradients(_) => Needs { gradient: true, ..nothing },
+            Self::Gradients(_) | Self::Attention(_) => Needs { gradient: true, ..nothing },
             Self::Curvature(_) => Needs { gradient: true, curvature: true, ..nothing },
             Self::PerturbedLayer(_) => Needs { remainder: true, ..nothing },
             Self::InputGradients(_) => Needs { gradient: true, reruns: true, ..nothing },
@@ -240,6 +249,20 @@ pub static METHODS: &[Method] = &[
         "noisy gradients: the main pattern of the evidence",
         "logit",
         Inputs::Gradients(eigen_grad_cam),
+    ),
+    of_layer(
+        "legrad",
+        "1 forward, 1 backward through the last layers of each block",
+        "vision transformers and CLIP: what attention gathers, in all blocks",
+        "logit a weight",
+        Inputs::Attention(AttentionFormula::LeGrad),
+    ),
+    of_layer(
+        "grad-eclip",
+        "as grad-cam",
+        "CLIP and other nets with a class token: what the last attention takes from each token",
+        "logit",
+        Inputs::Attention(AttentionFormula::GradEclip),
     ),
     of_layer(
         "ablation-cam",

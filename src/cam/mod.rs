@@ -25,5 +25,5 @@ mod x_grad_cam;
 
 pub use class_map::{CamMap, rectified, weighted_sum};
 pub use enlarge::{Enlarger, MapCrop, crop_map, enlarged, fused};
-pub use method::{AttributesTo, Formula, InGraph, Inputs, METHODS, Method, Needs, ScoreKind, find};
+pub use method::{AttentionFormula, AttributesTo, Formula, InGraph, Inputs, METHODS, Method, Needs, ScoreKind, find};
 pub use perturbation::{PerturbedInput, PerturbedLayer, PerturbedRun, ScoreValue};

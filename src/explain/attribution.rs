@@ -189,6 +189,7 @@ impl Attribution {
                 Err(Error::model(&self.model, format!("{} needs further runs", self.method.name)))
             }
             (_, Source::Run { gradients, .. }) if self.in_graph => gradients.cam(),
+            (Inputs::Attention(_), Source::Run { outputs, .. }) => outputs.cam(),
             (Inputs::Gradients(of), Source::Run { outputs, gradients, row }) => {
                 self.fused_map(of, outputs, gradients, row)
             }

@@ -14,9 +14,9 @@ use super::metadata::{Contract, MapGrid};
 use super::options::ModelOptions;
 use super::request::{Direction, Request, ScoreQuery};
 use super::typed::{TypedModel, type_tensors};
-use crate::cam::{AttributesTo, InGraph, Method, ScoreKind};
+use crate::cam::{AttentionFormula, AttributesTo, InGraph, Inputs, Method, ScoreKind};
 use crate::error::Result;
-use crate::grad::{self, Additions, CamWeights, FieldGeometry, LIKENESS, Probability, Remainder, Score, Target, Task};
+use crate::grad::{self, Additions, AttentionMap, CamWeights, FieldGeometry, LIKENESS, Probability, Remainder, Score, Target, Task};
 use crate::onnx::proto::{Attribute, Node};
 use crate::onnx::{DataType, OnnxModel};
 use crate::session;
@@ -141,8 +141,19 @@ pub fn augment(located: Located, batched_classes: bool) -> Result<AugmentedModel
     let remainder = if needs.remainder { Some(cut()?) } else { None };
     let additions = Additions { score: needs.gradient.then_some(scores.score), batched_classes };
     let channels_last = manifest.input.layout == Layout::ChannelsLast;
-    let gradient = grad::augment(&mut model, &tensors, &rules, &task, &targets, additions)
-        .map_err(|error| with_advice(error, &model, &tensors, &task, &rules, channels_last))?;
+    let augmented = match method.inputs {
+        Inputs::Attention(formula) => {
+            let map = match formula {
+                AttentionFormula::LeGrad => AttentionMap::LeGrad,
+                AttentionFormula::GradEclip => AttentionMap::GradEclip,
+            };
+            let name = AugmentedModel::CAM;
+            grad::augment_with_attention(&mut model, &tensors, &rules, &task, scores.score, map, name).map(|()| None)
+        }
+        _ => grad::augment(&mut model, &tensors, &rules, &task, &targets, additions),
+    };
+    let gradient =
+        augmented.map_err(|error| with_advice(error, &model, &tensors, &task, &rules, channels_last))?;
     give_side_inputs(&mut model, remainder.as_ref());
     let mut curvature = false;
     if let Some(gradient) = gradient.filter(|_| needs.curvature) {

@@ -20,7 +20,6 @@ SiglipModel.
 """
 
 import contextlib
-import functools
 import io
 import json
 import sys
@@ -35,6 +34,7 @@ import torch
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import SemanticSegmentationTarget
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 import task_nets as nets
 from models import randomise, without_remarks
@@ -230,29 +230,87 @@ def row(name, net, layer, outputs, task, prefix, picture, references):
     }
 
 
-@functools.cache
 def tokenizer(kind):
-    """A tokenizer as CLIP's or SigLIP's, of few words."""
-    texts = WORDS + ["flowers and hands", "a can of water", "red, green and blue"]
+    """A tokenizer in the form of CLIP's or SigLIP's, of few tokens."""
+    letters = sorted(set("".join(WORDS)) - {" "})
     if kind == "clip":
-        made = tokenizers.Tokenizer(tokenizers.models.BPE(end_of_word_suffix="</w>", unk_token="<|endoftext|>"))
+        merges = [("r", "e"), ("re", "d</w>"), ("h", "a"), ("ha", "n"), ("i", "n"), ("in", "g</w>"), ("w", "e"), ("a", "n")]
+        tokens = letters + [letter + "</w>" for letter in letters] + [a + b for a, b in merges]
+        vocabulary = {token: number for number, token in enumerate(tokens)}
+        made = tokenizers.Tokenizer(tokenizers.models.BPE(vocabulary, merges, end_of_word_suffix="</w>"))
         made.normalizer = tokenizers.normalizers.Lowercase()
         made.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
-        trainer = tokenizers.trainers.BpeTrainer(vocab_size=90, end_of_word_suffix="</w>", special_tokens=[])
-        made.train_from_iterator(texts, trainer)
         made.add_special_tokens(["<|startoftext|>", "<|endoftext|>"])
         ends = [(token, made.token_to_id(token)) for token in ("<|startoftext|>", "<|endoftext|>")]
         template = "<|startoftext|> $A <|endoftext|>"
         made.post_processor = tokenizers.processors.TemplateProcessing(single=template, special_tokens=ends)
         return made
-    made = tokenizers.Tokenizer(tokenizers.models.Unigram())
+    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -4.0), ("▁red", -3.0), ("▁hand", -3.5), ("ing", -3.0)]
+    pieces += [(letter, -5.0) for letter in letters]
+    made = tokenizers.Tokenizer(tokenizers.models.Unigram(pieces, unk_id=2))
     made.normalizer = tokenizers.normalizers.Lowercase()
     made.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace()
-    trainer = tokenizers.trainers.UnigramTrainer(vocab_size=60, special_tokens=["<pad>", "</s>", "<unk>"], unk_token="<unk>")
-    made.train_from_iterator(texts, trainer)
+    made.add_special_tokens(["<pad>", "</s>", "<unk>"])
     ends = [("</s>", made.token_to_id("</s>"))]
     made.post_processor = tokenizers.processors.TemplateProcessing(single="$A </s>", special_tokens=ends)
     return made
+
+
+def pooled(head, tokens):
+    """SigLIP's attention of a learnt query, step by step, and its weights."""
+    attention = head.attention
+    width, heads = attention.embed_dim, attention.num_heads
+    projected = lambda x, part: nn.functional.linear(
+        x, attention.in_proj_weight.chunk(3)[part], attention.in_proj_bias.chunk(3)[part]
+    ).reshape(1, -1, heads, width // heads).transpose(1, 2)
+    query, keys, values = projected(head.probe, 0), projected(tokens, 1), projected(tokens, 2)
+    weights = (query @ keys.transpose(2, 3) / (width // heads) ** 0.5).softmax(-1)
+    found = attention.out_proj((weights @ values).transpose(1, 2).reshape(1, 1, width))
+    return (found + head.mlp(head.layernorm(found)))[:, 0], weights
+
+
+class Softmaxes(TorchFunctionMode):
+    """Keeps the results of all softmaxes."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if getattr(func, "__name__", "") == "softmax":
+            self.seen.append(result)
+        return result
+
+
+def attention_maps(name, net, kind, picture, texts, best):
+    """LeGrad for both kinds, and Grad-ECLIP for CLIP, from autograd and the papers' formulas."""
+    vision = net.vision_model
+    last = vision.encoder.layers[-1].self_attn
+    kept = {}
+    hooks = [getattr(last, part).register_forward_hook(lambda _, __, out, part=part: kept.update({part: out})) for part in ("q_proj", "k_proj", "v_proj")]
+    hooks.append(last.out_proj.register_forward_pre_hook(lambda _, given: kept.update(o=given[0])))
+    with Softmaxes() as softmaxes:
+        states = vision(picture, output_hidden_states=True).hidden_states
+    for hook in hooks:
+        hook.remove()
+    side = SIDE // 16
+    first = 1 if kind == "clip" else 0
+    shown, score = [], None
+    for state, weights in zip(states[1:], softmaxes.seen):
+        normed = vision.post_layernorm(state)
+        embeds, by = (net.visual_projection(normed[:, 0]), weights) if kind == "clip" else pooled(vision.head, normed)
+        score = (nets.unit(embeds) @ texts.T * net.logit_scale.exp())[0, best]
+        gradient = torch.autograd.grad(score, by, retain_graph=True)[0].relu()
+        shown.append(gradient.reshape(-1, gradient.shape[-1]).mean(0)[first:].reshape(side, side))
+    np.save(OUT / f"{name}.legrad.npy", torch.stack(shown).mean(0).detach().numpy())
+    if kind == "clip":
+        gradient = torch.autograd.grad(score, kept["o"])[0][0, 0]
+        query, keys, values = (kept[part][0].detach() for part in ("q_proj", "k_proj", "v_proj"))
+        cosine = nets.unit(keys[1:]) @ nets.unit(query[0])
+        stretched = (cosine - cosine.min()) / (cosine.max() - cosine.min())
+        shown = ((values[1:] * gradient).sum(1) * stretched).relu().reshape(side, side)
+        np.save(OUT / f"{name}.grad-eclip.npy", shown.numpy())
 
 
 def of_words(kind, whole, picture):
@@ -311,6 +369,11 @@ def of_words(kind, whole, picture):
     logits = outputs.logits_per_image[0]
     probabilities = logits.sigmoid() if kind == "siglip" else logits.softmax(0)
     np.save(OUT / f"{name}.npy", arrays.astype(np.float32))
+    if not whole:
+        with torch.no_grad():
+            given = net.text_model(**texts).pooler_output
+            given = nets.unit(net.text_projection(given) if kind == "clip" else given)
+        attention_maps(name, net, kind, picture, given, int(logits.argmax()))
     return {
         "name": name,
         "file": name,

@@ -12,4 +12,5 @@ mod select;
 pub use candidate::{Candidate, Reason, Target};
 pub use detector_layers::DetectorPart;
 pub use layer_name::LayerName;
+pub use layers::Layers;
 pub use select::{find_detector_targets, find_target, input_target, list_candidates};

@@ -1,0 +1,9 @@
+//! Maps of vision transformers from their attention, written as nodes of the graph.
+
+mod augment;
+mod blocks;
+mod grad_eclip;
+mod head_copies;
+mod legrad;
+
+pub use augment::{AttentionMap, augment_with_attention};
