@@ -37,8 +37,8 @@ pub struct GlobalArgs {
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Model")]
 pub struct ModelArgs {
-    /// A built-in model (see `whycam models`) or an ONNX file
-    #[arg(long, value_name = "NAME|FILE")]
+    /// A built-in model (see `whycam models`), an ONNX file, or a folder as Transformers.js has it
+    #[arg(long, value_name = "NAME|FILE|DIR")]
     pub model: Option<String>,
     #[command(flatten)]
     pub settings: ModelSettings,
@@ -62,7 +62,7 @@ pub struct ModelSettings {
     /// nanodet, fastestdet or ultraface
     #[arg(long, value_name = "NAME", value_parser = Preset::from_str)]
     pub preset: Option<Preset>,
-    /// The output with the class scores, if the model has several outputs
+    /// The output to explain, if the model has several outputs
     #[arg(long, value_name = "NAME")]
     pub output: Option<String>,
     /// The size of the model's input, if the model leaves it open
@@ -137,8 +137,8 @@ pub struct MapArgs {
     pub method: MethodArgs,
     #[command(flatten)]
     pub layers: LayerArgs,
-    /// The classes to explain: names, indices, top, top3, or several separated by commas. Of a detector, only detections
-    /// of these classes count
+    /// The classes or values to explain: names, indices, top, top3, or several separated by commas. Of a detector or
+    /// segmenter, only these classes count
     #[arg(long, value_name = "NAME|INDEX|top|top3|A,B…")]
     pub class: Option<String>,
     /// Explain what speaks for class A against class B

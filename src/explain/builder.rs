@@ -6,7 +6,10 @@ use super::explainer::Explainer;
 use crate::cam::Method;
 use crate::error::Result;
 use crate::grad::LayerName;
-use crate::model::{ClassName, Fusion, ModelOptions, ModelSource, Preset, Randomised, Request, ScoreQuery};
+use crate::model::{
+    Area, ClassName, Direction, Feed, FeedValue, Fusion, ModelOptions, ModelSource, Preset, Randomised, Reference,
+    Request, ScoreQuery,
+};
 use crate::session::Compute;
 
 /// Builds an [`Explainer`]. The default is Grad-CAM of the predicted class, by the first embedded model at its default
@@ -19,7 +22,7 @@ pub struct ExplainerBuilder {
 }
 
 impl ExplainerBuilder {
-    /// An embedded model by its name, or an ONNX file.
+    /// An embedded model by its name, an ONNX file, or a folder in the layout of Transformers.js.
     pub fn model(mut self, model: impl Into<ModelSource>) -> Self {
         self.options.model = model.into();
         self
@@ -37,9 +40,47 @@ impl ExplainerBuilder {
         self
     }
 
-    /// The output that has the class scores, where the model has several outputs.
+    /// The output to explain, where the model has several outputs.
     pub fn output(mut self, name: impl Into<String>) -> Self {
         self.options.output = Some(name.into());
+        self
+    }
+
+    /// What the outputs mean, one of [`TASKS`](crate::grad::TASKS), in place of what the graph tells.
+    pub fn task(mut self, task: &'static str) -> Self {
+        self.options.task = Some(task);
+        self
+    }
+
+    /// What an input other than the picture is given in every run.
+    pub fn feed(mut self, input: impl Into<String>, value: FeedValue) -> Self {
+        self.options.feed.push(Feed { input: input.into(), value });
+        self
+    }
+
+    /// Compares an embedding with that of a picture. Several of one name count by their mean.
+    pub fn like(mut self, name: impl Into<String>, picture: impl Into<PathBuf>) -> Self {
+        let reference = Reference::Picture { name: name.into(), path: picture.into() };
+        self.options.comparison.references.push(reference);
+        self
+    }
+
+    /// Compares the picture with words, by a model of pictures and words.
+    pub fn words<'w>(mut self, words: impl IntoIterator<Item = &'w str>) -> Self {
+        let words = words.into_iter().map(|words| Reference::Words(words.to_owned()));
+        self.options.comparison.references.extend(words);
+        self
+    }
+
+    /// The part of the picture, in its pixels, that a segmenter's score is taken over.
+    pub fn area(mut self, area: Area) -> Self {
+        self.request.area = Some(area);
+        self
+    }
+
+    /// Whether it is explained what makes a value rise or fall.
+    pub fn direction(mut self, direction: Direction) -> Self {
+        self.request.direction = direction;
         self
     }
 

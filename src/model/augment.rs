@@ -16,7 +16,9 @@ use super::request::{Direction, Request, ScoreQuery};
 use super::typed::{TypedModel, type_tensors};
 use crate::cam::{AttentionFormula, AttributesTo, InGraph, Inputs, Method, ScoreKind};
 use crate::error::Result;
-use crate::grad::{self, Additions, AttentionMap, CamWeights, FieldGeometry, LIKENESS, Probability, Remainder, Score, Target, Task};
+use crate::grad::{
+    self, Additions, AttentionMap, CamWeights, FieldGeometry, LIKENESS, Probability, Remainder, Score, Target, Task,
+};
 use crate::onnx::proto::{Attribute, Node};
 use crate::onnx::{DataType, OnnxModel};
 use crate::session;
@@ -84,8 +86,9 @@ pub fn augmented(
             Some(contract) => (contract.preprocessing.clone(), contract.labels.clone()),
             None => (loaded.manifest.input.clone(), loaded.manifest.labels.clone()),
         };
-        let detects = contract.as_ref().is_some_and(|contract| contract.detection.is_some());
-        let guess = loaded.guess.filter(|_| !detects);
+        let meant = contract.as_ref().is_some_and(|contract| contract.task.is_some());
+        // The task may have changed what was guessed.
+        let guess = loaded.guess.filter(|_| !meant);
         let loaded = LoadedModel { manifest: Manifest { labels, input, ..loaded.manifest }, guess, ..loaded };
         let default_layer = Request { layers: Vec::new(), ..request.clone() };
         let kept = AugmentedModel::from_contract(LoadedModel { model, contract, notices, ..loaded }, &default_layer)?;
@@ -152,8 +155,7 @@ pub fn augment(located: Located, batched_classes: bool) -> Result<AugmentedModel
         }
         _ => grad::augment(&mut model, &tensors, &rules, &task, &targets, additions),
     };
-    let gradient =
-        augmented.map_err(|error| with_advice(error, &model, &tensors, &task, &rules, channels_last))?;
+    let gradient = augmented.map_err(|error| with_advice(error, &model, &tensors, &task, &rules, channels_last))?;
     give_side_inputs(&mut model, remainder.as_ref());
     let mut curvature = false;
     if let Some(gradient) = gradient.filter(|_| needs.curvature) {

@@ -3,8 +3,9 @@
 use super::classes::ResolvedScores;
 use super::detector::find_detection;
 use super::load::LoadedModel;
-use super::manifest::{Known, Layout, Manifest};
+use super::manifest::{InputSpec, Known, Layout, Manifest};
 use super::options::Reference;
+use super::preset::Preset;
 use super::references::{compare, own_likeness};
 use super::request::Request;
 use super::typed::TypedModel;
@@ -118,12 +119,27 @@ fn other_task_of(typed: &mut TypedModel, wanted: Option<&str>) -> Result<(Task, 
             notices.extend(found);
             Ok((task, notices))
         }
+        Task::Segment(segmentation) => {
+            notices.extend(show_whole_picture(&mut typed.loaded));
+            Ok((Task::Segment(segmentation), notices))
+        }
         task if compared => {
             let problem = format!("it gives no embedding but {task}");
             Err(typed.loaded.model.error(format!("{problem}; --like and --words are for embeddings")))
         }
         task => Ok((task, notices)),
     }
+}
+
+/// A segmenter sees the whole picture. Where its preprocessing is a guess that crops, this changes the guess, and returns what
+/// a user should know of it.
+fn show_whole_picture(loaded: &mut LoadedModel) -> Option<String> {
+    let guess = loaded.guess.take_if(|guess| guess.preset == Preset::ImageNet)?;
+    let input = &mut loaded.manifest.input;
+    let (preset, channels) = (Preset::Detr, input.channels);
+    *input = InputSpec { channels, ..preset.input(input.width, input.height, input.layout) };
+    let reason = format!("as '{}', without cutting off the margin, since it is a segmenter", guess.preset);
+    Some(format!("pictures are preprocessed as '{preset}' ({reason}); --preset chooses"))
 }
 
 /// The output of a model of both pictures and words.

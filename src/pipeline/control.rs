@@ -4,9 +4,10 @@ use crate::cam::METHODS;
 use crate::error::Result;
 use crate::explain::Explainer;
 use crate::grad::LayerName;
+use crate::media::Picture;
 
 /// A change that the viewer requests.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Change {
     /// The next method.
     Method,
@@ -16,6 +17,10 @@ pub enum Change {
     Class(Option<usize>),
     /// This object of a detector from now on, or all objects.
     Object(Option<u64>),
+    /// This picture as the reference of a number, counted from 1, that an embedding is compared with.
+    Reference { number: usize, picture: Picture },
+    /// These words, separated by commas, as what an embedding is compared with.
+    Words(String),
 }
 
 /// Carries out a change and returns a message for the viewer.
@@ -29,6 +34,14 @@ pub fn change(explainer: &mut Explainer, change: Change) -> Result<String> {
         Change::Class(class) => {
             explainer.set_class(class)?;
             Ok(class.map_or("the predicted class".into(), |class| explainer.context().label(class)))
+        }
+        Change::Reference { number, picture } => {
+            let name = explainer.set_reference(number, &picture)?;
+            Ok(format!("this picture is '{name}'"))
+        }
+        Change::Words(words) => {
+            explainer.set_words(&words)?;
+            Ok(format!("compared with {}", explainer.context().labels.join(", ")))
         }
         Change::Object(object) => {
             explainer.choose_object(object);

@@ -15,7 +15,7 @@ use super::recording::Recording;
 use super::stall::StallWatch;
 use crate::error::{Error, Result};
 use crate::explain::{Explanation, ExplanationContext};
-use crate::media::Frame;
+use crate::media::{Frame, Picture};
 use crate::overlay::Overlay;
 use crate::screen::{Pace, Screen, ScreenFrame, ViewerCommand};
 use crate::sink::{Ending, ExplainedFrame, Flow, Sink};
@@ -85,6 +85,8 @@ struct Latest {
     context: Arc<ExplanationContext>,
     /// When its frame was taken.
     taken: Instant,
+    /// The picture, for an embedding, which can be compared with it from then on.
+    picture: Option<Picture>,
 }
 
 impl<'a> OutputStage<'a> {
@@ -164,8 +166,12 @@ impl OutputStage<'_> {
         if self.outputs.screen.is_none() {
             return Ok(());
         }
-        let (explanation_kept, context_kept) = (explanation.clone(), Arc::clone(context));
-        self.latest = Some(Latest { explanation: explanation_kept, context: context_kept, taken: frame.taken });
+        self.latest = Some(Latest {
+            explanation: explanation.clone(),
+            context: Arc::clone(context),
+            taken: frame.taken,
+            picture: (context.task == "embed").then(|| frame.picture.clone()),
+        });
         if self.channels.fluid.load(Ordering::Relaxed) {
             return Ok(());
         }
@@ -261,6 +267,8 @@ impl OutputStage<'_> {
             ViewerCommand::Alpha(step) => self.change_alpha(step),
             ViewerCommand::Explain(rank) => self.explain_rank(rank),
             ViewerCommand::NextObject => self.explain_next_object(),
+            ViewerCommand::TakeReference(number) => self.take_reference(number),
+            ViewerCommand::Words(words) => self.request(Change::Words(words)),
             ViewerCommand::Fluid(on) => self.channels.fluid.store(on, Ordering::Relaxed),
             ViewerCommand::Pause => self.toggle_pause(),
             ViewerCommand::Record => self.toggle_recording(),
@@ -311,6 +319,13 @@ impl OutputStage<'_> {
         let chosen = found.and_then(|found| found.detections.get(found.chosen?)?.number).unwrap_or(0);
         let next = objects.iter().find(|(number, _)| *number > chosen).map(|(_, object)| *object);
         self.request(Change::Object(next));
+    }
+
+    /// Makes the latest picture a reference of an embedding. Other models have none.
+    fn take_reference(&mut self, number: usize) {
+        if let Some(picture) = self.latest.as_ref().and_then(|latest| latest.picture.clone()) {
+            self.request(Change::Reference { number, picture });
+        }
     }
 
     /// The objects that the latest explanation shows, by their numbers; `None` for another task than detection.

@@ -32,7 +32,7 @@ pub struct Pace {
 }
 
 /// A command of the viewer.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum ViewerCommand {
     Quit,
     NextMethod,
@@ -45,6 +45,10 @@ pub enum ViewerCommand {
     Explain(Option<usize>),
     /// Explains the next object that a detector finds, and all objects after the last one.
     NextObject,
+    /// Compares an embedding with the current picture from now on, as the reference of this number, counted from 1.
+    TakeReference(usize),
+    /// Compares an embedding with these words from now on, separated by commas.
+    Words(String),
     /// Starts or ends a recording.
     Record,
     /// Holds the picture, or resumes.

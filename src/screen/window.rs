@@ -32,6 +32,10 @@ pub struct Window {
     message: Option<(String, Instant)>,
     /// Whether the next frame is saved.
     snapshot: bool,
+    /// The words that are being typed.
+    typing: Option<String>,
+    /// The number key that is held down, and since when.
+    held: Option<(usize, Instant)>,
 }
 
 /// What the window shows besides the map.
@@ -46,6 +50,8 @@ struct Look {
 }
 
 impl Window {
+    /// How long a number key is held down until the picture is taken.
+    const HOLD: Duration = Duration::from_millis(600);
     /// How long a message shows.
     const MESSAGE: Duration = Duration::from_secs(3);
     const TITLE: &str = "whycam";
@@ -69,6 +75,8 @@ impl Window {
             waiting: None,
             message: None,
             snapshot: false,
+            typing: None,
+            held: None,
         })
     }
 
@@ -111,6 +119,10 @@ impl Window {
     fn refresh(&mut self) {
         let lines: Vec<String> = match (&self.message, &self.waiting) {
             _ if self.look.help => KEYS.iter().map(|(key, what)| format!("{key:>6}  {what}")).collect(),
+            _ if self.typing.is_some() => {
+                let words = self.typing.as_deref().unwrap_or_default();
+                vec![format!("compare with: {words}_"), "commas between, Enter ends, Esc cancels".into()]
+            }
             (Some((message, _)), _) => vec![message.clone()],
             (None, Some(why)) => why.lines().map(str::to_owned).collect(),
             (None, None) => return fill(&mut self.buffer, &self.shown),
@@ -191,6 +203,9 @@ impl Screen for Window {
             commands.push(ViewerCommand::Redraw);
             match action {
                 Action::Command(command) => commands.push(command),
+                Action::Number { number, down: true } => self.held = Some((number, Instant::now())),
+                Action::Number { .. } => self.held = None,
+                Action::Typing(words) => self.typing = words,
                 Action::Snapshot => self.snapshot = true,
                 Action::Fluid => {
                     look.fluid = !look.fluid;
@@ -207,6 +222,12 @@ impl Screen for Window {
                 Action::Pace => look.pace = !look.pace,
                 Action::Help => look.help = !look.help,
             }
+        }
+        if let Some((number, _)) = self.held.take_if(|(_, since)| since.elapsed() > Self::HOLD) {
+            commands.push(ViewerCommand::TakeReference(number));
+        }
+        if commands.contains(&ViewerCommand::Redraw) {
+            self.refresh();
         }
         Ok(commands)
     }

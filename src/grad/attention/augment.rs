@@ -90,7 +90,8 @@ pub fn augment_with_attention(
     name: &str,
 ) -> Result<()> {
     if task.as_row().is_none() {
-        let problem = "maps of attention explain one class of the whole picture; choose another method, such as hires-cam";
+        let problem =
+            "maps of attention explain one class of the whole picture; choose another method, such as hires-cam";
         return Err(Error::Conflict(problem.into()));
     }
     let original = model.clone();

@@ -63,7 +63,8 @@ impl<'m> Blocks<'m> {
         for (own, limit) in attention.iter().zip(bounds) {
             let within = layers.on_path().filter(|(at, _)| (own.at..limit).contains(at));
             let mut sums = within.filter_map(|(_, node)| node.output.first()).filter(|tensor| {
-                layers.is_residual(tensor) && layers.candidate(tensor).is_some_and(|at| layers.candidates[at].layout.prefix.is_some())
+                layers.is_residual(tensor)
+                    && layers.candidate(tensor).is_some_and(|at| layers.candidates[at].layout.prefix.is_some())
             });
             let Some(end) = sums.next_back() else { return unknown("a block of the model does not end in a sum") };
             ends.push(end.as_str());

@@ -12,7 +12,8 @@ use crate::onnx::proto::Attribute;
 /// 0..1 over the tokens of the picture.
 pub fn write<'g>(scored: &Scored<'g>) -> Result<Value<'g>> {
     let blocks = scored.blocks;
-    let Some(Attention { output, values, queries, keys, .. }) = blocks.pooled.as_ref().or(blocks.attention.last()) else {
+    let Some(Attention { output, values, queries, keys, .. }) = blocks.pooled.as_ref().or(blocks.attention.last())
+    else {
         return Err(Error::Conflict("the model has no attention".into()));
     };
     let has_class_token = blocks.layout.prefix.is_some_and(|prefix| prefix > 0);

@@ -14,7 +14,9 @@ impl Layers<'_> {
         let (mut enlarged, reason) = (self.enlarged(), Reason::EndOfSegmenterBackbone);
         enlarged.retain(|(_, before)| self.candidates[*before].depth < last);
         let coarsest = enlarged.iter().map(|(_, before)| cells(*before)).min();
-        let first = enlarged.iter().find(|(_, before)| Some(cells(*before)) == coarsest).map(|(_, before)| *before);
+        let coarse = enlarged.iter().map(|(_, before)| *before).filter(|at| Some(cells(*at)) == coarsest);
+        // In a net of nets, the inner ones are narrower. Of equal ones the first counts.
+        let first = coarse.rev().max_by_key(|at| self.candidates[*at].layout.channels);
         if let Some(at) = first.map(|at| self.before_pool_of(at).unwrap_or(at)).or_else(|| self.before_context()) {
             return (self.before_moves(at), reason);
         }
