@@ -109,7 +109,8 @@ fn a_contrast_is_the_map_of_the_difference_of_two_gradients() {
         let difference = of_a - of_b;
         for method in ["grad-cam", "layer-cam"] {
             let map = cam::find(method).unwrap().formula().unwrap();
-            let expected = map(activations.index_axis(Axis(0), 0), difference.index_axis(Axis(0), 0));
+            let signed = map(activations.index_axis(Axis(0), 0), difference.index_axis(Axis(0), 0));
+            let expected = cam::rectified(signed);
             let scores = vec![ScoreQuery::parse_contrast("2,4").unwrap()];
             let builder = builder(&model).scores(scores).method(cam::find(method).unwrap());
             let found = builder.build().unwrap().explain_tensor(input.view()).unwrap();

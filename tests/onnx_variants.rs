@@ -173,7 +173,7 @@ fn models_that_do_not_classify_pictures_are_refused() {
     let text = Graph { input: vec![ValueInfo::tensor("ids", DataType::Int64, &[1, 128])], ..Net::new().graph() };
     says("text.onnx", text, &["ids [1,128]", "[N,C,h,w]"]);
     let maps = Net { outputs: vec!["active"], head: vec![], ..Net::new() };
-    says("segments.onnx", maps.graph(), &["active [1, 8, 16, 16]", "[N,classes]"]);
+    says("segments.onnx", maps.graph(), &["active [1, 8, 16, 16]", "[N,K]"]);
     let flat = Graph {
         node: vec![
             Node::new("Flatten", "flatten", &["image"], &["flat"]),

@@ -193,7 +193,8 @@ pub fn check_references(model: &OnnxModel, task: &Task) -> Result<()> {
         Task::Embed(row) if row.probability == Probability::Cosine && row.logits != LIKENESS => {
             let problem = format!("it gives an embedding, {row}, and nothing to compare it with");
             let remedy = "--like NAME=PICTURE names pictures, --words \"A,B\" texts";
-            Err(model.error(format!("{problem}; {remedy}")))
+            let otherwise = format!("--task classify explains it as {} classes", row.classes);
+            Err(model.error(format!("{problem}; {remedy}; {otherwise}")))
         }
         _ => Ok(()),
     }

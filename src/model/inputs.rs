@@ -19,11 +19,11 @@ pub fn image_input(model: &OnnxModel) -> Result<&ValueInfo> {
         [only] => Ok(only),
         [] => Err(model.error("it has no input; whycam explains models of one picture")),
         several => {
-            let each = several.iter().map(|input| format!("{} [{}]", input.name(), input.dims_text()));
-            let problem = format!("it has {} inputs: {}", several.len(), each.collect::<Vec<_>>().join(", "));
-            let words = if takes_words(model) { "--words \"A,B\" gives it words; " } else { "" };
-            let remedy = "--feed NAME=NUMBER or NAME=FILE.npy gives an input a value, until the picture alone is left";
-            Err(model.error(format!("{problem}; {words}{remedy}")))
+            let names: Vec<&str> = several.iter().map(|input| input.name()).collect();
+            let problem = format!("it has {} inputs ({})", names.len(), names.join(", "));
+            let words = if takes_words(model) { "--words \"A,B\" gives it words, and " } else { "" };
+            let remedy = "--feed NAME=NUMBER or NAME=FILE.npy gives any other input a value";
+            Err(model.error(format!("{problem}, but whycam explains models of one picture; {words}{remedy}")))
         }
     }
 }

@@ -118,13 +118,13 @@ impl Files {
             ),
             trial(
                 "a number for each cell",
-                "whycam explains classifiers, whose output is [N,classes], and detectors of known layouts; this model gives cells [1, 2048] (a number for \
+                "whycam explains classifiers, embeddings and values, whose output is [N,K], segmenters, and detectors of known layouts; this model gives cells [1, 2048] (a number for \
                  each cell or anchor of a map, no classes)",
                 self.look(cells),
             ),
             trial(
                 "the letters of a word",
-                "whycam explains classifiers, whose output is [N,classes], and detectors of known layouts; this model gives letters [1, 16] (the largest of \
+                "whycam explains classifiers, embeddings and values, whose output is [N,K], segmenters, and detectors of known layouts; this model gives letters [1, 16] (the largest of \
                  [1, 8, 16]: the classes of a sequence or of pixels, not of the picture)",
                 self.look(sequence),
             ),
@@ -166,12 +166,7 @@ impl Files {
             trial("probabilities in per cent", "scores: 5 by softmax, layer active", self.look(clipped)),
             trial("background dropped after the softmax", "foreground: 4 by given, layer active", self.look(dropped)),
             trial("float16 scores called logits", "scores: 5 by softmax, layer active", self.look(half)),
-            trial(
-                "angles",
-                "its output 'angles' [N,5] looks like a value, points, boxes or an embedding, not like the scores of \
-                 classes; --output angles explains it as 5 classes",
-                self.look(angles),
-            ),
+            trial("angles", "angles: 5 by value, layer active", self.look(angles)),
         ]
     }
 

@@ -97,6 +97,11 @@ const VALUES: &[&str] = &[
     "yaw",
 ];
 
+/// The lengths that embeddings usually have, and class scores hardly ever.
+const EMBEDDING_LENGTHS: &[usize] = &[128, 192, 256, 384, 512, 768, 1024, 1152, 1280, 1408, 1536, 2048, 4096];
+/// Two or three coordinates of each of the points of usual sets of landmarks: 68, 98, 106, 468 and 478.
+const LANDMARKS: &[usize] = &[136, 196, 204, 212, 318, 936, 956, 1404, 1434];
+
 /// What a row of numbers is that holds no scores of classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
@@ -119,7 +124,9 @@ impl Meaning {
         let words = if self == Self::Embedding { EMBEDDINGS } else { VALUES };
         match self {
             _ if has_word(output, words) => "its name says so",
+            Self::Embedding if EMBEDDING_LENGTHS.contains(&count) => "its length is that of an embedding",
             Self::Embedding => "it is divided by its length",
+            Self::Value if LANDMARKS.contains(&count) => "it has as many numbers as sets of landmarks have",
             Self::Value if count == 1 => "it is one number without a sigmoid",
             Self::Value => "no softmax or sigmoid ends it",
         }
@@ -128,9 +135,14 @@ impl Meaning {
 
 /// What the numbers of an output are if they are no scores of classes; `None` where nothing tells.
 pub fn meaning_of(outputs: &Outputs, output: &str, count: usize) -> Option<Meaning> {
+    let named = is_named_for_classes(output);
     if is_normalised(outputs, output) || has_word(output, EMBEDDINGS) && count > 1 {
         Some(Meaning::Embedding)
     } else if has_word(output, VALUES) || count == 1 && !has_word(output, &["logit", "logits"]) {
+        Some(Meaning::Value)
+    } else if EMBEDDING_LENGTHS.contains(&count) && !named {
+        Some(Meaning::Embedding)
+    } else if LANDMARKS.contains(&count) && !named {
         Some(Meaning::Value)
     } else {
         None

@@ -2,6 +2,7 @@
 
 use super::segmentation::Segmentation;
 use crate::error::Result;
+use crate::grad::rules::OpKind;
 use crate::grad::task::evidence::{Ending, has_word, is_named_for_classes};
 use crate::grad::task::outputs::{Outputs, Source};
 use crate::grad::task::score_row::Probability;
@@ -68,6 +69,20 @@ pub fn find_segments(outputs: &Outputs, search: Search) -> Result<Option<(Segmen
     Ok(Some((best.segmentation.clone(), notices)))
 }
 
+/// Whether an activation ends a tensor, up to changes of shape and size. Logits have none.
+fn is_activated(outputs: &Outputs, tensor: &str) -> bool {
+    let mut node = outputs.index.producer_node(tensor);
+    while let Some(moved) = node.filter(|node| {
+        matches!(
+            node.op(),
+            "Cast" | "DepthToSpace" | "Identity" | "Reshape" | "Resize" | "Slice" | "Transpose" | "Upsample"
+        )
+    }) {
+        node = moved.input.first().and_then(|before| outputs.index.producer_node(before));
+    }
+    node.is_some_and(|node| OpKind::of(node) == OpKind::Activation)
+}
+
 fn head_of<'m>(outputs: &Outputs<'m>, output: &'m str, asked: bool, labels: usize) -> Option<Head<'m>> {
     let Source { tensor, ending, of_largest, probability } = outputs.source_of(output).ok()?;
     let shape = outputs.shape(tensor);
@@ -95,7 +110,9 @@ fn head_of<'m>(outputs: &Outputs<'m>, output: &'m str, asked: bool, labels: usiz
         _ if height > rows || has_word(output, PICTURES) => false,
         1 => sigmoid || named,
         COLOURS => named || ending == Ending::Choice,
-        _ => named || certain || sigmoid || classes <= MOST_CLASSES && cell < COARSEST,
+        _ => {
+            named || certain || sigmoid || classes <= MOST_CLASSES && cell < COARSEST && !is_activated(outputs, tensor)
+        }
     };
     if !(plausible || asked) {
         return None;
