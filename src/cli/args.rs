@@ -93,10 +93,10 @@ pub struct ComparisonArgs {
     /// Compare the picture with words, by a model of pictures and words such as CLIP
     #[arg(long, value_name = "A,B,…")]
     pub words: Option<String>,
-    /// The model that embeds words [default: text_model.onnx next to the model of pictures]
+    /// The model that embeds words [default: `text_model.onnx` next to the model of pictures]
     #[arg(long, value_name = "FILE", requires = "words")]
     pub text_model: Option<PathBuf>,
-    /// The tokenizer of the words [default: tokenizer.json next to the model of words]
+    /// The tokenizer of the words [default: `tokenizer.json` next to the model of words]
     #[arg(long, value_name = "FILE", requires = "words")]
     pub tokenizer: Option<PathBuf>,
     /// What the cosine of two embeddings is multiplied by [default: the model's own, else 100 for words and 1 for pictures]

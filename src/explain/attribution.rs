@@ -41,8 +41,6 @@ pub struct Attribution {
     pub focus: Option<usize>,
     /// The part of the picture that a segmenter's score is taken over.
     pub area: Option<Area>,
-    /// Whether maps keep what speaks against the score, as negative numbers.
-    pub signed: bool,
 }
 
 /// What formulas may use next to the run of the whole model.
@@ -152,7 +150,12 @@ impl Attribution {
     /// The runtime fails, or the explanation is cancelled.
     pub fn map_of(&self, explained: Explained, aids: &mut Aids, source: Source) -> Result<CamMap> {
         let values = self.values_of(explained, aids, source)?;
-        Ok(CamMap::new(if self.signed { values } else { cam::rectified(values) }))
+        Ok(CamMap::new(if self.is_signed() { values } else { cam::rectified(values) }))
+    }
+
+    /// Whether maps keep what speaks against the score, as negative numbers.
+    fn is_signed(&self) -> bool {
+        matches!(self.task, Task::Value(_)) && self.method.signed && self.layers == 1
     }
 
     /// The map of a score after a run of the model, for a task whose runs are cut in two.

@@ -322,7 +322,6 @@ impl Prepared {
     ) -> Result<Self> {
         let method = augmented.method;
         let batched = augmented.extras.batched_classes;
-        let signed = matches!(augmented.task, Task::Value(_)) && method.signed && augmented.layers == 1;
         let in_graph = method.in_graph.is_some() && augmented.layers == 1 && !batched && !Windows::fit(&augmented);
         if in_graph {
             augmented.reduce_to_cam()?;
@@ -341,7 +340,11 @@ impl Prepared {
             layer: contract.layer,
             method: method.name.to_owned(),
             labels: manifest.labels,
-            unit: if layers > 1 { "share of the largest" } else { method.unit },
+            unit: match task {
+                _ if layers > 1 => "share of the largest",
+                Task::Value(_) if method.unit == "logit" => "",
+                _ => method.unit,
+            },
             against: scores.against(),
             guess,
             notices,
@@ -364,7 +367,6 @@ impl Prepared {
             labels: context.labels.clone(),
             focus: None,
             area: request.area,
-            signed,
         };
         Ok(Self { runner, remainder, attribution, context, input: manifest.input, tracker: None })
     }

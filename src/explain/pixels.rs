@@ -56,10 +56,9 @@ impl Pixels {
         if self.probability == Probability::Sigmoid {
             return logits.to_owned();
         }
-        Zip::from(&self.best).and(logits).map_collect(|(of, first, second), &logit| match *of == class {
+        Zip::from(&self.best).and(logits).map_collect(|(of, first, second), &logit| {
             // Of equal logits the first counts.
-            true => (first - second).max(f32::MIN_POSITIVE),
-            false => logit - first,
+            if *of == class { (first - second).max(f32::MIN_POSITIVE) } else { logit - first }
         })
     }
 
@@ -93,12 +92,11 @@ impl Pixels {
         for ((row, column), _) in cells.indexed_iter().filter(|(_, counts)| **counts) {
             let of_cell = self.logits.slice(ndarray::s![.., row, column]);
             logit += of_cell[class];
-            probability += match self.probability {
-                Probability::Sigmoid => 1.0 / (1.0 + (-of_cell[class]).exp()),
-                _ => {
-                    let most = self.best[[row, column]].1;
-                    (of_cell[class] - most).exp() / of_cell.iter().map(|logit| (logit - most).exp()).sum::<f32>()
-                }
+            probability += if self.probability == Probability::Sigmoid {
+                1.0 / (1.0 + (-of_cell[class]).exp())
+            } else {
+                let most = self.best[[row, column]].1;
+                (of_cell[class] - most).exp() / of_cell.iter().map(|logit| (logit - most).exp()).sum::<f32>()
             };
             count += 1;
         }

@@ -26,7 +26,7 @@ pub enum Explained<'a> {
     },
 }
 
-impl<'a> Explained<'a> {
+impl Explained<'_> {
     /// The value of the input `class_index`.
     pub fn class_index(self) -> i64 {
         match self {
@@ -137,9 +137,9 @@ impl Scores {
         let ClassMap { class_index, probability, logit, map } = maps.next()?;
         let others = maps.collect();
         let classes = ClassPrediction {
+            cosine,
             others,
             familiarity,
-            cosine,
             ..ClassPrediction::new(class_index, probability, logit, top)
         };
         Some((Prediction::Classes(classes), map))

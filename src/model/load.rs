@@ -1,6 +1,5 @@
 //! Step 1: a model's file, with its manifest, its metadata, or a guess of its preprocessing.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::bare_input::{Bare, Guess, bare_input};
@@ -99,74 +98,63 @@ fn labels(path: &Path) -> Result<Vec<String>> {
 }
 
 fn load_file(path: &Path, options: &ModelOptions) -> Result<LoadedModel> {
-    let preset = options.preset;
     if path.metadata().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
         let known: Vec<&str> = EMBEDDED.iter().map(|e| e.name).collect();
         let problem = format!("no such file; built in are {}", known.join(", "));
         return Err(Error::model(path.display(), problem));
     }
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let inside = if path.is_dir() { Some(graph_in(path)?) } else { None };
     let path = inside.as_deref().unwrap_or(path);
     let mut model = OnnxModel::read(path)?;
     let described = path.with_extension("toml");
-    let manifest = if preset.is_none() && described.exists() { Some(Manifest::read(&described)?) } else { None };
+    let manifest =
+        if options.preset.is_none() && described.exists() { Some(Manifest::read(&described)?) } else { None };
     feed_inputs(&mut model, path, manifest.as_ref(), options)?;
     let mut notices: Vec<String> = add_batch_axis(&mut model).into_iter().collect();
     let contract = Contract::read(&model)?;
-    if let Some(mut manifest) = manifest {
-        let of_graph = take_class_names(&mut model);
-        if manifest.labels.is_empty() {
-            manifest.labels = of_graph;
+    let loaded = match (manifest, &contract) {
+        (Some(mut manifest), _) => {
+            let of_graph = take_class_names(&mut model);
+            if manifest.labels.is_empty() {
+                manifest.labels = of_graph;
+            }
+            LoadedModel::described(model, manifest)
         }
-        return Ok(LoadedModel {
-            contract,
-            notices,
-            path: Some(path.to_owned()),
-            ..LoadedModel::described(model, manifest)
-        });
-    }
-    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        (None, Some(contract)) => {
+            let input = match options.preset {
+                None => contract.preprocessing.clone(),
+                preset => bare_input(&model, preset, &Stated::default())?.spec,
+            };
+            let manifest =
+                Manifest { known: contract.known.clone(), ..Manifest::bare(name, contract.labels.clone(), input) };
+            LoadedModel::described(model, manifest)
+        }
+        (None, None) => load_bare(model, name, path, options)?,
+    };
+    notices.extend(loaded.notices);
+    Ok(LoadedModel { contract, path: Some(path.to_owned()), notices, ..loaded })
+}
+
+/// A model without a manifest: what other tools state of it, or else a guess.
+fn load_bare(mut model: OnnxModel, name: String, path: &Path, options: &ModelOptions) -> Result<LoadedModel> {
+    let mut notices = Vec::new();
     let stated = match stated(&model)? {
-        _ if contract.is_some() => Stated::default(),
         Some(stated) => stated,
         None => pretrained(path)?.unwrap_or_default(),
     };
-    let bare = |input: InputSpec, labels: Vec<String>| Manifest {
-        name,
-        description: String::new(),
-        labels,
-        task: stated.task.map(str::to_owned),
-        scores: None,
-        layer: None,
-        output: None,
-        licence: String::new(),
-        sha256: String::new(),
-        input,
-        feed: BTreeMap::new(),
-        known: contract.as_ref().and_then(|contract| contract.known.clone()),
-        accuracy: None,
-    };
-    if let Some(contract) = &contract {
-        let input = match preset {
-            None => contract.preprocessing.clone(),
-            Some(_) => bare_input(&model, preset, &Stated::default())?.spec,
-        };
-        let manifest = bare(input, contract.labels.clone());
-        return Ok(LoadedModel { contract: Some(contract.clone()), ..LoadedModel::described(model, manifest) });
-    }
     let of_graph = take_class_names(&mut model);
     let labels = if of_graph.is_empty() { stated.labels.clone() } else { of_graph.clone() };
     if !labels.is_empty() && options.labels.is_none() {
         let place = if of_graph.is_empty() { stated.by } else { "the graph" };
         notices.push(format!("labels are read from {place}; --labels chooses"));
     }
-    let Bare { spec, guess, size_open } = bare_input(&model, preset, &stated)?;
-    if stated.pixels.is_some() && preset.is_none() {
+    let Bare { spec, guess, size_open } = bare_input(&model, options.preset, &stated)?;
+    if stated.pixels.is_some() && options.preset.is_none() {
         notices.push(format!("pictures are preprocessed as {} say; --preset chooses", stated.by));
     }
-    let manifest = bare(spec, labels);
-    let path = Some(path.to_owned());
-    Ok(LoadedModel { guess, size_open, notices, path, ..LoadedModel::described(model, manifest) })
+    let manifest = Manifest { task: stated.task.map(str::to_owned), ..Manifest::bare(name, labels, spec) };
+    Ok(LoadedModel { guess, size_open, notices, ..LoadedModel::described(model, manifest) })
 }
 
 /// Gives further inputs what the options and the manifest say, so that the picture is left.

@@ -179,6 +179,25 @@ impl InputSpec {
 }
 
 impl Manifest {
+    /// What is known of a model without a manifest.
+    pub fn bare(name: String, labels: Vec<String>, input: InputSpec) -> Self {
+        Self {
+            name,
+            description: String::new(),
+            labels,
+            task: None,
+            scores: None,
+            layer: None,
+            output: None,
+            licence: String::new(),
+            sha256: String::new(),
+            input,
+            feed: BTreeMap::new(),
+            known: None,
+            accuracy: None,
+        }
+    }
+
     /// Reads the manifest next to a model file.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use crate::source::{self, Input as File};
 /// What CLIP's cosines are multiplied by after training, which its towers do not hold (Radford et al., *Learning
 /// Transferable Visual Models From Natural Language Supervision*, 2021, section 2.5).
 const CLIP_SCALE: f32 = 100.0;
-/// Scale and bias of SigLIP's base model (google/siglip-base-patch16-224), which its towers do not hold.
+/// Scale and bias of `SigLIP`'s base model (google/siglip-base-patch16-224), which its towers do not hold.
 const SIGLIP: (f32, f32) = (117.33, -12.93);
 
 /// Reads the embeddings of pictures.

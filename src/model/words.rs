@@ -27,7 +27,7 @@ pub enum Kind {
 /// The input of text towers.
 const IDS: &str = "input_ids";
 const MASK: &str = "attention_mask";
-/// How many tokens SigLIP's texts are padded to.
+/// How many tokens `SigLIP`'s texts are padded to.
 const SIGLIP_TOKENS: usize = 64;
 
 /// Whether a model takes words next to a picture.

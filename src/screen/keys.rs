@@ -147,9 +147,10 @@ impl InputCallback for Presses {
         }
         if self.typing.is_some() {
             // A key that is held down repeats, as in every field of text.
-            return if down {
-                self.edit(key)
-            };
+            if down {
+                self.edit(key);
+            }
+            return;
         }
         if down && !before && key == Key::W {
             self.typing = Some((String::new(), Instant::now()));

@@ -41,8 +41,8 @@ impl<'m> Blocks<'m> {
             let remedy = "choose another method, such as grad-cam";
             Err(Error::Conflict(format!("{problem}, so that the map cannot be made from attention; {remedy}")))
         };
-        let tokens = layers.candidates.iter().filter(|candidate| candidate.layout.prefix.is_some());
-        let Some(layout) = tokens.last().map(|candidate| candidate.layout.clone()) else {
+        let mut tokens = layers.candidates.iter().filter(|candidate| candidate.layout.prefix.is_some());
+        let Some(layout) = tokens.next_back().map(|candidate| candidate.layout.clone()) else {
             return unknown("the model has no layer of tokens");
         };
         let count = layout.prefix.unwrap_or(0) + layout.height * layout.width + layout.suffix;

@@ -1,4 +1,4 @@
-//! LeGrad. Bousselham et al., *LeGrad: An Explainability Method for Vision Transformers via Feature Formation
+//! `LeGrad`. Bousselham et al., *`LeGrad`: An Explainability Method for Vision Transformers via Feature Formation
 //! Sensitivity*, 2024, <https://arxiv.org/abs/2404.03214>, equations 6 to 10.
 
 use super::augment::Scored;
