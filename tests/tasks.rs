@@ -4,13 +4,15 @@
 
 mod support;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, Array4, ArrayD, Axis};
 use serde::Deserialize;
 use support::maps::{self, Nearness, Tolerance};
-use support::reference;
+use support::{Folder, reference, stderr, stdout, whycam};
 use whycam::grad::{ACTIVATIONS, CLASS_INDEX, GRADIENTS, LOGITS};
+use whycam::onnx::proto::{Node, ValueInfo};
+use whycam::onnx::{DataType, OnnxModel};
 use whycam::session::{Input, Session};
 use whycam::{
     Compute, Direction, Explainer, Explanation, LayerName, ModelOptions, Prediction, Preset, Reference, Request,
@@ -46,6 +48,32 @@ const NEAR: Tolerance = Tolerance { cosine: 0.9999, difference: 2e-3 };
 impl Case {
     fn all() -> Vec<Self> {
         serde_json::from_str(&std::fs::read_to_string(reference("tasks/tasks.json")).unwrap()).unwrap()
+    }
+
+    /// The file with the model of pictures.
+    fn graph(&self) -> PathBuf {
+        let path = self.path();
+        let inside = ["vision_model.onnx", "model.onnx"].map(|name| path.join(name));
+        inside.into_iter().find(|path| path.exists()).unwrap_or(path)
+    }
+
+    /// The bits of the model's first output, for the picture; none for a model that takes words as well.
+    fn own_output(&self, path: &Path) -> Vec<u32> {
+        let original = OnnxModel::read(&self.graph()).unwrap();
+        let inputs: Vec<&str> = original.graph().true_inputs().map(|input| input.name()).collect();
+        let [input] = inputs.as_slice() else { return Vec::new() };
+        let output = original.graph().output[0].name().to_owned();
+        let mut model = OnnxModel::read(path).unwrap();
+        let graph = model.graph_mut();
+        graph.output.retain(|own| own.name() == output);
+        let mut session = Session::new(&model, Compute::on_threads(1)).unwrap();
+        let (picture, asked) = (self.picture().into_dyn(), ArrayD::from_elem(vec![1], 0));
+        let mut given = vec![(*input, Input::Float(picture.view()))];
+        if model.graph().input.iter().any(|input| input.name() == CLASS_INDEX) {
+            given.push((CLASS_INDEX, Input::Int64(asked.view())));
+        }
+        let run = session.run(given).unwrap();
+        run.floats(&output).map(|values| values.iter().map(|value| value.to_bits()).collect()).unwrap_or_default()
     }
 
     fn named(name: &str) -> Self {
@@ -275,8 +303,7 @@ fn what_makes_a_value_fall_is_the_negative_of_what_makes_it_rise() {
 fn a_region_gives_the_sum_of_its_logits() {
     let case = Case::named("unet_bare");
     let options = case.options();
-    let mut session =
-        Session::new(&whycam::onnx::OnnxModel::read(&case.path()).unwrap(), Compute::on_threads(1)).unwrap();
+    let mut session = Session::new(&OnnxModel::read(&case.path()).unwrap(), Compute::on_threads(1)).unwrap();
     let picture = case.picture().into_dyn();
     let outputs = session.run(vec![("image", Input::Float(picture.view()))]).unwrap();
     let logits = outputs.floats("output").unwrap();
@@ -294,7 +321,7 @@ fn a_region_gives_the_sum_of_its_logits() {
 #[test]
 fn a_prepared_model_explains_itself_again() {
     for case in Case::all() {
-        let folder = support::Folder::new(&format!("tasks-{}", case.name));
+        let folder = Folder::new(&format!("tasks-{}", case.name));
         let prepared = folder.file("prepared.onnx");
         let augmented = model::augmented(&case.options(), &case.request(), false, &mut None).unwrap();
         std::fs::write(&prepared, augmented.model.to_bytes()).unwrap();
@@ -302,6 +329,9 @@ fn a_prepared_model_explains_itself_again() {
         options.model = PathBuf::from(&prepared).into();
         let again = Explainer::new(&options, &Request::default()).unwrap_or_else(|e| panic!("{}: {e}", case.name));
         assert_eq!(again.context().task, case.task, "{}", case.name);
+        let own: Vec<Vec<u32>> =
+            [case.graph(), prepared.clone().into()].iter().map(|path| case.own_output(path)).collect();
+        assert_eq!(own[0], own[1], "{}: its own output has changed", case.name);
         let mut again = again;
         let map = again.explain_tensor(case.picture().view().into_dyn()).unwrap().map;
         let expected = case.explain(&case.request()).unwrap().map;
@@ -341,4 +371,84 @@ fn maps_of_attention_are_those_of_the_papers() {
     request.method = Some(cam::find("legrad").unwrap());
     let error = Case::named("age").explain(&request).unwrap_err().to_string();
     assert!(error.contains("no layer of tokens") && error.contains("grad-cam"), "{error}");
+}
+
+/// What `explain` prints of the picture, as JSON.
+fn line(model: &str, more: &[&str]) -> serde_json::Value {
+    let picture = reference("tasks/input.npy").display().to_string();
+    let model = reference("tasks").join(model).display().to_string();
+    let output = whycam(&[&["explain", &picture, "--tensor", "--model", &model, "--json", "-"], more].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    serde_json::from_str(&stdout(&output)).unwrap()
+}
+
+#[test]
+fn json_has_the_fields_of_each_task() {
+    let folder = Folder::new("task-json");
+    let maps = folder.file("maps");
+    let found = line("unet.onnx", &["--class", "1,3", "--maps", &maps]);
+    assert_eq!((&found["task"], &found["class_index"], &found["sure"]), (&"segment".into(), &1.into(), &().into()));
+    let segments = found["segments"].as_array().unwrap();
+    assert_eq!(segments.len(), 2);
+    for (segment, class) in segments.iter().zip([1, 3]) {
+        assert_eq!((&segment["class_index"], &segment["map"]["height"]), (&class.into(), &8.into()));
+        assert!(segment["share"].as_f64().unwrap() > 0.0);
+        assert!(folder.0.join("maps").join(segment["map_file"].as_str().unwrap()).exists());
+    }
+    let found = line("age.onnx", &["--direction", "down"]);
+    assert_eq!(
+        (&found["task"], &found["probability"], &found["top"]),
+        (&"value".into(), &().into(), &serde_json::json!([]))
+    );
+    assert_eq!((&found["value"], &found["values"][0]), (&found["logit"], &found["logit"]));
+    let like = format!("a={}", reference("tasks/reference-1.npy").display());
+    let found = line("embedding.onnx", &["--like", &like]);
+    assert_eq!((&found["task"], &found["label"], &found["probability"]), (&"embed".into(), &"a".into(), &().into()));
+    let found = line("clip", &["--words", "a red flower, a hand"]);
+    let top = found["top"].as_array().unwrap();
+    let total: f64 = top.iter().map(|entry| entry["probability"].as_f64().unwrap()).sum();
+    assert!(top.len() == 2 && (total - 1.0).abs() < 1e-5, "{top:?}");
+}
+
+#[test]
+fn a_recording_shows_segments_and_values() {
+    let folder = Folder::new("task-films");
+    for (model, more) in [("unet.onnx", vec![]), ("pose.onnx", vec!["--class", "0,2"]), ("pose.onnx", vec!["--bar"])] {
+        let (model, film) = (reference("tasks").join(model).display().to_string(), folder.file("film.mp4"));
+        let fixed = ["demo", "--headless", "--frames", "4", "--force", "--record", &film, "--model", &model];
+        let output = whycam(&[&fixed[..], &more].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+}
+
+/// Further inputs become constants, by options or by a manifest.
+#[test]
+fn a_further_input_is_fed() {
+    let folder = Folder::new("feed");
+    let path = folder.file("scaled.onnx");
+    let mut model = OnnxModel::read(&Case::named("age").path()).unwrap();
+    let graph = model.graph_mut();
+    graph.input.push(ValueInfo::tensor("factor", DataType::Float, &[-1]));
+    graph.node.push(Node::new("Mul", "scale", &["output", "factor"], &["age"]));
+    graph.output = vec![ValueInfo::untyped("age")];
+    std::fs::write(&path, model.to_bytes()).unwrap();
+    let picture = reference("tasks/input.npy").display().to_string();
+    let explain = |more: &[&str]| {
+        let output = whycam(&[&["explain", &picture, "--tensor", "--model", &path, "--json", "-"], more].concat());
+        serde_json::from_str::<serde_json::Value>(&stdout(&output)).map_err(|_| stderr(&output))
+    };
+    let value = |found: Result<serde_json::Value, String>| found.unwrap()["value"].as_f64().unwrap() as f32;
+    let expected = Case::named("age").logits[0];
+    let refused = explain(&[]).unwrap_err();
+    assert!(refused.contains("image, factor") && refused.contains("--feed"), "{refused}");
+    near(&[value(explain(&["--feed", "factor=2"]))], &[2.0 * expected], 1e-4).unwrap();
+    let file = folder.file("factor.npy");
+    ndarray_npy::write_npy(&file, &ndarray::arr1(&[3.0_f64])).unwrap();
+    near(&[value(explain(&["--feed", &format!("factor={file}")]))], &[3.0 * expected], 1e-4).unwrap();
+    let unknown = explain(&["--feed", "faktor=2"]).unwrap_err();
+    assert!(unknown.contains("'faktor'") && unknown.contains("factor"), "{unknown}");
+    let manifest =
+        "name = \"scaled\"\n[input]\nwidth = 64\nheight = 64\nscale = 1.0\n[feed]\nfactor = \"factor.npy\"\n";
+    std::fs::write(folder.file("scaled.toml"), manifest).unwrap();
+    near(&[value(explain(&[]))], &[3.0 * expected], 1e-4).unwrap();
 }

@@ -7,7 +7,7 @@ use super::plain::PlainModel;
 use super::runner::ModelRunner;
 use super::scores::Scores;
 use crate::error::{Error, Result};
-use crate::grad::{Probability, ScoreRow};
+use crate::grad::{Probability, ScoreRow, Task};
 use crate::model::{InputSpec, ModelOptions, Preprocessor, as_input, channels_first};
 
 /// Classifies one picture after the other.
@@ -33,8 +33,11 @@ impl Classifier {
     /// The model is no classifier.
     pub fn of_model(model: PlainModel) -> Result<Self> {
         let PlainModel { runner, preprocessor, manifest, task, .. } = model;
-        let Some(&ScoreRow { classes, probability, .. }) = task.as_row() else {
-            return Err(Error::model(&manifest.name, "it is no classifier"));
+        let (Task::Classify(ScoreRow { classes, probability, .. })
+        | Task::Embed(ScoreRow { classes, probability, .. })) = task
+        else {
+            let problem = format!("its task is '{}', and only classes and likeness can be measured", task.name());
+            return Err(Error::model(&manifest.name, format!("{problem} on labelled photos")));
         };
         Ok(Self { runner, preprocessor, probability, name: manifest.name, labels: manifest.labels, classes })
     }

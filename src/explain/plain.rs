@@ -7,7 +7,8 @@ use super::runner::ModelRunner;
 use crate::error::Result;
 use crate::grad::{self, Additions, Rules, Task};
 use crate::model::{
-    AugmentedModel, LoadedModel, Manifest, ModelOptions, Preprocessor, Request, TypedModel, load, task_of, type_tensors,
+    AugmentedModel, LoadedModel, Manifest, ModelOptions, Preprocessor, Request, TypedModel, check_references, load,
+    task_of, type_tensors,
 };
 
 /// A model that is ready to run, and what its outputs mean.
@@ -32,6 +33,7 @@ impl PlainModel {
         } else {
             let mut typed = type_tensors(loaded)?;
             let (task, notices) = task_of(&mut typed)?;
+            check_references(&typed.loaded.model, &task)?;
             let TypedModel { loaded: LoadedModel { mut model, manifest, .. }, input, tensors } = typed;
             grad::augment(&mut model, &tensors, &Rules::default(), &task, &[], Additions::default())?;
             (model, input, manifest, task, notices)

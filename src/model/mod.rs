@@ -27,7 +27,7 @@ mod tokens;
 mod typed;
 mod words;
 
-pub use augment::{AugmentedModel, Extras, augment, augmented};
+pub use augment::{AugmentedModel, Extras, augment, augmented, check_references};
 pub use bare_input::Guess;
 pub use classes::{ResolvedScores, Subject, find_class};
 pub use embedded::{EMBEDDED, Embedded};

@@ -51,20 +51,25 @@ pub fn draw(
 
 /// Draws the line where a margin changes its sign. `corner` is where the margin lies on the picture.
 fn contour(picture: &mut RgbImage, margin: &Array2<f32>, corner: [u32; 2], thickness: u32, colour: [u8; 3]) {
-    let (rows, columns) = margin.dim();
     let (width, height) = picture.dimensions();
-    let inside = |y: usize, x: usize| margin[[y, x]] > 0.0;
-    for (y, x) in (0..rows).flat_map(|y| (0..columns).map(move |x| (y, x))) {
-        let changes = |other: bool| other != inside(y, x);
-        let right = x + 1 < columns && changes(inside(y, x + 1));
-        if !(right || y + 1 < rows && changes(inside(y + 1, x))) {
-            continue;
-        }
+    let mut dot = |x: usize, y: usize| {
         let (left, top) = (corner[0] + x as u32, corner[1] + y as u32);
         for (x, y) in (0..thickness).flat_map(|dy| (0..thickness).map(move |dx| (left + dx, top + dy))) {
             if x < width && y < height {
                 picture.put_pixel(x, y, Rgb(colour));
             }
+        }
+    };
+    let Some(cells) = margin.as_slice() else { return };
+    let rows: Vec<&[f32]> = cells.chunks_exact(margin.ncols().max(1)).collect();
+    let differ = |a: &f32, b: &f32| (*a > 0.0) != (*b > 0.0);
+    for (y, row) in rows.iter().enumerate() {
+        for (x, _) in row.windows(2).enumerate().filter(|(_, pair)| differ(&pair[0], &pair[1])) {
+            dot(x, y);
+        }
+        let Some(below) = rows.get(y + 1) else { continue };
+        for (x, _) in row.iter().zip(*below).enumerate().filter(|(_, (a, b))| differ(a, b)) {
+            dot(x, y);
         }
     }
 }
