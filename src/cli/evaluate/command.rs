@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use indicatif::ProgressBar;
-use whycam::Request;
-use whycam::cam::{self, METHODS, Method};
+use whycam::cam::{self, Inputs, METHODS, Method};
 use whycam::evaluate::{Plan, evaluate, evaluate_detections};
 use whycam::plumbing::{Classifier, Detector, PlainModel, check_free, write_whole};
+use whycam::{Explainer, Request};
 
 use super::{json, page, table};
 use crate::cli::args::{DetectionArgs, GlobalArgs, LayerArgs, ModelArgs, StyleArgs};
@@ -71,7 +71,7 @@ impl Evaluate {
         let mut plan = Plan {
             options: self.model.options(),
             request,
-            methods: self.method.as_ref().map(|methods| methods.0.clone()).unwrap_or_default(),
+            methods: self.method.as_ref().map(|methods| methods.methods.clone()).unwrap_or_default(),
             sample: self.sample,
             grids: self.grids,
             sanity: SANITY_PHOTOS,
@@ -82,6 +82,9 @@ impl Evaluate {
         let model = PlainModel::new(&plan.options)?;
         if plan.methods.is_empty() {
             plan.methods = vec![plan.request.method_for(&model.task)];
+        }
+        if self.method.as_ref().is_some_and(|methods| methods.all) {
+            keep_fitting(&mut plan, global);
         }
         if model.task.as_detection().is_some() {
             return self.detections(global, &plan, model);
@@ -132,12 +135,31 @@ impl Evaluate {
 
 /// Parsed methods.
 #[derive(Clone)]
-struct Methods(Vec<&'static Method>);
+struct Methods {
+    methods: Vec<&'static Method>,
+    /// Whether all are measured that the model has what they need of.
+    all: bool,
+}
 
 /// Parses one method, several separated by commas, or `all`.
 fn methods(names: &str) -> whycam::Result<Methods> {
-    Ok(Methods(match names {
-        "all" => METHODS.iter().collect(),
-        names => names.split(',').map(|name| cam::find(name.trim())).collect::<whycam::Result<_>>()?,
-    }))
+    let all = names == "all";
+    let named = || names.split(',').map(|name| cam::find(name.trim())).collect::<whycam::Result<_>>();
+    Ok(Methods { methods: if all { METHODS.iter().collect() } else { named()? }, all })
+}
+
+/// Leaves out the methods of transformers if the model is none.
+fn keep_fitting(plan: &mut Plan, global: &GlobalArgs) {
+    let mut request = plan.request.clone();
+    plan.methods.retain(|method| {
+        if !matches!(method.inputs, Inputs::Attention(_)) {
+            return true;
+        }
+        request.method = Some(method);
+        let Err(refusal) = Explainer::new(&plan.options, &request) else { return true };
+        if !global.quiet {
+            say(format_args!("{} is left out: {refusal}", method.name));
+        }
+        false
+    });
 }
