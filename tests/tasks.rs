@@ -341,7 +341,7 @@ fn a_prepared_model_explains_itself_again() {
 
 #[test]
 fn an_embedding_without_references_says_what_it_needs() {
-    for name in ["embedding", "features", "dino", "clip"] {
+    for name in ["embedding", "features", "dino", "dino_tokens", "clip"] {
         let mut options = Case::named(name).options();
         options.comparison.references.clear();
         let error = Explainer::new(&options, &Request::default()).unwrap_err().to_string();
@@ -451,4 +451,19 @@ fn a_further_input_is_fed() {
         "name = \"scaled\"\n[input]\nwidth = 64\nheight = 64\nscale = 1.0\n[feed]\nfactor = \"factor.npy\"\n";
     std::fs::write(folder.file("scaled.toml"), manifest).unwrap();
     near(&[value(explain(&[]))], &[3.0 * expected], 1e-4).unwrap();
+}
+
+#[test]
+fn the_metadata_of_a_segmenter_name_its_classes() {
+    let folder = Folder::new("semantic");
+    let path = folder.file("semantic.onnx");
+    let mut model = OnnxModel::read(&Case::named("unet_bare").path()).unwrap();
+    model.set_metadata("task", "semantic");
+    model.set_metadata("names", "{0: 'road', 1: 'sky', 2: 'car', 3: 'tree', 4: 'wall'}");
+    std::fs::write(&path, model.to_bytes()).unwrap();
+    let found = line(&path, &["--class", "sky"]);
+    assert_eq!((&found["label"], &found["class_index"]), (&"sky".into(), &1.into()));
+    let inspected = whycam(&["inspect", &path, "--json"]);
+    let inspected: serde_json::Value = serde_json::from_str(&stdout(&inspected)).unwrap();
+    assert_eq!((&inspected["task"], &inspected["preprocessing"]["fit"]), (&"segment".into(), &"letterbox".into()));
 }

@@ -4,7 +4,7 @@ use ndarray::Array2;
 
 use super::graph_writer::GraphWriter;
 use crate::error::Result;
-use crate::onnx::{OnnxModel, Tensors};
+use crate::onnx::{DataType, OnnxModel, TensorInfo, Tensors};
 
 /// The tensor `[N,K]` that [`append_likeness`] adds.
 pub const LIKENESS: &str = "whycam.likeness";
@@ -17,6 +17,33 @@ pub struct References {
     pub scale: f32,
     /// What is added to them.
     pub bias: f32,
+}
+
+/// The tensor `[N,D]` that [`append_token_vector`] adds.
+pub const TOKEN_VECTOR: &str = "whycam.vector";
+
+/// Appends the vector of a picture whose tokens `[N,T,D]` are given: the class token, or without one the mean of all. Describes
+/// the new tensor.
+///
+/// # Errors
+/// The shape of the tokens is unknown.
+pub fn append_token_vector(
+    model: &mut OnnxModel,
+    tensors: &mut Tensors,
+    tokens: &str,
+    has_class_token: bool,
+) -> Result<()> {
+    let writer = GraphWriter::new(model, tensors);
+    let shape = writer.shape(tokens)?.to_vec();
+    let given = writer.tensor(tokens);
+    let one = if has_class_token { given.slice(0, 1, 1) } else { given.mean_over(&[1]) };
+    let length = shape.last().copied().unwrap_or(1);
+    let vector = one.reshape(&[-1, length as i64]);
+    writer.emit_as(TOKEN_VECTOR, "Identity", &[vector], &[]);
+    writer.into_patch(&[TOKEN_VECTOR]).apply(model);
+    let shape = vec![shape.first().copied().unwrap_or(1), length];
+    tensors.insert(TOKEN_VECTOR.to_owned(), TensorInfo { shape, kind: Some(DataType::Float), integers: None });
+    Ok(())
 }
 
 /// Appends the likeness of an embedding `v`, `[N,D]`, to each reference `r`: `scale · v·r / |v| + bias`.

@@ -35,14 +35,14 @@ pub use augment::{
 pub use axes::{FieldGeometry, TensorLayout};
 pub use cam_output::{CamWeights, append_cam};
 pub use graph_writer::{GraphWriter, Patch};
-pub use likeness::{LIKENESS, References, append_likeness};
+pub use likeness::{LIKENESS, References, TOKEN_VECTOR, append_likeness, append_token_vector};
 pub use names::{reserve_names, reserve_output_names};
 pub use reverse::differentiate;
 pub use rules::{NOT_DIFFERENTIABLE, OpKind, RULES, Rule, Rules};
 pub use score::{MOST_RANKS, Score};
 pub use target::{
-    Candidate, DetectorPart, LayerName, Reason, Target, find_detector_targets, find_target, input_target,
-    list_candidates,
+    Candidate, DetectorPart, LayerName, Reason, Target, find_detector_targets, find_target, has_class_token,
+    input_target, list_candidates,
 };
 pub use task::{
     Detection, Family, FoundDetector, Hints, Probability, ScoreRow, Search, Segmentation, TASKS, Task,

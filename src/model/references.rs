@@ -3,6 +3,7 @@
 use ndarray::{Array1, Array2, ArrayViewD, Axis};
 
 use super::load::LoadedModel;
+use super::manifest::Layout;
 use super::options::{Comparison, Reference};
 use super::preprocess::Preprocessor;
 use super::typed::TypedModel;
@@ -87,6 +88,7 @@ fn normalised(vector: Array1<f32>) -> Option<Array1<f32>> {
 /// # Errors
 /// A reference cannot be read or embedded.
 pub fn compare(typed: &mut TypedModel, row: ScoreRow) -> Result<(Task, Vec<String>)> {
+    let row = vector_of_tokens(typed, row)?;
     let LoadedModel { comparison, manifest, .. } = &typed.loaded;
     if comparison.references.is_empty() {
         return Ok((Task::Embed(row), Vec::new()));
@@ -130,6 +132,18 @@ pub fn compare(typed: &mut TypedModel, row: ScoreRow) -> Result<(Task, Vec<Strin
     *tensors = session::probe(model, &[(input.as_str(), shape)])?;
     manifest.labels = names;
     Ok((Task::Embed(ScoreRow { logits: LIKENESS.to_owned(), classes, probability }), notices))
+}
+
+/// Where an output holds tokens `[N,T,D]`, the vector that stands for all of them.
+fn vector_of_tokens(typed: &mut TypedModel, row: ScoreRow) -> Result<ScoreRow> {
+    let TypedModel { loaded: LoadedModel { model, manifest, .. }, tensors, .. } = typed;
+    if tensors.get(&row.logits).is_none_or(|info| info.shape.len() != 3 || info.shape[1] == 1) {
+        return Ok(row);
+    }
+    let channels_last = manifest.input.layout == Layout::ChannelsLast;
+    let has_class_token = grad::has_class_token(model, tensors, &row.logits, channels_last);
+    grad::append_token_vector(model, tensors, &row.logits, has_class_token)?;
+    Ok(ScoreRow { logits: grad::TOKEN_VECTOR.to_owned(), ..row })
 }
 
 /// The embedding of each reference, and the kind of model where words are among them.

@@ -26,13 +26,13 @@ pub struct Stated {
 /// Reads the metadata of Ultralytics or Windows ML; `None` without any.
 ///
 /// # Errors
-/// They say that the model is neither a classifier nor a detector.
+/// They say that the model is for a task that whycam does not know.
 pub fn stated(model: &OnnxModel) -> Result<Option<Stated>> {
     Ok(ultralytics(model)?.or_else(|| windows_ml(model)))
 }
 
 /// `task`, `names` (a Python dictionary) and `imgsz` (height and width). Pixels are divided by 255; pictures are cropped
-/// for classifiers and letterboxed for detectors
+/// for classifiers and letterboxed for the others
 /// (<https://docs.ultralytics.com/modes/export/>, <https://docs.ultralytics.com/tasks/classify/>).
 fn ultralytics(model: &OnnxModel) -> Result<Option<Stated>> {
     let Some(task) = model.metadata("task") else { return Ok(None) };
@@ -40,9 +40,12 @@ fn ultralytics(model: &OnnxModel) -> Result<Option<Stated>> {
     let (task, pixels) = match task {
         "classify" => ("classify", InputSpec { fit: Fit::Crop, ..Preset::Unit.input(1, 1, Layout::default()) }),
         "detect" => ("detect", Preset::Yolo.input(1, 1, Layout::default())),
+        "semantic" => ("segment", Preset::Yolo.input(1, 1, Layout::default())),
         _ => {
             let problem = format!("it is an Ultralytics model for the task '{task}'");
-            return Err(model.error(format!("{problem}; whycam explains those for 'classify' and 'detect'")));
+            return Err(
+                model.error(format!("{problem}; whycam explains those for 'classify', 'detect' and 'semantic'"))
+            );
         }
     };
     let sides = model.metadata("imgsz").map(|text| text.trim_matches(['[', ']', '(', ')']).split(','));

@@ -194,10 +194,18 @@ def rows(picture, references):
     dino = nets.dino()
     wrapped = nets.Wrapped(dino, lambda net, x: net(x).pooler_output)
     yield "dino", wrapped, dino.encoder.layer[-1].norm1, ["pooler_output"], "embed", 1
+    tokens = nets.dino()
+    wrapped = nets.Wrapped(tokens, lambda net, x: net(x).last_hidden_state)
+    yield "dino_tokens", wrapped, tokens.encoder.layer[-1].norm1, ["last_hidden_state"], "embed", 1
     age = nets.Features(1)
     yield "age", age, age.body, ["output"], "value", 0
     pose = nets.Features(3)
     yield "pose", pose, pose.body, ["head_pose"], "value", 0
+
+
+def vector(output):
+    """The vector of a picture: of tokens, the class token."""
+    return output[0, 0] if output.ndim == 3 else output[0]
 
 
 def row(name, net, layer, outputs, task, prefix, picture, references):
@@ -205,7 +213,7 @@ def row(name, net, layer, outputs, task, prefix, picture, references):
         randomise(net, seed)
         net.eval()
         with torch.no_grad():
-            own, *others = (nets.unit(net(x)[0]) for x in (picture, *references))
+            own, *others = (nets.unit(vector(net(x))) for x in (picture, *references))
         if task == "value" or max(float(own @ other) for other in others) < 0.95:
             break
     path = OUT / f"{name}.onnx"
@@ -215,9 +223,9 @@ def row(name, net, layer, outputs, task, prefix, picture, references):
         logits = net(picture)[0]
     else:
         with torch.no_grad():
-            vectors = torch.stack([nets.unit(net(reference)[0]) for reference in references])
-        logits = nets.unit(net(picture)[0]) @ vectors.T
-        score = lambda out: (nets.unit(out[0]) @ vectors.T).max()
+            vectors = torch.stack([nets.unit(vector(net(reference))) for reference in references])
+        logits = nets.unit(vector(net(picture))) @ vectors.T
+        score = lambda out: (nets.unit(vector(out)) @ vectors.T).max()
     _, activations, arrays, _ = explained(net, layer, (picture,), score, prefix)
     np.save(OUT / f"{name}.npy", arrays.astype(np.float32))
     return {

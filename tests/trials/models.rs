@@ -194,7 +194,7 @@ impl Files {
             }),
             trial(
                 "Ultralytics, another task",
-                "it is an Ultralytics model for the task 'segment'; whycam explains those for 'classify' and 'detect'",
+                "it is an Ultralytics model for the task 'segment'; whycam explains those for 'classify', 'detect' and 'semantic'",
                 {
                     look_at(&self.write(Net::new().graph(), |model| {
                         model.set_metadata("task", "segment");

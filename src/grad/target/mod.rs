@@ -13,4 +13,4 @@ pub use candidate::{Candidate, Reason, Target};
 pub use detector_layers::DetectorPart;
 pub use layer_name::LayerName;
 pub use layers::Layers;
-pub use select::{find_detector_targets, find_target, input_target, list_candidates};
+pub use select::{find_detector_targets, find_target, has_class_token, input_target, list_candidates};

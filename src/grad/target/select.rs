@@ -17,6 +17,13 @@ pub fn list_candidates(model: &OnnxModel, tensors: &Tensors, task: &Task, channe
     Layers::new(model, tensors, task.tensor(), channels_last).map_or_else(Vec::new, |layers| layers.candidates)
 }
 
+/// Whether the tokens of a tensor are preceded by one that stands for the whole picture.
+pub fn has_class_token(model: &OnnxModel, tensors: &Tensors, tokens: &str, channels_last: bool) -> bool {
+    let input = model.graph().true_inputs().next().map_or("", |input| input.name());
+    let layout = Axes::trace(model, tensors, input, channels_last).layout(tokens);
+    layout.is_some_and(|layout| layout.prefix > Some(0))
+}
+
 /// Chooses the target layer: the named one, or the default.
 ///
 /// The default is the last activation before trailing pooling; where the logits see only a class token, it is the last

@@ -34,13 +34,30 @@ pub fn find_row(outputs: &Outputs, search: Search) -> Result<(Task, Vec<String>)
         }
     }
     if heads.is_empty() {
-        return Err(unknown_form(outputs.model, &misfits));
+        let tokens = find_tokens(outputs, search)?;
+        return tokens.ok_or_else(|| unknown_form(outputs.model, &misfits));
     }
     match search.task {
         Some("embed") => choose_other(outputs.model, &heads, Meaning::Embedding, search),
         Some("value") => choose_other(outputs.model, &heads, Meaning::Value, search),
         _ => choose(outputs.model, &heads, search),
     }
+}
+
+/// An embedding whose output holds the tokens of the picture, `[N,T,D]`, one of which stands for all.
+fn find_tokens(outputs: &Outputs, search: Search) -> Result<Option<(Task, Vec<String>)>> {
+    if !matches!(search.task, None | Some("embed")) {
+        return Ok(None);
+    }
+    let considered = search.considered(outputs.model)?.into_iter();
+    let found = considered
+        .filter_map(|output| Some((output, outputs.layout(output)?)))
+        .find(|(output, layout)| layout.order == [0, 2, 1] && outputs.shape(output).len() == 3);
+    let Some((output, layout)) = found else { return Ok(None) };
+    let which = if layout.prefix > Some(0) { "its first token is" } else { "the mean of its tokens is" };
+    let notice = format!("output '{output}' {:?} holds tokens; {which} the embedding", outputs.shape(output));
+    let row = ScoreRow { logits: output.to_owned(), classes: layout.channels, probability: Probability::Cosine };
+    Ok(Some((Task::Embed(row), vec![notice])))
 }
 
 /// Refuses a model whose only output, by its stated shape, is a picture. This spares a run of a large model with all its
