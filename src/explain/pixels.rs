@@ -16,6 +16,9 @@ pub struct Pixels {
     best: Array2<(usize, f32, f32)>,
 }
 
+/// A softmax over many classes at every pixel would cost more than the model.
+const MOST_PROBABILITIES: usize = 1 << 14;
+
 impl Pixels {
     /// # Errors
     /// The run gave no logits of the segmenter's form.
@@ -86,20 +89,24 @@ impl Pixels {
         seed.insert_axis(Axis(0)).into_dyn()
     }
 
-    /// The sum of a class's logit over cells, and the mean of its probability.
+    /// The sum of a class's logit over cells, and the mean of its probability, over at most [`MOST_PROBABILITIES`] of them,
+    /// evenly spread.
     pub fn score(&self, class: usize, cells: &Array2<bool>) -> ScoreValue {
-        let (mut logit, mut probability, mut count) = (0.0, 0.0, 0);
-        for ((row, column), _) in cells.indexed_iter().filter(|(_, counts)| **counts) {
-            let of_cell = self.logits.slice(ndarray::s![.., row, column]);
-            logit += of_cell[class];
-            probability += if self.probability == Probability::Sigmoid {
-                1.0 / (1.0 + (-of_cell[class]).exp())
-            } else {
-                let most = self.best[[row, column]].1;
-                (of_cell[class] - most).exp() / of_cell.iter().map(|logit| (logit - most).exp()).sum::<f32>()
-            };
-            count += 1;
+        let of_class = self.logits.index_axis(Axis(0), class);
+        let counted = || cells.indexed_iter().filter(|(_, counts)| **counts).map(|(cell, _)| cell);
+        let (logit, count) = counted().fold((0.0, 0), |(sum, count), cell| (sum + of_class[cell], count + 1));
+        let sampled = counted().step_by(count.div_ceil(MOST_PROBABILITIES).max(1));
+        let (sum, sampled) =
+            sampled.fold((0.0, 0), |(sum, count), cell| (sum + self.probability_of(class, cell), count + 1));
+        ScoreValue { logit, probability: sum / sampled.max(1) as f32 }
+    }
+
+    fn probability_of(&self, class: usize, (row, column): (usize, usize)) -> f32 {
+        let logits = self.logits.slice(ndarray::s![.., row, column]);
+        if self.probability == Probability::Sigmoid {
+            return 1.0 / (1.0 + (-logits[class]).exp());
         }
-        ScoreValue { logit, probability: probability / count.max(1) as f32 }
+        let most = self.best[[row, column]].1;
+        (logits[class] - most).exp() / logits.iter().map(|logit| (logit - most).exp()).sum::<f32>()
     }
 }

@@ -2,21 +2,9 @@
 
 use serde::Serialize;
 
-use super::line::{Bounds, Map, RankedEntry};
+use super::line::{Bounds, Map};
 use crate::explain::{DetectedObject, DetectionPrediction, ExplanationContext};
 use crate::model::Region;
-
-/// The best detection, before the map; null where nothing is found.
-#[derive(Serialize)]
-pub struct BestFields {
-    class_index: Option<usize>,
-    label: Option<String>,
-    probability: Option<f32>,
-    logit: Option<f32>,
-    /// Always null: a detector does not tell whether it knows what it sees.
-    sure: Option<bool>,
-    top: Vec<RankedEntry>,
-}
 
 /// All detections, after the map.
 #[derive(Serialize)]
@@ -43,22 +31,6 @@ struct DetectionEntry {
     map: Option<Map>,
     #[serde(skip_serializing_if = "Option::is_none")]
     map_file: Option<String>,
-}
-
-impl BestFields {
-    pub fn new(prediction: &DetectionPrediction, context: &ExplanationContext) -> Self {
-        let best = prediction.detections.first();
-        let top = prediction.detections.iter().take(5);
-        let top = top.map(|object| RankedEntry::new(object.class_index, object.probability, context));
-        Self {
-            class_index: best.map(|object| object.class_index),
-            label: best.map(|object| context.label(object.class_index)),
-            probability: best.map(|object| object.probability),
-            logit: best.map(|object| object.logit),
-            sure: None,
-            top: top.collect(),
-        }
-    }
 }
 
 impl DetectionFields {

@@ -3,11 +3,11 @@
 use serde::Serialize;
 
 use super::classes::{ClassFields, OtherClassFields};
-use super::detections::{BestFields, DetectionFields};
-use super::segments::{ExplainedSegmentFields, SegmentFields};
+use super::detections::DetectionFields;
+use super::segments::SegmentFields;
 use super::values::{OtherValueFields, ValueFields};
 use crate::cam::CamMap;
-use crate::explain::{Explanation, ExplanationContext, Prediction};
+use crate::explain::{DetectionPrediction, Explanation, ExplanationContext, Prediction, SegmentPrediction};
 use crate::media::Frame;
 use crate::model::Region;
 use crate::sink::boxes::HotBox;
@@ -40,8 +40,7 @@ pub struct Line<'a> {
 #[serde(untagged)]
 enum PredictionFields {
     Classes(ClassFields),
-    Detections(BestFields),
-    Segments(ExplainedSegmentFields),
+    Found(FoundFields),
     Values(ValueFields),
 }
 
@@ -53,6 +52,47 @@ enum OtherFields {
     Detections(DetectionFields),
     Segments(SegmentFields),
     Values(OtherValueFields),
+}
+
+/// The best detection or the explained segment, before the map; null where nothing is found.
+#[derive(Serialize)]
+struct FoundFields {
+    class_index: Option<usize>,
+    label: Option<String>,
+    probability: Option<f32>,
+    logit: Option<f32>,
+    /// Always null: such a model does not tell whether it knows what it sees.
+    sure: Option<bool>,
+    top: Vec<RankedEntry>,
+}
+
+impl FoundFields {
+    /// From the class, probability and logit of what comes first, and of everything that is found, best first.
+    fn new(
+        first: Option<(usize, f32, f32)>,
+        all: impl Iterator<Item = (usize, f32)>,
+        context: &ExplanationContext,
+    ) -> Self {
+        let top = all.take(5).map(|(class_index, probability)| RankedEntry::new(class_index, probability, context));
+        Self {
+            class_index: first.map(|(class_index, ..)| class_index),
+            label: first.map(|(class_index, ..)| context.label(class_index)),
+            probability: first.map(|(_, probability, _)| probability),
+            logit: first.map(|(.., logit)| logit),
+            sure: None,
+            top: top.collect(),
+        }
+    }
+
+    fn of_detections(found: &DetectionPrediction, context: &ExplanationContext) -> Self {
+        let first = found.detections.first().map(|object| (object.class_index, object.probability, object.logit));
+        Self::new(first, found.detections.iter().map(|object| (object.class_index, object.probability)), context)
+    }
+
+    fn of_segments(found: &SegmentPrediction, context: &ExplanationContext) -> Self {
+        let first = found.explained().map(|segment| (segment.class_index, segment.probability, segment.logit));
+        Self::new(first, found.segments.iter().map(|segment| (segment.class_index, segment.probability)), context)
+    }
 }
 
 /// One entry of `top`.
@@ -118,11 +158,11 @@ impl<'a> Line<'a> {
                 OtherFields::Classes(OtherClassFields::new(classes, context, region, &map_file)),
             ),
             Prediction::Detections(found) => (
-                PredictionFields::Detections(BestFields::new(found, context)),
+                PredictionFields::Found(FoundFields::of_detections(found, context)),
                 OtherFields::Detections(DetectionFields::new(found, context, region, &map_file)),
             ),
             Prediction::Segments(found) => (
-                PredictionFields::Segments(ExplainedSegmentFields::new(found, context)),
+                PredictionFields::Found(FoundFields::of_segments(found, context)),
                 OtherFields::Segments(SegmentFields::new(found, context, region, &map_file)),
             ),
             Prediction::Values(values) => (

@@ -2,21 +2,9 @@
 
 use serde::Serialize;
 
-use super::line::{Map, RankedEntry};
+use super::line::Map;
 use crate::explain::{ExplanationContext, SegmentPrediction};
 use crate::model::Region;
-
-/// The explained segment, before the map; null where nothing is found.
-#[derive(Serialize)]
-pub struct ExplainedSegmentFields {
-    class_index: Option<usize>,
-    label: Option<String>,
-    probability: Option<f32>,
-    logit: Option<f32>,
-    /// Always null: a segmenter does not tell whether it knows what it sees.
-    sure: Option<bool>,
-    top: Vec<RankedEntry>,
-}
 
 /// All segments, after the map.
 #[derive(Serialize)]
@@ -35,22 +23,6 @@ struct SegmentEntry {
     map: Option<Map>,
     #[serde(skip_serializing_if = "Option::is_none")]
     map_file: Option<String>,
-}
-
-impl ExplainedSegmentFields {
-    pub fn new(prediction: &SegmentPrediction, context: &ExplanationContext) -> Self {
-        let explained = prediction.explained();
-        let top = prediction.segments.iter().take(5);
-        let top = top.map(|segment| RankedEntry::new(segment.class_index, segment.probability, context));
-        Self {
-            class_index: explained.map(|segment| segment.class_index),
-            label: explained.map(|segment| context.label(segment.class_index)),
-            probability: explained.map(|segment| segment.probability),
-            logit: explained.map(|segment| segment.logit),
-            sure: None,
-            top: top.collect(),
-        }
-    }
 }
 
 impl SegmentFields {
