@@ -4,124 +4,16 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ndarray::{Array2, Array4, ArrayD, Axis};
-use serde::Deserialize;
-use support::maps::{self, Nearness, Tolerance};
-use support::{Folder, reference, stderr, stdout, whycam};
+use support::maps::{self, Nearness};
+use support::task_case::{Case, NEAR, near, text};
+use support::{Folder, reference};
 use whycam::grad::{ACTIVATIONS, CLASS_INDEX, GRADIENTS, LOGITS};
-use whycam::onnx::proto::{Node, ValueInfo};
-use whycam::onnx::{DataType, OnnxModel};
+use whycam::onnx::OnnxModel;
 use whycam::session::{Input, Session};
-use whycam::{
-    Compute, Direction, Explainer, Explanation, LayerName, ModelOptions, Prediction, Preset, Reference, Request,
-    ScoreQuery, cam, model,
-};
-
-/// A model, as tasks.json lists it.
-#[derive(Deserialize)]
-struct Case {
-    name: String,
-    file: String,
-    task: String,
-    layer: String,
-    class_index: usize,
-    #[serde(default)]
-    channels_last: bool,
-    #[serde(default)]
-    shares: Vec<f32>,
-    #[serde(default)]
-    sums: Vec<f32>,
-    #[serde(default)]
-    logits: Vec<f32>,
-    #[serde(default)]
-    words: Vec<String>,
-    #[serde(default)]
-    probabilities: Vec<f32>,
-    scale: Option<f32>,
-    bias: Option<f32>,
-}
-
-const NEAR: Tolerance = Tolerance { cosine: 0.9999, difference: 2e-3 };
-
-impl Case {
-    fn all() -> Vec<Self> {
-        serde_json::from_str(&std::fs::read_to_string(reference("tasks/tasks.json")).unwrap()).unwrap()
-    }
-
-    /// The file with the model of pictures.
-    fn graph(&self) -> PathBuf {
-        let path = self.path();
-        let inside = ["vision_model.onnx", "model.onnx"].map(|name| path.join(name));
-        inside.into_iter().find(|path| path.exists()).unwrap_or(path)
-    }
-
-    /// The bits of the model's first output, for the picture; none for a model that takes words as well.
-    fn own_output(&self, path: &Path) -> Vec<u32> {
-        let original = OnnxModel::read(&self.graph()).unwrap();
-        let inputs: Vec<&str> = original.graph().true_inputs().map(|input| input.name()).collect();
-        let [input] = inputs.as_slice() else { return Vec::new() };
-        let output = original.graph().output[0].name().to_owned();
-        let mut model = OnnxModel::read(path).unwrap();
-        let graph = model.graph_mut();
-        graph.output.retain(|own| own.name() == output);
-        let mut session = Session::new(&model, Compute::on_threads(1)).unwrap();
-        let (picture, asked) = (self.picture().into_dyn(), ArrayD::from_elem(vec![1], 0));
-        let mut given = vec![(*input, Input::Float(picture.view()))];
-        if model.graph().input.iter().any(|input| input.name() == CLASS_INDEX) {
-            given.push((CLASS_INDEX, Input::Int64(asked.view())));
-        }
-        let run = session.run(given).unwrap();
-        run.floats(&output).map(|values| values.iter().map(|value| value.to_bits()).collect()).unwrap_or_default()
-    }
-
-    fn named(name: &str) -> Self {
-        Self::all().into_iter().find(|case| case.name == name).unwrap()
-    }
-
-    fn path(&self) -> PathBuf {
-        reference("tasks").join(&self.file)
-    }
-
-    /// Options that name what the model is compared with, and nothing that says what it is.
-    fn options(&self) -> ModelOptions {
-        let mut options = ModelOptions::default();
-        options.model = self.path().into();
-        options.compute = Compute::on_threads(1);
-        if !self.words.is_empty() {
-            options.comparison.references = self.words.iter().cloned().map(Reference::Words).collect();
-            (options.comparison.scale, options.comparison.bias) = (self.scale, self.bias);
-        } else if self.task == "embed" {
-            let pictures = [1, 2].map(|number| Reference::Picture {
-                name: number.to_string(),
-                path: reference(&format!("tasks/reference-{number}.npy")),
-            });
-            options.comparison.references = pictures.into();
-        }
-        options
-    }
-
-    fn request(&self) -> Request {
-        let mut request = Request::default();
-        request.layers = vec![LayerName::from(self.layer.as_str())];
-        request
-    }
-
-    fn explain(&self, request: &Request) -> whycam::Result<Explanation> {
-        Explainer::new(&self.options(), request)?.explain_tensor(self.picture().view().into_dyn())
-    }
-
-    fn picture(&self) -> Array4<f32> {
-        let picture: Array4<f32> = ndarray_npy::read_npy(reference("tasks/input.npy")).unwrap();
-        if self.channels_last { picture.permuted_axes([0, 2, 3, 1]).as_standard_layout().to_owned() } else { picture }
-    }
-
-    /// Activations and gradient at the layer, as autograd gives them: `[2,C,h,w]`.
-    fn expected(&self) -> Array4<f32> {
-        ndarray_npy::read_npy(reference(&format!("tasks/{}.npy", self.name))).unwrap()
-    }
-}
+use whycam::{Compute, Direction, Explainer, ModelOptions, Prediction, Request, ScoreQuery, cam, model};
 
 /// Runs a check on every model of the tasks and reports all failures at once.
 fn on_every(tasks: &[&str], check: impl Fn(&Case) -> Result<(), String>) {
@@ -130,15 +22,6 @@ fn on_every(tasks: &[&str], check: impl Fn(&Case) -> Result<(), String>) {
     let failures: Vec<String> =
         cases.iter().filter_map(|case| check(case).err().map(|problem| format!("{}: {problem}", case.name))).collect();
     assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), cases.len(), failures.join("\n"));
-}
-
-fn text(error: whycam::Error) -> String {
-    error.to_string()
-}
-
-fn near(found: &[f32], expected: &[f32], by: f32) -> Result<(), String> {
-    let alike = found.len() == expected.len() && found.iter().zip(expected).all(|(a, b)| (a - b).abs() <= by);
-    if alike { Ok(()) } else { Err(format!("{found:?}, not {expected:?}")) }
 }
 
 #[test]
@@ -340,24 +223,6 @@ fn a_prepared_model_explains_itself_again() {
 }
 
 #[test]
-fn an_embedding_without_references_says_what_it_needs() {
-    for name in ["embedding", "features", "dino", "dino_tokens", "clip"] {
-        let mut options = Case::named(name).options();
-        options.comparison.references.clear();
-        let error = Explainer::new(&options, &Request::default()).unwrap_err().to_string();
-        assert!(error.contains("--like") && error.contains("--words"), "{name}: {error}");
-    }
-    let mut options = Case::named("clip_whole").options();
-    options.comparison.references.clear();
-    let error = Explainer::new(&options, &Request::default()).unwrap_err().to_string();
-    assert!(error.contains("--words") && error.contains("--feed"), "{error}");
-    let mut options = Case::named("age").options();
-    options.comparison.references = vec![Reference::Words("old".into())];
-    options.preset = Some(Preset::Unit);
-    assert!(Explainer::new(&options, &Request::default()).is_err());
-}
-
-#[test]
 fn maps_of_attention_are_those_of_the_papers() {
     for (name, method) in [("clip", "legrad"), ("clip", "grad-eclip"), ("siglip", "legrad")] {
         let case = Case::named(name);
@@ -371,99 +236,4 @@ fn maps_of_attention_are_those_of_the_papers() {
     request.method = Some(cam::find("legrad").unwrap());
     let error = Case::named("age").explain(&request).unwrap_err().to_string();
     assert!(error.contains("no layer of tokens") && error.contains("grad-cam"), "{error}");
-}
-
-/// What `explain` prints of the picture, as JSON.
-fn line(model: &str, more: &[&str]) -> serde_json::Value {
-    let picture = reference("tasks/input.npy").display().to_string();
-    let model = reference("tasks").join(model).display().to_string();
-    let output = whycam(&[&["explain", &picture, "--tensor", "--model", &model, "--json", "-"], more].concat());
-    assert!(output.status.success(), "{}", stderr(&output));
-    serde_json::from_str(&stdout(&output)).unwrap()
-}
-
-#[test]
-fn json_has_the_fields_of_each_task() {
-    let folder = Folder::new("task-json");
-    let maps = folder.file("maps");
-    let found = line("unet.onnx", &["--class", "1,3", "--maps", &maps]);
-    assert_eq!((&found["task"], &found["class_index"], &found["sure"]), (&"segment".into(), &1.into(), &().into()));
-    let segments = found["segments"].as_array().unwrap();
-    assert_eq!(segments.len(), 2);
-    for (segment, class) in segments.iter().zip([1, 3]) {
-        assert_eq!((&segment["class_index"], &segment["map"]["height"]), (&class.into(), &8.into()));
-        assert!(segment["share"].as_f64().unwrap() > 0.0);
-        assert!(folder.0.join("maps").join(segment["map_file"].as_str().unwrap()).exists());
-    }
-    let found = line("age.onnx", &["--direction", "down"]);
-    assert_eq!(
-        (&found["task"], &found["probability"], &found["top"]),
-        (&"value".into(), &().into(), &serde_json::json!([]))
-    );
-    assert_eq!((&found["value"], &found["values"][0]), (&found["logit"], &found["logit"]));
-    let like = format!("a={}", reference("tasks/reference-1.npy").display());
-    let found = line("embedding.onnx", &["--like", &like]);
-    assert_eq!((&found["task"], &found["label"], &found["probability"]), (&"embed".into(), &"a".into(), &().into()));
-    let found = line("clip", &["--words", "a red flower, a hand"]);
-    let top = found["top"].as_array().unwrap();
-    let total: f64 = top.iter().map(|entry| entry["probability"].as_f64().unwrap()).sum();
-    assert!(top.len() == 2 && (total - 1.0).abs() < 1e-5, "{top:?}");
-}
-
-#[test]
-fn a_recording_shows_segments_and_values() {
-    let folder = Folder::new("task-films");
-    for (model, more) in [("unet.onnx", vec![]), ("pose.onnx", vec!["--class", "0,2"]), ("pose.onnx", vec!["--bar"])] {
-        let (model, film) = (reference("tasks").join(model).display().to_string(), folder.file("film.mp4"));
-        let fixed = ["demo", "--headless", "--frames", "4", "--force", "--record", &film, "--model", &model];
-        let output = whycam(&[&fixed[..], &more].concat());
-        assert!(output.status.success(), "{}", stderr(&output));
-    }
-}
-
-/// Further inputs become constants, by options or by a manifest.
-#[test]
-fn a_further_input_is_fed() {
-    let folder = Folder::new("feed");
-    let path = folder.file("scaled.onnx");
-    let mut model = OnnxModel::read(&Case::named("age").path()).unwrap();
-    let graph = model.graph_mut();
-    graph.input.push(ValueInfo::tensor("factor", DataType::Float, &[-1]));
-    graph.node.push(Node::new("Mul", "scale", &["output", "factor"], &["age"]));
-    graph.output = vec![ValueInfo::untyped("age")];
-    std::fs::write(&path, model.to_bytes()).unwrap();
-    let picture = reference("tasks/input.npy").display().to_string();
-    let explain = |more: &[&str]| {
-        let output = whycam(&[&["explain", &picture, "--tensor", "--model", &path, "--json", "-"], more].concat());
-        serde_json::from_str::<serde_json::Value>(&stdout(&output)).map_err(|_| stderr(&output))
-    };
-    let value = |found: Result<serde_json::Value, String>| found.unwrap()["value"].as_f64().unwrap() as f32;
-    let expected = Case::named("age").logits[0];
-    let refused = explain(&[]).unwrap_err();
-    assert!(refused.contains("image, factor") && refused.contains("--feed"), "{refused}");
-    near(&[value(explain(&["--feed", "factor=2"]))], &[2.0 * expected], 1e-4).unwrap();
-    let file = folder.file("factor.npy");
-    ndarray_npy::write_npy(&file, &ndarray::arr1(&[3.0_f64])).unwrap();
-    near(&[value(explain(&["--feed", &format!("factor={file}")]))], &[3.0 * expected], 1e-4).unwrap();
-    let unknown = explain(&["--feed", "faktor=2"]).unwrap_err();
-    assert!(unknown.contains("'faktor'") && unknown.contains("factor"), "{unknown}");
-    let manifest =
-        "name = \"scaled\"\n[input]\nwidth = 64\nheight = 64\nscale = 1.0\n[feed]\nfactor = \"factor.npy\"\n";
-    std::fs::write(folder.file("scaled.toml"), manifest).unwrap();
-    near(&[value(explain(&[]))], &[3.0 * expected], 1e-4).unwrap();
-}
-
-#[test]
-fn the_metadata_of_a_segmenter_name_its_classes() {
-    let folder = Folder::new("semantic");
-    let path = folder.file("semantic.onnx");
-    let mut model = OnnxModel::read(&Case::named("unet_bare").path()).unwrap();
-    model.set_metadata("task", "semantic");
-    model.set_metadata("names", "{0: 'road', 1: 'sky', 2: 'car', 3: 'tree', 4: 'wall'}");
-    std::fs::write(&path, model.to_bytes()).unwrap();
-    let found = line(&path, &["--class", "sky"]);
-    assert_eq!((&found["label"], &found["class_index"]), (&"sky".into(), &1.into()));
-    let inspected = whycam(&["inspect", &path, "--json"]);
-    let inspected: serde_json::Value = serde_json::from_str(&stdout(&inspected)).unwrap();
-    assert_eq!((&inspected["task"], &inspected["preprocessing"]["fit"]), (&"segment".into(), &"letterbox".into()));
 }

@@ -29,6 +29,8 @@ pub struct CamMap {
     pub max: f32,
     /// Whether the map has evidence: all values are finite, and one is not zero.
     pub evidence: bool,
+    /// Whether negative values speak against the score.
+    pub signed: bool,
 }
 
 impl CamMap {
@@ -40,7 +42,18 @@ impl CamMap {
         }
         let min = values.iter().copied().fold(f32::INFINITY, f32::min);
         let max = values.iter().copied().fold(0.0, f32::max);
-        Self { values, min, max, evidence: finite && (max > 0.0 || min < 0.0) }
+        Self { values, min, max, evidence: finite && (max > 0.0 || min < 0.0), signed: false }
+    }
+
+    /// As [`CamMap::new`], with negative values that speak against the score.
+    pub fn signed(values: Array2<f32>) -> Self {
+        Self { signed: true, ..Self::new(values) }
+    }
+
+    /// A map of the same kind.
+    #[must_use]
+    pub fn with_values(&self, values: Array2<f32>) -> Self {
+        Self { signed: self.signed, ..Self::new(values) }
     }
 
     /// The largest value, whatever its sign.
@@ -48,8 +61,8 @@ impl CamMap {
         self.max.max(-self.min)
     }
 
-    /// What speaks for a signed map's score, and what against it, as two maps; `None` for a map without negative values.
+    /// What speaks for a signed map's score, and what against it, as two maps; `None` for another map.
     pub fn sides(&self) -> Option<[Self; 2]> {
-        (self.min < 0.0).then(|| [1.0, -1.0].map(|sign| Self::new(rectified(&self.values * sign))))
+        self.signed.then(|| [1.0, -1.0].map(|sign| Self::new(rectified(&self.values * sign))))
     }
 }

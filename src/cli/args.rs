@@ -12,8 +12,8 @@ use whycam::cam::{self, Method};
 use whycam::grad::{Probability, TASKS};
 use whycam::overlay::{Colormap, HeatScale, Overlay, Style};
 use whycam::{
-    Area, Comparison, Compute, DetectionOptions, Device, Direction, Feed, Fusion, LayerName, ModelOptions, Preset,
-    Reference, Request, ScoreQuery,
+    Area, Comparison, Compute, DetectionOptions, Device, Direction, Feed, FeedValue, Fusion, LayerName, ModelOptions,
+    Preset, Reference, Request, ScoreQuery,
 };
 
 use super::output::UsageError;
@@ -255,7 +255,13 @@ impl ModelArgs {
             Reference::Picture { path, .. } => Some(path.as_path()),
             _ => None,
         });
-        self.model.as_deref().map(Path::new).into_iter().chain(self.settings.labels.as_deref()).chain(likes)
+        let fed = self.settings.feed.iter().filter_map(|feed| match &feed.value {
+            FeedValue::File(path) => Some(path.as_path()),
+            FeedValue::Number(_) => None,
+        });
+        let ComparisonArgs { text_model, tokenizer, .. } = &self.settings.comparison;
+        let named = [&self.settings.labels, text_model, tokenizer].into_iter().flatten().map(PathBuf::as_path);
+        self.model.as_deref().map(Path::new).into_iter().chain(named).chain(likes).chain(fed)
     }
 }
 

@@ -40,7 +40,7 @@ pub struct Explain {
     /// 000000-000000.npy
     #[arg(long, value_name = "DIR")]
     maps: Option<PathBuf>,
-    /// The maps as NumPy files, as grey pictures of 16 bits (white is a map's largest value), or as one
+    /// The maps as NumPy files, as grey pictures of 16 bits (white is a map's largest value; of a value's map, middle grey is zero), or as one
     /// NumPy archive maps.npz
     #[arg(long, value_name = "npy|png|npz", default_value = "npy", value_parser = ["npy", "png", "npz"], requires = "maps")]
     maps_as: String,

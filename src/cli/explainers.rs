@@ -1,5 +1,6 @@
 //! Making the explainers that the options ask for, and telling the user how.
 
+use std::path::PathBuf;
 use std::thread;
 
 use anyhow::{Result, anyhow};
@@ -43,7 +44,9 @@ impl ModelArgs {
         // With all cores in use, the system shares them out better than a semaphore would.
         let semaphore = if threads < cores() { Semaphore::new(threads) } else { Semaphore::UNBOUNDED };
         // Each explainer has the weights about three times: as read, as loaded, and as packed for the processor.
-        let file = self.model.as_ref().and_then(|path| std::fs::metadata(path).ok());
+        let path = self.model.as_ref().map(PathBuf::from);
+        let path = path.map(|path| whycam::model::graph_in(&path).unwrap_or(path));
+        let file = path.and_then(|path| std::fs::metadata(path).ok());
         let weights = file.map_or(1, |file| file.len().max(1));
         let explainers = threads.min((MEMORY / (3 * weights)).max(1) as usize);
         let (threads_each, decoder) = (threads / explainers, (threads / 2).max(1));

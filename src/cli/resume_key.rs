@@ -24,6 +24,9 @@ impl ResumeKey {
         key.note("output", options.output.clone(), None);
         key.note("feed", texts(&options.feed), Vec::new());
         key.note("references", texts(&options.comparison.references), Vec::new());
+        let path = |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        key.note("text_model", path(&options.comparison.text_model), None);
+        key.note("tokenizer", path(&options.comparison.tokenizer), None);
         key.note("logit_scale", options.comparison.scale, None);
         key.note("logit_bias", options.comparison.bias, None);
         key.note("region", request.area.map(|area| vec![area.x, area.y, area.width, area.height]), None);

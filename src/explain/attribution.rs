@@ -8,10 +8,12 @@ use super::reading::{Explained, Reading, class_scores, familiarity};
 use super::remainder_runner::RemainderRunner;
 use super::runner::{BackwardRunner, GradientsView, LayerGradient, ModelOutputs, ModelRunner};
 use super::tracking::Tracker;
-use crate::cam::{self, CamMap, Formula, Inputs, Method, PerturbedInput, PerturbedLayer, PerturbedRun};
+use crate::cam::{self, CamMap, Formula, Inputs, Method, PerturbedInput, PerturbedLayer, PerturbedRun, ScoreValue};
 use crate::error::{Error, Result};
 use crate::grad::{ACTIVATIONS, FieldGeometry, GRADIENTS, Probability, ScoreRow, Task, names_of_layer};
-use crate::model::{Area, DetectionOptions, Fusion, Known, MapGrid, Region, Subject, as_input, channels_first};
+use crate::model::{
+    Area, DetectionOptions, Direction, Fusion, Known, MapGrid, Region, Subject, as_input, channels_first,
+};
 
 /// What is attributed to what, picture after picture.
 pub struct Attribution {
@@ -41,6 +43,8 @@ pub struct Attribution {
     pub focus: Option<usize>,
     /// The part of the picture that a segmenter's score is taken over.
     pub area: Option<Area>,
+    /// Which change of a value is explained.
+    pub direction: Direction,
 }
 
 /// What formulas may use next to the run of the whole model.
@@ -48,6 +52,8 @@ pub struct Aids<'r> {
     pub remainder: Option<&'r mut RemainderRunner>,
     /// The objects that are followed from picture to picture.
     pub tracker: Option<&'r mut Tracker>,
+    /// Width and height of the picture, in its pixels.
+    pub picture: [f64; 2],
     /// Asked before each run of a method of many runs.
     pub cancelled: &'r dyn Fn() -> bool,
 }
@@ -150,7 +156,7 @@ impl Attribution {
     /// The runtime fails, or the explanation is cancelled.
     pub fn map_of(&self, explained: Explained, aids: &mut Aids, source: Source) -> Result<CamMap> {
         let values = self.values_of(explained, aids, source)?;
-        Ok(CamMap::new(if self.is_signed() { values } else { cam::rectified(values) }))
+        Ok(if self.is_signed() { CamMap::signed(values) } else { CamMap::new(cam::rectified(values)) })
     }
 
     /// Whether maps keep what speaks against the score, as negative numbers.
@@ -254,6 +260,15 @@ impl Attribution {
         }
     }
 
+    /// The score that is explained: of a value that is to fall, its negative.
+    fn scored(&self, reading: &Reading, explained: Explained) -> ScoreValue {
+        let ScoreValue { logit, probability } = reading.score(explained);
+        match self.direction {
+            Direction::Up => ScoreValue { logit, probability },
+            Direction::Down => ScoreValue { logit: -logit, probability: -probability },
+        }
+    }
+
     /// A map from runs of the remainder on changed activations.
     fn perturb_layer(
         &self,
@@ -270,10 +285,10 @@ impl Attribution {
         let run = &mut |batch: Array4<f32>| {
             check(cancelled)?;
             let rows = remainder.run(batch.view(), &side_inputs)?;
-            Ok(rows.outer_iter().map(|row| Reading::of_row(&self.task, row).score(explained)).collect())
+            Ok(rows.outer_iter().map(|row| self.scored(&Reading::of_row(&self.task, row), explained)).collect())
         };
         let activations = outputs.maps(ACTIVATIONS)?;
-        let score = Reading::new(&self.task, outputs)?.score(explained);
+        let score = self.scored(&Reading::new(&self.task, outputs)?, explained);
         of(&mut PerturbedLayer { activations: first(&activations), score, run })
     }
 
@@ -301,7 +316,7 @@ impl Attribution {
                 }
                 None => first(&outputs.maps(GRADIENTS)?).to_owned(),
             };
-            let score = Reading::new(&self.task, &outputs)?.score(explained);
+            let score = self.scored(&Reading::new(&self.task, &outputs)?, explained);
             Ok(PerturbedRun { activations: first(&outputs.maps(ACTIVATIONS)?).to_owned(), gradients, score })
         };
         of(&mut PerturbedInput { input, activations: activations.view(), run })

@@ -39,6 +39,11 @@ impl Classifier {
             let problem = format!("its task is '{}', and only classes and likeness can be measured", task.name());
             return Err(Error::model(&manifest.name, format!("{problem} on labelled photos")));
         };
+        if probability == Probability::Cosine {
+            let problem = "cosines are no probabilities, which the measures need; --scores softmax --logit-scale 100 makes \
+                           them some";
+            return Err(Error::model(&manifest.name, problem));
+        }
         Ok(Self { runner, preprocessor, probability, name: manifest.name, labels: manifest.labels, classes })
     }
 

@@ -91,13 +91,18 @@ impl Explainer {
     /// Explains this class from now on, or without one the predicted class of each picture.
     ///
     /// # Errors
-    /// The explainer explains several classes, or a contrast.
+    /// There is no such class, or the explainer explains several classes or a contrast.
     pub fn set_class(&mut self, class_index: Option<usize>) -> Result<()> {
         if self.prepared.attribution.batched || self.context().against.is_some() {
             let problem = "an explainer of several classes cannot change to one";
             return Err(Error::model(&self.context().model, problem));
         }
         let attribution = &mut self.prepared.attribution;
+        let classes = attribution.task.classes();
+        if let Some(class_index) = class_index.filter(|class_index| *class_index >= classes) {
+            let known = format!("there are {classes}");
+            return Err(Error::Unknown { what: "class", name: class_index.to_string(), known });
+        }
         match attribution.task {
             Task::Segment(_) => attribution.focus = class_index,
             Task::Value(_) => attribution.subjects = vec![Subject::Class(class_index.unwrap_or(0))],
@@ -241,7 +246,8 @@ impl Explainer {
     /// As [`Explainer::explain`].
     pub fn explain_shown(&mut self, picture: &RgbImage, aspect: f64) -> Result<Explanation> {
         let (tensor, region) = trace_span!("preprocess").in_scope(|| self.preprocessor.run(picture, aspect))?;
-        self.prepared.compute(&self.cancelled, tensor, region)
+        let size = [picture.width(), picture.height()].map(f64::from);
+        self.prepared.compute(&self.cancelled, tensor, region, size)
     }
 
     /// The map of one entry of a detector's flattened logits, whether it counts as a detection or not. The tensor is the
@@ -251,7 +257,8 @@ impl Explainer {
     /// The model is no detector, the runtime fails, or the explanation is cancelled.
     pub fn map_of_entry(&mut self, tensor: ArrayViewD<f32>, entry: i64) -> Result<CamMap> {
         let Prepared { runner, remainder, attribution, .. } = &mut self.prepared;
-        let aids = Aids { remainder: remainder.as_mut(), tracker: None, cancelled: &self.cancelled };
+        let picture = [0.0; 2];
+        let aids = Aids { remainder: remainder.as_mut(), tracker: None, picture, cancelled: &self.cancelled };
         attribution.map_of_entry(runner, aids, tensor, entry)
     }
 
@@ -269,7 +276,7 @@ impl Explainer {
         }
         let region = Region::whole(&self.prepared.input);
         let tensor = tensor.as_standard_layout();
-        self.prepared.compute(&self.cancelled, tensor.view(), region)
+        self.prepared.compute(&self.cancelled, tensor.view(), region, [region.width, region.height])
     }
 }
 
@@ -310,7 +317,7 @@ impl Prepared {
         let mut prepared = Self::load(augmented, options, request, Vec::new())?;
         let zeros = ArrayD::zeros([&[1], &prepared.runner.shape[1..]].concat());
         let whole = Region::whole(&prepared.input);
-        prepared.compute(&|| false, zeros.view(), whole)?;
+        prepared.compute(&|| false, zeros.view(), whole, [whole.width, whole.height])?;
         Ok(prepared)
     }
 
@@ -367,12 +374,19 @@ impl Prepared {
             labels: context.labels.clone(),
             focus: None,
             area: request.area,
+            direction: request.direction,
         };
         Ok(Self { runner, remainder, attribution, context, input: manifest.input, tracker: None })
     }
 
-    fn compute(&mut self, cancelled: &dyn Fn() -> bool, tensor: ArrayViewD<f32>, seen: Region) -> Result<Explanation> {
-        let aids = Aids { remainder: self.remainder.as_mut(), tracker: self.tracker.as_mut(), cancelled };
+    fn compute(
+        &mut self,
+        cancelled: &dyn Fn() -> bool,
+        tensor: ArrayViewD<f32>,
+        seen: Region,
+        picture: [f64; 2],
+    ) -> Result<Explanation> {
+        let aids = Aids { remainder: self.remainder.as_mut(), tracker: self.tracker.as_mut(), picture, cancelled };
         self.attribution.compute(&mut self.runner, aids, tensor, seen)
     }
 }

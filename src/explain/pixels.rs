@@ -94,7 +94,7 @@ impl Pixels {
     pub fn score(&self, class: usize, cells: &Array2<bool>) -> ScoreValue {
         let of_class = self.logits.index_axis(Axis(0), class);
         let counted = || cells.indexed_iter().filter(|(_, counts)| **counts).map(|(cell, _)| cell);
-        let (logit, count) = counted().fold((0.0, 0), |(sum, count), cell| (sum + of_class[cell], count + 1));
+        let (logit, count) = counted().fold((0.0, 0_usize), |(sum, count), cell| (sum + of_class[cell], count + 1));
         let sampled = counted().step_by(count.div_ceil(MOST_PROBABILITIES).max(1));
         let (sum, sampled) =
             sampled.fold((0.0, 0), |(sum, count), cell| (sum + self.probability_of(class, cell), count + 1));

@@ -126,7 +126,11 @@ impl Scores {
     ) -> Option<(Prediction, CamMap)> {
         let cosine = probability == Probability::Cosine;
         let top = self.ranking.iter().take(5);
-        let top = top.map(|&class_index| Ranked { class_index, probability: self.probabilities[class_index] });
+        let top = top.map(|&class_index| Ranked {
+            class_index,
+            probability: self.probabilities[class_index],
+            logit: self.logits[class_index],
+        });
         let top = top.collect();
         let mut maps = maps.into_iter().map(|(class_index, map)| ClassMap {
             class_index,

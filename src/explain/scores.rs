@@ -9,7 +9,7 @@ use crate::grad::Probability;
 #[derive(Clone, Debug)]
 pub struct Scores {
     pub logits: Array1<f32>,
-    /// 0..=1.
+    /// 0..=1; cosines and quantities as they are.
     pub probabilities: Array1<f32>,
     /// The classes, likeliest first.
     pub ranking: Vec<usize>,
@@ -37,8 +37,7 @@ fn to_probabilities(logits: ArrayView1<f32>, kind: Probability) -> Array1<f32> {
             powers / sum
         }
         Probability::Sigmoid => logits.mapv(|v| 1.0 / (1.0 + (-v).exp())),
-        Probability::Given => logits.to_owned(),
-        Probability::Cosine => logits.mapv(|v| v.clamp(0.0, 1.0)),
-        Probability::Value => logits.mapv(|_| 0.0),
+        // Cosines and quantities stand for themselves.
+        Probability::Given | Probability::Cosine | Probability::Value => logits.to_owned(),
     }
 }

@@ -12,7 +12,7 @@ use super::runner::ModelRunner;
 use crate::cam::CamMap;
 use crate::error::Result;
 use crate::grad::Segmentation;
-use crate::model::{Region, Subject};
+use crate::model::{Area, Region, Subject};
 
 /// A class, and the cells that its score is taken over.
 struct Choice {
@@ -36,7 +36,7 @@ impl Attribution {
     ) -> Result<Explanation> {
         let (outputs, mut backward) = model.run_forward(tensor.view(), &[])?;
         let pixels = Pixels::of_outputs(segmentation, &outputs)?;
-        let choices = self.choose_segments(&pixels, seen);
+        let choices = self.choose_segments(&pixels, seen, aids.picture);
         let explained =
             self.focus.and_then(|class| choices.iter().position(|choice| choice.class == class)).unwrap_or(0);
         let own = if self.detections.each { choices.len() } else { 0 };
@@ -76,18 +76,34 @@ impl Attribution {
     }
 
     /// The segments that are listed, each with the cells of its score.
-    fn choose_segments(&self, pixels: &Pixels, seen: Region) -> Vec<Choice> {
-        let inside = |cell: (usize, usize), size: (usize, usize), part: &dyn Fn(f64, f64) -> bool| {
-            let middle = |at: usize, length: usize| (at as f64 + 0.5) / length as f64;
-            part(seen.x + middle(cell.1, size.1) * seen.width, seen.y + middle(cell.0, size.0) * seen.height)
-        };
-        // A letterboxed picture lies in the middle of what the model sees.
-        let (right, bottom) = (seen.width + 2.0 * seen.x, seen.height + 2.0 * seen.y);
-        let on_picture =
-            |x: f64, y: f64| seen.x > 0.0 || seen.y > 0.0 || (0.0..right).contains(&x) && (0.0..bottom).contains(&y);
+    fn choose_segments(&self, pixels: &Pixels, seen: Region, [right, bottom]: [f64; 2]) -> Vec<Choice> {
         let size = pixels.margin(0).dim();
-        let in_area = |cell| self.area.is_none_or(|area| inside(cell, size, &|x, y| area.contains(x, y)));
-        let counted = |cell| inside(cell, size, &on_picture);
+        let (across, down) = (seen.width / size.1 as f64, seen.height / size.0 as f64);
+        let corner = |(row, column): (usize, usize)| (seen.x + column as f64 * across, seen.y + row as f64 * down);
+        let middle = |cell| {
+            let (x, y) = corner(cell);
+            (x + across / 2.0, y + down / 2.0)
+        };
+        // Bars beside the picture are none of its pixels.
+        let counted = |cell| {
+            let (x, y) = middle(cell);
+            (0.0..right).contains(&x) && (0.0..bottom).contains(&y)
+        };
+        // A part of the picture that holds no cell's middle is the cells that it touches.
+        let cells = || (0..size.0).flat_map(|row| (0..size.1).map(move |column| (row, column)));
+        let holds = |area: Area, cell| {
+            let (x, y) = middle(cell);
+            area.contains(x, y)
+        };
+        let small = self.area.is_some_and(|area| !cells().any(|cell| holds(area, cell)));
+        let in_area = |cell| {
+            self.area.is_none_or(|area| {
+                let (x, y) = corner(cell);
+                let touches =
+                    x < area.x + area.width && x + across > area.x && y < area.y + area.height && y + down > area.y;
+                if small { touches } else { holds(area, cell) }
+            })
+        };
         let mut ranked = pixels.ranking(|cell| counted(cell) && in_area(cell));
         let is_background = |class: &usize| {
             self.labels.get(*class).is_some_and(|label| BACKGROUNDS.iter().any(|name| label.eq_ignore_ascii_case(name)))
@@ -102,15 +118,15 @@ impl Attribution {
             })
             .collect();
         let listed = if self.subjects.is_empty() { ranked } else { named };
-        let total = (0..size.0).flat_map(|y| (0..size.1).map(move |x| (y, x))).filter(|cell| counted(*cell)).count();
+        let total = cells().filter(|cell| counted(*cell)).count();
         let choice = |class: usize| {
             let margin = pixels.margin(class);
             let within = margin.indexed_iter().filter(|(cell, margin)| **margin > 0.0 && counted(*cell)).count();
-            let cells = match self.area {
+            let explained = match self.area {
                 Some(_) => Array2::from_shape_fn(size, in_area),
                 None => margin.mapv(|margin| margin > 0.0),
             };
-            Choice { class, cells, share: within as f32 / total.max(1) as f32, margin }
+            Choice { class, cells: explained, share: within as f32 / total.max(1) as f32, margin }
         };
         listed.into_iter().take(self.detections.most).map(choice).collect()
     }

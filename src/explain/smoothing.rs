@@ -4,7 +4,6 @@ use image::RgbImage;
 use ndarray::Array2;
 
 use super::explanation::Explanation;
-use crate::cam::CamMap;
 
 /// Smooths the explanations of consecutive frames.
 #[derive(Debug)]
@@ -95,7 +94,7 @@ fn smooth_maps(
     for (class, map) in classes.into_iter().zip(explanation.maps_mut()) {
         let old = before.and_then(|state| state.maps.iter().find(|(of, _)| *of == class));
         if let Some((_, old)) = old.filter(|(_, old)| old.dim() == map.values.dim()) {
-            *map = CamMap::new(&map.values * weight + old * (1.0 - weight));
+            *map = map.with_values(&map.values * weight + old * (1.0 - weight));
         }
         maps.push((class, map.values.clone()));
     }
@@ -128,6 +127,7 @@ mod tests {
     use image::Rgb;
 
     use super::*;
+    use crate::cam::CamMap;
     use crate::explain::{ClassPrediction, Familiarity, Prediction, Ranked};
     use crate::model::Region;
 
@@ -144,8 +144,11 @@ mod tests {
         values[hot] = 1.0;
         let region = Region { x: 0.0, y: 0.0, width: 64.0, height: 48.0 };
         let probability = |class: usize| if class == likeliest { 0.6 } else { 0.4 };
-        let top =
-            [likeliest, 1 - likeliest].map(|class| Ranked { class_index: class, probability: probability(class) });
+        let top = [likeliest, 1 - likeliest].map(|class| Ranked {
+            class_index: class,
+            probability: probability(class),
+            logit: 0.0,
+        });
         let mut classes = ClassPrediction::new(explained, probability(explained), 0.0, top.to_vec());
         classes.familiarity = Some(Familiarity { value: 1.0, least: 0.5 });
         Explanation::new(Prediction::Classes(classes), CamMap::new(values), region, region)

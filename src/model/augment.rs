@@ -12,12 +12,14 @@ use super::locate::{Located, check_labels, locate};
 use super::manifest::{Layout, Manifest};
 use super::metadata::{Contract, MapGrid};
 use super::options::ModelOptions;
+use super::preset::Preset;
 use super::request::{Direction, Request, ScoreQuery};
 use super::typed::{TypedModel, type_tensors};
 use crate::cam::{AttentionFormula, AttributesTo, InGraph, Inputs, Method, ScoreKind};
 use crate::error::Result;
 use crate::grad::{
-    self, Additions, AttentionMap, CamWeights, FieldGeometry, LIKENESS, Probability, Remainder, Score, Target, Task,
+    self, Additions, AttentionMap, AttentionRequest, CamWeights, FieldGeometry, LIKENESS, Probability, Remainder,
+    Score, Target, Task,
 };
 use crate::onnx::proto::{Attribute, Node};
 use crate::onnx::{DataType, OnnxModel};
@@ -86,9 +88,12 @@ pub fn augmented(
             Some(contract) => (contract.preprocessing.clone(), contract.labels.clone()),
             None => (loaded.manifest.input.clone(), loaded.manifest.labels.clone()),
         };
-        let meant = contract.as_ref().is_some_and(|contract| contract.task.is_some());
-        // The task may have changed what was guessed.
-        let guess = loaded.guess.filter(|_| !meant);
+        let replaced = contract.as_ref().is_some_and(|contract| {
+            let cropped = loaded.guess.as_ref().is_some_and(|guess| guess.preset == Preset::ImageNet);
+            contract.detection.is_some() || contract.segmentation.is_some() && cropped
+        });
+        // A kept notice tells what the task has put in place of the guess.
+        let guess = loaded.guess.filter(|_| !replaced);
         let loaded = LoadedModel { manifest: Manifest { labels, input, ..loaded.manifest }, guess, ..loaded };
         let default_layer = Request { layers: Vec::new(), ..request.clone() };
         let kept = AugmentedModel::from_contract(LoadedModel { model, contract, notices, ..loaded }, &default_layer)?;
@@ -151,7 +156,8 @@ pub fn augment(located: Located, batched_classes: bool) -> Result<AugmentedModel
                 AttentionFormula::GradEclip => AttentionMap::GradEclip,
             };
             let name = AugmentedModel::CAM;
-            grad::augment_with_attention(&mut model, &tensors, &rules, &task, scores.score, map, name).map(|()| None)
+            let wanted = AttentionRequest { map, score: scores.score, channels_last };
+            grad::augment_with_attention(&mut model, &tensors, &rules, &task, wanted, name).map(|()| None)
         }
         _ => grad::augment(&mut model, &tensors, &rules, &task, &targets, additions),
     };
@@ -255,7 +261,12 @@ impl AugmentedModel {
     /// # Errors
     /// The contract is damaged, or does not serve the request.
     pub fn from_contract(loaded: LoadedModel, request: &Request) -> Result<Self> {
-        let LoadedModel { model, manifest, guess, contract, notices, .. } = loaded;
+        let LoadedModel { model, manifest, guess, contract, notices, comparison, .. } = loaded;
+        if !comparison.references.is_empty() {
+            let problem = "it was prepared with what it is compared with; --like and --words go with the model that it was \
+                           made from";
+            return Err(model.error(problem));
+        }
         let Some(contract) = contract else { return Err(model.error("it is not augmented; prepare it first")) };
         let layer = &contract.layer;
         let others: Vec<String> = request.layers.iter().map(ToString::to_string).collect();
@@ -272,7 +283,7 @@ impl AugmentedModel {
         let needs = method.needs();
         let served = method.attributes_to == AttributesTo::Layer
             && scores.score == Score::Class
-            && !(needs.curvature || needs.remainder || needs.reruns);
+            && !(needs.curvature || needs.remainder || needs.reruns || matches!(method.inputs, Inputs::Attention(_)));
         if !served {
             let problem = format!("it is augmented, but not for {}; give the model that it was made from", method.name);
             return Err(model.error(problem));

@@ -39,7 +39,7 @@ impl Slot {
         let program = stamp(&std::env::current_exe().ok()?)?;
         let source = match &options.model {
             ModelSource::Embedded(embedded) => embedded.name.to_owned(),
-            ModelSource::File(path) => stamp(path)?,
+            ModelSource::File(path) => stamp(loaded.path.as_deref().unwrap_or(path))?,
         };
         let input = serde_json::to_string(&manifest.input).ok()?;
         let runtime = &session::runtime().ok()?.name;

@@ -34,6 +34,16 @@ impl ResolvedScores {
     /// A class does not exist, or the method cannot explain this score.
     pub fn of_task(task: &Task, request: &Request, labels: &[String]) -> Result<Self> {
         let (scores, method) = (&request.scores, request.method_for(task));
+        let conflict = |flag: &str, of: &str| {
+            let problem = format!("{flag} is for {of}, and the task of the model is '{}'", task.name());
+            Err(Error::Conflict(problem))
+        };
+        if request.direction == Direction::Down && !matches!(task, Task::Value(_)) {
+            return conflict("--direction", "values");
+        }
+        if request.area.is_some() && !matches!(task, Task::Segment(_)) {
+            return conflict("--region", "segmenters");
+        }
         match task {
             Task::Classify(of) | Task::Embed(of) => Self::resolve(scores, method, labels, of.classes),
             Task::Detect(of) => Self::of_several(scores, method, labels, of.classes, "detections"),
@@ -99,8 +109,11 @@ impl ResolvedScores {
             );
             return Err(Error::Conflict(problem));
         }
+        // Of segments, the largest ones; of detections, ranks say nothing.
+        let ranked = what == "segments" && queries != [ScoreQuery::PREDICTED];
         let named = queries.iter().filter_map(|query| match query {
             ScoreQuery::Class(name) => Some(find_class(name.as_str(), labels, classes).map(Subject::Class)),
+            ScoreQuery::Rank(rank) if ranked => Some(Ok(Subject::Rank(*rank))),
             _ => None,
         });
         Ok(Self { score: Score::Class, subjects: named.collect::<Result<_>>()? })

@@ -56,8 +56,7 @@ pub fn set_constant(model: &mut OnnxModel, input: &str, kind: DataType, value: &
         }
         kind => {
             let given = format!("whycam.fed.{input}");
-            let values: Vec<f32> = value.iter().map(|value| *value as f32).collect();
-            graph.initializer.push(Tensor::from_f32s(&given, &dims, &values));
+            graph.initializer.push(Tensor::from_f64s(&given, &dims, &value.iter().copied().collect::<Vec<_>>()));
             let cast = Node::new("Cast", given.clone(), &[&given], &[input]);
             graph.node.insert(0, cast.with(Attribute::from_int("to", kind as i64)));
         }

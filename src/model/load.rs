@@ -17,6 +17,7 @@ use super::words::{feed_words, takes_words};
 use crate::error::{Error, Result};
 use crate::files::limits;
 use crate::onnx::OnnxModel;
+use crate::session::Compute;
 
 /// A model file, and what is known of it without a look at its graph.
 #[derive(Clone)]
@@ -33,6 +34,8 @@ pub struct LoadedModel {
     pub path: Option<PathBuf>,
     /// What an embedding is compared with.
     pub comparison: Comparison,
+    /// How references are embedded.
+    pub compute: Compute,
     /// What a user should know of how the model was read.
     pub notices: Vec<String>,
 }
@@ -44,7 +47,8 @@ pub struct LoadedModel {
 pub fn load(options: &ModelOptions) -> Result<LoadedModel> {
     let mut loaded = match &options.model {
         ModelSource::Embedded(embedded) => {
-            let (model, manifest) = embedded.load()?;
+            let (mut model, manifest) = embedded.load()?;
+            feed_inputs(&mut model, Path::new(""), Some(&manifest), options)?;
             LoadedModel::described(model, manifest)
         }
         ModelSource::File(path) => load_file(path, options)?,
@@ -55,7 +59,7 @@ pub fn load(options: &ModelOptions) -> Result<LoadedModel> {
     if let Some(task) = options.task {
         loaded.manifest.task = Some(task.to_owned());
     }
-    loaded.comparison = options.comparison.clone();
+    (loaded.comparison, loaded.compute) = (options.comparison.clone(), options.compute);
     if options.scores.is_some() {
         loaded.manifest.scores = options.scores;
     }
@@ -165,11 +169,13 @@ fn feed_inputs(model: &mut OnnxModel, path: &Path, manifest: Option<&Manifest>, 
     let stated = stated.map(|(input, value)| Feed { input: input.clone(), value: value.within(folder) });
     let all: Vec<Feed> = stated.chain(options.feed.iter().cloned()).collect();
     feed(model, &all)?;
-    let words = options.comparison.references.iter().filter_map(|reference| match reference {
-        Reference::Words(words) => Some(words.as_str()),
-        _ => None,
-    });
-    let words: Vec<&str> = words.collect();
+    let mut words: Vec<&str> = Vec::new();
+    for reference in &options.comparison.references {
+        match reference {
+            Reference::Words(text) if !words.contains(&text.as_str()) => words.push(text),
+            _ => {}
+        }
+    }
     if !words.is_empty() && takes_words(model) {
         feed_words(model, path, &options.comparison, &words)?;
     }
@@ -187,6 +193,7 @@ impl LoadedModel {
             size_open: false,
             path: None,
             comparison: Comparison::default(),
+            compute: Compute::default(),
             notices: Vec::new(),
         }
     }

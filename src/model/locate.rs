@@ -9,7 +9,7 @@ use super::preset::Preset;
 use super::references::{compare, own_likeness};
 use super::request::Request;
 use super::typed::TypedModel;
-use crate::cam::{AttributesTo, Method};
+use crate::cam::{AttributesTo, Inputs, Method};
 use crate::error::{Error, Result};
 use crate::grad::{self, Candidate, DetectorPart, LayerName, Reason, Rules, Search, Target, Task};
 use crate::onnx::{OnnxModel, Tensors};
@@ -37,6 +37,10 @@ pub fn locate(mut typed: TypedModel, request: &Request) -> Result<Located> {
     let labels = &typed.loaded.manifest.labels;
     let scores = ResolvedScores::of_task(&task, request, labels)?;
     let method = request.method_for(&task);
+    if matches!(method.inputs, Inputs::Attention(_)) && !request.layers.is_empty() {
+        let problem = "makes its map from the attention of all blocks; leave the layer out";
+        return Err(Error::Conflict(format!("{} {problem}", method.name)));
+    }
     let targets = find_targets(&typed, &task, request)?;
     if targets.len() > 1 && method.formula().is_none() {
         let problem = "does not fuse maps of several layers; name one layer, or choose a method of one run and one \
@@ -56,7 +60,13 @@ pub fn task_of(typed: &mut TypedModel) -> Result<(Task, Vec<String>)> {
     if let Some(contract) = contract.as_ref().filter(|contract| contract.detection.is_some()) {
         return Ok((contract.task(model)?, notices.clone()));
     }
-    let wanted = typed.loaded.manifest.task.clone();
+    // What is compared is an embedding.
+    let compared = contract.is_none() && !typed.loaded.comparison.references.is_empty();
+    let wanted = typed.loaded.manifest.task.clone().or_else(|| compared.then(|| "embed".to_owned()));
+    if compared && wanted.as_deref() != Some("embed") {
+        let task = wanted.unwrap_or_default();
+        return Err(Error::Conflict(format!("--like and --words compare embeddings, and the task is '{task}'")));
+    }
     let may_detect = matches!(wanted.as_deref(), None | Some("detect")) && contract.is_none();
     let detection = if may_detect { find_detection(typed)? } else { None };
     let TypedModel { loaded: LoadedModel { model, manifest, notices: loading, .. }, tensors, .. } = typed;
@@ -97,12 +107,11 @@ fn other_task_of(typed: &mut TypedModel, wanted: Option<&str>) -> Result<(Task, 
     if let Some(contract) = contract {
         return Ok((contract.task(model)?, Vec::new()));
     }
-    let compared = !comparison.references.is_empty();
     let worded = comparison.references.iter().any(|reference| matches!(reference, Reference::Words(_)));
     // A model of both pictures and words compares them itself.
     let own = worded.then_some(OWN_LIKENESS).filter(|name| model.graph().output.iter().any(|o| o.name() == *name));
     let search = Search {
-        task: if own.is_some() { Some("classify") } else { wanted.or(compared.then_some("embed")) },
+        task: if own.is_some() { Some("classify") } else { wanted },
         output: manifest.output.as_deref().or(own),
         not: manifest.known.as_ref().map(|known| known.output.as_str()),
         labels: manifest.labels.len(),
@@ -112,7 +121,7 @@ fn other_task_of(typed: &mut TypedModel, wanted: Option<&str>) -> Result<(Task, 
     match task {
         Task::Classify(row) if own.is_some() => {
             manifest.labels = comparison.names();
-            Ok((own_likeness(model, row), notices))
+            Ok((own_likeness(model, row, comparison, manifest.scores)?, notices))
         }
         Task::Embed(row) => {
             let (task, found) = compare(typed, row)?;
@@ -122,10 +131,6 @@ fn other_task_of(typed: &mut TypedModel, wanted: Option<&str>) -> Result<(Task, 
         Task::Segment(segmentation) => {
             notices.extend(show_whole_picture(&mut typed.loaded));
             Ok((Task::Segment(segmentation), notices))
-        }
-        task if compared => {
-            let problem = format!("it gives no embedding but {task}");
-            Err(typed.loaded.model.error(format!("{problem}; --like and --words are for embeddings")))
         }
         task => Ok((task, notices)),
     }

@@ -39,6 +39,7 @@ pub use metadata::{Contract, MapGrid};
 pub use options::{Comparison, Feed, FeedValue, ModelOptions, ModelSource, Randomised, Reference};
 pub use preprocess::{Preprocessor, Region, as_input, channels_first};
 pub use preset::Preset;
+pub use pretrained::graph_in;
 pub use references::EmbeddingReader;
 pub use request::{Area, ClassName, DetectionOptions, Direction, Fusion, Request, ScoreQuery};
 pub use typed::{TypedModel, type_tensors};

@@ -40,6 +40,8 @@ struct Preprocessor {
     size: Option<Value>,
     crop_size: Option<Value>,
     do_center_crop: Option<bool>,
+    /// The share of the shorter side that is kept, where there is no other crop.
+    crop_pct: Option<f64>,
     do_rescale: Option<bool>,
     rescale_factor: Option<f32>,
     do_normalize: Option<bool>,
@@ -104,14 +106,15 @@ impl Preprocessor {
         let crops = self.do_center_crop == Some(true);
         let shorter = self.size.as_ref().and_then(|size| size.get("shortest_edge").or(Some(size))?.as_f64());
         let kept = self.crop_size.as_ref().and_then(sides).map(|[height, _]| height as f64);
-        let crop = shorter.zip(kept).map_or(1.0, |(shorter, kept)| (kept / shorter).min(1.0));
+        let crop = shorter.zip(kept).map(|(shorter, kept)| (kept / shorter).min(1.0));
+        let crop = crop.filter(|_| crops).or(self.crop_pct).filter(|crop| (0.0..=1.0).contains(crop) && *crop > 0.0);
         InputSpec {
             colour: Colour::Rgb,
-            fit: if crops { Fit::Crop } else { Fit::Stretch },
+            fit: if crops || crop.is_some() { Fit::Crop } else { Fit::Stretch },
             scale,
             mean: if normalised { three(&self.image_mean, 0.0) } else { [0.0; 3] },
             std: if normalised { three(&self.image_std, 1.0) } else { [1.0; 3] },
-            crop: if crops { crop as f32 } else { 1.0 },
+            crop: crop.unwrap_or(1.0) as f32,
             resample: if self.resample == Some(3) { Resample::Bicubic } else { Resample::Bilinear },
             ..Preset::Unit.input(1, 1, Layout::default())
         }

@@ -71,7 +71,8 @@ impl EmbeddingReader {
         };
         let batch = batch.as_standard_layout().into_owned();
         let vectors = self.reader.read(vec![(self.input.as_str(), Input::Float(batch.view()))])?;
-        let vector: Array1<f32> = vectors.index_axis(Axis(0), 0).iter().copied().collect();
+        // With or without a batch axis.
+        let vector: Array1<f32> = vectors.iter().take(vectors.len() / self.shape[0].max(1)).copied().collect();
         normalised(vector).ok_or_else(|| Error::model(&self.name, "an embedding is zero or not finite"))
     }
 }
@@ -115,11 +116,12 @@ pub fn compare(typed: &mut TypedModel, row: ScoreRow) -> Result<(Task, Vec<Strin
         Some(Kind::Clip) => (CLIP_SCALE, 0.0, Probability::Softmax),
         Some(Kind::Siglip) => (SIGLIP.0, SIGLIP.1, Probability::Sigmoid),
     };
-    if kind.is_some() && comparison.scale.is_none() {
+    if kind.is_some() && (comparison.scale.is_none() || bias != 0.0 && comparison.bias.is_none()) {
+        let (scale, bias) = (comparison.scale.unwrap_or(scale), comparison.bias.unwrap_or(bias));
+        let shifted = if bias == 0.0 { String::new() } else { format!(", plus {bias}") };
         notices.push(format!(
-            "likeness is multiplied by {scale}{}, guessed since the models do not hold it; --logit-scale and --logit-bias \
-             choose",
-            if bias == 0.0 { String::new() } else { format!(", and {bias} is added") }
+            "a logit is {scale} times the cosine{shifted}, guessed since the models do not hold it; --logit-scale and \
+             --logit-bias choose"
         ));
     }
     let probability = manifest.scores.unwrap_or(usual);
@@ -156,7 +158,7 @@ fn embed(typed: &TypedModel, row: &ScoreRow, comparison: &Comparison) -> Result<
     let (mut embedded, kind) = match (words.as_slice(), &typed.loaded.path) {
         ([], _) => (Vec::new().into_iter(), None),
         (words, path) => {
-            let (vectors, kind) = embed_words(words, path.as_deref(), comparison)?;
+            let (vectors, kind) = embed_words(words, path.as_deref(), comparison, typed.loaded.compute)?;
             (vectors.into_iter(), Some(kind))
         }
     };
@@ -170,7 +172,7 @@ fn embed(typed: &TypedModel, row: &ScoreRow, comparison: &Comparison) -> Result<
         Reference::Picture { path, .. } => {
             let reader = match &mut reader {
                 Some(reader) => reader,
-                empty => empty.insert(EmbeddingReader::new(typed, &row.logits, Compute::default())?),
+                empty => empty.insert(EmbeddingReader::new(typed, &row.logits, typed.loaded.compute)?),
             };
             let frame = source::open(&File::file(path), 0, &Report::silent())?.next_frame()?;
             let frame = frame.ok_or_else(|| Error::input(path, "it holds no picture"))?;
@@ -184,7 +186,25 @@ fn embed(typed: &TypedModel, row: &ScoreRow, comparison: &Comparison) -> Result<
 }
 
 /// The likeness of a model that takes picture and words, and multiplies and compares them itself.
-pub fn own_likeness(model: &OnnxModel, row: ScoreRow) -> Task {
+///
+/// # Errors
+/// The options ask for something that such a model has of its own.
+pub fn own_likeness(
+    model: &OnnxModel,
+    row: ScoreRow,
+    comparison: &Comparison,
+    scores: Option<Probability>,
+) -> Result<Task> {
+    let pictures = comparison.references.iter().any(|reference| !matches!(reference, Reference::Words(_)));
+    if pictures || comparison.scale.is_some() || comparison.bias.is_some() {
+        let problem = "it takes pictures and words at once, and compares them itself: --like, --logit-scale and \
+                       --logit-bias go with a model of pictures alone";
+        return Err(model.error(problem));
+    }
+    let words = comparison.names().len();
+    if row.classes != words {
+        return Err(model.error(format!("it gives {} scores for {words} texts", row.classes)));
+    }
     let index = GraphIndex::new(model.graph());
     let mut tensor = row.logits.as_str();
     while let Some(node) =
@@ -195,6 +215,6 @@ pub fn own_likeness(model: &OnnxModel, row: ScoreRow) -> Task {
     }
     // SigLIP adds a bias to its scaled cosines, and CLIP does not.
     let biased = index.producer_node(tensor).is_some_and(|node| node.op() == "Add");
-    let probability = if biased { Probability::Sigmoid } else { Probability::Softmax };
-    Task::Embed(ScoreRow { probability, ..row })
+    let usual = if biased { Probability::Sigmoid } else { Probability::Softmax };
+    Ok(Task::Embed(ScoreRow { probability: scores.unwrap_or(usual), ..row }))
 }

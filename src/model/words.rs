@@ -39,7 +39,12 @@ pub fn takes_words(model: &OnnxModel) -> bool {
 ///
 /// # Errors
 /// There is no text model or tokenizer, or one is damaged.
-pub fn embed_words(texts: &[&str], pictures: Option<&Path>, comparison: &Comparison) -> Result<(Vec<Vec<f32>>, Kind)> {
+pub fn embed_words(
+    texts: &[&str],
+    pictures: Option<&Path>,
+    comparison: &Comparison,
+    compute: Compute,
+) -> Result<(Vec<Vec<f32>>, Kind)> {
     let absent = |what: &str, flag: &str| {
         let place = pictures.map_or_else(|| "the model".to_owned(), |path| path.display().to_string());
         Error::model(place, format!("there is no {what} next to it, which --words needs; {flag} names it"))
@@ -59,7 +64,7 @@ pub fn embed_words(texts: &[&str], pictures: Option<&Path>, comparison: &Compari
     let fixed = model.graph().true_inputs().find(|info| info.name() == IDS).and_then(length_of);
     let padding = fixed.or_else(|| (kind == Kind::Siglip && !masked).then_some(SIGLIP_TOKENS));
     let output = output_of(&model)?.to_owned();
-    let mut reader = TensorReader::new(&model, &output, Compute::default())?;
+    let mut reader = TensorReader::new(&model, &output, compute)?;
     let tokenizer = Tokenizer::read(&tokenizer, fixed.or_else(|| longest(&tokenizer)))?;
     let embed = |text: &&str| {
         let Tokenized { ids, mask } = tokenizer.tokens(text, padding)?;

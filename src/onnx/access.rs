@@ -173,6 +173,11 @@ impl Tensor {
         Self::raw(name, dims, DataType::Float, raw)
     }
 
+    pub fn from_f64s(name: &str, dims: &[i64], values: &[f64]) -> Self {
+        let raw: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        Self::raw(name, dims, DataType::Double, raw)
+    }
+
     pub fn from_i64s(name: &str, dims: &[i64], values: &[i64]) -> Self {
         let raw: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         Self::raw(name, dims, DataType::Int64, raw)

@@ -51,8 +51,9 @@ impl Overlay {
     /// The frame is empty.
     pub fn draw(&mut self, frame: &mut Frame, explanation: &Explanation, context: &ExplanationContext) -> Result<()> {
         let (medium, picture) = (&frame.medium.name, &mut frame.picture);
-        // The maps of single detections or segments would hide each other: the first is drawn.
-        let listed = explanation.detections().is_some() || explanation.segments().is_some();
+        // The maps of single detections or segments would hide each other, and a signed map has two colours of its own: the
+        // first is drawn.
+        let listed = explanation.detections().is_some() || explanation.segments().is_some() || explanation.map.signed;
         let maps: Vec<&CamMap> = explanation.maps().take(if listed { 1 } else { usize::MAX }).collect();
         let tops: Vec<f32> = maps.iter().map(|map| self.style.scale.top(medium, map)).collect();
         let region = OnFrame::of(explanation);
@@ -67,8 +68,7 @@ impl Overlay {
             }
             self.caption.draw(picture, &captions.map(|line| (line, WHITE)).collect::<Vec<_>>());
             if self.style.bar {
-                let two_sided = context.task == "value" && map.min < 0.0;
-                bar::draw(picture, &self.caption, &self.style.colormap, two_sided, *top, context.unit);
+                bar::draw(picture, &self.caption, &self.style.colormap, map.signed, *top, context.unit);
             }
         } else {
             self.lay_over_several(picture, &maps, &tops, &region)?;

@@ -3,7 +3,7 @@
 use ndarray::Array2;
 use serde::Serialize;
 
-use crate::cam::{CamMap, enlarged};
+use crate::cam::{CamMap, enlarged, rectified};
 use crate::error::Result;
 use crate::model::Region;
 
@@ -29,6 +29,8 @@ pub struct HotBox {
 pub fn hot_boxes(map: &CamMap, region: &Region, share: f32, frame: (u32, u32)) -> Result<Vec<HotBox>> {
     /// The approximate number of cells per side of the enlarged map.
     const FINE: usize = 112;
+    // Of a signed map, what raises the value.
+    let map = CamMap::new(rectified(map.values.clone()));
     if !map.evidence {
         return Ok(Vec::new());
     }

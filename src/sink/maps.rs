@@ -107,7 +107,7 @@ impl MapsSink {
         if self.names.format == MapFormat::Png {
             let (h, w) = map.values.dim();
             // A signed map has its zero at middle grey.
-            let (middle, range) = if map.min < 0.0 { (0.5, 0.5) } else { (0.0, 1.0) };
+            let (middle, range) = if map.signed { (0.5, 0.5) } else { (0.0, 1.0) };
             let white = if map.evidence { range / map.strength() } else { 0.0 };
             let level = |v: &f32| ((middle + v * white) * f32::from(u16::MAX)).round() as u16;
             let levels = map.values.iter().map(level).collect();

@@ -5,6 +5,7 @@ pub mod desktop;
 pub mod gradient;
 pub mod maps;
 pub mod streams;
+pub mod task_case;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

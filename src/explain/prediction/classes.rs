@@ -13,7 +13,7 @@ pub struct ClassPrediction {
     /// 0..=1.
     pub probability: f32,
     pub logit: f32,
-    /// Whether the numbers are cosines, of which the probability is the positive part.
+    /// Whether the numbers are cosines, which stand for themselves.
     pub cosine: bool,
     /// The five likeliest classes, first to last.
     pub top: Vec<Ranked>,
@@ -29,6 +29,7 @@ pub struct Ranked {
     pub class_index: usize,
     /// 0..=1.
     pub probability: f32,
+    pub logit: f32,
 }
 
 /// The map of one more class.
@@ -83,7 +84,7 @@ impl ClassPrediction {
         let line = |ranked: &Ranked| RankedLabel {
             label: context.label(ranked.class_index),
             share: ranked.probability,
-            text: if self.cosine { format!("{:.2}", ranked.probability) } else { percent(ranked.probability) },
+            text: if self.cosine { format!("{:.2}", ranked.logit) } else { percent(ranked.probability) },
             explained: ranked.class_index == self.class_index,
         };
         self.top.iter().map(line).collect()

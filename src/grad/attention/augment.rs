@@ -22,6 +22,15 @@ pub enum AttentionMap {
     GradEclip,
 }
 
+/// Which map of attention, of which score.
+#[derive(Clone, Copy, Debug)]
+pub struct AttentionRequest {
+    pub map: AttentionMap,
+    pub score: Score,
+    /// Whether the picture comes in as `[N,h,w,C]`.
+    pub channels_last: bool,
+}
+
 /// What the formulas of maps of attention are written with.
 pub struct Scored<'g> {
     pub writer: &'g GraphWriter<'g>,
@@ -85,17 +94,17 @@ pub fn augment_with_attention(
     tensors: &Tensors,
     rules: &Rules,
     task: &Task,
-    score: Score,
-    map: AttentionMap,
+    wanted: AttentionRequest,
     name: &str,
 ) -> Result<()> {
+    let AttentionRequest { map, score, channels_last } = wanted;
     if task.as_row().is_none() {
         let problem =
             "maps of attention explain one class of the whole picture; choose another method, such as hires-cam";
         return Err(Error::Conflict(problem.into()));
     }
     let original = model.clone();
-    let Some(layers) = Layers::new(&original, tensors, task.tensor(), false) else {
+    let Some(layers) = Layers::new(&original, tensors, task.tensor(), channels_last) else {
         return Err(model.error("it has no input"));
     };
     let blocks = Blocks::find(&original, tensors, &layers)?;

@@ -138,7 +138,7 @@ pub fn meaning_of(outputs: &Outputs, output: &str, count: usize) -> Option<Meani
     let named = is_named_for_classes(output);
     if is_normalised(outputs, output) || has_word(output, EMBEDDINGS) && count > 1 {
         Some(Meaning::Embedding)
-    } else if has_word(output, VALUES) || count == 1 && !has_word(output, &["logit", "logits"]) {
+    } else if has_word(output, VALUES) || count == 1 {
         Some(Meaning::Value)
     } else if EMBEDDING_LENGTHS.contains(&count) && !named {
         Some(Meaning::Embedding)
@@ -150,7 +150,7 @@ pub fn meaning_of(outputs: &Outputs, output: &str, count: usize) -> Option<Meani
 }
 
 /// Whether a tensor is divided by its own Euclidean length.
-fn is_normalised(outputs: &Outputs, tensor: &str) -> bool {
+pub fn is_normalised(outputs: &Outputs, tensor: &str) -> bool {
     const LONGEST: usize = 8;
     let index = &outputs.index;
     let Some(mut node) = index.producer_node(tensor) else { return false };

@@ -1,6 +1,6 @@
 //! Finding the output that holds a row of numbers for each picture, and what these numbers are.
 
-use super::evidence::{Evidence, Meaning, evidence_of, is_named_for_classes, meaning_of};
+use super::evidence::{Evidence, Meaning, evidence_of, is_named_for_classes, is_normalised, meaning_of};
 use super::outputs::{Outputs, Source, chooses_or_reshapes_scores};
 use super::score_row::{Probability, ScoreRow};
 use super::task_kind::{Search, Task};
@@ -11,11 +11,15 @@ use crate::onnx::{GraphIndex, OnnxModel};
 struct Head<'m> {
     output: &'m str,
     row: ScoreRow,
+    /// The output's own numbers as floats.
+    value: &'m str,
     evidence: Evidence,
     /// What its numbers are, if they are no scores of classes.
     other: Option<Meaning>,
     /// Whether its name speaks of classes.
     named: bool,
+    /// Whether it is divided by its length.
+    normalised: bool,
 }
 
 /// Finds the row: an output, or the tensor before its trailing softmax. Of several outputs it takes the one with the best
@@ -34,8 +38,7 @@ pub fn find_row(outputs: &Outputs, search: Search) -> Result<(Task, Vec<String>)
         }
     }
     if heads.is_empty() {
-        let tokens = find_tokens(outputs, search)?;
-        return tokens.ok_or_else(|| unknown_form(outputs.model, &misfits));
+        return Err(unknown_form(outputs.model, &misfits));
     }
     match search.task {
         Some("embed") => choose_other(outputs.model, &heads, Meaning::Embedding, search),
@@ -45,7 +48,7 @@ pub fn find_row(outputs: &Outputs, search: Search) -> Result<(Task, Vec<String>)
 }
 
 /// An embedding whose output holds the tokens of the picture, `[N,T,D]`, one of which stands for all.
-fn find_tokens(outputs: &Outputs, search: Search) -> Result<Option<(Task, Vec<String>)>> {
+pub fn find_tokens(outputs: &Outputs, search: Search) -> Result<Option<(Task, Vec<String>)>> {
     if !matches!(search.task, None | Some("embed")) {
         return Ok(None);
     }
@@ -76,7 +79,7 @@ pub fn check_stated_shapes(model: &OnnxModel, output: Option<&str>) -> Result<()
             return Ok(());
         }
         let long = dims.iter().skip(1).filter(|length| length.is_some_and(|length| length > 1)).count();
-        let of_pixels = dims.len() == 4 && dims.iter().skip(1).any(|length| *length != Some(3));
+        let of_pixels = dims.len() == 4 && dims[1] != Some(3) && dims[3] != Some(3);
         if long < 2 || of_pixels || chooses_or_reshapes_scores(&index, info.name()) {
             return Ok(());
         }
@@ -121,10 +124,13 @@ fn choose_other(model: &OnnxModel, heads: &[Head], wanted: Meaning, search: Sear
 }
 
 fn task_of(head: &Head, meaning: Meaning) -> Task {
-    let row = |probability| ScoreRow { probability, ..head.row.clone() };
     match meaning {
-        Meaning::Embedding => Task::Embed(row(Probability::Cosine)),
-        Meaning::Value => Task::Value(row(Probability::Value)),
+        Meaning::Embedding => Task::Embed(ScoreRow { probability: Probability::Cosine, ..head.row.clone() }),
+        // A value is what the model gives, after any sigmoid and factor.
+        Meaning::Value => {
+            let logits = head.value.to_owned();
+            Task::Value(ScoreRow { logits, classes: head.row.classes, probability: Probability::Value })
+        }
     }
 }
 
@@ -147,7 +153,9 @@ fn choose(model: &OnnxModel, heads: &[Head], search: Search) -> Result<(Task, Ve
         let problem = format!("nothing tells which of its outputs {all} holds the scores of classes");
         return Err(model.error(format!("{problem}; --output chooses")));
     }
-    let task = match chosen.other.filter(|_| !classify && search.labels == 0) {
+    // A label for each of several numbers says that they are classes, unless they are a vector of length 1.
+    let labelled = search.labels == *classes && *classes > 1;
+    let task = match chosen.other.filter(|_| !(classify || labelled && !chosen.normalised)) {
         Some(meaning) => {
             let task = task_of(chosen, meaning);
             notices.push(format!(
@@ -178,7 +186,7 @@ fn choose(model: &OnnxModel, heads: &[Head], search: Search) -> Result<(Task, Ve
         let others = list(&rivals);
         notices.push(format!("output '{output}' is explained; the model also gives {others}; --output chooses"));
     }
-    let classes_guessed = best == Evidence::Linear && *classes != IMAGENET && search.labels == 0 && !classify;
+    let classes_guessed = best == Evidence::Linear && *classes != IMAGENET && !labelled && !classify;
     if classes_guessed && matches!(task, Task::Classify(_)) {
         notices.push(format!(
             "output '{output}' is explained as {classes} classes, though nothing in the file says that it holds classes; \
@@ -201,7 +209,16 @@ fn head_of<'m>(outputs: &Outputs<'m>, output: &'m str) -> Result<Head<'m>, Strin
     let row = ScoreRow { logits: tensor.to_owned(), classes, probability };
     let evidence = evidence_of(&outputs.index, &outputs.varying, output, tensor, ending);
     let other = (evidence != Evidence::Probability).then(|| meaning_of(outputs, output, classes)).flatten();
-    Ok(Head { output, row, evidence, other, named: is_named_for_classes(output) })
+    let value = if outputs.is_float(output) { output } else { tensor };
+    Ok(Head {
+        output,
+        row,
+        value,
+        evidence,
+        other,
+        named: is_named_for_classes(output),
+        normalised: is_normalised(outputs, output),
+    })
 }
 
 /// The number of classes along the one long axis of the logits.

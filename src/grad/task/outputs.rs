@@ -26,6 +26,8 @@ const TRAILING: &[&str] = &[
 const CHOOSING: &[&str] = &["ArgMax", "LogSoftmax", "Normalizer", "Softmax", "TopK"];
 /// Ops that keep every number and change the shape alone.
 const RESHAPING: &[&str] = &["Flatten", "Reshape", "Squeeze", "Unsqueeze"];
+/// Ops that keep the numbers of a mask, in another order or at another size.
+const MOVING: &[&str] = &["Resize", "Transpose", "Upsample"];
 /// How far after a softmax a graph still works on its probabilities, in steps and in nodes.
 const MOST_STEPS: usize = 6;
 const MOST_NODES: usize = 64;
@@ -82,13 +84,18 @@ impl<'m> Outputs<'m> {
         self.axes.as_ref().is_some_and(|axes| axes.has_position(tensor))
     }
 
+    /// Whether a tensor holds numbers of a float type.
+    pub fn is_float(&self, tensor: &str) -> bool {
+        self.tensors.get(tensor).is_some_and(|info| info.kind.is_none_or(DataType::is_float))
+    }
+
     /// What an output is made from.
     ///
     /// # Errors
     /// It holds no numbers of a float type; the text says so.
     pub fn source_of(&self, output: &'m str) -> Result<Source<'m>, String> {
         let (mut probability, mut ending, mut of_largest) = (Probability::Softmax, Ending::Bare, false);
-        // A change of shape or order is passed over only if a softmax comes before it.
+        // A change of shape, order or size is passed over only if a softmax comes before it.
         let (mut logits, mut tensor) = (output, output);
         while let Some(node) = self.index.producer_node(tensor) {
             if let Some(before) = decomposed_softmax(&self.index, node) {
@@ -115,15 +122,14 @@ impl<'m> Outputs<'m> {
                     probability = Probability::Sigmoid;
                     ending = if ending == Ending::Choice { ending } else { Ending::Sigmoid };
                 }
-            } else if !(RESHAPING.contains(&node.op()) || node.op() == "Transpose") {
+            } else if !(RESHAPING.contains(&node.op()) || MOVING.contains(&node.op())) {
                 break;
             }
         }
         while let Some(same) = self.before_empty_reshape(logits) {
             logits = same;
         }
-        let numeric = self.tensors.get(logits).is_some_and(|info| info.kind.is_none_or(DataType::is_float));
-        if !numeric {
+        if !self.is_float(logits) {
             return Err("(no numbers of a float type)".into());
         }
         if ending == Ending::Bare && self.is_made_of_probabilities(output, MOST_STEPS, &mut MOST_NODES.clone()) {

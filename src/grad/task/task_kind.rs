@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::detect::Detection;
-use super::find_row::find_row;
+use super::find_row::{find_row, find_tokens};
 use super::outputs::Outputs;
 use super::score_row::ScoreRow;
 use super::segment::{Segmentation, find_segments};
@@ -90,9 +90,23 @@ impl Task {
                 let given = each.collect::<Vec<_>>().join(", ");
                 model.error(format!("none of its outputs holds scores [N,K,h,w] of pixels: {given}"))
             }),
-            Some(_) => find_row(&outputs, search),
+            Some(_) => match find_row(&outputs, search) {
+                Err(refusal) => find_tokens(&outputs, search)?.ok_or(refusal),
+                found => found,
+            },
             // A classifier may give feature maps, too.
-            None => find_row(&outputs, search).or_else(|refusal| segments()?.ok_or(refusal)),
+            None => match find_row(&outputs, search) {
+                Ok((task, mut notices)) => {
+                    if let Some((Self::Segment(mask), _)) = segments()?.filter(|_| search.output.is_none()) {
+                        notices.push(format!("the model also gives {mask}; --task segment explains it"));
+                    }
+                    Ok((task, notices))
+                }
+                Err(refusal) => match segments()? {
+                    Some(found) => Ok(found),
+                    None => find_tokens(&outputs, search)?.ok_or(refusal),
+                },
+            },
         }
     }
 

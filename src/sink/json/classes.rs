@@ -45,7 +45,13 @@ impl ClassFields {
     pub fn new(prediction: &ClassPrediction, context: &ExplanationContext) -> Self {
         let probability = |probability: f32| (!prediction.cosine).then_some(probability);
         let top = prediction.top.iter();
-        let top = top.map(|ranked| RankedEntry::new(ranked.class_index, probability(ranked.probability), context));
+        let top = top.map(|ranked| {
+            if prediction.cosine {
+                RankedEntry::of_cosine(ranked.class_index, ranked.logit, context)
+            } else {
+                RankedEntry::new(ranked.class_index, ranked.probability, context)
+            }
+        });
         Self {
             class_index: prediction.class_index,
             label: context.label(prediction.class_index),

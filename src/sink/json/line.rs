@@ -101,11 +101,18 @@ pub struct RankedEntry {
     class_index: usize,
     label: String,
     probability: Option<f32>,
+    /// The cosine of a likeness, which has no probability.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logit: Option<f32>,
 }
 
 impl RankedEntry {
-    pub fn new(class_index: usize, probability: impl Into<Option<f32>>, context: &ExplanationContext) -> Self {
-        Self { class_index, label: context.label(class_index), probability: probability.into() }
+    pub fn new(class_index: usize, probability: f32, context: &ExplanationContext) -> Self {
+        Self { class_index, label: context.label(class_index), probability: Some(probability), logit: None }
+    }
+
+    pub fn of_cosine(class_index: usize, logit: f32, context: &ExplanationContext) -> Self {
+        Self { class_index, label: context.label(class_index), probability: None, logit: Some(logit) }
     }
 }
 
