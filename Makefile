@@ -118,6 +118,7 @@ reference:
 	python3 tests/reference/detectors.py
 	python3 tests/reference/methods.py
 	python3 tests/reference/metrics.py
+	python3 tests/reference/teaching.py
 	$(or $(KERAS_PYTHON),python3) tests/reference/keras_models.py
 
 # The README's picture. PHOTOS=FOLDER also explains your photos: make gallery PHOTOS=FOLDER

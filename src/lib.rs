@@ -45,6 +45,8 @@ pub mod sink;
 #[doc(hidden)]
 pub mod source;
 mod sync;
+#[doc(hidden)]
+pub mod teach;
 
 pub use error::{Error, Result};
 pub use explain::{

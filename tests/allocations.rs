@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use dhat::HeapStats;
 use whycam::overlay::{Colormap, HeatScale, Overlay, Style};
-use whycam::pipeline::{self, LiveScreen, Options, Outputs, Policy, Stop, Worker};
+use whycam::pipeline::{self, LiveScreen, Options, Outputs, Policy, Stop, Teaching, Worker};
 use whycam::plumbing::{Frame, Medium, MediumKind, Picture, Pool, Semaphore, TemporalSmoother, Time, TimeBase};
 use whycam::screen::{Screen, ScreenFrame, ViewerCommand};
 use whycam::sink::{ExplainedFrame, Flow, Sink};
 use whycam::source::Source;
-use whycam::{Compute, Explainer, ExplanationContext, Result};
+use whycam::{Compute, Explainer, ExplanationContext, Request, Result};
 
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
@@ -111,6 +111,11 @@ fn a_live_frame_allocates_no_picture_and_no_tensor() {
                 overlay: overlay(),
                 pictures: false,
                 record: &|| unreachable!("no key starts a recording"),
+                teaching: Teaching {
+                    options: &|| unreachable!("no key begins to teach"),
+                    request: Request::default(),
+                    at_once: false,
+                },
             }),
         },
         &options,

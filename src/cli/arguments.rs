@@ -12,7 +12,7 @@ use tracing_subscriber::layer::SubscriberExt;
 
 use super::args::GlobalArgs;
 use super::output::ExitStatus;
-use super::{bench, cameras, demo, evaluate, explain, generate, inspect, live, methods, models, prepare};
+use super::{bench, cameras, demo, evaluate, explain, generate, inspect, live, methods, models, prepare, teach};
 
 /// Shows why an image classifier says what it says: Grad-CAM for any ONNX model, on pictures,
 /// films and live video.
@@ -59,6 +59,11 @@ enum Command {
     /// Photos are in folders that have the names of the model's classes. --method takes one method, several separated
     /// by commas, or all.
     Evaluate(evaluate::Evaluate),
+    /// Teach new classes from folders of pictures, in seconds
+    ///
+    /// The features of a model stay as they are, and the classes are fitted to them. The result is a model with its
+    /// manifest, which every other command takes.
+    Teach(teach::Teach),
     /// Measure the plain forward pass, the explained one and the whole pipeline, side by side
     Bench(bench::Bench),
     /// List the cameras
@@ -79,6 +84,7 @@ impl Arguments {
     pub fn parse_words<W: Into<OsString> + Clone>(words: impl IntoIterator<Item = W>) -> Result<Self, clap::Error> {
         let matches = Self::command().try_get_matches_from(words)?;
         check_order(&matches)?;
+        check_teaching(&matches)?;
         Self::from_arg_matches(&matches)
     }
 
@@ -95,6 +101,7 @@ impl Arguments {
             Some(Command::Inspect(inspect)) => inspect.run(global),
             Some(Command::Prepare(prepare)) => prepare.run(global),
             Some(Command::Evaluate(evaluate)) => evaluate.run(global),
+            Some(Command::Teach(teach)) => teach.run(global),
             Some(Command::Bench(bench)) => bench.run(global),
             Some(Command::Cameras) => cameras::run(),
             Some(Command::Models) => models::run(),
@@ -113,6 +120,28 @@ fn check_order(matches: &ArgMatches) -> Result<(), clap::Error> {
     let early = command.get_arguments().find(|option| !option.is_global_set() && given(option.get_id().as_str()));
     let Some(option) = early.and_then(|option| option.get_long()) else { return Ok(()) };
     let problem = format!("--{option} comes after the command: whycam {name} --{option} …");
+    Err(command.error(ErrorKind::ArgumentConflict, problem))
+}
+
+/// # Errors
+/// Teaching does not use an option, or only with --live.
+fn check_teaching(matches: &ArgMatches) -> Result<(), clap::Error> {
+    let Some(("teach", given)) = matches.subcommand() else { return Ok(()) };
+    let mut program = Arguments::command();
+    let Some(command) = program.find_subcommand_mut("teach") else { return Ok(()) };
+    let options: Vec<String> = command.get_arguments().map(|option| option.get_id().to_string()).collect();
+    let refused = |id: &&String| {
+        let id = id.as_str();
+        let used = !teach::NEVER.contains(&id) && (given.get_flag("live") || teach::OF_FOLDER.contains(&id));
+        !used && given.value_source(id) == Some(ValueSource::CommandLine)
+    };
+    let Some(id) = options.iter().find(refused) else { return Ok(()) };
+    let name = id.replace('_', "-");
+    let problem = if teach::NEVER.contains(&id.as_str()) {
+        format!("--{name} is not for teaching")
+    } else {
+        format!("--{name} is for whycam teach --live")
+    };
     Err(command.error(ErrorKind::ArgumentConflict, problem))
 }
 

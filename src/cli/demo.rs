@@ -53,6 +53,7 @@ impl Demo {
             pictures: self.view.record.is_some(),
             progress: !in_window,
             highest: None,
+            taught: None,
         }
         .run()
     }

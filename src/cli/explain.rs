@@ -216,6 +216,7 @@ impl Explain {
             pictures: false,
             progress: true,
             highest: None,
+            taught: None,
         }
     }
 

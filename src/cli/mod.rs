@@ -19,6 +19,8 @@ mod output;
 mod prepare;
 mod resume_key;
 mod run;
+mod source_args;
+mod teach;
 mod view;
 
 pub use arguments::Arguments;

@@ -9,7 +9,8 @@ pub fn run() -> Result<ExitStatus> {
     let mut lines = Vec::new();
     for model in EMBEDDED {
         let manifest = model.manifest()?;
-        let accuracy = manifest.accuracy.map_or(String::new(), |a| format!("  accuracy {:.2}", a.test));
+        let accuracy = manifest.accuracy.and_then(|accuracy| accuracy.test.or(accuracy.stated));
+        let accuracy = accuracy.map_or(String::new(), |accuracy| format!("  accuracy {accuracy:.2}"));
         lines.push(format!("{}  {}{accuracy}\n", manifest.name, manifest.description));
     }
     print(&lines.concat())

@@ -1,20 +1,26 @@
 //! Running the pipeline from the command line: Ctrl-C, the progress bar, the closing line.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use whycam::pipeline::{self, LiveScreen, Opener, Options, Outcome, Outputs, Policy, Progress, Stop, Worker};
+use whycam::ModelOptions;
+use whycam::pipeline::{
+    self, LiveScreen, Opener, Options, Outcome, Outputs, Policy, Progress, Stop, Teaching, Worker,
+};
 use whycam::plumbing::{Report, first_free};
 use whycam::screen::{Pace, Screen};
 use whycam::sink::{Encoding, Sink};
+use whycam::teach::PupilOptions;
 
 use super::allocator;
-use super::args::{ExplainArgs, GlobalArgs};
+use super::args::{ExplainArgs, GlobalArgs, MapArgs};
 use super::encode::recording;
 use super::output::{ExitStatus, say};
+use super::teach::album_of;
 
 /// How often `-v` prints how live view keeps up.
 const PACE_INTERVAL: Duration = Duration::from_secs(1);
@@ -35,6 +41,8 @@ pub struct PipelineRun<'c> {
     pub progress: bool,
     /// The largest value of each film's maps, for `--scale film`.
     pub highest: Option<HashMap<String, f32>>,
+    /// What is taught from the start. Otherwise a key begins it.
+    pub taught: Option<PupilOptions>,
 }
 
 impl PipelineRun<'_> {
@@ -46,12 +54,15 @@ impl PipelineRun<'_> {
         let bar = if self.progress && !self.global.quiet { progress_bar() } else { ProgressBar::hidden() };
         let live = self.options.policy == Policy::Newest;
         let report = reporter(bar.clone(), live && self.global.verbose);
+        let options = || self.taught.clone().unwrap_or_else(|| taught_by_key(self.explain));
+        let request = MapArgs::at(&self.explain.map.method, &self.explain.map.layers).request()?;
         let screen = match &mut self.screen {
             Some(screen) => Some(LiveScreen {
                 screen: screen.as_mut(),
                 overlay: self.explain.style.overlay(None)?,
                 pictures: self.pictures,
                 record: &recording_of_key,
+                teaching: Teaching { options: &options, request, at_once: self.taught.is_some() },
             }),
             None => None,
         };
@@ -111,6 +122,16 @@ fn recording_of_key() -> whycam::Result<(String, Box<dyn Sink>)> {
     Ok((name.display().to_string(), sink))
 }
 
+/// What a key begins to teach, under the first free name in the current folder: new classes on the features of `objects`.
+fn taught_by_key(explain: &ExplainArgs) -> PupilOptions {
+    let names = (1..).map(|number| if number == 1 { "taught".to_owned() } else { format!("taught-{number}") });
+    let out = first_free(names.filter(|name| !Path::new(name).exists()).map(|name| format!("{name}.onnx")));
+    let mut backbone = ModelOptions::default();
+    backbone.model = "objects".into();
+    backbone.compute = explain.model.options().compute;
+    PupilOptions { backbone, album: album_of(&out), out, classes: Vec::new() }
+}
+
 fn summary(outcome: &Outcome, live: bool) -> String {
     let counts = outcome.counts;
     let seconds = outcome.elapsed.as_secs_f64();
@@ -139,7 +160,7 @@ pub fn progress_bar() -> ProgressBar {
 }
 
 /// The first Ctrl-C requests the end, so that files are completed. The second exits at once.
-fn stop_on_ctrl_c() -> Result<Stop> {
+pub fn stop_on_ctrl_c() -> Result<Stop> {
     // One handler serves both runs over a film.
     static STOP: OnceLock<Stop> = OnceLock::new();
     if let Some(stop) = STOP.get() {

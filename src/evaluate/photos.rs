@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use image::RgbImage;
 
 use crate::error::{Error, Result};
-use crate::media::Report;
 use crate::model::find_class;
-use crate::source::{self, Input};
+use crate::source::{ClassFolder, class_folders, read_photo};
 
 /// A photo and its true class.
 #[derive(Clone, Debug)]
@@ -22,27 +21,13 @@ pub struct Photo {
 /// # Errors
 /// The folder cannot be read, has no class folders with photos, or has a folder that is no class of the model.
 pub fn labelled_photos(folder: &Path, labels: &[String], classes: usize) -> Result<Vec<Photo>> {
-    if folder.is_file() {
-        return Err(Error::input(folder, "a file; give the folder that holds the class folders"));
-    }
-    let entries = std::fs::read_dir(folder).map_err(|e| Error::reading(folder, &e))?;
-    let mut folders: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.is_dir()).collect();
-    folders.sort();
     let mut photos = Vec::new();
-    for class in &folders {
-        let name = class.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with('.') {
-            continue;
-        }
+    for ClassFolder { path, name, photos: of_class } in class_folders(folder)? {
         let class_index = find_class(&name, labels, classes).map_err(|_| {
             let known = if labels.is_empty() { format!("0 to {}", classes - 1) } else { labels.join(", ") };
-            Error::input(class, format!("the model has no class of this name; its classes are {known}"))
+            Error::input(path, format!("the model has no class of this name; its classes are {known}"))
         })?;
-        let listed = source::list_inputs(&[Input::file(class)], &Report::silent())?;
-        photos.extend(listed.into_iter().filter_map(|input| input.path).map(|path| Photo { path, class_index }));
-    }
-    if photos.is_empty() {
-        return Err(Error::input(folder, "no class folders with photos in them, such as roses/1.jpg"));
+        photos.extend(of_class.into_iter().map(|path| Photo { path, class_index }));
     }
     Ok(photos)
 }
@@ -51,12 +36,7 @@ impl Photo {
     /// # Errors
     /// The file is not a picture, or is damaged.
     pub fn read(&self) -> Result<RgbImage> {
-        let report = Report::silent();
-        let frame = source::open(&Input::file(&self.path), 1, &report)?.next_frame()?;
-        if report.has_damage() {
-            return Err(Error::input(&self.path, "it is damaged, so it does not count"));
-        }
-        frame.map(|frame| frame.picture.into_image()).ok_or_else(|| Error::input(&self.path, "it holds no picture"))
+        read_photo(&self.path)
     }
 }
 

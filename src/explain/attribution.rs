@@ -95,7 +95,10 @@ impl Attribution {
                 self.explain_row(row, model, aids, tensor, seen)
             }
             Task::Detect(detection) => self.explain_detections(detection, model, aids, tensor, seen),
-            Task::Segment(segmentation) => self.explain_segments(segmentation, model, aids, tensor, seen),
+            Task::Segment(segmentation) => {
+                self.check_area(aids.picture)?;
+                self.explain_segments(segmentation, model, aids, tensor, seen)
+            }
         }
     }
 

@@ -102,7 +102,8 @@ impl Attribution {
             let found = candidates.above(threshold * Tracker::HYSTERESIS, overlap, &classes, most);
             let followed = tracker.follow(found, threshold);
             chosen = tracker.chosen.and_then(|id| followed.iter().position(|(of, _)| of.id == id));
-            shown = followed.into_iter().map(|(of, found)| (Some(of), found)).collect();
+            shown = followed.into_iter().map(|(of, found)| (Some(of), found)).take(most).collect();
+            chosen = chosen.filter(|chosen| *chosen < shown.len());
         } else {
             let found = candidates.above(threshold, overlap, &classes, most);
             shown = found.into_iter().map(|found| (None, found)).collect();
@@ -140,7 +141,8 @@ impl Choice {
             let Found { entry, class_index, score, logit, bounds } = found;
             let bounds = seen.of_bounds(bounds, input);
             let (object, number) = (followed.map(|of| of.id), followed.map(|of| of.number));
-            DetectedObject { class_index, probability: score, logit, bounds, entry, object, number, map }
+            let seen = followed.is_none_or(|of| of.seen);
+            DetectedObject { class_index, probability: score, logit, bounds, entry, object, number, seen, map }
         };
         let near_miss = self.near_miss.map(|found| object((None, found), None));
         let detections = self.found.into_iter().map(|found| object(found, maps.next())).collect();

@@ -15,8 +15,8 @@ use crate::cam::{CamMap, Method};
 use crate::error::{Error, Result};
 use crate::grad::{LayerName, Task};
 use crate::model::{
-    AugmentedModel, EmbeddingReader, InputSpec, ModelOptions, Preprocessor, Reference, Region, Request, ScoreQuery,
-    Subject, TypedModel, augmented, load, locate, task_of, type_tensors,
+    AugmentedModel, InputSpec, ModelOptions, Preprocessor, Reference, Region, Request, ScoreQuery, Subject, TypedModel,
+    VectorReader, augmented, load, locate, task_of, type_tensors,
 };
 
 /// Explains one picture after the other.
@@ -28,7 +28,7 @@ pub struct Explainer {
     /// The typed model, for another method or layer. It is kept once it is needed.
     typed: Option<TypedModel>,
     /// The embeddings of pictures, once one becomes a reference.
-    embedder: Option<EmbeddingReader>,
+    embedder: Option<VectorReader>,
     cancelled: Box<dyn Fn() -> bool + Send>,
 }
 
@@ -62,15 +62,29 @@ impl Explainer {
     /// The model cannot be read, differentiated or run, or the request names something that does not exist.
     pub fn new(options: &ModelOptions, request: &Request) -> Result<Self> {
         let prepared = Prepared::new(options, request, &mut None)?;
-        Ok(Self {
+        Ok(Self::prepared(prepared, options, request, None))
+    }
+
+    /// As [`Explainer::new`], with a model that is read and typed already.
+    ///
+    /// # Errors
+    /// As [`Explainer::new`].
+    pub fn of_typed(typed: TypedModel, options: &ModelOptions, request: &Request) -> Result<Self> {
+        let mut typed = Some(typed);
+        let prepared = Prepared::new(options, request, &mut typed)?;
+        Ok(Self::prepared(prepared, options, request, typed))
+    }
+
+    fn prepared(prepared: Prepared, options: &ModelOptions, request: &Request, typed: Option<TypedModel>) -> Self {
+        Self {
             preprocessor: Preprocessor::new(prepared.input.clone()),
             prepared,
             options: options.clone(),
             request: request.clone(),
-            typed: None,
+            typed,
             embedder: None,
             cancelled: Box::new(|| false),
-        })
+        }
     }
 
     pub fn context(&self) -> &ExplanationContext {
@@ -281,13 +295,13 @@ impl Explainer {
 }
 
 /// Reads the embeddings of the model that the options name.
-fn embedder(options: &ModelOptions) -> Result<EmbeddingReader> {
+fn embedder(options: &ModelOptions) -> Result<VectorReader> {
     let mut options = options.clone();
     options.comparison.references.clear();
     options.task = Some("embed");
     let mut typed = type_tensors(load(&options)?)?;
     let (task, _) = task_of(&mut typed)?;
-    EmbeddingReader::new(&typed, task.tensor(), options.compute)
+    VectorReader::new(&typed, task.tensor(), options.compute)
 }
 
 impl Prepared {

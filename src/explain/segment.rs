@@ -10,7 +10,7 @@ use super::prediction::{Prediction, Segment, SegmentPrediction};
 use super::reading::Explained;
 use super::runner::ModelRunner;
 use crate::cam::CamMap;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::grad::Segmentation;
 use crate::model::{Area, Region, Subject};
 
@@ -73,6 +73,21 @@ impl Attribution {
         let region = self.region(seen, map.values.dim());
         let prediction = Prediction::Segments(SegmentPrediction { segments, explained });
         Ok(Explanation::new(prediction, map, region, seen))
+    }
+
+    /// # Errors
+    /// The part of the picture that is explained lies outside it.
+    pub(super) fn check_area(&self, [width, height]: [f64; 2]) -> Result<()> {
+        let outside = |area: &Area| {
+            area.x >= width || area.y >= height || area.x + area.width <= 0.0 || area.y + area.height <= 0.0
+        };
+        match self.area.as_ref().filter(|area| outside(area)) {
+            Some(Area { x, y, .. }) => {
+                let problem = format!("the region at {x},{y} lies outside the picture of {width}x{height} pixels");
+                Err(Error::Conflict(problem))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The segments that are listed, each with the cells of its score.

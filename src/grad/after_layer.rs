@@ -10,7 +10,7 @@ use super::task::Task;
 use super::value::Value;
 use crate::error::Result;
 use crate::onnx::proto::{Attribute, Graph, Node, ValueInfo};
-use crate::onnx::{DataType, GraphIndex, OnnxModel, Tensors};
+use crate::onnx::{DataType, GraphIndex, OnnxModel, Tensors, keep_outputs};
 
 /// The input of a [`Remainder`]: the activations, float32 `[B,C,h,w]`.
 pub const REMAINDER_INPUT: &str = "whycam.activations";
@@ -64,7 +64,9 @@ pub fn cut_remainder(model: &OnnxModel, tensors: &Tensors, task: &Task, target: 
         ..Graph::default()
     };
     let side_inputs = side_inputs.into_iter().map(str::to_owned).collect();
-    Ok(Remainder { model: model.with_graph(graph), output, side_inputs, side_shapes, layer_shape })
+    // The writer also makes guards of sums before the layer, whose inputs are not here.
+    let model = keep_outputs(&model.with_graph(graph), |_| true);
+    Ok(Remainder { model, output, side_inputs, side_shapes, layer_shape })
 }
 
 /// The nodes that a remainder takes over.

@@ -6,7 +6,7 @@ use super::manifest::InputSpec;
 use super::preset::Preset;
 use super::typed::TypedModel;
 use crate::error::Result;
-use crate::grad::{Detection, FoundDetector, Hints, find_detector};
+use crate::grad::{Detection, Family, FoundDetector, Hints, find_detector};
 use crate::session;
 
 /// Recognises a detector, writes its detections in the one form, and guesses the preprocessing of its family and labels
@@ -40,7 +40,9 @@ pub fn find_detection(typed: &mut TypedModel) -> Result<Option<(Detection, Vec<S
         notices.push(format!("pictures are preprocessed as '{preset}' ({reason}); --preset chooses"));
     }
     let classes = detection.classes;
-    if manifest.labels.is_empty() {
+    if manifest.labels.is_empty() && classes == 1 && matches!(family, Family::UltraFace | Family::BlazeFace) {
+        manifest.labels = vec!["face".into()];
+    } else if manifest.labels.is_empty() {
         if let Some(labels) = usual_labels(classes) {
             manifest.labels = labels;
             notices.push(format!("its {classes} classes are taken for those of COCO; --labels names others"));

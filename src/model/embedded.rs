@@ -30,6 +30,11 @@ pub static EMBEDDED: &[Embedded] = &[
         onnx: include_bytes!("../../models/flowers-vgg.onnx"),
         manifest: include_str!("../../models/flowers-vgg.toml"),
     },
+    Embedded {
+        name: "objects",
+        onnx: include_bytes!("../../models/objects.onnx"),
+        manifest: include_str!("../../models/objects.toml"),
+    },
 ];
 
 impl fmt::Debug for Embedded {

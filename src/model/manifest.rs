@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
+use super::label_sets::{LABEL_SETS, label_set};
 use super::options::FeedValue;
 use crate::error::{Error, Result};
 use crate::files::limits;
@@ -16,8 +17,8 @@ pub struct Manifest {
     pub name: String,
     #[serde(default)]
     pub description: String,
-    /// One label a class, in the order of the logits.
-    #[serde(default)]
+    /// One label a class, in the order of the logits; or the name of a built-in list, `coco` or `imagenet`.
+    #[serde(default, deserialize_with = "labels")]
     pub labels: Vec<String>,
     /// What the outputs mean, where the graph does not tell: one of [`TASKS`](crate::grad::TASKS).
     #[serde(default)]
@@ -93,11 +94,21 @@ pub enum Resample {
     Bicubic,
 }
 
-/// Shares of photos classified correctly, 0..=1.
-#[derive(Clone, Debug, Deserialize)]
+/// Shares of photos classified correctly, 0..=1, each where it was measured.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Accuracy {
-    pub val: f32,
-    pub test: f32,
+    /// On photos that only temperature and limits were chosen by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val: Option<f32>,
+    /// On photos that nothing was chosen by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<f32>,
+    /// By cross-validation on the photos that it was taught from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cross_validated: Option<f32>,
+    /// As the makers of the weights state it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stated: Option<f32>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -131,6 +142,22 @@ pub enum Fit {
     Letterbox,
     /// The whole frame in the upper left corner, with bars on the right or below.
     Corner,
+}
+
+fn labels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Labels {
+        List(Vec<String>),
+        Named(String),
+    }
+    match Labels::deserialize(deserializer)? {
+        Labels::List(labels) => Ok(labels),
+        Labels::Named(name) => label_set(&name).ok_or_else(|| {
+            let known = LABEL_SETS.join(", ");
+            serde::de::Error::custom(format!("there is no list of labels '{name}'; built-in lists are {known}"))
+        }),
+    }
 }
 
 fn three() -> usize {

@@ -25,6 +25,7 @@ mod request;
 mod stated;
 mod tokens;
 mod typed;
+mod vector_reader;
 mod words;
 
 pub use augment::{AugmentedModel, Extras, augment, augmented, check_references};
@@ -40,6 +41,6 @@ pub use options::{Comparison, Feed, FeedValue, ModelOptions, ModelSource, Random
 pub use preprocess::{Preprocessor, Region, as_input, channels_first};
 pub use preset::Preset;
 pub use pretrained::graph_in;
-pub use references::EmbeddingReader;
 pub use request::{Area, ClassName, DetectionOptions, Direction, Fusion, Request, ScoreQuery};
 pub use typed::{TypedModel, type_tensors};
+pub use vector_reader::VectorReader;

@@ -1,18 +1,18 @@
 //! Comparing an embedding with pictures, vectors and words.
 
-use ndarray::{Array1, Array2, ArrayViewD, Axis};
+use ndarray::{Array1, Array2};
 
 use super::load::LoadedModel;
 use super::manifest::Layout;
 use super::options::{Comparison, Reference};
-use super::preprocess::Preprocessor;
 use super::typed::TypedModel;
+use super::vector_reader::VectorReader;
 use super::words::{Kind, embed_words};
 use crate::error::{Error, Result};
 use crate::grad::{self, LIKENESS, Probability, References, ScoreRow, Task};
 use crate::media::Report;
 use crate::onnx::{GraphIndex, OnnxModel};
-use crate::session::{self, Compute, Input, TensorReader};
+use crate::session;
 use crate::source::{self, Input as File};
 
 /// What CLIP's cosines are multiplied by after training, which its towers do not hold (Radford et al., *Learning
@@ -20,62 +20,6 @@ use crate::source::{self, Input as File};
 const CLIP_SCALE: f32 = 100.0;
 /// Scale and bias of `SigLIP`'s base model (google/siglip-base-patch16-224), which its towers do not hold.
 const SIGLIP: (f32, f32) = (117.33, -12.93);
-
-/// Reads the embeddings of pictures.
-pub struct EmbeddingReader {
-    reader: TensorReader,
-    preprocessor: Preprocessor,
-    input: String,
-    /// The shape of the model's input.
-    shape: Vec<usize>,
-    name: String,
-}
-
-impl EmbeddingReader {
-    /// # Errors
-    /// The runtime rejects the model.
-    pub fn new(typed: &TypedModel, vector: &str, compute: Compute) -> Result<Self> {
-        let TypedModel { loaded: LoadedModel { model, manifest, .. }, input, tensors } = typed;
-        let mut model = model.clone();
-        model.take_float32(input);
-        Ok(Self {
-            reader: TensorReader::new(&model, vector, compute)?,
-            preprocessor: Preprocessor::new(manifest.input.clone()),
-            input: input.clone(),
-            shape: tensors[input.as_str()].shape.clone(),
-            name: manifest.name.clone(),
-        })
-    }
-
-    /// The embedding of a picture, of length 1.
-    ///
-    /// # Errors
-    /// The picture is empty, the runtime fails, or the embedding has no direction.
-    pub fn of_picture(&mut self, picture: &image::RgbImage) -> Result<Array1<f32>> {
-        let tensor = self.preprocessor.run(picture, 1.0)?.0.to_owned();
-        self.of_tensor(tensor.view())
-    }
-
-    /// The embedding of the model's input `[1,…]`, or the same without the batch.
-    ///
-    /// # Errors
-    /// It has another shape, the runtime fails, or the embedding has no direction.
-    pub fn of_tensor(&mut self, tensor: ArrayViewD<f32>) -> Result<Array1<f32>> {
-        let given = tensor.shape().to_vec();
-        let tensor = if given.len() + 1 == self.shape.len() { tensor.insert_axis(Axis(0)) } else { tensor };
-        let Some(batch) = tensor.broadcast(self.shape.as_slice()) else {
-            return Err(Error::model(
-                &self.name,
-                format!("a reference is {given:?}, but the model takes {:?}", self.shape),
-            ));
-        };
-        let batch = batch.as_standard_layout().into_owned();
-        let vectors = self.reader.read(vec![(self.input.as_str(), Input::Float(batch.view()))])?;
-        // With or without a batch axis.
-        let vector: Array1<f32> = vectors.iter().take(vectors.len() / self.shape[0].max(1)).copied().collect();
-        normalised(vector).ok_or_else(|| Error::model(&self.name, "an embedding is zero or not finite"))
-    }
-}
 
 /// A vector divided by its length; `None` for one without a direction.
 fn normalised(vector: Array1<f32>) -> Option<Array1<f32>> {
@@ -162,9 +106,10 @@ fn embed(typed: &TypedModel, row: &ScoreRow, comparison: &Comparison) -> Result<
             (vectors.into_iter(), Some(kind))
         }
     };
-    let mut reader: Option<EmbeddingReader> = None;
+    let mut reader: Option<VectorReader> = None;
+    let without_direction = || typed.loaded.model.error("an embedding is zero or not finite");
     let vectors = comparison.references.iter().map(|reference| match reference {
-        Reference::Vector { values, .. } => Ok(Array1::from_vec(values.clone())),
+        Reference::Vector { values, .. } => normalised(Array1::from_vec(values.clone())).ok_or_else(without_direction),
         Reference::Words(words) => {
             let vector = embedded.next().map(Array1::from_vec).and_then(normalised);
             vector.ok_or_else(|| typed.loaded.model.error(format!("the words '{words}' have no embedding")))
@@ -172,14 +117,15 @@ fn embed(typed: &TypedModel, row: &ScoreRow, comparison: &Comparison) -> Result<
         Reference::Picture { path, .. } => {
             let reader = match &mut reader {
                 Some(reader) => reader,
-                empty => empty.insert(EmbeddingReader::new(typed, &row.logits, typed.loaded.compute)?),
+                empty => empty.insert(VectorReader::new(typed, &row.logits, typed.loaded.compute)?),
             };
             let frame = source::open(&File::file(path), 0, &Report::silent())?.next_frame()?;
             let frame = frame.ok_or_else(|| Error::input(path, "it holds no picture"))?;
-            match &frame.tensor {
+            let vector = match &frame.tensor {
                 Some(tensor) => reader.of_tensor(tensor.view()),
                 None => reader.of_picture(&frame.picture),
-            }
+            };
+            normalised(vector?).ok_or_else(without_direction)
         }
     });
     Ok((vectors.collect::<Result<_>>()?, kind))

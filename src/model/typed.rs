@@ -2,7 +2,7 @@
 
 use super::inputs::image_input;
 use super::load::LoadedModel;
-use super::manifest::InputSpec;
+use super::manifest::{InputSpec, Manifest};
 use crate::error::{Error, Result};
 use crate::grad::{self, Detection};
 use crate::onnx::Tensors;
@@ -24,7 +24,9 @@ pub struct TypedModel {
 /// The runtime rejects the model, or its input has another shape than the manifest states.
 pub fn type_tensors(mut loaded: LoadedModel) -> Result<TypedModel> {
     if loaded.contract.is_none() {
-        grad::check_stated_shapes(&loaded.model, loaded.manifest.output.as_deref())?;
+        let Manifest { output, task, labels, .. } = &loaded.manifest;
+        let of_three_classes = task.as_deref() == Some("segment") || labels.len() == 3;
+        grad::check_stated_shapes(&loaded.model, output.as_deref(), of_three_classes)?;
         grad::reserve_names(&mut loaded.model);
     }
     let info = image_input(&loaded.model)?;

@@ -7,7 +7,7 @@ use crate::grad::LayerName;
 use crate::media::Picture;
 
 /// A change that the viewer requests.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Change {
     /// The next method.
     Method,
@@ -21,9 +21,11 @@ pub enum Change {
     Reference { number: usize, picture: Picture },
     /// These words, separated by commas, as what an embedding is compared with.
     Words(String),
+    /// Another explainer, of what was taught.
+    Explainer(Box<Explainer>),
 }
 
-/// Carries out a change and returns a message for the viewer.
+/// Carries out a change and returns a message for the viewer, empty if there is nothing to say.
 ///
 /// # Errors
 /// The model does not allow the change. The explainer stays as it was.
@@ -42,6 +44,10 @@ pub fn change(explainer: &mut Explainer, change: Change) -> Result<String> {
         Change::Words(words) => {
             explainer.set_words(&words)?;
             Ok(format!("compared with {}", explainer.context().labels.join(", ")))
+        }
+        Change::Explainer(new) => {
+            *explainer = *new;
+            Ok(String::new())
         }
         Change::Object(object) => {
             explainer.choose_object(object);

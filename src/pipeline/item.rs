@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::explain::{Explanation, ExplanationContext};
 use crate::media::Frame;
+use crate::model::Request;
 use crate::sync::Permit;
 
 /// A captured frame before inference.
@@ -30,6 +31,8 @@ pub type Numbered<T> = (u64, Result<T>);
 pub enum Status {
     /// A message that the screen shows for a few seconds.
     Message(String),
+    /// What a worker explains from now on.
+    Request(Box<Request>),
     /// Why no frames arrive, or `None` once they arrive again.
     Interrupted(Option<String>),
 }

@@ -12,6 +12,7 @@
 //! `run.rs` stops the threads in one function, `stop_in_order`.
 
 mod capture;
+mod commands;
 mod control;
 mod item;
 mod order;
@@ -20,11 +21,12 @@ mod pace;
 mod recording;
 mod run;
 mod stall;
+mod teaching;
 mod threaded_sink;
 mod worker;
 
 pub use capture::Opener;
-pub use output_stage::{LiveScreen, Outputs};
+pub use output_stage::{LiveScreen, Outputs, Teaching};
 pub use pace::Ages;
 pub use run::{Counts, Options, Outcome, Progress, run};
 pub use threaded_sink::ThreadedSink;

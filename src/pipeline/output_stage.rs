@@ -13,13 +13,16 @@ use super::item::{CapturedFrame, ExplainedItem, Status};
 use super::pace::{Ages, PaceMeter};
 use super::recording::Recording;
 use super::stall::StallWatch;
+use super::teaching::Teacher;
 use crate::error::{Error, Result};
 use crate::explain::{Explanation, ExplanationContext};
 use crate::media::{Frame, Picture};
+use crate::model::Request;
 use crate::overlay::Overlay;
-use crate::screen::{Pace, Screen, ScreenFrame, ViewerCommand};
+use crate::screen::{Pace, Screen, ScreenFrame};
 use crate::sink::{Ending, ExplainedFrame, Flow, Sink};
 use crate::sync::channel::{self, Received};
+use crate::teach::PupilOptions;
 
 /// Where explained frames go.
 pub struct Outputs<'a> {
@@ -35,6 +38,17 @@ pub struct LiveScreen<'a> {
     pub pictures: bool,
     /// Starts a recording and returns its name and its sink.
     pub record: &'a dyn Fn() -> Result<(String, Box<dyn Sink>)>,
+    pub teaching: Teaching<'a>,
+}
+
+/// Whether and how classes are taught.
+pub struct Teaching<'a> {
+    /// What is taught, and where it goes.
+    pub options: &'a dyn Fn() -> PupilOptions,
+    /// What explainers of it explain.
+    pub request: Request,
+    /// Whether it begins without a key.
+    pub at_once: bool,
 }
 
 /// What the output stage shares with the other threads.
@@ -47,32 +61,35 @@ pub struct StageChannels {
     pub newest: channel::Receiver<Frame>,
     pub changes: Sender<Change>,
     pub status: Receiver<Status>,
+    /// Where the learning thread reports.
+    pub reports: Sender<Status>,
 }
 
 /// The stage on the calling thread.
 pub struct OutputStage<'a> {
-    outputs: Outputs<'a>,
-    channels: StageChannels,
+    pub(super) outputs: Outputs<'a>,
+    pub(super) channels: StageChannels,
     meter: PaceMeter,
-    stall: StallWatch,
-    pause: Pause,
-    recording: Recording,
+    pub(super) stall: StallWatch,
+    pub(super) pause: Pause,
+    pub(super) recording: Recording,
     /// Used by the fluid view and to look up classes by rank.
-    latest: Option<Latest>,
+    pub(super) latest: Option<Latest>,
+    pub(super) teacher: Option<Teacher>,
     explained: u64,
     /// Frames missing from the sinks' recordings.
     left_out: u64,
 }
 
 /// Whether the screen holds a frame while the pipeline goes on.
-enum Pause {
+pub enum Pause {
     Off,
     /// Holds the next frame that is shown.
     AtNextFrame,
     Held(Box<HeldFrame>),
 }
 
-struct HeldFrame {
+pub struct HeldFrame {
     frame: Frame,
     explanation: Explanation,
     context: Arc<ExplanationContext>,
@@ -80,18 +97,19 @@ struct HeldFrame {
 }
 
 /// The latest explanation.
-struct Latest {
-    explanation: Explanation,
+pub struct Latest {
+    pub explanation: Explanation,
     context: Arc<ExplanationContext>,
     /// When its frame was taken.
     taken: Instant,
-    /// The picture, for an embedding, which can be compared with it from then on.
-    picture: Option<Picture>,
+    /// The picture, for an embedding, which can be compared with it from then on, and while classes are taught.
+    pub picture: Option<Picture>,
 }
 
 impl<'a> OutputStage<'a> {
     pub fn new(outputs: Outputs<'a>, channels: StageChannels) -> Self {
-        Self {
+        let at_once = outputs.screen.as_ref().is_some_and(|live| live.teaching.at_once);
+        let mut stage = Self {
             outputs,
             channels,
             meter: PaceMeter::new(),
@@ -99,9 +117,14 @@ impl<'a> OutputStage<'a> {
             pause: Pause::Off,
             recording: Recording::default(),
             latest: None,
+            teacher: None,
             explained: 0,
             left_out: 0,
+        };
+        if at_once {
+            stage.begin_teaching();
         }
+        stage
     }
 
     pub fn captured(&self) -> u64 {
@@ -170,8 +193,11 @@ impl OutputStage<'_> {
             explanation: explanation.clone(),
             context: Arc::clone(context),
             taken: frame.taken,
-            picture: (context.task == "embed").then(|| frame.picture.clone()),
+            picture: (context.task == "embed" || self.teacher.is_some()).then(|| frame.picture.clone()),
         });
+        if let Some(teacher) = &mut self.teacher {
+            teacher.see(&frame.picture, explanation, context);
+        }
         if self.channels.fluid.load(Ordering::Relaxed) {
             return Ok(());
         }
@@ -180,7 +206,7 @@ impl OutputStage<'_> {
     }
 
     /// In the fluid view, shows the newest captured frame with the latest map.
-    fn show_newest(&mut self) -> Result<()> {
+    pub(super) fn show_newest(&mut self) -> Result<()> {
         if self.channels.fluid.load(Ordering::Relaxed)
             && let Received::Item(frame) = self.channels.newest.receive_within(Duration::ZERO)
             && let Some(latest) = self.latest.take()
@@ -209,20 +235,24 @@ impl OutputStage<'_> {
             }
             Pause::Off => {}
         }
-        let recording = self.recording.is_on();
-        live.screen.show(&ScreenFrame { frame, explanation, context, pace, recording }, &mut live.overlay)
+        let (recording, view) = (self.recording.is_on(), self.teacher.as_ref().map(Teacher::view));
+        let teaching = view.as_ref();
+        live.screen.show(&ScreenFrame { frame, explanation, context, pace, recording, teaching }, &mut live.overlay)
     }
 
     /// Shows the held frame again, if there is one, with the current look.
-    fn show_held(&mut self) -> Result<()> {
+    pub(super) fn show_held(&mut self) -> Result<()> {
         let (Pause::Held(held), Some(live)) = (&self.pause, &mut self.outputs.screen) else { return Ok(()) };
         let HeldFrame { frame, explanation, context, pace } = held.as_ref();
-        let recording = self.recording.is_on();
-        live.screen.show(&ScreenFrame { frame, explanation, context, pace: *pace, recording }, &mut live.overlay)
+        let (recording, view) = (self.recording.is_on(), self.teacher.as_ref().map(Teacher::view));
+        let (pace, teaching) = (*pace, view.as_ref());
+        live.screen.show(&ScreenFrame { frame, explanation, context, pace, recording, teaching }, &mut live.overlay)
     }
 
     /// Finishes the sinks and the recording. Returns the first error, which is `error` if there is one.
     pub fn finish(&mut self, whole: bool, mut error: Option<Error>) -> Option<Error> {
+        // What was taught goes to disk.
+        self.teacher = None;
         let mut recording = self.recording.take_sink();
         for sink in self.outputs.sinks.iter_mut().chain(recording.as_mut()) {
             // After one sink has failed, the next must not report a whole run.
@@ -232,144 +262,6 @@ impl OutputStage<'_> {
             self.left_out += if error.is_none() { sink.left_out() } else { 0 };
         }
         error
-    }
-}
-
-/// Commands.
-impl OutputStage<'_> {
-    /// Carries out the viewer's commands and updates the screen between explained frames.
-    pub fn steer(&mut self) -> Result<Flow> {
-        if self.outputs.screen.is_none() {
-            return Ok(Flow::Continue);
-        }
-        self.show_newest()?;
-        self.read_status();
-        self.show_stall();
-        let commands = self.outputs.screen.as_mut().map_or_else(|| Ok(Vec::new()), |live| live.screen.poll())?;
-        let redraw = !commands.is_empty();
-        for command in commands {
-            if self.obey(command)? == Flow::Stop {
-                return Ok(Flow::Stop);
-            }
-        }
-        if redraw {
-            self.show_held()?;
-        }
-        Ok(Flow::Continue)
-    }
-
-    fn obey(&mut self, command: ViewerCommand) -> Result<Flow> {
-        match command {
-            ViewerCommand::Quit => return Ok(Flow::Stop),
-            ViewerCommand::NextMethod => self.request(Change::Method),
-            ViewerCommand::NextLayer => self.request(Change::Layer),
-            ViewerCommand::NextColormap => self.next_colormap()?,
-            ViewerCommand::Alpha(step) => self.change_alpha(step),
-            ViewerCommand::Explain(rank) => self.explain_rank(rank),
-            ViewerCommand::NextObject => self.explain_next_object(),
-            ViewerCommand::TakeReference(number) => self.take_reference(number),
-            ViewerCommand::Words(words) => self.request(Change::Words(words)),
-            ViewerCommand::Fluid(on) => self.channels.fluid.store(on, Ordering::Relaxed),
-            ViewerCommand::Pause => self.toggle_pause(),
-            ViewerCommand::Record => self.toggle_recording(),
-            ViewerCommand::Redraw => {}
-        }
-        Ok(Flow::Continue)
-    }
-
-    fn request(&self, change: Change) {
-        let _ = self.channels.changes.send(change);
-    }
-
-    fn next_colormap(&mut self) -> Result<()> {
-        if let Some(live) = &mut self.outputs.screen {
-            live.screen.tell(live.overlay.next_colormap()?);
-        }
-        Ok(())
-    }
-
-    fn change_alpha(&mut self, step: f32) {
-        if let Some(live) = &mut self.outputs.screen {
-            let alpha = live.overlay.change_alpha(step);
-            live.screen.tell(&format!("opacity {:.0} %", 100.0 * alpha));
-        }
-    }
-
-    /// Explains the class at a rank of the latest prediction, or the predicted class from frame to frame.
-    fn explain_rank(&mut self, rank: Option<usize>) {
-        if let Some(objects) = self.objects() {
-            let Some(rank) = rank else { return self.request(Change::Object(None)) };
-            return match objects.iter().find(|(number, _)| *number == rank + 1) {
-                Some((_, object)) => self.request(Change::Object(Some(*object))),
-                None => self.tell("no object has this number"),
-            };
-        }
-        let Some(rank) = rank else { return self.request(Change::Class(None)) };
-        let choices = self.latest.as_ref().map(|latest| latest.explanation.prediction.choices()).unwrap_or_default();
-        match choices.get(rank) {
-            Some(class) => self.request(Change::Class(Some(*class))),
-            None => self.tell("the list has fewer classes"),
-        }
-    }
-
-    /// Explains the object with the next number, and all objects after the last one.
-    fn explain_next_object(&mut self) {
-        let Some(objects) = self.objects() else { return self.tell("the model finds no objects") };
-        let found = self.latest.as_ref().and_then(|latest| latest.explanation.detections());
-        let chosen = found.and_then(|found| found.detections.get(found.chosen?)?.number).unwrap_or(0);
-        let next = objects.iter().find(|(number, _)| *number > chosen).map(|(_, object)| *object);
-        self.request(Change::Object(next));
-    }
-
-    /// Makes the latest picture a reference of an embedding. Other models have none.
-    fn take_reference(&mut self, number: usize) {
-        if let Some(picture) = self.latest.as_ref().and_then(|latest| latest.picture.clone()) {
-            self.request(Change::Reference { number, picture });
-        }
-    }
-
-    /// The objects that the latest explanation shows, by their numbers; `None` for another task than detection.
-    fn objects(&self) -> Option<Vec<(usize, u64)>> {
-        let found = self.latest.as_ref()?.explanation.detections()?;
-        let numbered = found.detections.iter().filter_map(|object| Some((object.number?, object.object?)));
-        let mut objects: Vec<(usize, u64)> = numbered.collect();
-        objects.sort_unstable();
-        Some(objects)
-    }
-
-    fn toggle_pause(&mut self) {
-        self.pause = if matches!(self.pause, Pause::Off) { Pause::AtNextFrame } else { Pause::Off };
-    }
-
-    fn toggle_recording(&mut self) {
-        let Some(live) = &mut self.outputs.screen else { return };
-        if let Some(message) = self.recording.toggle(live.record) {
-            live.screen.tell(&message);
-        }
-    }
-
-    fn read_status(&mut self) {
-        while let Ok(status) = self.channels.status.try_recv() {
-            match status {
-                Status::Message(message) => self.tell(&message),
-                Status::Interrupted(why) => self.stall.set_interruption(why),
-            }
-        }
-    }
-
-    fn show_stall(&mut self) {
-        let captured = self.captured();
-        if let Some(live) = &mut self.outputs.screen
-            && let Some(why) = self.stall.new_stall(captured)
-        {
-            live.screen.wait(why);
-        }
-    }
-
-    fn tell(&mut self, message: &str) {
-        if let Some(live) = &mut self.outputs.screen {
-            live.screen.tell(message);
-        }
     }
 }
 

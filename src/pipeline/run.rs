@@ -100,11 +100,12 @@ pub fn run(
         changes: changes.1,
         status: status.0,
     };
+    let reports = channels.status.clone();
     let inference = spawn_workers(workers, &channels, options, &stops);
     // Only the threads keep their ends, so that each channel ends with its threads.
     drop(channels);
 
-    let shared = StageChannels { captured, fluid, newest: newest.1, changes: changes.0, status: status.1 };
+    let shared = StageChannels { captured, fluid, newest: newest.1, changes: changes.0, status: status.1, reports };
     let mut stage = OutputStage::new(outputs, shared);
     let output = output_frames(&mut stage, &mut explained_items, options, started, stop, &mut report);
     ended.request();

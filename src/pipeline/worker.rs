@@ -87,12 +87,17 @@ impl WorkerThread {
         while let Ok(requested) = self.channels.changes.try_recv() {
             let explainer = &mut self.worker.explainer;
             let message = change(explainer, requested).unwrap_or_else(|error| error.to_string());
-            let _ = self.channels.status.send(Status::Message(message));
+            let (status, request) = (&self.channels.status, explainer.request().clone());
+            let _ = status.send(Status::Request(Box::new(request)));
+            if !message.is_empty() {
+                let _ = status.send(Status::Message(message));
+            }
             self.context = Arc::new(explainer.context().clone());
             self.follows_prediction = explainer.follows_prediction();
             if let Some(smoother) = &mut self.smoother {
                 smoother.reset();
             }
+            self.cancel_on_change_or_stop();
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use image::RgbImage;
+
 use crate::error::Result;
 use crate::explain::{Explanation, ExplanationContext};
 use crate::media::Frame;
@@ -16,6 +18,31 @@ pub struct ScreenFrame<'a> {
     pub pace: Pace,
     /// Whether a recording is on.
     pub recording: bool,
+    /// What is taught, while classes are being taught.
+    pub teaching: Option<&'a TeachingView>,
+}
+
+/// What is taught.
+#[derive(Clone, Debug, Default)]
+pub struct TeachingView {
+    pub classes: Vec<TaughtClass>,
+    /// The class whose key is held down, counted from 0.
+    pub held: Option<usize>,
+    /// Whether it is shown where the evidence lies.
+    pub evidence: bool,
+}
+
+/// A class that is taught.
+#[derive(Clone, Debug, Default)]
+pub struct TaughtClass {
+    pub name: String,
+    pub pictures: usize,
+    /// The newest picture, in small.
+    pub thumbnail: Option<RgbImage>,
+    /// The mean share of the evidence that lies in the middle of the frames which show this class.
+    pub in_middle: Option<f32>,
+    /// Whether the check finds that the class is recognised by its background.
+    pub by_background: Option<bool>,
 }
 
 /// The rates of the pipeline.
@@ -47,8 +74,19 @@ pub enum ViewerCommand {
     NextObject,
     /// Compares an embedding with the current picture from now on, as the reference of this number, counted from 1.
     TakeReference(usize),
-    /// Compares an embedding with these words from now on, separated by commas.
+    /// Compares an embedding with these words from now on, separated by commas. While classes are taught, their names.
     Words(String),
+    /// A number key, 1 to 9, is pressed or let go.
+    Number { number: usize, down: bool },
+    /// Begins to teach classes.
+    Teach,
+    /// Takes back what was taught last.
+    UndoTaught,
+    /// The class of the next number key is forgotten.
+    ForgetTaught,
+    /// Shows where the evidence of taught classes lies, and checks whether they are recognised by their background; or shows it
+    /// no longer.
+    ToggleEvidence,
     /// Starts or ends a recording.
     Record,
     /// Holds the picture, or resumes.

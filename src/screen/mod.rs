@@ -8,8 +8,10 @@ mod keys;
 #[cfg(feature = "window")]
 mod snapshot;
 #[cfg(feature = "window")]
+mod taught;
+#[cfg(feature = "window")]
 mod window;
 
-pub use interface::{Pace, Screen, ScreenFrame, ViewerCommand};
+pub use interface::{Pace, Screen, ScreenFrame, TaughtClass, TeachingView, ViewerCommand};
 #[cfg(feature = "window")]
 pub use window::Window;

@@ -7,7 +7,7 @@ use image::{RgbImage, imageops};
 use minifb::{ScaleMode, WindowOptions};
 
 use super::keys::{Action, KEYS, listen};
-use super::{Screen, ScreenFrame, ViewerCommand, hud, snapshot};
+use super::{Screen, ScreenFrame, ViewerCommand, hud, snapshot, taught};
 use crate::error::{Error, Result};
 use crate::media::Picture;
 use crate::overlay::{Caption, Overlay};
@@ -36,6 +36,8 @@ pub struct Window {
     typing: Option<String>,
     /// The number key that is held down, and since when.
     held: Option<(usize, Instant)>,
+    /// Whether classes are being taught.
+    teaching: bool,
 }
 
 /// What the window shows besides the map.
@@ -77,6 +79,7 @@ impl Window {
             snapshot: false,
             typing: None,
             held: None,
+            teaching: false,
         })
     }
 
@@ -121,7 +124,8 @@ impl Window {
             _ if self.look.help => KEYS.iter().map(|(key, what)| format!("{key:>6}  {what}")).collect(),
             _ if self.typing.is_some() => {
                 let words = self.typing.as_deref().unwrap_or_default();
-                vec![format!("compare with: {words}_"), "commas between, Enter ends, Esc cancels".into()]
+                let what = if self.teaching { "names of the classes" } else { "compare with" };
+                vec![format!("{what}: {words}_"), "commas between, Enter ends, Esc cancels".into()]
             }
             (Some((message, _)), _) => vec![message.clone()],
             (None, Some(why)) => why.lines().map(str::to_owned).collect(),
@@ -162,6 +166,10 @@ impl Screen for Window {
             }
         }
         let mut picture = frame.picture;
+        self.teaching = view.teaching.is_some();
+        if let Some(teaching) = view.teaching {
+            taught::draw(&mut picture, &self.caption, teaching);
+        }
         if self.look.bars {
             hud::bars(&mut picture, &self.caption, view);
         }
@@ -203,8 +211,10 @@ impl Screen for Window {
             commands.push(ViewerCommand::Redraw);
             match action {
                 Action::Command(command) => commands.push(command),
-                Action::Number { number, down: true } => self.held = Some((number, Instant::now())),
-                Action::Number { .. } => self.held = None,
+                Action::Number { number, down } => {
+                    self.held = down.then(|| (number, Instant::now()));
+                    commands.push(ViewerCommand::Number { number, down });
+                }
                 Action::Typing(words) => self.typing = words,
                 Action::Snapshot => self.snapshot = true,
                 Action::Fluid => {

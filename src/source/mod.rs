@@ -4,6 +4,7 @@
 mod animation;
 #[cfg(feature = "camera")]
 pub mod camera;
+mod class_folders;
 #[cfg(feature = "video")]
 mod film;
 mod inputs;
@@ -17,6 +18,7 @@ mod sequence;
 mod still;
 mod tensor;
 
+pub use class_folders::{ClassFolder, class_folders, read_photo};
 pub use inputs::{Input, list_inputs};
 pub use interface::Source;
 pub use live::{EndPolicy, LiveSource, Reopen, StatusReport};

@@ -119,11 +119,24 @@ impl Desktop {
     }
 
     pub fn press(&self, key: &str) {
+        self.send("key", key);
+    }
+
+    /// Presses a key until [`Desktop::release`].
+    pub fn hold(&self, key: &str) {
+        self.send("keydown", key);
+    }
+
+    pub fn release(&self, key: &str) {
+        self.send("keyup", key);
+    }
+
+    fn send(&self, what: &str, key: &str) {
         let run = |arguments: &[&str]| self.xdotool(arguments);
         let windows = run(&["search", "--name", "whycam"]);
         let window = windows.lines().last().expect("a window");
         run(&["windowactivate", "--sync", window]);
-        run(&["key", key]);
+        run(&[what, key]);
     }
 
     /// Presses a key and waits until it changes the picture.

@@ -6,6 +6,7 @@ pub mod gradient;
 pub mod maps;
 pub mod streams;
 pub mod task_case;
+pub mod things;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

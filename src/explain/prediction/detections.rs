@@ -34,6 +34,8 @@ pub struct DetectedObject {
     pub object: Option<u64>,
     /// Its number among the objects in view, counted from 1.
     pub number: Option<usize>,
+    /// Whether it is found in this picture. An object that is followed stays for a moment when it is not found.
+    pub seen: bool,
     /// The map of this detection alone, if it was asked for.
     pub map: Option<CamMap>,
 }

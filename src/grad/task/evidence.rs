@@ -123,11 +123,11 @@ impl Meaning {
     pub fn reason(self, output: &str, count: usize) -> &'static str {
         let words = if self == Self::Embedding { EMBEDDINGS } else { VALUES };
         match self {
+            Self::Value if count == 1 => "it is one number, and no probability",
             _ if has_word(output, words) => "its name says so",
             Self::Embedding if EMBEDDING_LENGTHS.contains(&count) => "its length is that of an embedding",
             Self::Embedding => "it is divided by its length",
             Self::Value if LANDMARKS.contains(&count) => "it has as many numbers as sets of landmarks have",
-            Self::Value if count == 1 => "it is one number without a sigmoid",
             Self::Value => "no softmax or sigmoid ends it",
         }
     }
@@ -136,9 +136,11 @@ impl Meaning {
 /// What the numbers of an output are if they are no scores of classes; `None` where nothing tells.
 pub fn meaning_of(outputs: &Outputs, output: &str, count: usize) -> Option<Meaning> {
     let named = is_named_for_classes(output);
-    if is_normalised(outputs, output) || has_word(output, EMBEDDINGS) && count > 1 {
+    if count == 1 {
+        Some(Meaning::Value)
+    } else if is_normalised(outputs, output) || has_word(output, EMBEDDINGS) {
         Some(Meaning::Embedding)
-    } else if has_word(output, VALUES) || count == 1 {
+    } else if has_word(output, VALUES) {
         Some(Meaning::Value)
     } else if EMBEDDING_LENGTHS.contains(&count) && !named {
         Some(Meaning::Embedding)
@@ -173,7 +175,7 @@ pub fn is_normalised(outputs: &Outputs, tensor: &str) -> bool {
             }
             if !matches!(
                 node.op(),
-                "Add" | "Cast" | "Clip" | "Expand" | "Max" | "Pow" | "Reciprocal" | "Reshape" | "Sqrt" | "Unsqueeze"
+                "Add" | "Cast" | "Clip" | "Div" | "Expand" | "Max" | "Pow" | "Reciprocal" | "Reshape" | "Sqrt" | "Unsqueeze"
             ) {
                 return false;
             }

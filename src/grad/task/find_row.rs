@@ -1,10 +1,13 @@
 //! Finding the output that holds a row of numbers for each picture, and what these numbers are.
 
-use super::evidence::{Evidence, Meaning, evidence_of, is_named_for_classes, is_normalised, meaning_of};
+use super::evidence::{Ending, Evidence, Meaning, evidence_of, is_named_for_classes, is_normalised, meaning_of};
 use super::outputs::{Outputs, Source, chooses_or_reshapes_scores};
 use super::score_row::{Probability, ScoreRow};
+use super::segment::is_named_for_segments;
 use super::task_kind::{Search, Task};
+use crate::grad::axes::TensorLayout;
 use crate::error::{Error, Result};
+use crate::onnx::proto::Node;
 use crate::onnx::{GraphIndex, OnnxModel};
 
 /// An output that has the form of a row.
@@ -52,10 +55,13 @@ pub fn find_tokens(outputs: &Outputs, search: Search) -> Result<Option<(Task, Ve
     if !matches!(search.task, None | Some("embed")) {
         return Ok(None);
     }
+    let asked = search.task.is_some();
     let considered = search.considered(outputs.model)?.into_iter();
     let found = considered
         .filter_map(|output| Some((output, outputs.layout(output)?)))
-        .find(|(output, layout)| layout.order == [0, 2, 1] && outputs.shape(output).len() == 3);
+        .find(|(output, layout)| {
+            layout.order == [0, 2, 1] && outputs.shape(output).len() == 3 && (asked || may_be_tokens(outputs, output, layout))
+        });
     let Some((output, layout)) = found else { return Ok(None) };
     let which = if layout.prefix > Some(0) { "its first token is" } else { "the mean of its tokens is" };
     let notice = format!("output '{output}' {:?} holds tokens; {which} the embedding", outputs.shape(output));
@@ -63,12 +69,23 @@ pub fn find_tokens(outputs: &Outputs, search: Search) -> Result<Option<(Task, Ve
     Ok(Some((Task::Embed(row), vec![notice])))
 }
 
+/// Whether tokens can be an embedding: not the scores or values of each token, nor of each character of a line of text.
+fn may_be_tokens(outputs: &Outputs, output: &str, layout: &TensorLayout) -> bool {
+    let bare = outputs.model.graph().output.iter().find(|info| info.name() == output).is_some_and(|info| {
+        outputs.source_of(info.name()).is_ok_and(|source| source.ending == Ending::Bare)
+    });
+    bare && layout.channels > 1
+        && layout.height > 1
+        && evidence_of(&outputs.index, &outputs.varying, output, output, Ending::Bare) != Evidence::Named
+        && meaning_of(outputs, output, layout.channels) != Some(Meaning::Value)
+}
+
 /// Refuses a model whose only output, by its stated shape, is a picture. This spares a run of a large model with all its
-/// tensors.
+/// tensors. `of_three_classes` says that three channels are known to be classes.
 ///
 /// # Errors
 /// No output can hold a row of numbers or the scores of pixels.
-pub fn check_stated_shapes(model: &OnnxModel, output: Option<&str>) -> Result<()> {
+pub fn check_stated_shapes(model: &OnnxModel, output: Option<&str>, of_three_classes: bool) -> Result<()> {
     let index = GraphIndex::new(model.graph());
     let considered = model.graph().output.iter().filter(|info| output.is_none_or(|wanted| info.name() == wanted));
     let mut misfits = Vec::new();
@@ -79,7 +96,10 @@ pub fn check_stated_shapes(model: &OnnxModel, output: Option<&str>) -> Result<()
             return Ok(());
         }
         let long = dims.iter().skip(1).filter(|length| length.is_some_and(|length| length > 1)).count();
-        let of_pixels = dims.len() == 4 && dims[1] != Some(3) && dims[3] != Some(3);
+        let picture = dims.get(1) == Some(&Some(3)) || dims.get(3) == Some(&Some(3));
+        let ending = index.producer_node(info.name()).map_or("", Node::op);
+        let certain = of_three_classes || is_named_for_segments(info.name()) || ending == "Softmax";
+        let of_pixels = dims.len() == 4 && (!picture || certain);
         if long < 2 || of_pixels || chooses_or_reshapes_scores(&index, info.name()) {
             return Ok(());
         }
@@ -93,7 +113,7 @@ const SEVERAL_NUMBERS: &str = "(several numbers for each of many places, as dete
 fn unknown_form(model: &OnnxModel, misfits: &[String]) -> Error {
     let wanted = "whycam explains classifiers, embeddings and values, whose output is [N,K], segmenters, and detectors of \
                   known layouts";
-    model.error(format!("{wanted}; this model gives {}", misfits.join(", ")))
+    model.error(format!("{wanted}; this model gives {}; --task and --output choose another reading", misfits.join(", ")))
 }
 
 fn list(heads: &[&Head]) -> String {
@@ -155,7 +175,8 @@ fn choose(model: &OnnxModel, heads: &[Head], search: Search) -> Result<(Task, Ve
     }
     // A label for each of several numbers says that they are classes, unless they are a vector of length 1.
     let labelled = search.labels == *classes && *classes > 1;
-    let task = match chosen.other.filter(|_| !(classify || labelled && !chosen.normalised)) {
+    let overrules = labelled && !chosen.normalised && best != Evidence::Against;
+    let task = match chosen.other.filter(|_| !(classify || overrules)) {
         Some(meaning) => {
             let task = task_of(chosen, meaning);
             notices.push(format!(
@@ -166,23 +187,23 @@ fn choose(model: &OnnxModel, heads: &[Head], search: Search) -> Result<(Task, Ve
             ));
             task
         }
-        None if best == Evidence::Against && !classify && search.output.is_none() => {
+        None if best == Evidence::Against && !classify => {
             let problem = "looks like boxes or other numbers, not like the scores of classes";
-            let remedy = format!("--task classify explains it as {classes} classes, --task value each number as it is");
+            let remedy = format!(
+                "--task classify explains it as {classes} classes, --task value each number as it is, and --task embed the \
+                 vector"
+            );
             return Err(model.error(format!("its output {} {problem}; {remedy}", list(&[chosen]))));
         }
         None => Task::Classify(chosen.row.clone()),
     };
-    if search.output.is_some() {
-        return Ok((task, notices));
-    }
     if chosen.row.probability == Probability::Given {
         notices.push(format!(
             "output '{output}' holds probabilities that the model goes on from; the gradient starts at them, and vanishes \
              where one is close to 0 or 1"
         ));
     }
-    if !rivals.is_empty() {
+    if !rivals.is_empty() && search.output.is_none() {
         let others = list(&rivals);
         notices.push(format!("output '{output}' is explained; the model also gives {others}; --output chooses"));
     }
@@ -207,7 +228,11 @@ fn head_of<'m>(outputs: &Outputs<'m>, output: &'m str) -> Result<Head<'m>, Strin
         probability = Probability::Sigmoid;
     }
     let row = ScoreRow { logits: tensor.to_owned(), classes, probability };
-    let evidence = evidence_of(&outputs.index, &outputs.varying, output, tensor, ending);
+    let mut evidence = evidence_of(&outputs.index, &outputs.varying, output, tensor, ending);
+    // A probability that is enlarged is a quantity within bounds.
+    if classes == 1 && ending == Ending::Sigmoid && outputs.is_enlarged(output) {
+        evidence = Evidence::Against;
+    }
     let other = (evidence != Evidence::Probability).then(|| meaning_of(outputs, output, classes)).flatten();
     let value = if outputs.is_float(output) { output } else { tensor };
     Ok(Head {

@@ -168,6 +168,17 @@ impl<'m> Outputs<'m> {
         false
     }
 
+    /// Whether the last node multiplies by a number above 1.
+    pub fn is_enlarged(&self, output: &str) -> bool {
+        let Some(node) = self.index.producer_node(output) else { return false };
+        let factor = node.input.iter().find_map(|input| self.index.constant(input)?.first_f32());
+        match node.op() {
+            "Mul" => factor.is_some_and(|factor| factor > 1.0),
+            "Div" => factor.is_some_and(|factor| factor > 0.0 && factor < 1.0),
+            _ => false,
+        }
+    }
+
     /// Whether a tensor is selected, shifted or averaged from the results of softmaxes and sigmoids alone.
     fn is_made_of_probabilities(&self, tensor: &str, steps: usize, left: &mut usize) -> bool {
         let Some(node) = self.index.producer_node(tensor).filter(|_| steps > 0 && *left > 0) else { return false };

@@ -27,6 +27,9 @@ struct DetectionEntry {
     detection_index: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     object: Option<u64>,
+    /// Only for an object that is held though it is not found in this picture.
+    #[serde(skip_serializing_if = "Clone::clone")]
+    seen: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     map: Option<Map>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,6 +52,7 @@ impl DetectionFields {
             bounds: Bounds::from(&object.bounds),
             detection_index: object.entry,
             object: object.object,
+            seen: object.seen,
             map: object.map.as_ref().map(|map| Map::new(map, region)),
             map_file: object.map.as_ref().and_then(|_| map_file(index)),
         };

@@ -6,7 +6,7 @@ use super::boxes::BoxForm;
 use super::cells::{Cell, cells_of};
 use super::chosen::write_chosen;
 use super::detection::Detection;
-use super::layout::{Layout, SIDES, find_layout, rivals_of};
+use super::layout::{Layout, SIDES, find_layout, rivals_of, rivals_of_pair};
 use super::moves::Moves;
 use super::narrow::Part;
 use crate::error::Result;
@@ -59,7 +59,7 @@ pub struct FoundDetector {
 /// It has a known layout, and numbers in it that whycam cannot read.
 pub fn find_detector(model: &OnnxModel, tensors: &Tensors, hints: &Hints) -> Result<Option<FoundDetector>> {
     let moves = Moves::new(model, tensors);
-    let Some(layout) = find_layout(model, &moves, hints.output, hints.labels) else { return Ok(None) };
+    let Some(layout) = find_layout(model, &moves, hints.output, hints.labels)? else { return Ok(None) };
     let writer = GraphWriter::new(model, tensors);
     let reader = Reader { model, moves, writer: &writer, hints };
     let (detection, family, notices) = match layout {
@@ -210,7 +210,17 @@ impl<'w, 'm> Reader<'w, 'm> {
             _ => Family::Detr,
         };
         let layout = format!("{boxes} {sides:?}: {form}; {scores} {shape:?}");
-        Ok(self.write(&classes, corners, [sides[1], columns], !queries, family, layout))
+        let mut read = self.write(&classes, corners, [sides[1], columns], !queries, family, layout);
+        let rivals = match self.hints.output {
+            None => rivals_of_pair(self.model, &self.moves, boxes, scores),
+            Some(_) => Vec::new(),
+        };
+        if !rivals.is_empty() {
+            let others = rivals.join(", ");
+            let chosen = format!("boxes '{boxes}' and scores '{scores}' are explained");
+            read.2.push(format!("{chosen}; the model also gives {others}; --output BOXES,SCORES chooses"));
+        }
+        Ok(read)
     }
 
     fn levels(&self, scores: &[&'m str], boxes: &[&'m str]) -> Result<Read> {

@@ -2,6 +2,7 @@
 
 use super::moves::Moves;
 use crate::onnx::proto::ValueInfo;
+use crate::error::Result;
 use crate::onnx::{DataType, OnnxModel};
 
 /// How a detector's outputs hold boxes and scores.
@@ -32,19 +33,64 @@ pub const SIDES: usize = 4;
 
 /// The layout of a model's outputs, or of the one called `wanted`; `None` if it is no detector of a known layout. `labels`
 /// is the number of labels, if there are any.
+///
+/// # Errors
+/// An output holds boxes with further numbers than scores.
 pub fn find_layout<'m>(
     model: &'m OnnxModel,
     moves: &Moves<'m>,
     wanted: Option<&str>,
     labels: Option<usize>,
-) -> Option<Layout<'m>> {
-    let considered = model.graph().output.iter().filter(|info| wanted.is_none_or(|wanted| info.name() == wanted));
+) -> Result<Option<Layout<'m>>> {
+    let is_wanted = |name: &str| wanted.is_none_or(|wanted| wanted.split(',').any(|wanted| wanted.trim() == name));
+    let considered = model.graph().output.iter().filter(|info| is_wanted(info.name()));
     let outputs: Vec<Output> = considered.filter_map(|info| output(moves, info)).collect();
-    triple(&outputs)
+    if outputs.iter().any(|o| o.name.contains("detection_boxes")) && outputs.iter().any(|o| o.name.contains("num_detections")) {
+        let problem = "its outputs are those of TensorFlow's Object Detection API, which whycam does not read";
+        return Err(model.error(problem));
+    }
+    let found = triple(&outputs)
         .or_else(|| outputs.iter().find_map(|output| rows(moves, output)))
         .or_else(|| levels(&outputs))
-        .or_else(|| apart(&outputs))
-        .or_else(|| outputs.iter().find_map(|output| joint(moves, output, labels)))
+        .or_else(|| apart(&outputs));
+    if found.is_some() {
+        return Ok(found);
+    }
+    if let Some(output) = outputs.iter().find(|output| is_mixed(moves, output)) {
+        let Output { name, shape, .. } = output;
+        let problem = "holds boxes with scores and further numbers, as those of masks, keypoints or rotated boxes";
+        return Err(model.error(format!("its output {name} {shape:?} {problem}; whycam reads boxes with scores alone")));
+    }
+    Ok(outputs.iter().find_map(|output| joint(moves, output, labels)))
+}
+
+/// Whether an output holds boxes with scores and, after them, numbers of another origin that are no scores.
+fn is_mixed<'m>(moves: &Moves<'m>, output: &Output<'m>) -> bool {
+    let Some(Columns { count, .. }) = columns(output) else { return false };
+    let is_score = |column: usize| moves.before_probability(moves.origin(output.name, &at(output, column)).tensor).is_some();
+    // Boxes are no scores. A net whose last layer is one for all columns is not mixed.
+    let scores = (SIDES + 1..count).filter(|column| is_score(*column)).count();
+    let further = count - SIDES - 1 - scores;
+    let first_is_score = is_score(SIDES);
+    further > 0 && (scores > 0 || first_is_score)
+}
+
+/// The columns of an output that may hold boxes and scores in one.
+struct Columns {
+    count: usize,
+    anchors_last: bool,
+}
+
+fn columns(output: &Output) -> Option<Columns> {
+    let [_, first, second] = *output.shape else { return None };
+    let anchors_last = second > first;
+    let (anchors, count) = if anchors_last { (second, first) } else { (first, second) };
+    (!output.integer && count > SIDES && anchors >= 2).then_some(Columns { count, anchors_last })
+}
+
+/// A column of the first anchor.
+fn at(output: &Output, column: usize) -> [usize; 3] {
+    if columns(output).is_some_and(|columns| columns.anchors_last) { [0, column, 0] } else { [0, 0, column] }
 }
 
 /// The outputs that could stand for `chosen`, an output that holds boxes and scores in one.
@@ -52,6 +98,15 @@ pub fn rivals_of<'m>(model: &'m OnnxModel, moves: &Moves<'m>, chosen: &str, labe
     let others = model.graph().output.iter().filter(|info| info.name() != chosen);
     let others = others.filter_map(|info| output(moves, info));
     others.filter(|other| joint(moves, other, labels).is_some()).map(|other| other.name).collect()
+}
+
+/// The outputs that could stand for one of those of [`Layout::Apart`].
+pub fn rivals_of_pair<'m>(model: &'m OnnxModel, moves: &Moves<'m>, boxes: &str, scores: &str) -> Vec<&'m str> {
+    let all: Vec<Output> = model.graph().output.iter().filter_map(|info| output(moves, info)).collect();
+    let anchors = all.iter().find(|output| output.name == boxes).map(|output| output.shape[1]);
+    let fits = |o: &&Output| matches!(*o.shape, [_, first, second] if Some(first) == anchors || Some(second) == anchors);
+    let others = all.iter().filter(|o| o.name != boxes && o.name != scores && !o.integer).filter(fits);
+    others.map(|other| other.name).collect()
 }
 
 fn output<'m>(moves: &Moves<'m>, info: &'m ValueInfo) -> Option<Output<'m>> {
@@ -145,13 +200,8 @@ fn apart<'m>(outputs: &[Output<'m>]) -> Option<Layout<'m>> {
 }
 
 fn joint<'m>(moves: &Moves<'m>, output: &Output<'m>, labels: Option<usize>) -> Option<Layout<'m>> {
-    let [_, first, second] = *output.shape else { return None };
-    let anchors_last = second > first;
-    let (anchors, columns) = if anchors_last { (second, first) } else { (first, second) };
-    if output.integer || columns <= SIDES || anchors < 2 {
-        return None;
-    }
-    let origin = |column: usize| moves.origin(output.name, &if anchors_last { [0, column, 0] } else { [0, 0, column] });
+    let Columns { count: columns, anchors_last, .. } = columns(output)?;
+    let origin = |column: usize| moves.origin(output.name, &at(output, column));
     let [left, fourth, last] = [0, SIDES, columns - 1].map(|column| origin(column).tensor);
     // A tensor of the same numbers all along is no box and its classes.
     if left == last || (0..SIDES).any(|side| origin(side).tensor == last) {
@@ -159,7 +209,8 @@ fn joint<'m>(moves: &Moves<'m>, output: &Output<'m>, labels: Option<usize>) -> O
     }
     let objectness = match labels {
         Some(labels) if columns == SIDES + labels => false,
-        Some(labels) if columns == SIDES + 1 + labels => true,
+        // Of a number less than there are classes, check_labels tells.
+        Some(labels) if columns == SIDES + 1 + labels && (fourth != last || !anchors_last) => true,
         // A number with a layer to itself is the objectness. Where one layer gives all, older nets have it and write an
         // anchor after the other.
         _ => columns > SIDES + 1 && (fourth != last || !anchors_last),

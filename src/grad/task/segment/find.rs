@@ -42,6 +42,11 @@ struct Head<'m> {
     certain: bool,
 }
 
+/// Whether the name of an output speaks of the classes of pixels.
+pub fn is_named_for_segments(output: &str) -> bool {
+    is_named_for_classes(output) || has_word(output, SEGMENTS)
+}
+
 /// Finds the logits of a segmenter. `None` for a model that is none.
 ///
 /// # Errors
@@ -62,7 +67,7 @@ pub fn find_segments(outputs: &Outputs, search: Search) -> Result<Option<(Segmen
     if !(best.certain || asked) {
         notices.push(format!(
             "output '{}' is taken for the scores of {} classes at each of its cells, though nothing in the file says so; \
-             --labels names them",
+             --labels names them, and --task segment confirms it",
             best.output, best.segmentation.classes
         ));
     }
@@ -101,7 +106,7 @@ fn head_of<'m>(outputs: &Outputs<'m>, output: &'m str, asked: bool, labels: usiz
     if batch != outputs.batch || height < 2 || width < 2 || probability == Probability::Given {
         return None;
     }
-    let named = is_named_for_classes(output) || has_word(output, SEGMENTS) || classes == labels;
+    let named = is_named_for_segments(output) || classes == labels;
     let certain = ending == Ending::Choice && classes > 1 || of_largest || named;
     let sigmoid = ending == Ending::Sigmoid;
     let [rows, _] = outputs.picture()?;
@@ -120,5 +125,5 @@ fn head_of<'m>(outputs: &Outputs<'m>, output: &'m str, asked: bool, labels: usiz
     let probability = if classes == 1 || sigmoid { Probability::Sigmoid } else { Probability::Softmax };
     let logits = tensor.to_owned();
     let segmentation = Segmentation { logits, classes, height, width, channels_last, probability };
-    Some(Head { output, segmentation, certain: certain || sigmoid && classes == 1 })
+    Some(Head { output, segmentation, certain })
 }

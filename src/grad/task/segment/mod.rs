@@ -3,5 +3,5 @@
 mod find;
 mod segmentation;
 
-pub use find::find_segments;
+pub use find::{find_segments, is_named_for_segments};
 pub use segmentation::Segmentation;

@@ -1,0 +1,83 @@
+//! Teaching while a camera runs.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use whycam::pipeline::Policy;
+use whycam::plumbing::check_free;
+use whycam::source::class_folders;
+use whycam::teach::PupilOptions;
+
+use super::command::Teach;
+use super::folder;
+use crate::cli::args::{ExplainArgs, GlobalArgs, MapArgs, ModelArgs};
+use crate::cli::output::{ExitStatus, UsageError, check_outputs, report, say};
+use crate::cli::run::PipelineRun;
+use crate::cli::view::window;
+
+pub fn teach(options: Teach, global: &GlobalArgs) -> Result<ExitStatus> {
+    if options.view.headless {
+        return Err(UsageError("teaching live takes keys, so it needs a window; without one, teach from a folder".into()).into());
+    }
+    let album = album_of(&options.out);
+    let again = album.is_dir();
+    if !again {
+        check_free(&options.out, options.view.force)?;
+    }
+    let report = report(global.quiet);
+    let open = options.source.opener(false, &report)?;
+    let read: Vec<&Path> = options.source.file().into_iter().chain([Path::new(&options.backbone)]).collect();
+    let written = [Some(options.out.as_path()), options.view.record.as_deref(), options.view.json.as_deref()];
+    check_outputs(&written, &read)?;
+    if again && !global.quiet {
+        say(format_args!("going on with the pictures in {}", album.display()));
+    }
+    let explain = ExplainArgs {
+        model: ModelArgs { model: Some(options.backbone.clone()), settings: options.settings.clone() },
+        map: MapArgs::at(&options.method, &options.layers),
+        style: options.style.clone(),
+    };
+    let taught = PupilOptions {
+        backbone: explain.model.options(),
+        out: options.out.clone(),
+        album: album.clone(),
+        classes: options.classes.iter().flat_map(|names| names.split(',')).map(|name| name.trim().to_owned()).collect(),
+    };
+    let status = PipelineRun {
+        global,
+        explain: &explain,
+        open,
+        sinks: options.view.sinks(true, explain.model.settings.threads, &report)?,
+        screen: Some(window(640, 480)?),
+        options: options.view.pipeline_options(Policy::Newest),
+        explainers: None,
+        pictures: options.view.record.is_some(),
+        progress: false,
+        highest: None,
+        taught: Some(taught),
+    }
+    .run()?;
+    measure(options, &album, global)?;
+    Ok(status)
+}
+
+/// The folder of the pictures: that of the model, without its extension.
+pub fn album_of(out: &Path) -> PathBuf {
+    out.with_extension("")
+}
+
+/// Teaches once more from the pictures that were taken, with all measurements.
+fn measure(options: Teach, album: &Path, global: &GlobalArgs) -> Result<()> {
+    let classes = class_folders(album).unwrap_or_default();
+    let taught = classes.iter().filter(|class| !class.photos.is_empty()).count();
+    if taught < 2 {
+        if !global.quiet {
+            say("nothing is written, since there are not two classes with pictures");
+        }
+        return Ok(());
+    }
+    let mut view = options.view;
+    (view.json, view.force) = (None, true);
+    folder::teach(&Teach { folder: Some(album.to_owned()), live: false, view, ..options }, global)?;
+    Ok(())
+}
