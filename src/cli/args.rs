@@ -124,7 +124,8 @@ impl ComparisonArgs {
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Map")]
 pub struct MethodArgs {
-    /// The method that makes the map (see `whycam methods`) [default: grad-cam; for detectors hires-cam]
+    /// The method that makes the map (see `whycam methods`) [default: grad-cam; for detectors hires-cam, for vision
+    /// transformers legrad]
     #[arg(long, value_name = "NAME", value_parser = cam::find)]
     pub method: Option<&'static Method>,
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use whycam::cam::{self, Inputs};
 use whycam::grad::DetectorPart;
 use whycam::model::{augment, load, locate, type_tensors};
 use whycam::plumbing::{check_free, write_whole};
@@ -40,6 +41,11 @@ impl Prepare {
         let loaded = load(&self.settings.options(Some(&self.model)))?;
         let typed = type_tensors(loaded)?;
         let mut located = locate(typed.clone(), &request)?;
+        // A prepared file gives activations and gradients, which maps of attention do without.
+        if matches!(located.method.inputs, Inputs::Attention(_)) {
+            request.method = Some(cam::find("grad-cam")?);
+            located = locate(typed.clone(), &request)?;
+        }
         if located.targets.len() > 1 {
             if self.layers.layer.is_some() || located.task.as_detection().is_none() {
                 return Err(UsageError("an augmented model explains one layer; name one with --layer".into()).into());

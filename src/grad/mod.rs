@@ -27,7 +27,7 @@ mod vjp;
 mod window;
 
 pub use after_layer::{REMAINDER_INPUT, Remainder, cut_remainder, side_input_name};
-pub use attention::{AttentionMap, AttentionRequest, augment_with_attention};
+pub use attention::{AttentionMap, AttentionRequest, augment_with_attention, has_attention};
 pub use augment::{
     ACTIVATIONS, Additions, CAM, CLASS_INDEX, CURVATURE, GRADIENTS, LOGITS, augment, augment_with_curvature,
     names_of_layer,

@@ -104,7 +104,8 @@ pub fn augmented(
         empty => empty.insert(type_tensors(loaded)?),
     };
     let made = augment(locate(typed.clone(), request)?, batched_classes)?;
-    if let Some(slot) = slot {
+    // A method that is not of a run and one gradient writes another graph.
+    if let Some(slot) = slot.filter(|_| made.method.formula().is_some()) {
         slot.store(&made.model, &made.notices);
     }
     Ok(AugmentedModel { cache, ..made })

@@ -49,7 +49,9 @@ impl Slot {
         };
         // What a detector's outputs mean, and what its classes are called, is part of the kept model.
         let meaning = (&manifest.output, &manifest.task, manifest.scores, &manifest.labels);
-        let made_from = format!("{program} {source} {layers:?} {meaning:?} {input} {runtime}");
+        // Without a method, the usual one of the model may write a graph of its own.
+        let usual = request.method.is_none();
+        let made_from = format!("{program} {source} {layers:?} {usual} {meaning:?} {input} {runtime}");
         let mut hasher = DefaultHasher::new();
         made_from.hash(&mut hasher);
         Some(Self { path: folder.join(format!("{:016x}.prepared", hasher.finish())), made_from })

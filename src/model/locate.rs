@@ -7,9 +7,9 @@ use super::manifest::{InputSpec, Known, Layout, Manifest};
 use super::options::Reference;
 use super::preset::Preset;
 use super::references::{compare, own_likeness};
-use super::request::Request;
+use super::request::{Request, ScoreQuery};
 use super::typed::TypedModel;
-use crate::cam::{AttributesTo, Inputs, Method};
+use crate::cam::{self, AttributesTo, Inputs, Method};
 use crate::error::{Error, Result};
 use crate::grad::{self, Candidate, DetectorPart, LayerName, Reason, Rules, Search, Target, Task};
 use crate::onnx::{OnnxModel, Tensors};
@@ -36,7 +36,7 @@ pub fn locate(mut typed: TypedModel, request: &Request) -> Result<Located> {
     let (task, notices) = task_of(&mut typed)?;
     let labels = &typed.loaded.manifest.labels;
     let scores = ResolvedScores::of_task(&task, request, labels)?;
-    let method = request.method_for(&task);
+    let method = if serves_attention(&typed, &task, request) { cam::find("legrad")? } else { request.method_for(&task) };
     if matches!(method.inputs, Inputs::Attention(_)) && !request.layers.is_empty() {
         let problem = "makes its map from the attention of all blocks; leave the layer out";
         return Err(Error::Conflict(format!("{} {problem}", method.name)));
@@ -48,6 +48,17 @@ pub fn locate(mut typed: TypedModel, request: &Request) -> Result<Located> {
         return Err(Error::Conflict(format!("{} {problem}", method.name)));
     }
     Ok(Located { typed, task, scores, method, targets, rules: Rules::default(), notices })
+}
+
+/// Whether nothing else is asked for than the usual map, and the model is a vision transformer, which maps of attention serve
+/// best (docs/faithfulness.md has the measurements).
+fn serves_attention(typed: &TypedModel, task: &Task, request: &Request) -> bool {
+    let LoadedModel { model, manifest, contract, .. } = &typed.loaded;
+    let plain = matches!(request.scores.as_slice(), [ScoreQuery::Rank(_) | ScoreQuery::Class(_)]);
+    let by_default = request.method.is_none() && request.layers.is_empty() && manifest.layer.is_none();
+    let of_class = matches!(task, Task::Classify(_) | Task::Embed(_)) && plain;
+    let channels_last = manifest.input.layout == Layout::ChannelsLast;
+    by_default && of_class && contract.is_none() && grad::has_attention(model, &typed.tensors, task, channels_last)
 }
 
 /// The task of a model, held against its manifest, and what a user should know of how it was found. Outputs of the model

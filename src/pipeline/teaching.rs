@@ -107,7 +107,8 @@ impl Teacher {
             self.held = Some((class, since + INTERVAL.max(since.elapsed() - INTERVAL)));
         }
         let Some(predicted) = explanation.classes().map(|classes| context.label(classes.class_index)) else { return };
-        let Some(share) = Middle::share_of(&explanation.map, &explanation.region, picture.dimensions()) else { return };
+        let Explanation { map, region, seen, .. } = explanation;
+        let Some(share) = Middle::share_of(map, region, seen) else { return };
         let mut view = lock(&self.shared.view);
         if let Some(class) = view.classes.iter_mut().find(|class| class.name == predicted && class.pictures > 0) {
             class.in_middle = Some(class.in_middle.map_or(share, |mean| mean + SHARE * (share - mean)));

@@ -6,7 +6,9 @@ use ndarray::Array1;
 use super::crops::crops;
 use crate::error::{Error, Result};
 use crate::grad::Task;
-use crate::model::{LoadedModel, ModelOptions, TypedModel, VectorReader, load, task_of, type_tensors};
+use crate::model::{
+    InputSpec, LoadedModel, ModelOptions, Region, TypedModel, VectorReader, load, task_of, type_tensors,
+};
 use crate::onnx::{GraphIndex, OnnxModel, Tensors};
 use crate::session::Compute;
 
@@ -55,12 +57,16 @@ impl Backbone {
     /// # Errors
     /// The runtime rejects the model.
     pub fn reader(&self, compute: Compute) -> Result<FeatureReader> {
-        Ok(FeatureReader(VectorReader::new(&self.typed, &self.features, compute)?))
+        let vectors = VectorReader::new(&self.typed, &self.features, compute)?;
+        Ok(FeatureReader { vectors, input: self.typed.loaded.manifest.input.clone() })
     }
 }
 
 /// Reads the features of pictures.
-pub struct FeatureReader(VectorReader);
+pub struct FeatureReader {
+    vectors: VectorReader,
+    input: InputSpec,
+}
 
 impl FeatureReader {
     /// The features `[C]` of a picture.
@@ -68,7 +74,18 @@ impl FeatureReader {
     /// # Errors
     /// The picture is empty, or the runtime fails.
     pub fn features(&mut self, picture: &RgbImage) -> Result<Array1<f32>> {
-        self.0.of_picture(picture)
+        self.vectors.of_picture(picture)
+    }
+
+    /// The part of a picture that the model sees.
+    pub fn seen(&self, picture: &RgbImage) -> Region {
+        let (width, height) = picture.dimensions();
+        let region = Region::of(&self.input, width, height, 1.0);
+        // A letterbox is larger than the picture.
+        let (left, top) = (region.x.max(0.0), region.y.max(0.0));
+        let right = (region.x + region.width).min(f64::from(width));
+        let bottom = (region.y + region.height).min(f64::from(height));
+        Region { x: left, y: top, width: right - left, height: bottom - top }
     }
 
     /// The features of a picture, followed by those of this number of random crops.

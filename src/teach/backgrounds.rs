@@ -71,14 +71,15 @@ pub fn backgrounds(
         let other = with_pictures[(number + ahead) % with_pictures.len()];
         let picked = (pictures[class].choose(&mut random), pictures[other].choose(&mut random));
         let (Some(first), Some(second)) = picked else { continue };
+        let seen = [first, second].map(|picture| reader.seen(picture));
         let mut margin = |picture: &RgbImage| -> Result<f32> {
             let features = reader.features(picture)?.insert_axis(Axis(0));
             let logits = linear.logits(features.view());
             Ok(logits[[0, class]] - logits[[0, other]])
         };
         let (whole, nothing) = (margin(first)?, margin(second)?);
-        let middle = margin(&Middle::onto(first, second))?;
-        let surroundings = margin(&Middle::onto(second, first))?;
+        let middle = margin(&Middle::onto(first, second, &seen[0]))?;
+        let surroundings = margin(&Middle::onto(second, first, &seen[1]))?;
         for class in [class, other] {
             checks[class].pairs += 1;
             checks[class].surroundings += (surroundings - nothing + whole - middle) / 2.0;

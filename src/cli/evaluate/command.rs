@@ -23,7 +23,7 @@ pub struct Evaluate {
     #[command(flatten)]
     model: ModelArgs,
     /// The methods to measure: one, several separated by commas, or all (see `whycam methods`) [default: grad-cam; for
-    /// detectors hires-cam]
+    /// detectors hires-cam, for vision transformers legrad]
     #[arg(long, value_name = "NAME", value_parser = methods)]
     method: Option<Methods>,
     #[command(flatten)]
@@ -81,7 +81,7 @@ impl Evaluate {
         };
         let model = PlainModel::new(&plan.options)?;
         if plan.methods.is_empty() {
-            plan.methods = vec![plan.request.method_for(&model.task)];
+            plan.methods = vec![cam::find(&Explainer::new(&plan.options, &plan.request)?.context().method)?];
         }
         if self.method.as_ref().is_some_and(|methods| methods.all) {
             keep_fitting(&mut plan, global);

@@ -85,6 +85,14 @@ impl<'g> Scored<'g> {
     }
 }
 
+/// Whether a model is a vision transformer whose class is read from its tokens, so that maps of attention can be made of all
+/// its blocks.
+pub fn has_attention(model: &OnnxModel, tensors: &Tensors, task: &Task, channels_last: bool) -> bool {
+    task.as_row().is_some()
+        && Layers::new(model, tensors, task.tensor(), channels_last)
+            .is_some_and(|layers| Blocks::find(model, tensors, &layers).is_ok_and(|blocks| blocks.pooled.is_none()))
+}
+
 /// Adds the map as the output `name`, float32 `[N,h,w]`, and the outputs of the task.
 ///
 /// # Errors

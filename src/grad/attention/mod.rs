@@ -6,4 +6,4 @@ mod grad_eclip;
 mod head_copies;
 mod legrad;
 
-pub use augment::{AttentionMap, AttentionRequest, augment_with_attention};
+pub use augment::{AttentionMap, AttentionRequest, augment_with_attention, has_attention};
