@@ -49,7 +49,8 @@ fn a_folder_becomes_a_model_that_every_command_takes() {
     class(&new, "cross", pictures(Shape::Cross, &CLOTHS, 104..108));
     class(&new, "stripes", pictures(Shape::Stripes, &CLOTHS, 108..112));
     let new = new.display().to_string();
-    let evaluated = whycam(&["evaluate", &new, "--model", &model, "--sample", "2", "--grids", "2", "--json", "-", "-q"]);
+    let evaluated =
+        whycam(&["evaluate", &new, "--model", &model, "--sample", "2", "--grids", "2", "--json", "-", "-q"]);
     assert_ok(&evaluated);
     let evaluated: Value = serde_json::from_slice(&evaluated.stdout).unwrap();
     assert!(evaluated["accuracy"].as_f64().unwrap() >= 0.9, "{evaluated}");
@@ -80,7 +81,8 @@ fn other_things_are_not_sure() {
     teach(&folder.0.join("things"), &model);
     let new = folder.0.join("new");
     class(&new, "known", pictures(Shape::Disc, &CLOTHS, 200..210));
-    let static_noise = |seed: u32| RgbImage::from_fn(320, 240, |x, y| image::Rgb([(x * y * (7 + seed) % 256) as u8; 3]));
+    let static_noise =
+        |seed: u32| RgbImage::from_fn(320, 240, |x, y| image::Rgb([(x * y * (7 + seed) % 256) as u8; 3]));
     class(&new, "other", (0..10).map(static_noise));
     let explained = whycam(&["explain", &new.display().to_string(), "--model", &model, "--json", "-"]);
     assert_ok(&explained);

@@ -25,7 +25,14 @@ struct Net {
 
 impl Net {
     fn new() -> Self {
-        Self { side: 32, stride: 4, classes: 3, sides: Some([1.0, 1.0, 8.0, 8.0]), further: false, outputs: vec!["found"] }
+        Self {
+            side: 32,
+            stride: 4,
+            classes: 3,
+            sides: Some([1.0, 1.0, 8.0, 8.0]),
+            further: false,
+            outputs: vec!["found"],
+        }
     }
 
     fn write(self, folder: &Folder) -> String {

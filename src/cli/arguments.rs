@@ -34,8 +34,8 @@ enum Command {
     /// Explain a camera's picture in a window
     ///
     /// Keys: Space pauses, S takes a snapshot, R records, C changes the colours, + and - the opacity, M the method,
-    /// L the layer; 1 to 9 explain the class of that rank and 0 the predicted class; F switches between fluid and
-    /// aligned, T shows the likeliest classes, V side by side, I age and rates, H help; Q, Esc or Ctrl-C quit.
+    /// L the layer; 1 to 9 explain the class of that rank, or that object, and 0 the predicted class, or all objects; Tab the
+    /// next object; N teaches new classes, which 1 to 9 then take pictures of; F switches between fluid and aligned, T shows the likeliest classes, V side by side, I age and rates, H help; Q, Esc or Ctrl-C quit.
     Live(live::Live),
     /// Explain drawn flowers: no camera, no files
     ///

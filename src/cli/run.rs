@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use whycam::ModelOptions;
-use whycam::pipeline::{
-    self, LiveScreen, Opener, Options, Outcome, Outputs, Policy, Progress, Stop, Teaching, Worker,
-};
+use whycam::pipeline::{self, LiveScreen, Opener, Options, Outcome, Outputs, Policy, Progress, Stop, Teaching, Worker};
 use whycam::plumbing::{Report, first_free};
 use whycam::screen::{Pace, Screen};
 use whycam::sink::{Encoding, Sink};

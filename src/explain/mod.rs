@@ -4,6 +4,7 @@ mod attribution;
 mod builder;
 mod candidates;
 mod classifier;
+mod comparing;
 mod detect;
 mod detector;
 mod explainer;

@@ -77,9 +77,9 @@ impl Tracker {
         self.hand_over();
         let missing = self.tracks.iter().filter(|track| track.missed > 0 && track.shown);
         let held = missing.filter(|track| track.missed <= Self::HELD || self.chosen == Some(track.id));
-        shown.extend(held.filter_map(|track| {
-            Some((Followed { id: track.id, number: track.number?, seen: false }, track.last))
-        }));
+        shown.extend(
+            held.filter_map(|track| Some((Followed { id: track.id, number: track.number?, seen: false }, track.last))),
+        );
         shown
     }
 
@@ -111,7 +111,8 @@ impl Tracker {
             track.id != chosen && track.shown && track.missed == 0 && track.last.class_index == lost.last.class_index
         };
         if lost.missed > Self::HELD
-            && let Some(heir) = self.tracks.iter().filter(heir).find(|track| track.last.overlap(&lost.last) >= Self::HEIR)
+            && let Some(heir) =
+                self.tracks.iter().filter(heir).find(|track| track.last.overlap(&lost.last) >= Self::HEIR)
         {
             self.chosen = Some(heir.id);
         }

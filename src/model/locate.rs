@@ -36,7 +36,8 @@ pub fn locate(mut typed: TypedModel, request: &Request) -> Result<Located> {
     let (task, notices) = task_of(&mut typed)?;
     let labels = &typed.loaded.manifest.labels;
     let scores = ResolvedScores::of_task(&task, request, labels)?;
-    let method = if serves_attention(&typed, &task, request) { cam::find("legrad")? } else { request.method_for(&task) };
+    let method =
+        if serves_attention(&typed, &task, request) { cam::find("legrad")? } else { request.method_for(&task) };
     if matches!(method.inputs, Inputs::Attention(_)) && !request.layers.is_empty() {
         let problem = "makes its map from the attention of all blocks; leave the layer out";
         return Err(Error::Conflict(format!("{} {problem}", method.name)));

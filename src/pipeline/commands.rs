@@ -141,11 +141,11 @@ impl OutputStage<'_> {
             ViewerCommand::UndoTaught => teacher.undo(),
             ViewerCommand::ForgetTaught => {
                 teacher.forget_next();
-                self.tell("which class shall be forgotten? press its number");
+                self.tell("press the number of the class to forget");
             }
             _ => {
                 if teacher.toggle_evidence() {
-                    self.tell("checking whether classes are recognised by their background …");
+                    self.tell("checking the backgrounds …");
                 }
             }
         }
@@ -191,4 +191,3 @@ impl OutputStage<'_> {
         }
     }
 }
-

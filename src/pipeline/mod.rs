@@ -1,6 +1,6 @@
 //! The pipeline: capture and inference run on threads, the screen and the sinks on the thread that calls `run`.
-//! Threads start only here, in [`ThreadedSink`], and in `source` (one per open camera, and those that read pictures
-//! ahead).
+//! Threads start only here, in [`ThreadedSink`], in `source` (one per open camera, and those that read pictures ahead), and
+//! in `teach` while a folder is taught.
 //!
 //! ```text
 //! source ──frames──▶ channel ──▶ explainer ▸ overlay ──explained frames──▶ channel ──▶ screen, sinks

@@ -62,7 +62,8 @@ impl Teacher {
         let shared = Arc::new(Shared { view: Mutex::default(), request: Mutex::new(request) });
         let (sender, lessons) = unbounded();
         let of_thread = LearningThread { shared: Arc::clone(&shared), changes, status };
-        let thread = thread::Builder::new().name("learning".into()).spawn(move || of_thread.run(options, &lessons)).ok();
+        let thread =
+            thread::Builder::new().name("learning".into()).spawn(move || of_thread.run(options, &lessons)).ok();
         Self { lessons: Some(sender), thread, shared, held: None, forgets: false }
     }
 

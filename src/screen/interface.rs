@@ -77,7 +77,10 @@ pub enum ViewerCommand {
     /// Compares an embedding with these words from now on, separated by commas. While classes are taught, their names.
     Words(String),
     /// A number key, 1 to 9, is pressed or let go.
-    Number { number: usize, down: bool },
+    Number {
+        number: usize,
+        down: bool,
+    },
     /// Begins to teach classes.
     Teach,
     /// Takes back what was taught last.

@@ -10,10 +10,12 @@ const DARK: [u8; 3] = [40; 3];
 const BAD: [u8; 3] = [213, 94, 0];
 /// The height of a class's thumbnail, as a share of the picture's height. Nine of them leave room for the caption.
 const SHARE: u32 = 11;
+/// Two lines of text, in pixels.
+const LEAST: u32 = 36;
 
 /// Draws each class with its number, its newest picture and the number of its pictures.
 pub fn draw(picture: &mut RgbImage, caption: &Caption, teaching: &TeachingView) {
-    let height = (picture.height() / SHARE).max(12);
+    let height = (picture.height() / SHARE).max(LEAST);
     let gap = (height / 12).max(2);
     for (number, class) in teaching.classes.iter().enumerate() {
         let top = gap + number as u32 * (height + gap);
@@ -21,10 +23,9 @@ pub fn draw(picture: &mut RgbImage, caption: &Caption, teaching: &TeachingView) 
         let right = thumbnail(picture, class, [gap, top], height, is_held);
         let colour = if is_held { WARM } else { DARK };
         // A tag lies above its corner.
-        let lower = top + height - gap;
-        caption.tag(picture, &title(number, class), [right + gap, lower - height / 3], colour);
+        caption.tag(picture, &title(number, class), [right + gap, top + height / 2], colour);
         if let Some((text, bad)) = evidence(class).filter(|_| teaching.evidence) {
-            caption.tag(picture, &text, [right + gap, lower + gap], if bad { BAD } else { DARK });
+            caption.tag(picture, &text, [right + gap, top + height], if bad { BAD } else { DARK });
         }
     }
 }

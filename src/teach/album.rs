@@ -7,6 +7,7 @@ use image::codecs::jpeg::JpegEncoder;
 use image::{RgbImage, imageops};
 use ndarray::Array1;
 
+use super::collection::read_some;
 use super::examples::Examples;
 use crate::error::{Error, Result};
 use crate::files::write_whole;
@@ -134,7 +135,9 @@ impl Album {
         let folder = self.folder.join(&self.classes[class]);
         let path = folder.join(format!("{group:04}-{in_group:03}.jpg"));
         let mut bytes = Vec::new();
-        JpegEncoder::new_with_quality(&mut bytes, QUALITY).encode_image(picture).map_err(|e| Error::output(&path, e))?;
+        JpegEncoder::new_with_quality(&mut bytes, QUALITY)
+            .encode_image(picture)
+            .map_err(|e| Error::output(&path, e))?;
         fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, &e))?;
         write_whole(&path, bytes, true)?;
         self.entries.push(Entry { class, group, path, thumbnail: thumbnail(picture), views });
@@ -212,9 +215,12 @@ impl Album {
         let before = std::mem::replace(&mut self.classes, renamed.classes);
         for class in present {
             let folder = self.folder.join(&self.classes[class]);
-            fs::rename(self.folder.join(format!(".renamed-{class}")), &folder).map_err(|e| Error::writing(&folder, &e))?;
+            fs::rename(self.folder.join(format!(".renamed-{class}")), &folder)
+                .map_err(|e| Error::writing(&folder, &e))?;
         }
-        let moved = |path: &Path, class: usize| self.folder.join(&self.classes[class]).join(path.file_name().unwrap_or_default());
+        let moved = |path: &Path, class: usize| {
+            self.folder.join(&self.classes[class]).join(path.file_name().unwrap_or_default())
+        };
         if before != self.classes {
             let paths: Vec<PathBuf> = self.entries.iter().map(|entry| moved(&entry.path, entry.class)).collect();
             self.entries.iter_mut().zip(paths).for_each(|(entry, path)| entry.path = path);
@@ -268,9 +274,8 @@ impl Album {
     /// A picture is gone.
     pub fn pictures(&self, each: usize) -> Result<Vec<Vec<RgbImage>>> {
         let of_class = |class: usize| {
-            let own: Vec<&Entry> = self.entries.iter().filter(|entry| entry.class == class).collect();
-            let step = own.len().div_ceil(each).max(1);
-            own.into_iter().step_by(step).map(|entry| read_photo(&entry.path)).collect::<Result<Vec<_>>>()
+            let own = self.entries.iter().filter(|entry| entry.class == class).map(|entry| &entry.path);
+            read_some(&own.collect::<Vec<_>>(), each)
         };
         self.taught().into_iter().map(of_class).collect()
     }

@@ -9,6 +9,7 @@ use crate::grad::Task;
 use crate::model::{
     InputSpec, LoadedModel, ModelOptions, Region, TypedModel, VectorReader, load, task_of, type_tensors,
 };
+use crate::onnx::proto::ValueInfo;
 use crate::onnx::{GraphIndex, OnnxModel, Tensors};
 use crate::session::Compute;
 
@@ -101,6 +102,7 @@ impl FeatureReader {
 /// What enters the last layer with weights, walking back from the logits.
 fn before_last_layer(model: &OnnxModel, tensors: &Tensors, logits: &str) -> Result<String> {
     let index = GraphIndex::new(model.graph());
+    let inputs: Vec<&str> = model.graph().true_inputs().map(ValueInfo::name).collect();
     let refused = |what: &str| -> Error {
         model.error(format!(
             "its classes come from {what}, not from a vector of features; give a classifier whose last layer is a matrix, \
@@ -110,7 +112,8 @@ fn before_last_layer(model: &OnnxModel, tensors: &Tensors, logits: &str) -> Resu
     let mut tensor = logits;
     loop {
         let Some(node) = index.producer_node(tensor) else { return Err(refused("the picture itself")) };
-        let is_constant = |name: &&String| name.is_empty() || index.constant(name).is_some() || tensors_of_weights(model, name);
+        let is_constant =
+            |name: &&String| name.is_empty() || inputs.iter().all(|input| !index.depends_on_values(name, input));
         let Some(data) = node.input.iter().find(|name| !is_constant(name)) else {
             return Err(refused(&format!("constants ({})", node.label())));
         };
@@ -126,10 +129,4 @@ fn before_last_layer(model: &OnnxModel, tensors: &Tensors, logits: &str) -> Resu
             op => return Err(refused(&format!("an op {op} ({})", node.label()))),
         }
     }
-}
-
-/// Whether a tensor is made of weights alone: an initializer, or a cast of one.
-fn tensors_of_weights(model: &OnnxModel, name: &str) -> bool {
-    let index = GraphIndex::new(model.graph());
-    model.graph().true_inputs().all(|input| !index.depends_on_values(name, input.name()))
 }

@@ -127,13 +127,20 @@ impl Collection {
     /// A file is gone.
     pub fn pictures(&self, each: usize) -> Result<Vec<Vec<RgbImage>>> {
         let of_class = |class: usize| {
-            let own: Vec<&PathBuf> =
-                self.photos.iter().zip(&self.examples.class).filter(|(_, of)| **of == class).map(|(p, _)| p).collect();
-            let step = own.len().div_ceil(each).max(1);
-            own.into_iter().step_by(step).map(|photo| read_photo(photo)).collect::<Result<Vec<_>>>()
+            let own = self.photos.iter().zip(&self.examples.class).filter(|(_, of)| **of == class);
+            read_some(&own.map(|(photo, _)| photo).collect::<Vec<_>>(), each)
         };
         (0..self.examples.names.len()).map(of_class).collect()
     }
+}
+
+/// Reads up to `most` of these photos, evenly spread.
+///
+/// # Errors
+/// A file is gone.
+pub fn read_some(photos: &[&PathBuf], most: usize) -> Result<Vec<RgbImage>> {
+    let step = photos.len().div_ceil(most).max(1);
+    photos.iter().step_by(step).map(|photo| read_photo(photo)).collect()
 }
 
 fn read_still(photo: &Path) -> Result<RgbImage> {

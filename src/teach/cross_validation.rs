@@ -1,5 +1,8 @@
 //! How well classes are told apart, and how strongly weights are kept small, by cross-validation.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
 use ndarray::{Array2, Axis};
 
 use super::examples::Examples;
@@ -35,25 +38,36 @@ pub fn cross_validate(
     examples: &Examples,
     group: &[usize],
     seed: u64,
-    proceed: &dyn Fn(f32) -> bool,
+    proceed: &(dyn Fn(f32) -> bool + Sync),
 ) -> Result<Option<CrossValidation>> {
     let Some(fold_of) = folds(examples, group, seed) else { return Ok(None) };
     let count = fold_of.iter().max().map_or(0, |most| most + 1);
     let shape = (examples.class.len(), examples.names.len());
     let mut logits = vec![Array2::<f32>::zeros(shape); PENALTIES.len()];
-    for fold in 0..count {
-        let [left, kept] = [true, false].map(|wanted| {
-            let rows = fold_of.iter().enumerate().filter(|(_, of)| (**of == fold) == wanted);
-            rows.map(|(row, _)| row).collect::<Vec<usize>>()
-        });
-        let (left_out, kept) = (examples.select(&left), examples.select(&kept));
-        for (at, (penalty, logits)) in PENALTIES.iter().zip(&mut logits).enumerate() {
-            let answers = Linear::fit(&kept, *penalty)?.logits(left_out.features.view());
-            for (row, answer) in left.iter().zip(answers.outer_iter()) {
-                logits.row_mut(*row).assign(&answer);
+    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let work = || -> Result<Vec<LeftOut>> {
+        let mut answered = Vec::new();
+        loop {
+            let fold = next.fetch_add(1, Ordering::Relaxed);
+            if fold >= count {
+                return Ok(answered);
             }
-            if !proceed((fold * PENALTIES.len() + at + 1) as f32 / (count * PENALTIES.len()) as f32) {
-                return Err(Error::Cancelled);
+            answered.push(LeftOut::of(examples, &fold_of, fold, &|| {
+                let fits = done.fetch_add(1, Ordering::Relaxed) + 1;
+                proceed(fits as f32 / (count * PENALTIES.len()) as f32)
+            })?);
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(count);
+    let answered = thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let panicked = |_| Error::model("taught", "a thread of the cross-validation failed");
+        threads.into_iter().map(|thread| thread.join().map_err(panicked)?).collect::<Result<Vec<_>>>()
+    })?;
+    for LeftOut { rows, answers } in answered.into_iter().flatten() {
+        for (logits, answers) in logits.iter_mut().zip(answers) {
+            for (row, answer) in rows.iter().zip(answers.outer_iter()) {
+                logits.row_mut(*row).assign(&answer);
             }
         }
     }
@@ -68,6 +82,31 @@ pub fn cross_validate(
         penalty: PENALTIES[best],
         temperature: temperature(&logits[best], &examples.class),
     }))
+}
+
+/// The examples of one fold, as those of the others answer them.
+struct LeftOut {
+    rows: Vec<usize>,
+    /// The logits for each penalty.
+    answers: Vec<Array2<f32>>,
+}
+
+impl LeftOut {
+    /// `proceed` is called after each fit and returns whether to go on.
+    fn of(examples: &Examples, fold_of: &[usize], fold: usize, proceed: &dyn Fn() -> bool) -> Result<Self> {
+        let rows_of = |left_out: bool| {
+            let rows = fold_of.iter().enumerate().filter(|(_, of)| (**of == fold) == left_out);
+            rows.map(|(row, _)| row).collect::<Vec<usize>>()
+        };
+        let rows = rows_of(true);
+        let (left_out, kept) = (examples.select(&rows), examples.select(&rows_of(false)));
+        let answer = |penalty: &f64| {
+            let answers = Linear::fit(&kept, *penalty)?.logits(left_out.features.view());
+            if proceed() { Ok(answers) } else { Err(Error::Cancelled) }
+        };
+        let answers = PENALTIES.iter().map(answer).collect::<Result<_>>()?;
+        Ok(Self { rows, answers })
+    }
 }
 
 /// The logits of all examples, each while it was left out, for each penalty.

@@ -42,7 +42,7 @@ pub fn teach(
     examples: &Examples,
     thoroughness: Thoroughness,
     seed: u64,
-    proceed: &dyn Fn(f32) -> bool,
+    proceed: &(dyn Fn(f32) -> bool + Sync),
 ) -> Result<Lesson> {
     let counts = examples.counts();
     if counts.iter().filter(|count| **count > 0).count() < 2 {

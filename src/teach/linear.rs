@@ -1,5 +1,7 @@
 //! Softmax regression.
 
+use std::cell::RefCell;
+
 use argmin::core::{CostFunction, Error as Failure, Executor, Gradient, State};
 use argmin::solver::linesearch::MoreThuenteLineSearch;
 use argmin::solver::quasinewton::LBFGS;
@@ -43,9 +45,11 @@ impl Linear {
         let problem = Regression::new(centred, class, classes, penalty);
         let start = vec![0.0; (features + 1) * classes];
         let solver = LBFGS::new(MoreThuenteLineSearch::new(), MEMORY);
-        let solver = solver.with_tolerance_grad(TOLERANCE).and_then(|solver| solver.with_tolerance_cost(TOLERANCE / 10.0));
+        let solver =
+            solver.with_tolerance_grad(TOLERANCE).and_then(|solver| solver.with_tolerance_cost(TOLERANCE / 10.0));
         let executor = Executor::new(problem, solver.map_err(|e| failed(&e))?);
-        let fitted = executor.configure(|state| state.param(start).max_iters(MOST_STEPS)).run().map_err(|e| failed(&e))?;
+        let fitted =
+            executor.configure(|state| state.param(start).max_iters(MOST_STEPS)).run().map_err(|e| failed(&e))?;
         let best = fitted.state().get_best_param().ok_or_else(|| failed(&"a feature is not finite"))?;
         let whole = ArrayView2::from_shape((features + 1, classes), best.as_slice()).map_err(|e| failed(&e))?;
         let whole = whole.mapv(|value| value as f32);
@@ -76,6 +80,8 @@ struct Regression {
     share: Vec<f64>,
     classes: usize,
     penalty: f64,
+    /// The last weights, with their loss and residuals: the optimiser asks for loss and gradient one after the other.
+    last: RefCell<Option<(Vec<f64>, f64, Array2<f32>)>>,
 }
 
 impl Regression {
@@ -84,7 +90,18 @@ impl Regression {
         class.iter().for_each(|class| counts[*class] += 1);
         let present = counts.iter().filter(|count| **count > 0).count();
         let share = class.iter().map(|class| 1.0 / (present * counts[*class]) as f64).collect();
-        Self { features, class, share, classes, penalty }
+        Self { features, class, share, classes, penalty, last: RefCell::new(None) }
+    }
+
+    /// What `read` makes of the loss and the residuals for these weights.
+    fn at<T>(&self, whole: &[f64], read: impl FnOnce(f64, &Array2<f32>) -> T) -> T {
+        let mut last = self.last.borrow_mut();
+        let known = last.take().filter(|(of, ..)| of == whole);
+        let (_, loss, residuals) = last.insert(known.unwrap_or_else(|| {
+            let (loss, residuals) = self.residuals(whole);
+            (whole.to_vec(), loss, residuals)
+        }));
+        read(*loss, residuals)
     }
 
     /// Loss, and what the loss changes by each logit `[N,K]`.
@@ -116,7 +133,7 @@ impl CostFunction for Regression {
 
     fn cost(&self, whole: &Self::Param) -> Result<f64, Failure> {
         let squares: f64 = self.squares(whole).iter().map(|weight| weight * weight).sum();
-        Ok(self.residuals(whole).0 + self.penalty / 2.0 * squares)
+        Ok(self.at(whole, |loss, _| loss) + self.penalty / 2.0 * squares)
     }
 }
 
@@ -125,13 +142,13 @@ impl Gradient for Regression {
     type Gradient = Vec<f64>;
 
     fn gradient(&self, whole: &Self::Param) -> Result<Vec<f64>, Failure> {
-        let (_, residuals) = self.residuals(whole);
-        let by_weights = self.features.t().dot(&residuals);
+        let (by_weights, by_bias) =
+            self.at(whole, |_, residuals| (self.features.t().dot(residuals), residuals.sum_axis(Axis(0))));
         let mut gradient: Vec<f64> = by_weights.iter().map(|value| f64::from(*value)).collect();
         for (gradient, weight) in gradient.iter_mut().zip(self.squares(whole)) {
             *gradient += self.penalty * weight;
         }
-        gradient.extend(residuals.sum_axis(Axis(0)).iter().map(|value| f64::from(*value)));
+        gradient.extend(by_bias.iter().map(|value| f64::from(*value)));
         Ok(gradient)
     }
 }
@@ -148,7 +165,8 @@ mod tests {
         let reference = include_str!("../../tests/reference/teaching/regression.json");
         let reference: Value = serde_json::from_str(reference).unwrap_or_else(|e| panic!("{e}"));
         let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-        let numbers = |value: &Value| list(value).iter().map(|v| v.as_f64().unwrap_or(f64::NAN) as f32).collect::<Vec<_>>();
+        let numbers =
+            |value: &Value| list(value).iter().map(|v| v.as_f64().unwrap_or(f64::NAN) as f32).collect::<Vec<_>>();
         let views: Vec<Vec<Array1<f32>>> =
             list(&reference["features"]).iter().map(|row| vec![Array1::from_vec(numbers(row))]).collect();
         let class = numbers(&reference["classes"]).into_iter().map(|class| class as usize).collect();

@@ -47,7 +47,8 @@ impl Lesson {
         let of_backbone = &backbone.typed.loaded.manifest;
         let validation = self.validation.as_ref();
         let pictures: usize = self.counts.iter().sum();
-        let accuracy = validation.map(|v| Accuracy { cross_validated: Some(v.confusion.accuracy()), ..Accuracy::default() });
+        let accuracy =
+            validation.map(|v| Accuracy { cross_validated: Some(v.confusion.accuracy()), ..Accuracy::default() });
         let known = self.familiarity.as_ref().map(|f| Known { output: KNOWN.into(), least: f.least });
         let manifest = TaughtManifest {
             name,

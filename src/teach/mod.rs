@@ -20,7 +20,7 @@ mod middle;
 mod pupil;
 mod taught_model;
 
-pub use album::{Album, AlbumClass, MOST_CLASSES};
+pub use album::{Album, AlbumClass};
 pub use backbone::{Backbone, FeatureReader};
 pub use backgrounds::{BackgroundCheck, backgrounds};
 pub use collection::{Collection, read_folder};

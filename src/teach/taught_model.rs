@@ -53,7 +53,8 @@ impl Lesson {
         let weights = writer.floats(&[length, classes], &weights);
         let bias = writer.floats(&[classes], &self.linear.bias.to_vec());
         writer.emit_as(LOGITS, "Gemm", &[features, weights, bias], &[]);
-        let tensor = |shape: &[usize]| TensorInfo { shape: shape.to_vec(), kind: Some(DataType::Float), integers: None };
+        let tensor =
+            |shape: &[usize]| TensorInfo { shape: shape.to_vec(), kind: Some(DataType::Float), integers: None };
         let (length_each, classes_each) = (backbone.length, self.names.len());
         let new = Tensors::from([
             (LOGITS.to_owned(), tensor(&[batch, classes_each])),

@@ -119,13 +119,13 @@ impl Files {
             trial(
                 "a number for each cell",
                 "whycam explains classifiers, embeddings and values, whose output is [N,K], segmenters, and detectors of known layouts; this model gives cells [1, 2048] (a number for \
-                 each cell or anchor of a map, no classes)",
+                 each cell or anchor of a map, no classes); --task and --output choose another reading",
                 self.look(cells),
             ),
             trial(
                 "the letters of a word",
                 "whycam explains classifiers, embeddings and values, whose output is [N,K], segmenters, and detectors of known layouts; this model gives letters [1, 16] (the largest of \
-                 [1, 8, 16]: the classes of a sequence or of pixels, not of the picture)",
+                 [1, 8, 16]: the classes of a sequence or of pixels, not of the picture); --task and --output choose another reading",
                 self.look(sequence),
             ),
         ]

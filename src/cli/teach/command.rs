@@ -47,7 +47,18 @@ pub struct Teach {
 
 /// Options that teaching from a folder takes. Those of live view need --live.
 pub const OF_FOLDER: &[&str] = &[
-    "folder", "out", "backbone", "seed", "json", "force", "task", "preset", "output", "input_size", "feed", "threads",
+    "folder",
+    "out",
+    "backbone",
+    "seed",
+    "json",
+    "force",
+    "task",
+    "preset",
+    "output",
+    "input_size",
+    "feed",
+    "threads",
     "device",
 ];
 /// Options of other models, which teaching never takes.

@@ -17,7 +17,10 @@ use crate::cli::view::window;
 
 pub fn teach(options: Teach, global: &GlobalArgs) -> Result<ExitStatus> {
     if options.view.headless {
-        return Err(UsageError("teaching live takes keys, so it needs a window; without one, teach from a folder".into()).into());
+        return Err(UsageError(
+            "teaching live takes keys, so it needs a window; without one, teach from a folder".into(),
+        )
+        .into());
     }
     let album = album_of(&options.out);
     let again = album.is_dir();

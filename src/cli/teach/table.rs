@@ -20,7 +20,10 @@ impl Taught {
         let mut lines = vec![match validation {
             Some(v) => {
                 let (accuracy, folds) = (v.confusion.accuracy(), v.folds);
-                format!("{} classes, {pictures} pictures: accuracy {accuracy:.3} by {folds}-fold cross-validation", names.len())
+                format!(
+                    "{} classes, {pictures} pictures: accuracy {accuracy:.3} by {folds}-fold cross-validation",
+                    names.len()
+                )
             }
             None => format!("{} classes, {pictures} pictures", names.len()),
         }];
@@ -54,10 +57,14 @@ impl Taught {
             lines.push(format!("{first} and {second} are near copies, and of different classes"));
         }
         if *copies > 0 {
-            lines.push(format!("{copies} pictures are near copies of others; they are left out of cross-validation together"));
+            lines.push(format!(
+                "{copies} pictures are near copies of others; they are left out of cross-validation together"
+            ));
         }
         if validation.is_none() {
-            lines.push("a class has only near copies of one picture, so that no accuracy can be measured; add others".into());
+            lines.push(
+                "a class has only near copies of one picture, so that no accuracy can be measured; add others".into(),
+            );
         }
         if familiarity.is_none() {
             lines.push("all pictures are near copies, so that nothing tells what is unfamiliar".into());

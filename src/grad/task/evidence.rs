@@ -175,7 +175,17 @@ pub fn is_normalised(outputs: &Outputs, tensor: &str) -> bool {
             }
             if !matches!(
                 node.op(),
-                "Add" | "Cast" | "Clip" | "Div" | "Expand" | "Max" | "Pow" | "Reciprocal" | "Reshape" | "Sqrt" | "Unsqueeze"
+                "Add"
+                    | "Cast"
+                    | "Clip"
+                    | "Div"
+                    | "Expand"
+                    | "Max"
+                    | "Pow"
+                    | "Reciprocal"
+                    | "Reshape"
+                    | "Sqrt"
+                    | "Unsqueeze"
             ) {
                 return false;
             }

@@ -5,8 +5,8 @@ use super::outputs::{Outputs, Source, chooses_or_reshapes_scores};
 use super::score_row::{Probability, ScoreRow};
 use super::segment::is_named_for_segments;
 use super::task_kind::{Search, Task};
-use crate::grad::axes::TensorLayout;
 use crate::error::{Error, Result};
+use crate::grad::axes::TensorLayout;
 use crate::onnx::proto::Node;
 use crate::onnx::{GraphIndex, OnnxModel};
 
@@ -57,11 +57,11 @@ pub fn find_tokens(outputs: &Outputs, search: Search) -> Result<Option<(Task, Ve
     }
     let asked = search.task.is_some();
     let considered = search.considered(outputs.model)?.into_iter();
-    let found = considered
-        .filter_map(|output| Some((output, outputs.layout(output)?)))
-        .find(|(output, layout)| {
-            layout.order == [0, 2, 1] && outputs.shape(output).len() == 3 && (asked || may_be_tokens(outputs, output, layout))
-        });
+    let found = considered.filter_map(|output| Some((output, outputs.layout(output)?))).find(|(output, layout)| {
+        layout.order == [0, 2, 1]
+            && outputs.shape(output).len() == 3
+            && (asked || may_be_tokens(outputs, output, layout))
+    });
     let Some((output, layout)) = found else { return Ok(None) };
     let which = if layout.prefix > Some(0) { "its first token is" } else { "the mean of its tokens is" };
     let notice = format!("output '{output}' {:?} holds tokens; {which} the embedding", outputs.shape(output));
@@ -71,9 +71,13 @@ pub fn find_tokens(outputs: &Outputs, search: Search) -> Result<Option<(Task, Ve
 
 /// Whether tokens can be an embedding: not the scores or values of each token, nor of each character of a line of text.
 fn may_be_tokens(outputs: &Outputs, output: &str, layout: &TensorLayout) -> bool {
-    let bare = outputs.model.graph().output.iter().find(|info| info.name() == output).is_some_and(|info| {
-        outputs.source_of(info.name()).is_ok_and(|source| source.ending == Ending::Bare)
-    });
+    let bare = outputs
+        .model
+        .graph()
+        .output
+        .iter()
+        .find(|info| info.name() == output)
+        .is_some_and(|info| outputs.source_of(info.name()).is_ok_and(|source| source.ending == Ending::Bare));
     bare && layout.channels > 1
         && layout.height > 1
         && evidence_of(&outputs.index, &outputs.varying, output, output, Ending::Bare) != Evidence::Named
@@ -113,7 +117,8 @@ const SEVERAL_NUMBERS: &str = "(several numbers for each of many places, as dete
 fn unknown_form(model: &OnnxModel, misfits: &[String]) -> Error {
     let wanted = "whycam explains classifiers, embeddings and values, whose output is [N,K], segmenters, and detectors of \
                   known layouts";
-    model.error(format!("{wanted}; this model gives {}; --task and --output choose another reading", misfits.join(", ")))
+    model
+        .error(format!("{wanted}; this model gives {}; --task and --output choose another reading", misfits.join(", ")))
 }
 
 fn list(heads: &[&Head]) -> String {

@@ -1,8 +1,8 @@
 //! Recognising how a detector's outputs hold boxes and scores, by their shapes and by where their numbers come from.
 
 use super::moves::Moves;
-use crate::onnx::proto::ValueInfo;
 use crate::error::Result;
+use crate::onnx::proto::ValueInfo;
 use crate::onnx::{DataType, OnnxModel};
 
 /// How a detector's outputs hold boxes and scores.
@@ -45,7 +45,9 @@ pub fn find_layout<'m>(
     let is_wanted = |name: &str| wanted.is_none_or(|wanted| wanted.split(',').any(|wanted| wanted.trim() == name));
     let considered = model.graph().output.iter().filter(|info| is_wanted(info.name()));
     let outputs: Vec<Output> = considered.filter_map(|info| output(moves, info)).collect();
-    if outputs.iter().any(|o| o.name.contains("detection_boxes")) && outputs.iter().any(|o| o.name.contains("num_detections")) {
+    if outputs.iter().any(|o| o.name.contains("detection_boxes"))
+        && outputs.iter().any(|o| o.name.contains("num_detections"))
+    {
         let problem = "its outputs are those of TensorFlow's Object Detection API, which whycam does not read";
         return Err(model.error(problem));
     }
@@ -67,7 +69,8 @@ pub fn find_layout<'m>(
 /// Whether an output holds boxes with scores and, after them, numbers of another origin that are no scores.
 fn is_mixed<'m>(moves: &Moves<'m>, output: &Output<'m>) -> bool {
     let Some(Columns { count, .. }) = columns(output) else { return false };
-    let is_score = |column: usize| moves.before_probability(moves.origin(output.name, &at(output, column)).tensor).is_some();
+    let is_score =
+        |column: usize| moves.before_probability(moves.origin(output.name, &at(output, column)).tensor).is_some();
     // Boxes are no scores. A net whose last layer is one for all columns is not mixed.
     let scores = (SIDES + 1..count).filter(|column| is_score(*column)).count();
     let further = count - SIDES - 1 - scores;
@@ -104,7 +107,8 @@ pub fn rivals_of<'m>(model: &'m OnnxModel, moves: &Moves<'m>, chosen: &str, labe
 pub fn rivals_of_pair<'m>(model: &'m OnnxModel, moves: &Moves<'m>, boxes: &str, scores: &str) -> Vec<&'m str> {
     let all: Vec<Output> = model.graph().output.iter().filter_map(|info| output(moves, info)).collect();
     let anchors = all.iter().find(|output| output.name == boxes).map(|output| output.shape[1]);
-    let fits = |o: &&Output| matches!(*o.shape, [_, first, second] if Some(first) == anchors || Some(second) == anchors);
+    let fits =
+        |o: &&Output| matches!(*o.shape, [_, first, second] if Some(first) == anchors || Some(second) == anchors);
     let others = all.iter().filter(|o| o.name != boxes && o.name != scores && !o.integer).filter(fits);
     others.map(|other| other.name).collect()
 }
