@@ -193,7 +193,7 @@ fn things_are_taught_by_holding_keys() {
     let label = |desktop: &Desktop| desktop.lines().last().map(|line| line["label"].as_str().unwrap_or("").to_owned());
     let at = |desktop: &Desktop| desktop.lines().last().map_or(0, |line| line["pts_us"].as_i64().unwrap() % 15_000_000);
     let album = |desktop: &Desktop, class: &str| {
-        fs::read_dir(desktop.folder.0.join("mine").join(class)).map_or(0, |entries| entries.count())
+        fs::read_dir(desktop.folder.0.join("mine").join(class)).map_or(0, Iterator::count)
     };
     for (key, class, from) in [("1", "disc", 0), ("2", "cross", 5_000_000), ("3", "class 3", 10_000_000)] {
         desktop.wait("the thing is shown", |desktop| (from + 500_000..from + 2_500_000).contains(&at(desktop)));

@@ -100,12 +100,12 @@ impl Teacher {
 
     /// Takes a picture if a key is held, and notes where the evidence lies.
     pub fn see(&mut self, picture: &Picture, explanation: &Explanation, context: &ExplanationContext) {
-        if let Some((class, since)) = self.held.filter(|(_, since)| since.elapsed() >= INTERVAL) {
+        if let Some((class, _)) = self.held.filter(|(_, since)| since.elapsed() >= INTERVAL) {
             // A slow machine takes fewer pictures.
             if self.lessons.as_ref().is_some_and(|lessons| lessons.len() < 4) {
                 self.ask(Lesson::Look { class, picture: picture.clone() });
             }
-            self.held = Some((class, since + INTERVAL.max(since.elapsed() - INTERVAL)));
+            self.held = Some((class, Instant::now()));
         }
         let Some(predicted) = explanation.classes().map(|classes| context.label(classes.class_index)) else { return };
         let Explanation { map, region, seen, .. } = explanation;
@@ -194,7 +194,7 @@ impl LearningThread {
 
     fn obey(&self, pupil: &mut Pupil, lesson: Lesson) -> Result<Option<String>> {
         match lesson {
-            Lesson::Look { class, picture } => return pupil.look(class, &picture).map(|()| None),
+            Lesson::Look { class, picture } => pupil.look(class, &picture).map(|()| None),
             Lesson::Learn => {
                 pupil.album().begin_group();
                 self.learn(pupil)

@@ -70,6 +70,9 @@ impl Linear {
     }
 }
 
+/// Weights, their loss, and what it changes by each logit.
+type Evaluated = (Vec<f64>, f64, Array2<f32>);
+
 /// The loss and its gradient by `W` and `b`, stored as one matrix `[C+1,K]`.
 struct Regression {
     /// `[N,C]`
@@ -81,13 +84,15 @@ struct Regression {
     classes: usize,
     penalty: f64,
     /// The last weights, with their loss and residuals: the optimiser asks for loss and gradient one after the other.
-    last: RefCell<Option<(Vec<f64>, f64, Array2<f32>)>>,
+    last: RefCell<Option<Evaluated>>,
 }
 
 impl Regression {
     fn new(features: Array2<f32>, class: Vec<usize>, classes: usize, penalty: f64) -> Self {
         let mut counts = vec![0_usize; classes];
-        class.iter().for_each(|class| counts[*class] += 1);
+        for class in &class {
+            counts[*class] += 1;
+        }
         let present = counts.iter().filter(|count| **count > 0).count();
         let share = class.iter().map(|class| 1.0 / (present * counts[*class]) as f64).collect();
         Self { features, class, share, classes, penalty, last: RefCell::new(None) }

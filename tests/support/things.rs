@@ -38,8 +38,11 @@ pub fn thing(shape: Shape, cloth: [u8; 3], seed: u32) -> RgbImage {
         let drawn = match shape {
             Shape::Disc => inside.then_some([250, 180, 20]),
             Shape::Cross => (inside && (dx.abs() < radius / 4.0 || dy.abs() < radius / 4.0)).then_some([20, 20, 20]),
-            Shape::Stripes => (dx.abs() < radius && dy.abs() < radius)
-                .then(|| if (dx + dy) as i32 / 9 % 2 == 0 { [240; 3] } else { [160, 0, 90] }),
+            Shape::Stripes => (dx.abs() < radius && dy.abs() < radius).then_some(if (dx + dy) as i32 / 9 % 2 == 0 {
+                [240; 3]
+            } else {
+                [160, 0, 90]
+            }),
         };
         // A cloth has some grain.
         let noise = (px.wrapping_mul(31) ^ py.wrapping_mul(17) ^ grain) % 23;

@@ -214,12 +214,16 @@ fn choose(model: &OnnxModel, heads: &[Head], search: Search) -> Result<(Task, Ve
     }
     let classes_guessed = best == Evidence::Linear && *classes != IMAGENET && !labelled && !classify;
     if classes_guessed && matches!(task, Task::Classify(_)) {
-        notices.push(format!(
-            "output '{output}' is explained as {classes} classes, though nothing in the file says that it holds classes; \
-             --labels names them, --task embed or value reads it otherwise"
-        ));
+        notices.push(guessed_classes(output, *classes));
     }
     Ok((task, notices))
+}
+
+fn guessed_classes(output: &str, classes: usize) -> String {
+    format!(
+        "output '{output}' is explained as {classes} classes, though nothing in the file says that it holds classes; --labels \
+         names them, --task embed or value reads it otherwise"
+    )
 }
 
 /// As many classes as ImageNet has say what they are.
