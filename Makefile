@@ -121,11 +121,12 @@ reference:
 	python3 tests/reference/teaching.py
 	$(or $(KERAS_PYTHON),python3) tests/reference/keras_models.py
 
-# The README's picture. PHOTOS=FOLDER also explains your photos: make gallery PHOTOS=FOLDER
+# The README's pictures. PHOTOS=FOLDER also explains your photos: make gallery PHOTOS=FOLDER
 GALLERY := examples/gallery
 gallery: setup
 	cargo build --release
 	target/release/whycam demo --headless --quiet --size 288x216 --fps 5 --frames 75 --force --record $(GALLERY)/demo.gif
+	$(GALLERY)/teach.sh
 	$(if $(PHOTOS),target/release/whycam explain $(PHOTOS) -o gallery/ --force)
 
 # make train TRAIN=… VAL=… TEST=…   folders of class folders
