@@ -12,7 +12,7 @@ use support::maps::{self, Nearness, Tolerance};
 use support::reference;
 use whycam::grad::{ACTIVATIONS, CLASS_INDEX, GRADIENTS};
 use whycam::session::{Input, Session};
-use whycam::{Compute, Explainer, LayerName, ModelOptions, Request, model};
+use whycam::{Compute, Explainer, LayerName, ModelOptions, Request, cam, model};
 
 /// One export of a net, as models.json lists it.
 #[derive(Deserialize)]
@@ -69,6 +69,8 @@ fn check(export: &Export, which: &str, layer: Option<&str>, picture: &Array4<f32
     options.model = reference("models").join(&export.file).into();
     options.compute = Compute::on_threads(1);
     let mut request = Request::default();
+    // Vision transformers have another default.
+    request.method = Some(cam::find("grad-cam").map_err(text)?);
     request.layers = layer.map(LayerName::from).into_iter().collect();
     let mut augmented = model::augmented(&options, &request, false, &mut None).map_err(text)?;
     augmented.model.take_float32(&augmented.input);
