@@ -94,7 +94,7 @@ fn other_things_are_not_sure() {
     assert!(sure("/known/") >= 8 && sure("/other/") <= 2, "{} {}", sure("/known/"), sure("/other/"));
 }
 
-/// Both classes show all things, and each lies on a cloth of its own: only the cloth tells them apart.
+/// Both classes show all things, each class on its own cloth: only the cloth tells them apart.
 #[test]
 fn a_class_that_is_recognised_by_its_background_is_named() {
     let folder = Folder::new("teach-cheat");

@@ -49,7 +49,7 @@ impl Slot {
         };
         // What a detector's outputs mean, and what its classes are called, is part of the kept model.
         let meaning = (&manifest.output, &manifest.task, manifest.scores, &manifest.labels);
-        // Without a method, the usual one of the model may write a graph of its own.
+        // Without a method, the model's default may write another graph.
         let usual = request.method.is_none();
         let made_from = format!("{program} {source} {layers:?} {usual} {meaning:?} {input} {runtime}");
         let mut hasher = DefaultHasher::new();

@@ -134,7 +134,7 @@ fn embed(typed: &TypedModel, row: &ScoreRow, comparison: &Comparison) -> Result<
 /// The likeness of a model that takes picture and words, and multiplies and compares them itself.
 ///
 /// # Errors
-/// The options ask for something that such a model has of its own.
+/// The options ask for something that such a model does itself.
 pub fn own_likeness(
     model: &OnnxModel,
     row: ScoreRow,

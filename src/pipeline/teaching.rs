@@ -16,7 +16,7 @@ use crate::screen::{TaughtClass, TeachingView};
 use crate::teach::{Middle, Pupil, PupilOptions};
 
 /// What the learning thread is asked to do.
-enum Lesson {
+enum Order {
     /// Takes a picture of a class.
     Look {
         class: usize,
@@ -32,7 +32,7 @@ enum Lesson {
 
 /// Teaching, as the output stage sees it. Dropping it waits until what was taught is on disk.
 pub struct Teacher {
-    lessons: Option<Sender<Lesson>>,
+    orders: Option<Sender<Order>>,
     thread: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
     /// The class whose key is held down, and when its last picture was taken.
@@ -60,11 +60,10 @@ impl Teacher {
     /// Starts the thread. New explainers go to `changes`, and messages to `status`.
     pub fn start(options: PupilOptions, request: Request, changes: Sender<Change>, status: Sender<Status>) -> Self {
         let shared = Arc::new(Shared { view: Mutex::default(), request: Mutex::new(request) });
-        let (sender, lessons) = unbounded();
+        let (sender, orders) = unbounded();
         let of_thread = LearningThread { shared: Arc::clone(&shared), changes, status };
-        let thread =
-            thread::Builder::new().name("learning".into()).spawn(move || of_thread.run(options, &lessons)).ok();
-        Self { lessons: Some(sender), thread, shared, held: None, forgets: false }
+        let thread = thread::Builder::new().name("learning".into()).spawn(move || of_thread.run(options, &orders)).ok();
+        Self { orders: Some(sender), thread, shared, held: None, forgets: false }
     }
 
     pub fn view(&self) -> TeachingView {
@@ -77,9 +76,9 @@ impl Teacher {
         *lock(&self.shared.request) = request;
     }
 
-    fn ask(&self, lesson: Lesson) {
-        if let Some(lessons) = &self.lessons {
-            let _ = lessons.send(lesson);
+    fn ask(&self, order: Order) {
+        if let Some(orders) = &self.orders {
+            let _ = orders.send(order);
         }
     }
 
@@ -88,12 +87,12 @@ impl Teacher {
         let class = number.saturating_sub(1);
         if !down {
             if self.held.take_if(|(held, _)| *held == class).is_some() {
-                self.ask(Lesson::Learn);
+                self.ask(Order::Learn);
             }
         } else if std::mem::take(&mut self.forgets) {
-            self.ask(Lesson::Forget(class));
+            self.ask(Order::Forget(class));
         } else if let Some(picture) = picture {
-            self.ask(Lesson::Look { class, picture: picture.clone() });
+            self.ask(Order::Look { class, picture: picture.clone() });
             self.held = Some((class, Instant::now()));
         }
     }
@@ -102,8 +101,8 @@ impl Teacher {
     pub fn see(&mut self, picture: &Picture, explanation: &Explanation, context: &ExplanationContext) {
         if let Some((class, _)) = self.held.filter(|(_, since)| since.elapsed() >= INTERVAL) {
             // A slow machine takes fewer pictures.
-            if self.lessons.as_ref().is_some_and(|lessons| lessons.len() < 4) {
-                self.ask(Lesson::Look { class, picture: picture.clone() });
+            if self.orders.as_ref().is_some_and(|orders| orders.len() < 4) {
+                self.ask(Order::Look { class, picture: picture.clone() });
             }
             self.held = Some((class, Instant::now()));
         }
@@ -117,7 +116,7 @@ impl Teacher {
     }
 
     pub fn undo(&self) {
-        self.ask(Lesson::Undo);
+        self.ask(Order::Undo);
     }
 
     /// The next number key names a class to forget.
@@ -127,7 +126,7 @@ impl Teacher {
 
     pub fn rename(&self, names: &str) {
         let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
-        self.ask(Lesson::Rename(names.map(str::to_owned).collect()));
+        self.ask(Order::Rename(names.map(str::to_owned).collect()));
     }
 
     /// Shows where the evidence lies, or no longer. Returns whether it is shown.
@@ -138,7 +137,7 @@ impl Teacher {
             view.evidence
         };
         if shown {
-            self.ask(Lesson::Check);
+            self.ask(Order::Check);
         }
         shown
     }
@@ -147,9 +146,9 @@ impl Teacher {
 impl Drop for Teacher {
     fn drop(&mut self) {
         if self.held.take().is_some() {
-            self.ask(Lesson::Learn);
+            self.ask(Order::Learn);
         }
-        self.lessons = None;
+        self.orders = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -164,11 +163,11 @@ struct LearningThread {
 }
 
 impl LearningThread {
-    fn run(self, options: PupilOptions, lessons: &Receiver<Lesson>) {
+    fn run(self, options: PupilOptions, orders: &Receiver<Order>) {
         match Pupil::new(options).and_then(|mut pupil| self.begin(&mut pupil).map(|()| pupil)) {
             Ok(mut pupil) => {
-                for lesson in lessons {
-                    let done = self.obey(&mut pupil, lesson);
+                for order in orders {
+                    let done = self.obey(&mut pupil, order);
                     self.tell(done.unwrap_or_else(|error| Some(error.to_string())));
                     self.show(&pupil);
                 }
@@ -192,30 +191,30 @@ impl LearningThread {
         Ok(())
     }
 
-    fn obey(&self, pupil: &mut Pupil, lesson: Lesson) -> Result<Option<String>> {
-        match lesson {
-            Lesson::Look { class, picture } => pupil.look(class, &picture).map(|()| None),
-            Lesson::Learn => {
+    fn obey(&self, pupil: &mut Pupil, order: Order) -> Result<Option<String>> {
+        match order {
+            Order::Look { class, picture } => pupil.look(class, &picture).map(|()| None),
+            Order::Learn => {
                 pupil.album().begin_group();
                 self.learn(pupil)
             }
-            Lesson::Undo => {
+            Order::Undo => {
                 let Some(message) = pupil.album().undo()? else { return Ok(Some("nothing to take back".into())) };
                 self.learn(pupil)?;
                 Ok(Some(message))
             }
-            Lesson::Forget(class) => {
+            Order::Forget(class) => {
                 let name = pupil.classes().get(class).map(|class| class.name.clone());
                 let Some(name) = name else { return Ok(Some("no class has this number".into())) };
                 let count = pupil.album().forget(class)?;
                 self.learn(pupil)?;
                 Ok(Some(format!("{name}: {count} pictures are forgotten; U takes them back")))
             }
-            Lesson::Rename(names) => {
+            Order::Rename(names) => {
                 pupil.album().rename(&names)?;
                 self.learn(pupil)
             }
-            Lesson::Check => {
+            Order::Check => {
                 let checks = pupil.check()?;
                 let mut view = lock(&self.shared.view);
                 for (class, check) in view.classes.iter_mut().zip(&checks) {
