@@ -13,7 +13,7 @@ DATA := $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/whycam
 LIBRARY := $(DATA)/libonnxruntime.so
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test trials test-camera test-web soak damage fuzz setup setup-camera packages lint features dist reference train train-vgg gallery
+.PHONY: demo test trials test-camera test-web soak kiosk-day damage fuzz setup setup-camera packages lint features dist reference train train-vgg gallery
 
 demo: setup
 	cargo run --release -- demo
@@ -34,6 +34,10 @@ test-web: setup
 # grow. The log is target/tmp/soak.csv.
 soak: setup
 	cargo test --test soak -- --ignored --nocapture
+
+# A kiosk whose source dies as often as in a day of deaths every minute. The log is target/tmp/kiosk-day.csv.
+kiosk-day: setup
+	cargo test --test audience -- --ignored --nocapture day_of_deaths
 
 # Small inputs of every kind that failed once, as a table of case, right and got.
 trials: setup
@@ -127,6 +131,7 @@ gallery: setup
 	cargo build --release
 	target/release/whycam demo --headless --quiet --size 288x216 --fps 5 --frames 75 --force --record $(GALLERY)/demo.gif
 	$(GALLERY)/teach.sh
+	$(GALLERY)/blends.sh
 	$(if $(PHOTOS),target/release/whycam explain $(PHOTOS) -o gallery/ --force)
 
 # make train TRAIN=… VAL=… TEST=…   folders of class folders

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use dhat::HeapStats;
-use whycam::overlay::{Colormap, HeatScale, Overlay, Style};
+use whycam::overlay::{Blend, Colormap, HeatScale, Overlay, Style};
 use whycam::pipeline::{self, LiveScreen, Options, Outputs, Policy, Stop, Teaching, Worker};
 use whycam::plumbing::{Frame, Medium, MediumKind, Picture, Pool, Semaphore, TemporalSmoother, Time, TimeBase};
 use whycam::screen::{Screen, ScreenFrame, ViewerCommand};
@@ -58,10 +58,12 @@ impl Sink for Counter {
 struct Blind(Picture);
 
 impl Screen for Blind {
-    fn show(&mut self, view: &ScreenFrame, overlay: &mut Overlay) -> Result<()> {
-        let mut frame = view.frame.clone();
-        overlay.draw(&mut frame, view.explanation, view.context)?;
-        self.0 = frame.picture;
+    fn size(&self) -> Option<(u32, u32)> {
+        Some((640, 480))
+    }
+
+    fn show(&mut self, view: &ScreenFrame) -> Result<()> {
+        self.0 = view.drawn.clone();
         Ok(())
     }
 
@@ -74,9 +76,9 @@ impl Screen for Blind {
     }
 }
 
-fn overlay() -> Overlay {
+fn style() -> Style {
     let colormap = Colormap::named("turbo").unwrap();
-    Overlay::new(Style { colormap, alpha: 0.4, scale: HeatScale::Frame, bar: false }).unwrap()
+    Style { colormap, blend: Blend::Evidence, alpha: 0.7, scale: HeatScale::Frame, bar: false }
 }
 
 #[test]
@@ -86,6 +88,7 @@ fn a_live_frame_allocates_no_picture_and_no_tensor() {
     let counter = Counter::default();
     let options = Options {
         policy: Policy::Block,
+        lanes: 1,
         frames: Some(FRAMES),
         duration: None,
         smoothing: Some(TemporalSmoother::SECONDS),
@@ -108,7 +111,8 @@ fn a_live_frame_allocates_no_picture_and_no_tensor() {
             sinks: &mut vec![Box::new(counter.clone())],
             screen: Some(LiveScreen {
                 screen: &mut Blind::default(),
-                overlay: overlay(),
+                overlay: Overlay::new(style()).unwrap(),
+                style: style(),
                 pictures: false,
                 record: &|| unreachable!("no key starts a recording"),
                 teaching: Teaching {

@@ -233,7 +233,7 @@ fn moved(before: &image::RgbImage, after: &image::RgbImage) -> u64 {
 
 #[test]
 fn a_film_wide_scale_leaves_frames_of_little_evidence_cool() {
-    use whycam::overlay::{Colormap, HeatScale, Overlay, Style};
+    use whycam::overlay::{Blend, Colormap, HeatScale, Overlay, Style};
     use whycam::plumbing::{Frame, Medium, MediumKind, Time, TimeBase};
     let mut explainer = builder("flowers-vgg").method(cam::find("layer-cam").unwrap()).build().unwrap();
     let picture = photo();
@@ -251,7 +251,7 @@ fn a_film_wide_scale_leaves_frames_of_little_evidence_cool() {
     };
     let medium = std::sync::Arc::new(medium);
     let draw = |scale: HeatScale, bar: bool| {
-        let style = Style { colormap: Colormap::named("inferno").unwrap(), alpha: 1.0, scale, bar };
+        let style = Style { colormap: Colormap::named("inferno").unwrap(), blend: Blend::Even, alpha: 1.0, scale, bar };
         let mut frame = Frame::now(&medium, 0, Time::START, picture.clone());
         Overlay::new(style).unwrap().draw(&mut frame, &explanation, &context).unwrap();
         frame.picture

@@ -15,7 +15,7 @@ use whycam::grad::{ACTIVATIONS, CLASS_INDEX, GRADIENTS, LOGITS};
 use whycam::model::{Located, augment, augmented, load, locate, type_tensors};
 use whycam::onnx::proto::{Attribute, Graph, Node, Tensor, ValueInfo};
 use whycam::onnx::{DataType, OnnxModel, WORKING_OPSET};
-use whycam::overlay::{Colormap, HeatScale, Overlay, Style};
+use whycam::overlay::{Blend, Colormap, HeatScale, Overlay, Style};
 use whycam::plumbing::{Frame, Medium, MediumKind, Time, TimeBase};
 use whycam::session::{Input, Session};
 use whycam::{Compute, Explainer, ModelOptions, Request, Result};
@@ -245,8 +245,13 @@ fn a_bright_spot_gets_its_heat_where_it_is() {
     for fit in ["stretch", "crop", "letterbox"] {
         let model = write_brightness_net(&folder.0, fit);
         let mut explainer = Explainer::builder().model(model.as_str()).build().unwrap();
-        let style =
-            Style { colormap: Colormap::named("inferno").unwrap(), alpha: 1.0, scale: HeatScale::Frame, bar: false };
+        let style = Style {
+            colormap: Colormap::named("inferno").unwrap(),
+            blend: Blend::Even,
+            alpha: 1.0,
+            scale: HeatScale::Frame,
+            bar: false,
+        };
         let mut overlay = Overlay::new(style).unwrap();
         for (width, height) in [(640u32, 480u32), (270, 480), (1200, 300), (240, 240), (333, 1001)] {
             let side = width.min(height);

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use ndarray::Array2;
 use serde_json::Value;
+use support::browser::Browser;
+use support::served::Served;
 use support::{Folder, assert_ok, stdout, tool, whycam};
 
 fn example(name: &str) -> String {
@@ -65,7 +67,7 @@ mod needs_python {
     }
 }
 
-/// A folder with the example's page and the files that it loads, and a server for it.
+/// The folder that `whycam web` writes, and a server for it.
 struct Page {
     folder: Folder,
     listener: TcpListener,
@@ -73,11 +75,10 @@ struct Page {
 
 impl Page {
     fn new() -> Self {
-        let folder = Folder::new("web");
-        for file in ["index.html", "package.json"] {
-            fs::copy(example(&format!("web/{file}")), folder.file(file)).unwrap();
-        }
-        tool("npm", &["install", "--silent", "--prefix", &folder.0.display().to_string()]);
+        let (folder, runtime) = (Folder::new("web"), Folder::new("web-runtime"));
+        tool("npm", &["install", "--silent", "--prefix", &runtime.file(""), "onnxruntime-web@1.30.0"]);
+        let (page, dist) = (folder.file(""), runtime.file("node_modules/onnxruntime-web/dist"));
+        assert_ok(&whycam(&["web", "flowers", "-o", &page, "--runtime", &dist, "--quiet"]));
         Self { folder, listener: TcpListener::bind("127.0.0.1:0").unwrap() }
     }
 
@@ -118,7 +119,8 @@ impl Page {
         }
         let kind = match path.rsplit('.').next()? {
             "html" => "text/html",
-            "mjs" => "text/javascript",
+            "js" | "mjs" => "text/javascript",
+            "css" => "text/css",
             "json" => "application/json",
             "wasm" => "application/wasm",
             "png" => "image/png",
@@ -146,11 +148,36 @@ mod long {
 
     #[test]
     #[ignore = "needs a browser; make test-web installs it and runs this"]
+    fn the_page_of_live_view_shows_the_picture_and_its_buttons_work() {
+        let served = Served::start(&["demo", "--headless", "--serve", "127.0.0.1:0"]);
+        let address = format!("http://{}/", served.host);
+        let mut desktop = Browser::open("desktop", &address, (1280, 900), &[]);
+        let mut phone = Browser::open("phone", &address, (390, 844), &[]);
+        // Both see the picture, the class and the plot.
+        for browser in [&mut desktop, &mut phone] {
+            browser.wait("document.getElementById('live').naturalWidth > 0");
+            browser.wait("/daisy|dandelion|roses|sunflowers|tulips/.test(document.body.innerText)");
+            browser.wait("document.documentElement.scrollWidth <= innerWidth");
+        }
+        // What one presses, both see.
+        desktop.click("#pause");
+        served.event("state", |state| state["paused"] == true);
+        phone.wait("document.getElementById('pause').getAttribute('aria-pressed') === 'true'");
+        phone.click("#pause");
+        served.event("state", |state| state["paused"] == false);
+        let change = "(() => { const menu = document.getElementById('method'); menu.value = 'layer-cam'; \
+                      menu.dispatchEvent(new Event('change', { bubbles: true })); })()";
+        desktop.value(change);
+        served.event("frame", |frame| frame["method"] == "layer-cam");
+        desktop.wait("document.getElementById('live').naturalWidth > 0");
+    }
+
+    #[test]
+    #[ignore = "needs a browser; make test-web installs it and runs this"]
     fn a_page_gives_the_same_map_of_a_picture_and_of_a_webcam() {
         let page = Page::new();
         let (picture, label, expected) = explained(&page.folder);
-        prepare(&page.folder);
-        let of_picture = page.result("&picture=picture.png", 1, &[]);
+        let of_picture = page.result("&picture=picture.png&backend=wasm", 1, &[]);
         assert_eq!(of_picture["label"], label.as_str());
         assert_same(&map_of(&of_picture), &expected);
         // A webcam that shows the picture, through YUV.
@@ -158,8 +185,11 @@ mod long {
         let look = ["-frames:v", "30", "-vf", "scale=640:480:flags=lanczos", "-pix_fmt", "yuv420p"];
         tool("ffmpeg", &[&["-v", "error", "-loop", "1", "-i", &picture], &look[..], &[&film]].concat());
         let file = format!("--use-file-for-fake-video-capture={film}");
-        let of_webcam =
-            page.result("", 5, &["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", &file]);
+        let of_webcam = page.result(
+            "&start=camera&backend=wasm",
+            5,
+            &["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", &file],
+        );
         let (map, dot) = (map_of(&of_webcam), |a: &Array2<f32>, b: &Array2<f32>| (a * b).sum());
         let cosine = dot(&map, &expected) / (dot(&map, &map) * dot(&expected, &expected)).sqrt();
         assert!(cosine > 0.98 && of_webcam["label"] == label.as_str(), "cosine {cosine}, {}", of_webcam["label"]);

@@ -1,6 +1,5 @@
 //! Options that several commands share, each group flattened into the commands that use it.
 
-use std::collections::HashMap;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -10,13 +9,12 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use whycam::cam::{self, Method};
 use whycam::grad::{Probability, TASKS};
-use whycam::overlay::{Colormap, HeatScale, Overlay, Style};
 use whycam::{
     Area, Comparison, Compute, DetectionOptions, Device, Direction, Feed, FeedValue, Fusion, LayerName, ModelOptions,
     Preset, Reference, Request, ScoreQuery,
 };
 
-use super::output::UsageError;
+use super::style_args::StyleArgs;
 
 /// Options of every command.
 #[derive(Args, Clone)]
@@ -80,6 +78,9 @@ pub struct ModelSettings {
     /// Runtime's library has it
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = Device::from_str)]
     pub device: Device,
+    /// Whether decoding and drawing go on while the model runs, as in live view.
+    #[arg(skip)]
+    pub shares_processor: bool,
 }
 
 /// What an embedding is compared with.
@@ -188,25 +189,6 @@ pub struct LayerArgs {
     pub fuse: String,
 }
 
-/// How the map is drawn.
-#[derive(Args, Clone)]
-#[command(next_help_heading = "Drawing")]
-pub struct StyleArgs {
-    /// jet, turbo, viridis, inferno, magma, plasma or cividis
-    #[arg(long, value_name = "NAME", default_value = "jet")]
-    pub colormap: String,
-    /// Opacity of the map, 0 to 1
-    #[arg(long, value_name = "A", default_value_t = Style::DEFAULT_ALPHA, value_parser = share)]
-    pub alpha: f32,
-    /// The value of the hottest colour: the largest value of each frame's map, the largest value of all maps of a film
-    /// (which is explained twice), or 20 logits over the whole map
-    #[arg(long, value_name = "frame|film|logit", default_value = "frame", value_parser = ["frame", "film", "logit"])]
-    pub scale: String,
-    /// Draw a colour bar with its unit
-    #[arg(long)]
-    pub bar: bool,
-}
-
 /// The options of a command that explains pictures.
 #[derive(Args, Clone)]
 pub struct ExplainArgs {
@@ -286,7 +268,8 @@ impl ModelSettings {
         options.input_size = self.input_size;
         options.feed.clone_from(&self.feed);
         options.comparison = self.comparison.comparison();
-        options.compute = Compute { threads: self.threads, device: self.device };
+        let Self { threads, device, shares_processor, .. } = *self;
+        options.compute = Compute { threads, device, shares_processor };
         options.cache = cache_folder();
         options
     }
@@ -349,26 +332,6 @@ impl DetectionArgs {
         request.detections.overlap = self.overlap;
         request.detections.most = self.detections;
         request.detections.each = self.each;
-    }
-}
-
-impl StyleArgs {
-    /// `highest` has the largest value of the maps of each film, for `--scale film`.
-    ///
-    /// # Errors
-    /// There is no such colour map, or this command cannot read a film twice.
-    pub fn overlay(&self, highest: Option<&HashMap<String, f32>>) -> Result<Overlay> {
-        let scale = match (highest, self.scale.as_str()) {
-            (Some(highest), _) => HeatScale::Film(highest.clone()),
-            (None, "logit") => HeatScale::Whole(HeatScale::LOGITS),
-            (None, "film") => {
-                let problem = "--scale film is for `whycam explain`, which can read a film twice";
-                return Err(UsageError(problem.into()).into());
-            }
-            _ => HeatScale::Frame,
-        };
-        let colormap = Colormap::named(&self.colormap)?;
-        Ok(Overlay::new(Style { colormap, alpha: self.alpha, scale, bar: self.bar })?)
     }
 }
 

@@ -12,7 +12,7 @@ use tracing_subscriber::layer::SubscriberExt;
 
 use super::args::GlobalArgs;
 use super::output::ExitStatus;
-use super::{bench, cameras, demo, evaluate, explain, generate, inspect, live, methods, models, prepare, teach};
+use super::{bench, cameras, demo, evaluate, explain, generate, inspect, live, methods, models, prepare, teach, web};
 
 /// Shows why an image classifier says what it says: Grad-CAM for any ONNX model, on pictures,
 /// films and live video.
@@ -54,6 +54,11 @@ enum Command {
     /// It gives `logits`, `activations` and `gradients` next to the model's own outputs, for the class in the
     /// input `class_index` (-1: the predicted one).
     Prepare(prepare::Prepare),
+    /// Write a page that explains what the visitor's own camera sees, in the visitor's browser
+    ///
+    /// The page is a folder of files for any web server. The model runs in the browser, by WebGPU where there is, else by
+    /// WebAssembly; no picture leaves the visitor's machine.
+    Web(web::Web),
     /// Measure on labelled photos how accurate a model is, and how faithful its maps are
     ///
     /// Photos are in folders that have the names of the model's classes. --method takes one method, several separated
@@ -100,6 +105,7 @@ impl Arguments {
             Some(Command::Explain(explain)) => explain.run(global),
             Some(Command::Inspect(inspect)) => inspect.run(global),
             Some(Command::Prepare(prepare)) => prepare.run(global),
+            Some(Command::Web(web)) => web.run(global),
             Some(Command::Evaluate(evaluate)) => evaluate.run(global),
             Some(Command::Teach(teach)) => teach.run(global),
             Some(Command::Bench(bench)) => bench.run(global),

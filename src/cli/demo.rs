@@ -4,6 +4,8 @@ use std::iter;
 
 use anyhow::Result;
 use clap::Args;
+use whycam::Error;
+use whycam::overlay::Blend;
 use whycam::pipeline::Policy;
 use whycam::plumbing::first_free;
 use whycam::source::PatternSource;
@@ -11,7 +13,7 @@ use whycam::source::PatternSource;
 use super::args::{ExplainArgs, GlobalArgs, size};
 use super::output::{ExitStatus, report, say};
 use super::run::PipelineRun;
-use super::view::{ViewArgs, window};
+use super::view::ViewArgs;
 
 #[derive(Args)]
 pub struct Demo {
@@ -32,26 +34,33 @@ const FILM_FRAMES: u64 = 450;
 
 impl Demo {
     pub fn run(mut self, global: &GlobalArgs) -> Result<ExitStatus> {
+        self.explain.style.usual_blend = Blend::Evidence;
+        self.explain.model.settings.shares_processor = true;
         let (size, rate) = (self.size, self.fps);
-        let window = if self.view.headless { None } else { window(size.0, size.1).ok() };
-        let in_window = window.is_some();
-        if !in_window {
+        self.view.audience.start_log()?;
+        // Without a display the demo becomes a film.
+        let screen = match self.view.audience.screen(size, self.view.headless) {
+            Err(error) if matches!(error.downcast_ref(), Some(Error::Window(_))) => None,
+            screen => screen?,
+        };
+        let on_screen = screen.is_some();
+        if !on_screen {
             self.record_instead(global);
         }
-        let sinks = self.view.sinks(in_window, self.explain.model.settings.threads, &report(global.quiet))?;
+        let sinks = self.view.sinks(on_screen, self.explain.model.settings.threads, &report(global.quiet))?;
         // For a window the source is endless, since frames may be dropped.
-        let frames = if in_window { None } else { self.view.frames };
-        let policy = if in_window { Policy::Newest } else { Policy::Block };
+        let frames = if on_screen { None } else { self.view.frames };
+        let policy = if on_screen { Policy::Newest } else { Policy::Block };
         PipelineRun {
             global,
             explain: &self.explain,
-            open: Box::new(move |_| Ok(Box::new(PatternSource::new(size, rate, in_window, frames)?))),
+            open: Box::new(move |_| Ok(Box::new(PatternSource::new(size, rate, on_screen, frames)?))),
             sinks,
-            screen: window,
-            options: self.view.pipeline_options(policy),
+            screen,
+            options: self.view.pipeline_options(policy, 1),
             explainers: None,
-            pictures: self.view.record.is_some(),
-            progress: !in_window,
+            pictures: self.view.pictures(),
+            progress: !on_screen,
             highest: None,
             taught: None,
         }

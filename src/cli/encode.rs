@@ -1,11 +1,12 @@
 //! Writing films.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use whycam::pipeline::{Policy, ThreadedSink};
-use whycam::plumbing::Report;
-use whycam::sink::{Destination, Encoding, ResultNames, ResultsSink, Sink};
+use whycam::plumbing::{Frame, Report};
+use whycam::sink::{Destination, Encoding, LastingSink, LiveOutput, ResultNames, ResultsSink, Sink};
 
 #[derive(Args, Clone)]
 pub struct EncodeArgs {
@@ -23,7 +24,10 @@ impl EncodeArgs {
     }
 }
 
-/// A film that another thread encodes.
+/// How long the receiver of a stream may take to end it.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// A film that another thread encodes, or a stream to an address.
 pub fn recording(
     path: PathBuf,
     encoding: Encoding,
@@ -31,7 +35,48 @@ pub fn recording(
     policy: Policy,
     report: Report,
 ) -> whycam::Result<Box<dyn Sink>> {
+    if path.to_str().is_some_and(|name| name.contains("://")) {
+        return broadcast(path, encoding, report);
+    }
     Ok(Box::new(ThreadedSink::start(policy, move || {
         Ok(Box::new(ResultsSink::new(Destination::File(path), ResultNames::default(), encoding, overwrite, report)?))
     })?))
+}
+
+/// A stream to an address. Its receiver may go away and come back.
+#[cfg(feature = "video")]
+fn broadcast(address: PathBuf, encoding: Encoding, report: Report) -> whycam::Result<Box<dyn Sink>> {
+    use whycam::sink::film::Broadcast;
+    Broadcast::check(&address, &encoding)?;
+    let name = address.display().to_string();
+    lasting(name, report, move |frame| Ok(Box::new(Broadcast::connect(&address, frame, &encoding)?)))
+}
+
+#[cfg(not(feature = "video"))]
+fn broadcast(address: PathBuf, _: Encoding, _: Report) -> whycam::Result<Box<dyn Sink>> {
+    Err(Error::output(address, "this build of whycam sends no streams (feature `video`)"))
+}
+
+/// The pictures of a virtual camera.
+#[cfg(all(feature = "camera", target_os = "linux"))]
+pub fn camera_out(device: PathBuf, report: Report) -> whycam::Result<Box<dyn Sink>> {
+    use whycam::sink::CameraOut;
+    CameraOut::check(&device)?;
+    let name = device.display().to_string();
+    lasting(name, report, move |frame| Ok(Box::new(CameraOut::open(&device, frame)?)))
+}
+
+#[cfg(not(all(feature = "camera", target_os = "linux")))]
+pub fn camera_out(device: PathBuf, _: Report) -> whycam::Result<Box<dyn Sink>> {
+    Err(Error::output(device, "--camera-out is for Linux (feature `camera`)"))
+}
+
+/// An output on a thread of its own, which is connected again when it is lost.
+fn lasting(
+    name: String,
+    report: Report,
+    connect: impl FnMut(&Frame) -> whycam::Result<Box<dyn LiveOutput>> + Send + 'static,
+) -> whycam::Result<Box<dyn Sink>> {
+    let start = move || Ok(Box::new(LastingSink::new(name, Box::new(connect), report)) as Box<dyn Sink>);
+    Ok(Box::new(ThreadedSink::start(Policy::Newest, start)?.patient_for(PATIENCE)))
 }

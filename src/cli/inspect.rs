@@ -1,11 +1,14 @@
 //! `whycam inspect`
 
+use std::path::Path;
+
 use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
 use whycam::grad::Candidate;
 use whycam::model::{Guess, InputSpec, Layout, LoadedModel, Located, TypedModel, load, locate, type_tensors};
 use whycam::onnx::GraphIndex;
+use whycam::{ModelOptions, Request};
 
 use super::args::{GlobalArgs, LayerArgs, MethodArgs, ModelArgs};
 use super::output::{ExitStatus, print};
@@ -37,6 +40,17 @@ impl Inspect {
         let report = Report::of(&located)?;
         print(&if self.json { format!("{}\n", report.as_json()) } else { report.as_table() })
     }
+}
+
+/// What `inspect --json` prints of a model in a file.
+///
+/// # Errors
+/// The model cannot be read.
+pub fn about(file: &Path) -> Result<Value> {
+    let mut options = ModelOptions::default();
+    options.model = file.to_string_lossy().as_ref().into();
+    let located = locate(type_tensors(load(&options)?)?, &Request::default())?;
+    Ok(Report::of(&located)?.as_json())
 }
 
 /// What `inspect` prints of a model.

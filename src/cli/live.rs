@@ -4,13 +4,14 @@ use std::path::Path;
 
 use anyhow::Result;
 use clap::Args;
+use whycam::overlay::Blend;
 use whycam::pipeline::Policy;
 
 use super::args::{ExplainArgs, GlobalArgs};
-use super::output::{ExitStatus, check_outputs, report};
+use super::output::{ExitStatus, UsageError, check_outputs, report};
 use super::run::PipelineRun;
 use super::source_args::SourceArgs;
-use super::view::{ViewArgs, window};
+use super::view::ViewArgs;
 
 #[derive(Args)]
 pub struct Live {
@@ -24,24 +25,29 @@ pub struct Live {
 
 impl Live {
     pub fn run(mut self, global: &GlobalArgs) -> Result<ExitStatus> {
+        self.explain.style.usual_blend = Blend::Evidence;
+        self.explain.model.settings.shares_processor = true;
         self.explain.map.detections.each = self.view.json.is_some();
         let report = report(global.quiet);
-        let open = self.source.opener(self.view.headless, &report)?;
-        let read: Vec<&Path> = self.source.file().into_iter().chain(self.explain.model.files()).collect();
+        self.view.audience.start_log()?;
+        let open = self.source.opener(self.view.ends(), &report)?;
+        let read: Vec<&Path> = self.source.files().chain(self.explain.model.files()).collect();
+        if self.source.lanes() > 1 && self.view.pictures() {
+            return Err(UsageError("a recording has one source; leave the others out".into()).into());
+        }
         let outputs = [self.view.record.as_deref(), self.view.json.as_deref()];
         check_outputs(&outputs, &read)?;
-        let in_window = !self.view.headless;
-        let sinks = self.view.sinks(in_window, self.explain.model.settings.threads, &report)?;
-        let screen = if in_window { Some(window(640, 480)?) } else { None };
+        let screen = self.view.audience.screen((640, 480), self.view.headless)?;
+        let sinks = self.view.sinks(screen.is_some(), self.explain.model.settings.threads, &report)?;
         PipelineRun {
             global,
             explain: &self.explain,
             open,
             sinks,
             screen,
-            options: self.view.pipeline_options(Policy::Newest),
+            options: self.view.pipeline_options(Policy::Newest, self.source.lanes()),
             explainers: None,
-            pictures: self.view.record.is_some(),
+            pictures: self.view.pictures(),
             progress: false,
             highest: None,
             taught: None,

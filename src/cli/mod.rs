@@ -3,6 +3,7 @@
 pub mod allocator;
 mod args;
 mod arguments;
+mod audience;
 mod bench;
 mod cameras;
 mod demo;
@@ -13,6 +14,7 @@ mod explainers;
 mod generate;
 mod inspect;
 mod live;
+mod log;
 mod methods;
 mod models;
 mod output;
@@ -20,8 +22,10 @@ mod prepare;
 mod resume_key;
 mod run;
 mod source_args;
+mod style_args;
 mod teach;
 mod view;
+mod web;
 
 pub use arguments::Arguments;
 pub use output::{ExitStatus, keep_quiet_about_pictures, say_failure};

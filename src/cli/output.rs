@@ -9,6 +9,8 @@ use anyhow::{Context, Result};
 use whycam::Error;
 use whycam::plumbing::{Report, printable, write_whole};
 
+use super::log;
+
 /// The exit status of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
@@ -55,7 +57,9 @@ pub fn keep_quiet_about_pictures() {
 /// Prints a line to standard error.
 pub fn say(what: impl Display) {
     // Standard error may be gone, as after SIGHUP.
-    let _ = writeln!(io::stderr(), "whycam: {}", printable(&what.to_string()));
+    let line = printable(&what.to_string());
+    let _ = writeln!(io::stderr(), "whycam: {line}");
+    log::write(&line);
 }
 
 /// A report whose lines are printed at once, unless only errors shall be.

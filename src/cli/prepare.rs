@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use whycam::cam::{self, Inputs};
 use whycam::grad::DetectorPart;
-use whycam::model::{augment, load, locate, type_tensors};
+use whycam::model::{AugmentedModel, augment, load, locate, type_tensors};
 use whycam::plumbing::{check_free, write_whole};
 use whycam::{LayerName, Request};
 
@@ -36,28 +36,7 @@ impl Prepare {
     pub fn run(self, global: &GlobalArgs) -> Result<ExitStatus> {
         global.tell_runtime()?;
         check_free(&self.out, self.force)?;
-        let mut request = Request::default();
-        self.layers.apply(&mut request);
-        let loaded = load(&self.settings.options(Some(&self.model)))?;
-        let typed = type_tensors(loaded)?;
-        let mut located = locate(typed.clone(), &request)?;
-        // A prepared file gives activations and gradients, which maps of attention do without.
-        if matches!(located.method.inputs, Inputs::Attention(_)) {
-            request.method = Some(cam::find("grad-cam")?);
-            located = locate(typed.clone(), &request)?;
-        }
-        if located.targets.len() > 1 {
-            if self.layers.layer.is_some() || located.task.as_detection().is_none() {
-                return Err(UsageError("an augmented model explains one layer; name one with --layer".into()).into());
-            }
-            // A file has one map, and the heads of a detector are several layers.
-            request.layers = vec![LayerName::from(DetectorPart::BACKBONE)];
-            located = locate(typed, &request)?;
-        }
-        let mut augmented = augment(located, false)?;
-        if self.cam {
-            augmented.append_cam()?;
-        }
+        let augmented = prepared(&self.settings, &self.model, &self.layers, self.cam)?;
         write_whole(&self.out, augmented.model.to_bytes(), self.force)?;
         global.tell_guess(augmented.guess);
         if !global.quiet {
@@ -66,4 +45,34 @@ impl Prepare {
         }
         Ok(ExitStatus::Done)
     }
+}
+
+/// A model that explains its predictions in any ONNX runtime; with `cam` it also gives the map.
+///
+/// # Errors
+/// The model cannot be read or differentiated, or the layers are several.
+pub fn prepared(settings: &ModelSettings, model: &str, layers: &LayerArgs, cam: bool) -> Result<AugmentedModel> {
+    let mut request = Request::default();
+    layers.apply(&mut request);
+    let loaded = load(&settings.options(Some(model)))?;
+    let typed = type_tensors(loaded)?;
+    let mut located = locate(typed.clone(), &request)?;
+    // A prepared file gives activations and gradients, which maps of attention do without.
+    if matches!(located.method.inputs, Inputs::Attention(_)) {
+        request.method = Some(cam::find("grad-cam")?);
+        located = locate(typed.clone(), &request)?;
+    }
+    if located.targets.len() > 1 {
+        if layers.layer.is_some() || located.task.as_detection().is_none() {
+            return Err(UsageError("an augmented model explains one layer; name one with --layer".into()).into());
+        }
+        // A file has one map, and the heads of a detector are several layers.
+        request.layers = vec![LayerName::from(DetectorPart::BACKBONE)];
+        located = locate(typed, &request)?;
+    }
+    let mut augmented = augment(located, false)?;
+    if cam {
+        augmented.append_cam()?;
+    }
+    Ok(augmented)
 }

@@ -1,22 +1,22 @@
-//! Options that `live` and `demo` share, and the window.
+//! Options that `live`, `demo` and `teach --live` share.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use whycam::Error;
 use whycam::pipeline::{Options, Policy};
 use whycam::plumbing::{Report, Semaphore, TemporalSmoother};
-use whycam::screen::Screen;
 use whycam::sink::{JsonSink, Sink};
 
-use super::encode::{EncodeArgs, recording};
+use super::audience::AudienceArgs;
+use super::encode::{EncodeArgs, camera_out, recording};
+use super::source_args::Ends;
 
 #[derive(Args)]
 pub struct ViewArgs {
-    /// Write the explained pictures to a film
-    #[arg(long, value_name = "FILE")]
+    /// Write the explained pictures to a film, or send them to an address: rtmp://, rtsp://, srt://, tcp:// or udp://
+    #[arg(long, value_name = "FILE|ADDRESS")]
     pub record: Option<PathBuf>,
     #[command(flatten)]
     pub encode: EncodeArgs,
@@ -38,6 +38,8 @@ pub struct ViewArgs {
     /// Overwrite existing files
     #[arg(long)]
     pub force: bool,
+    #[command(flatten)]
+    pub audience: AudienceArgs,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -46,12 +48,32 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl ViewArgs {
-    /// The sinks that write files. Another thread encodes the film, so that it does not hold up a window.
-    pub fn sinks(&self, in_window: bool, threads: usize, report: &Report) -> Result<Vec<Box<dyn Sink>>> {
-        let policy = if in_window { Policy::Newest } else { Policy::Block };
+    /// What follows on the end of a camera or a stream, and of a film that is not repeated. Without a screen a camera that is
+    /// lost ends the run, so that its recording is complete.
+    pub fn ends(&self) -> Ends {
+        if self.audience.kiosk {
+            Ends::Never
+        } else if self.headless && self.audience.serve.is_none() {
+            Ends::WithItsSource
+        } else {
+            Ends::WithAFilm
+        }
+    }
+
+    /// Whether pictures with the map go anywhere but to the screen.
+    pub fn pictures(&self) -> bool {
+        self.record.is_some() || self.audience.camera_out.is_some()
+    }
+
+    /// The sinks besides the screen. Another thread encodes the film, so that it does not hold up the view.
+    pub fn sinks(&self, on_screen: bool, threads: usize, report: &Report) -> Result<Vec<Box<dyn Sink>>> {
+        let policy = if on_screen { Policy::Newest } else { Policy::Block };
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         if let Some(path) = &self.record {
             sinks.push(recording(path.clone(), self.encode.encoding(threads), self.force, policy, report.clone())?);
+        }
+        if let Some(device) = &self.audience.camera_out {
+            sinks.push(camera_out(device.clone(), report.clone())?);
         }
         if let Some(path) = &self.json {
             sinks.push(Box::new(JsonSink::new(path, None, None, self.force)?));
@@ -59,23 +81,15 @@ impl ViewArgs {
         Ok(sinks)
     }
 
-    pub fn pipeline_options(&self, policy: Policy) -> Options {
+    pub fn pipeline_options(&self, policy: Policy, lanes: usize) -> Options {
         let smoothing = (!self.no_smoothing).then_some(TemporalSmoother::SECONDS);
-        Options { policy, frames: self.frames, duration: self.seconds, smoothing, semaphore: Semaphore::UNBOUNDED }
+        Options {
+            policy,
+            lanes,
+            frames: self.frames,
+            duration: self.seconds,
+            smoothing,
+            semaphore: Semaphore::UNBOUNDED,
+        }
     }
-}
-
-/// A window for pictures of about this size.
-#[cfg(feature = "window")]
-pub fn window(width: u32, height: u32) -> whycam::Result<Box<dyn Screen>> {
-    match whycam::screen::Window::open(width, height) {
-        Ok(window) => Ok(Box::new(window)),
-        Err(Error::Window(problem)) => Err(Error::Window(format!("{problem}, or use --headless with --record FILE"))),
-        Err(error) => Err(error),
-    }
-}
-
-#[cfg(not(feature = "window"))]
-pub fn window(_: u32, _: u32) -> whycam::Result<Box<dyn Screen>> {
-    Err(Error::Window("this build of whycam has none (feature `window`); use --headless".into()))
 }

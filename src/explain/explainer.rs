@@ -30,6 +30,8 @@ pub struct Explainer {
     /// The embeddings of pictures, once one becomes a reference.
     pub(super) embedder: Option<VectorReader>,
     cancelled: Box<dyn Fn() -> bool + Send>,
+    /// What it was made of.
+    first: (ModelOptions, Request),
 }
 
 /// A model in the runtime, for one request.
@@ -39,8 +41,16 @@ pub struct Prepared {
     attribution: Attribution,
     context: ExplanationContext,
     input: InputSpec,
-    /// The objects that are followed from picture to picture, for a detector that is asked to.
-    tracker: Option<Tracker>,
+    followed: Lanes,
+}
+
+/// The objects that are followed from picture to picture, for a detector that is asked to.
+#[derive(Debug, Default)]
+struct Lanes {
+    /// Those of each lane; none if objects are not followed.
+    trackers: Vec<Tracker>,
+    /// The lane of the next picture.
+    lane: usize,
 }
 
 impl std::fmt::Debug for Explainer {
@@ -84,6 +94,7 @@ impl Explainer {
             typed,
             embedder: None,
             cancelled: Box::new(|| false),
+            first: (options.clone(), request.clone()),
         }
     }
 
@@ -128,15 +139,24 @@ impl Explainer {
     /// Follows the objects of a detector from picture to picture from now on, so that boxes do not flicker and one can be
     /// chosen.
     pub fn follow_objects(&mut self) {
-        self.prepared.tracker = Some(Tracker::default());
+        self.prepared.followed.trackers = vec![Tracker::default()];
     }
 
     /// Explains this object from now on, by its number in
     /// [`DetectedObject::object`](super::DetectedObject::object), or without one all detections. Without
     /// [`Explainer::follow_objects`] it does nothing.
     pub fn choose_object(&mut self, object: Option<u64>) {
-        if let Some(tracker) = &mut self.prepared.tracker {
+        for tracker in &mut self.prepared.followed.trackers {
             tracker.chosen = object;
+        }
+    }
+
+    /// Says from which of several sources the next picture comes: objects are followed within each.
+    pub fn set_lane(&mut self, lane: usize) {
+        let Lanes { trackers, lane: current } = &mut self.prepared.followed;
+        *current = lane;
+        while !trackers.is_empty() && trackers.len() <= lane {
+            trackers.push(Tracker::of_lane(trackers.len()));
         }
     }
 
@@ -156,9 +176,24 @@ impl Explainer {
         self.change(Request { layers: vec![layer], ..self.request.clone() })
     }
 
+    /// Explains from now on what it explained at the beginning.
+    ///
+    /// # Errors
+    /// As [`Explainer::new`]; the explainer is as before.
+    pub fn reset(&mut self) -> Result<()> {
+        let (options, request) = &self.first;
+        let mut prepared = Prepared::new(options, request, &mut None)?;
+        if !self.prepared.followed.trackers.is_empty() {
+            prepared.followed.trackers = vec![Tracker::default()];
+        }
+        (self.options, self.request) = (options.clone(), request.clone());
+        (self.prepared, self.typed) = (prepared, None);
+        Ok(())
+    }
+
     fn change(&mut self, request: Request) -> Result<()> {
         let mut prepared = Prepared::new(&self.options, &request, &mut self.typed)?;
-        prepared.tracker = self.prepared.tracker.take();
+        prepared.followed = std::mem::take(&mut self.prepared.followed);
         (self.prepared, self.request) = (prepared, request);
         Ok(())
     }
@@ -331,7 +366,7 @@ impl Prepared {
             area: request.area,
             direction: request.direction,
         };
-        Ok(Self { runner, remainder, attribution, context, input: manifest.input, tracker: None })
+        Ok(Self { runner, remainder, attribution, context, input: manifest.input, followed: Lanes::default() })
     }
 
     fn compute(
@@ -341,7 +376,8 @@ impl Prepared {
         seen: Region,
         picture: [f64; 2],
     ) -> Result<Explanation> {
-        let aids = Aids { remainder: self.remainder.as_mut(), tracker: self.tracker.as_mut(), picture, cancelled };
+        let Lanes { trackers, lane } = &mut self.followed;
+        let aids = Aids { remainder: self.remainder.as_mut(), tracker: trackers.get_mut(*lane), picture, cancelled };
         self.attribution.compute(&mut self.runner, aids, tensor, seen)
     }
 }

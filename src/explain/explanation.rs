@@ -55,6 +55,18 @@ impl Explanation {
         cam::crop_map(map.values.view(), &MapCrop { from, over, height, width })
     }
 
+    /// The same of the picture at another size: `across` and `down` times as large.
+    #[must_use]
+    pub fn scaled(&self, across: f64, down: f64) -> Self {
+        let mut scaled = self.clone();
+        let boxes = scaled.prediction.bounds_mut();
+        for region in boxes.into_iter().chain([&mut scaled.region, &mut scaled.seen]) {
+            (region.x, region.width) = (region.x * across, region.width * across);
+            (region.y, region.height) = (region.y * down, region.height * down);
+        }
+        scaled
+    }
+
     /// The middle of the map's hottest cell on the picture, `[x,y]` in pixels; `None` for a map without evidence.
     pub fn hottest(&self) -> Option<[f64; 2]> {
         let CamMap { values, evidence, .. } = &self.map;

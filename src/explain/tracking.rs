@@ -55,6 +55,11 @@ impl Tracker {
     /// Frames after which an object that is not found is forgotten. The chosen one stays in view until then.
     const PATIENCE: u32 = 15;
 
+    /// For the objects of one of several sources. Their numbers are those of no other source.
+    pub fn of_lane(lane: usize) -> Self {
+        Self { next: (lane as u64) << 32, ..Self::default() }
+    }
+
     /// Matches what was found, best first, with the objects of earlier frames. Returns those that are shown, with calmer
     /// boxes, each with its object; those that are not found in this frame come last.
     pub fn follow(&mut self, found: Vec<Found>, threshold: f32) -> Vec<(Followed, Found)> {

@@ -91,6 +91,18 @@ pub struct Medium {
 }
 
 impl Medium {
+    /// Its name for an audience: that of the file without its folders, and an address without a password.
+    pub fn short_name(&self) -> String {
+        let Some((scheme, address)) = self.name.split_once("://") else {
+            let name = self.name.rsplit(['/', '\\']).find(|part| !part.is_empty());
+            return name.unwrap_or(&self.name).to_owned();
+        };
+        let (host, rest) = address.split_once('/').map_or((address, ""), |(host, rest)| (host, rest));
+        let host = host.rsplit('@').next().unwrap_or(host);
+        let path = rest.split(['?', '#']).next().unwrap_or_default();
+        format!("{scheme}://{host}{}{path}", if path.is_empty() { "" } else { "/" })
+    }
+
     /// How wide a pixel of its upright pictures is shown, to its height.
     pub fn pixel_aspect(&self) -> f64 {
         let MediumKind::Film { sample_aspect: (n, d), display_matrix, .. } = self.kind else { return 1.0 };
@@ -106,6 +118,8 @@ impl Medium {
 #[derive(Clone, Debug)]
 pub struct Frame {
     pub medium: Arc<Medium>,
+    /// Which of several sources it comes from, from 0.
+    pub lane: usize,
     /// The position in its medium, from 0.
     pub index: u64,
     pub time: Time,
@@ -122,7 +136,15 @@ impl Frame {
     /// A frame captured now.
     pub fn now(medium: &Arc<Medium>, index: u64, time: Time, picture: impl Into<Picture>) -> Self {
         let picture = picture.into();
-        Self { medium: Arc::clone(medium), index, time, duration: None, picture, tensor: None, taken: Instant::now() }
+        let (medium, taken) = (Arc::clone(medium), Instant::now());
+        Self { medium, lane: 0, index, time, duration: None, picture, tensor: None, taken }
+    }
+
+    /// The same frame with another picture of what it shows.
+    #[must_use]
+    pub fn with_picture(&self, picture: Picture) -> Self {
+        let Self { lane, index, time, duration, taken, .. } = *self;
+        Self { medium: Arc::clone(&self.medium), lane, index, time, duration, picture, tensor: None, taken }
     }
 
     /// The only frame of a file.
@@ -137,5 +159,19 @@ impl Frame {
             time_base: TimeBase::MICROSECONDS,
         };
         Self { tensor, ..Self::now(&Arc::new(medium), 0, Time::START, picture) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_audience_sees_neither_folders_nor_passwords() {
+        let frame = Frame::alone(Path::new("/home/me/films/flower.mp4"), RgbImage::new(1, 1), None);
+        let named = |name: &str| Medium { name: name.into(), ..(*frame.medium).clone() }.short_name();
+        assert_eq!(frame.medium.short_name(), "flower.mp4");
+        assert_eq!(named("rtsp://me:secret@10.0.0.1:554/main?key=secret"), "rtsp://10.0.0.1:554/main");
+        assert_eq!(named("Logitech C920"), "Logitech C920");
     }
 }

@@ -50,6 +50,11 @@ impl Report {
         }
     }
 
+    /// Tells the user what has happened, each time.
+    pub fn tell_again(&self, text: &str) {
+        (self.0.tell)(text);
+    }
+
     /// Tells the user that a picture is damaged, and notes it.
     pub fn damaged(&self, path: &Path, what: &str) {
         self.state().damaged = true;

@@ -5,7 +5,8 @@ use image::RgbImage;
 
 use super::caption::Caption;
 use super::colormap::{COLORMAPS, Colormap};
-use super::style::Style;
+use super::heat::{Heat, Line, contours, share_of};
+use super::style::{Blend, Style};
 use super::{bar, detections, segments};
 use crate::cam::{CamMap, Enlarger, MapCrop};
 use crate::error::Result;
@@ -23,8 +24,7 @@ pub const PALETTE: &[[u8; 3]] =
 pub struct Overlay {
     style: Style,
     enlarger: Enlarger<U8>,
-    /// One row of the map's colours, multiplied by their share of the picture.
-    heat: Vec<[u16; 3]>,
+    heat: Heat,
     caption: Caption,
 }
 
@@ -41,7 +41,7 @@ impl Overlay {
     /// # Errors
     /// The embedded font is damaged.
     pub fn new(style: Style) -> Result<Self> {
-        Ok(Self { style, enlarger: Enlarger::default(), heat: Vec::new(), caption: Caption::new()? })
+        Ok(Self { style, enlarger: Enlarger::default(), heat: Heat::default(), caption: Caption::new()? })
     }
 
     /// Draws the maps and the captions onto the frame that they explain. A single map has the colours of the colour
@@ -86,18 +86,44 @@ impl Overlay {
         let mut picture = RgbImage::new(width, height);
         if explanation.map.evidence {
             let top = self.style.scale.top(&frame.medium.name, &explanation.map);
-            let alpha = std::mem::replace(&mut self.style.alpha, 1.0);
+            let usual = (self.style.blend, self.style.alpha);
+            (self.style.blend, self.style.alpha) = (Blend::Even, 1.0);
             let drawn = self.lay_over_one(&mut picture, &explanation.map, top, &OnFrame::of(explanation));
-            self.style.alpha = alpha;
+            (self.style.blend, self.style.alpha) = usual;
             drawn?;
         }
         Ok(picture)
     }
 
-    /// Changes the map's share of the picture, within 0..=1, and returns it.
-    pub fn change_alpha(&mut self, by: f32) -> f32 {
-        self.style.alpha = (self.style.alpha + by).clamp(0.0, 1.0);
-        self.style.alpha
+    /// Changes how the map lies over the picture, with the opacity that suits it.
+    pub fn set_blend(&mut self, blend: Blend) {
+        (self.style.blend, self.style.alpha) = (blend, blend.usual_alpha());
+    }
+
+    /// Changes to the next blend of [`Blend::ALL`] and returns its name.
+    pub fn next_blend(&mut self) -> &'static str {
+        let current = Blend::ALL.iter().position(|(_, blend)| *blend == self.style.blend).unwrap_or(0);
+        let (name, blend) = Blend::ALL[(current + 1) % Blend::ALL.len()];
+        self.set_blend(blend);
+        name
+    }
+
+    /// Sets the map's opacity, within 0..=1.
+    pub fn set_alpha(&mut self, alpha: f32) {
+        self.style.alpha = alpha.clamp(0.0, 1.0);
+    }
+
+    /// Changes to the colour map of this name.
+    ///
+    /// # Errors
+    /// There is no such colour map.
+    pub fn set_colormap(&mut self, name: &str) -> Result<()> {
+        self.style.colormap = Colormap::named(name)?;
+        Ok(())
+    }
+
+    pub fn style(&self) -> &Style {
+        &self.style
     }
 
     /// Changes to the next colour map of [`COLORMAPS`] and returns its name.
@@ -121,21 +147,30 @@ impl Overlay {
     }
 
     fn lay_over(&mut self, picture: &mut RgbImage, map: &CamMap, top: f32, region: &OnFrame) -> Result<()> {
-        let share = alpha_share(self.style.alpha);
         let step = map.max / top;
-        let colours: [[u16; 3]; 256] = std::array::from_fn(|level| {
-            let colour = self.style.colormap.at((level as f32 * step).round() as u8);
-            colour.map(|channel| u16::from(channel) * share)
-        });
+        let Style { colormap, blend, alpha, .. } = &self.style;
+        self.heat.prepare(colormap, *blend, *alpha, step);
         let (bounds, crop) = locate(picture, map, region);
         let levels = self.enlarger.levels(map, &crop)?;
         for (pixels, levels) in rows_of(picture, bounds).zip(levels.chunks_exact(crop.width)) {
-            // A separate loop for the look-up lets the compiler vectorise the blending.
-            self.heat.clear();
-            self.heat.extend(levels.iter().map(|level| colours[usize::from(level.0)]));
-            for (channel, over) in pixels.as_flattened_mut().iter_mut().zip(self.heat.as_flattened()) {
-                *channel = blended(*channel, *over, share);
-            }
+            self.heat.lay_over(pixels, levels);
+        }
+        if *blend == Blend::Contour {
+            let thick = i64::from((picture.width().min(picture.height()) / 200).max(1));
+            let [left, upper, ..] = bounds.map(i64::from);
+            contours(levels, crop.width, step, colormap, |[x, y], line, colour| {
+                let margin = if line == Line::Dark { thick.div_euclid(2).max(1) } else { 0 };
+                for (dx, dy) in
+                    (-margin..thick + margin).flat_map(|dy| (-margin..thick + margin).map(move |dx| (dx, dy)))
+                {
+                    let (x, y) = (left + x as i64 + dx, upper + y as i64 + dy);
+                    if let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y))
+                        && let Some(pixel) = picture.get_pixel_mut_checked(x, y)
+                    {
+                        pixel.0 = colour;
+                    }
+                }
+            });
         }
         Ok(())
     }
@@ -210,19 +245,9 @@ fn rows_of(picture: &mut RgbImage, [left, top, right, bottom]: Bounds) -> impl I
     rows.map(move |row| row[left as usize * 3..right as usize * 3].as_chunks_mut::<3>().0)
 }
 
-fn blend(pixel: &mut [u8; 3], colour: [u8; 3], alpha: f32) {
-    let share = alpha_share(alpha);
+fn blend(pixel: &mut [u8; 3], colour: [u8; 3], opacity: f32) {
+    let share = share_of(opacity);
     for (channel, over) in pixel.iter_mut().zip(colour) {
-        *channel = blended(*channel, u16::from(over) * share, share);
+        *channel = ((u16::from(*channel) * (256 - share) + u16::from(over) * share) >> 8) as u8;
     }
-}
-
-/// A channel under `over`, which is already multiplied by its share.
-fn blended(channel: u8, over: u16, share: u16) -> u8 {
-    ((u16::from(channel) * (256 - share) + over) >> 8) as u8
-}
-
-/// An alpha of 0..=1 in parts of 256.
-fn alpha_share(alpha: f32) -> u16 {
-    (alpha.clamp(0.0, 1.0) * 256.0) as u16
 }

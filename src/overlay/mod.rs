@@ -5,10 +5,11 @@ mod caption;
 mod colormap;
 mod detections;
 mod draw;
+mod heat;
 mod segments;
 mod style;
 
 pub use caption::{Caption, Corner};
 pub use colormap::{COLORMAPS, Colormap};
 pub use draw::Overlay;
-pub use style::{HeatScale, Style};
+pub use style::{Blend, HeatScale, Style};

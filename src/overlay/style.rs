@@ -4,20 +4,67 @@ use std::collections::HashMap;
 
 use super::colormap::Colormap;
 use crate::cam::CamMap;
+use crate::error::{Error, Result};
 
 /// How the map is drawn over the frame.
 #[derive(Clone, Debug)]
 pub struct Style {
     pub colormap: Colormap,
-    /// The map's share of the picture, 0..=1.
+    pub blend: Blend,
+    /// The opacity of the map, 0..=1; where it follows the evidence, that of the hottest colour.
     pub alpha: f32,
     pub scale: HeatScale,
     /// Whether to draw a colour bar.
     pub bar: bool,
 }
 
-impl Style {
-    pub const DEFAULT_ALPHA: f32 = 0.4;
+/// How a map lies over the picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Blend {
+    /// With the same opacity everywhere, as most tutorials draw it.
+    #[default]
+    Even,
+    /// With an opacity that follows the map: where there is no evidence, the picture stays as it is.
+    Evidence,
+    /// As [`Blend::Evidence`], faintly, with contours at a quarter, half and three quarters of the hottest colour.
+    Contour,
+}
+
+impl Blend {
+    /// The name of each.
+    pub const ALL: &[(&str, Self)] = &[("even", Self::Even), ("evidence", Self::Evidence), ("contour", Self::Contour)];
+
+    /// The blend of a name in [`Blend::ALL`].
+    ///
+    /// # Errors
+    /// There is no blend of that name.
+    pub fn named(name: &str) -> Result<Self> {
+        let found = Self::ALL.iter().find(|(known, _)| *known == name);
+        let known = || format!("there are {}", Self::ALL.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "));
+        let unknown = || Error::Unknown { what: "blend", name: name.to_owned(), known: known() };
+        found.map(|(_, blend)| *blend).ok_or_else(unknown)
+    }
+
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, blend)| *blend == self).map_or("", |(name, _)| name)
+    }
+
+    /// The opacity that suits it.
+    pub fn usual_alpha(self) -> f32 {
+        match self {
+            Self::Even => 0.4,
+            Self::Evidence => 0.7,
+            Self::Contour => 0.25,
+        }
+    }
+
+    /// The colour map that suits it.
+    pub fn usual_colormap(self) -> &'static str {
+        match self {
+            Self::Even => "jet",
+            Self::Evidence | Self::Contour => "magma",
+        }
+    }
 }
 
 /// The value of the hottest colour.

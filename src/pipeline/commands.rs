@@ -5,8 +5,12 @@ use std::sync::atomic::Ordering;
 use super::control::Change;
 use super::item::Status;
 use super::output_stage::{OutputStage, Pause};
+use super::snapshot;
 use super::teaching::Teacher;
 use crate::error::Result;
+use crate::explain::{Explanation, ExplanationContext};
+use crate::media::Frame;
+use crate::overlay::Overlay;
 use crate::screen::ViewerCommand;
 use crate::sink::Flow;
 
@@ -35,10 +39,19 @@ impl OutputStage<'_> {
     fn obey(&mut self, command: ViewerCommand) -> Result<Flow> {
         match command {
             ViewerCommand::Quit => return Ok(Flow::Stop),
-            ViewerCommand::NextMethod => self.request(Change::Method),
-            ViewerCommand::NextLayer => self.request(Change::Layer),
-            ViewerCommand::NextColormap => self.next_colormap()?,
-            ViewerCommand::Alpha(step) => self.change_alpha(step),
+            ViewerCommand::NextMethod => self.request(Change::NextMethod),
+            ViewerCommand::Method(name) => self.request(Change::Method(name)),
+            ViewerCommand::NextLayer => self.request(Change::NextLayer),
+            ViewerCommand::Layer(name) => self.request(Change::Layer(name)),
+            ViewerCommand::ListLayers => self.request(Change::ListLayers),
+            ViewerCommand::Class(class) => self.request(Change::Class(class)),
+            ViewerCommand::Reset => self.reset()?,
+            ViewerCommand::NextColormap
+            | ViewerCommand::Colormap(_)
+            | ViewerCommand::NextBlend
+            | ViewerCommand::Blend(_)
+            | ViewerCommand::AlphaStep(_)
+            | ViewerCommand::Alpha(_) => self.change_style(command)?,
             // The number keys teach.
             ViewerCommand::Explain(Some(_)) | ViewerCommand::TakeReference(_) if self.teacher.is_some() => {}
             ViewerCommand::Explain(rank) => self.explain_rank(rank),
@@ -49,11 +62,14 @@ impl OutputStage<'_> {
                 None => self.request(Change::Words(words)),
             },
             ViewerCommand::Number { number, down } => self.teach_number(number, down),
+            ViewerCommand::Teach if self.view.lanes() > 1 => self.tell("classes are taught from one source"),
             ViewerCommand::Teach => self.begin_teaching(),
             ViewerCommand::UndoTaught | ViewerCommand::ForgetTaught | ViewerCommand::ToggleEvidence => {
                 self.steer_teacher(&command);
             }
-            ViewerCommand::Fluid(on) => self.channels.fluid.store(on, Ordering::Relaxed),
+            ViewerCommand::Fluid(on) => self.set_fluid(on),
+            ViewerCommand::SideBySide(on) => self.view.side_by_side = on.unwrap_or(!self.view.side_by_side),
+            ViewerCommand::Snapshot => self.snapshot = true,
             ViewerCommand::Pause => self.toggle_pause(),
             ViewerCommand::Record => self.toggle_recording(),
             ViewerCommand::Redraw => {}
@@ -65,18 +81,73 @@ impl OutputStage<'_> {
         let _ = self.channels.changes.send(change);
     }
 
-    fn next_colormap(&mut self) -> Result<()> {
-        if let Some(live) = &mut self.outputs.screen {
-            live.screen.tell(live.overlay.next_colormap()?);
+    fn change_style(&mut self, command: ViewerCommand) -> Result<()> {
+        let Some(live) = &mut self.outputs.screen else { return Ok(()) };
+        let overlay = &mut live.overlay;
+        let message = match command {
+            ViewerCommand::NextColormap => overlay.next_colormap()?.to_owned(),
+            ViewerCommand::Colormap(name) => match overlay.set_colormap(&name) {
+                Ok(()) => name,
+                Err(error) => error.to_string(),
+            },
+            ViewerCommand::NextBlend => overlay.next_blend().to_owned(),
+            ViewerCommand::Blend(blend) => {
+                overlay.set_blend(blend);
+                blend.name().to_owned()
+            }
+            ViewerCommand::AlphaStep(step) => {
+                overlay.set_alpha(overlay.style().alpha + step);
+                format!("opacity {:.0} %", 100.0 * overlay.style().alpha)
+            }
+            ViewerCommand::Alpha(alpha) => {
+                overlay.set_alpha(alpha);
+                String::new()
+            }
+            _ => String::new(),
+        };
+        if !message.is_empty() {
+            live.screen.tell(&message);
         }
         Ok(())
     }
 
-    fn change_alpha(&mut self, step: f32) {
-        if let Some(live) = &mut self.outputs.screen {
-            let alpha = live.overlay.change_alpha(step);
-            live.screen.tell(&format!("opacity {:.0} %", 100.0 * alpha));
+    fn set_fluid(&mut self, on: Option<bool>) {
+        if self.view.lanes() > 1 {
+            return self.tell("the fluid view is for one source");
         }
+        let fluid = &self.channels.fluid;
+        let on = on.unwrap_or(!fluid.load(Ordering::Relaxed));
+        fluid.store(on, Ordering::Relaxed);
+        self.tell(if on { "fluid: every frame with the latest map" } else { "aligned: each frame with its map" });
+    }
+
+    /// Goes back to how the run began, except that what was taught stays.
+    fn reset(&mut self) -> Result<()> {
+        self.request(Change::Reset);
+        self.pause = Pause::Off;
+        self.view.side_by_side = false;
+        self.channels.fluid.store(false, Ordering::Relaxed);
+        if let Some(live) = &mut self.outputs.screen {
+            live.overlay = Overlay::new(live.style.clone())?;
+            live.screen.reset();
+        }
+        Ok(())
+    }
+
+    pub(super) fn take_snapshot(
+        &mut self,
+        frame: &Frame,
+        explanation: &Explanation,
+        context: &ExplanationContext,
+    ) -> Result<()> {
+        let Some(live) = &mut self.outputs.screen else { return Ok(()) };
+        let mut drawn = frame.clone();
+        live.overlay.draw(&mut drawn, explanation, context)?;
+        match snapshot::take(frame, &drawn.picture, explanation, context) {
+            Ok(name) => live.screen.tell(&format!("written: {}", name.display())),
+            Err(error) => live.screen.tell(&error.to_string()),
+        }
+        Ok(())
     }
 
     /// Explains the class at a rank of the latest prediction, or the predicted class from frame to frame.
@@ -156,6 +227,9 @@ impl OutputStage<'_> {
     }
 
     fn toggle_recording(&mut self) {
+        if self.view.lanes() > 1 {
+            return self.tell("a recording has one source");
+        }
         let Some(live) = &mut self.outputs.screen else { return };
         if let Some(message) = self.recording.toggle(live.record) {
             live.screen.tell(&message);
@@ -169,6 +243,11 @@ impl OutputStage<'_> {
                 Status::Request(request) => {
                     if let Some(teacher) = &self.teacher {
                         teacher.set_request(*request);
+                    }
+                }
+                Status::Layers(layers) => {
+                    if let Some(live) = &mut self.outputs.screen {
+                        live.screen.offer_layers(&layers);
                     }
                 }
                 Status::Interrupted(why) => self.stall.set_interruption(why),

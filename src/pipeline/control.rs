@@ -1,6 +1,6 @@
 //! Changing what is explained, and how, between frames.
 
-use crate::cam::METHODS;
+use crate::cam::{self, METHODS};
 use crate::error::Result;
 use crate::explain::Explainer;
 use crate::grad::LayerName;
@@ -9,16 +9,25 @@ use crate::media::Picture;
 /// A change that the viewer requests.
 #[derive(Debug)]
 pub enum Change {
-    /// The next method.
-    Method,
-    /// The next layer.
-    Layer,
+    NextMethod,
+    /// The method of this name.
+    Method(String),
+    NextLayer,
+    /// The layer of this name.
+    Layer(String),
+    /// Nothing; the layers that can be chosen are reported.
+    ListLayers,
+    /// Back to what was explained at the beginning.
+    Reset,
     /// This class from now on, or the predicted class of each frame.
     Class(Option<usize>),
     /// This object of a detector from now on, or all objects.
     Object(Option<u64>),
     /// This picture as the reference of a number, counted from 1, that an embedding is compared with.
-    Reference { number: usize, picture: Picture },
+    Reference {
+        number: usize,
+        picture: Picture,
+    },
     /// These words, separated by commas, as what an embedding is compared with.
     Words(String),
     /// Another explainer, of what was taught.
@@ -31,8 +40,18 @@ pub enum Change {
 /// The model does not allow the change. The explainer stays as it was.
 pub fn change(explainer: &mut Explainer, change: Change) -> Result<String> {
     match change {
-        Change::Method => next_method(explainer),
-        Change::Layer => next_layer(explainer),
+        Change::NextMethod => next_method(explainer),
+        Change::Method(name) => {
+            explainer.set_method(cam::find(&name)?)?;
+            Ok(name)
+        }
+        Change::NextLayer => next_layer(explainer),
+        Change::Layer(name) => {
+            explainer.set_layer(LayerName::from(name.as_str()))?;
+            Ok(name)
+        }
+        Change::ListLayers => Ok(String::new()),
+        Change::Reset => explainer.reset().map(|()| String::new()),
         Change::Class(class) => {
             explainer.set_class(class)?;
             Ok(class.map_or("the predicted class".into(), |class| explainer.context().label(class)))
@@ -101,7 +120,7 @@ mod tests {
         let mut set = Vec::new();
         while set.last().is_none_or(|last| last != "grad-cam") {
             assert!(set.len() < METHODS.len(), "{set:?}");
-            set.push(change(&mut explainer, Change::Method).unwrap_or_else(|e| panic!("{e}")));
+            set.push(change(&mut explainer, Change::NextMethod).unwrap_or_else(|e| panic!("{e}")));
         }
         assert!(set.contains(&"layer-cam".to_owned()) && set.len() < METHODS.len() - 1, "{set:?}");
         let _ = std::fs::remove_file(path);

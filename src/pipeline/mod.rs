@@ -1,6 +1,6 @@
 //! The pipeline: capture and inference run on threads, the screen and the sinks on the thread that calls `run`.
-//! Threads start only here, in [`ThreadedSink`], in `source` (one per open camera, and those that read pictures ahead), and
-//! in `teach` while a folder is taught.
+//! Threads start only here, in [`ThreadedSink`], in `source` (one per open camera, one per source of several, and those that
+//! read pictures ahead), in `screen/page` (two that serve it), and in `teach` while a folder is taught.
 //!
 //! ```text
 //! source ──frames──▶ channel ──▶ explainer ▸ overlay ──explained frames──▶ channel ──▶ screen, sinks
@@ -20,9 +20,11 @@ mod output_stage;
 mod pace;
 mod recording;
 mod run;
+mod snapshot;
 mod stall;
 mod teaching;
 mod threaded_sink;
+mod view;
 mod worker;
 
 pub use capture::Opener;

@@ -14,12 +14,13 @@ use super::pace::{Ages, PaceMeter};
 use super::recording::Recording;
 use super::stall::StallWatch;
 use super::teaching::Teacher;
+use super::view::{Shown, View};
 use crate::error::{Error, Result};
 use crate::explain::{Explanation, ExplanationContext};
 use crate::media::{Frame, Picture};
 use crate::model::Request;
-use crate::overlay::Overlay;
-use crate::screen::{Pace, Screen, ScreenFrame};
+use crate::overlay::{Overlay, Style};
+use crate::screen::{Pace, Screen, ScreenFrame, Switches};
 use crate::sink::{Ending, ExplainedFrame, Flow, Sink};
 use crate::sync::channel::{self, Received};
 use crate::teach::PupilOptions;
@@ -34,6 +35,8 @@ pub struct Outputs<'a> {
 pub struct LiveScreen<'a> {
     pub screen: &'a mut dyn Screen,
     pub overlay: Overlay,
+    /// How the overlay draws at the beginning.
+    pub style: Style,
     /// Whether the sinks, too, get pictures with the map.
     pub pictures: bool,
     /// Starts a recording and returns its name and its sink.
@@ -76,6 +79,9 @@ pub struct OutputStage<'a> {
     /// Used by the fluid view and to look up classes by rank.
     pub(super) latest: Option<Latest>,
     pub(super) teacher: Option<Teacher>,
+    pub(super) view: View,
+    /// Whether the next frame that is shown is written to files.
+    pub(super) snapshot: bool,
     explained: u64,
     /// Frames missing from the sinks' recordings.
     left_out: u64,
@@ -86,7 +92,7 @@ pub enum Pause {
     Off,
     /// Holds the next frame that is shown.
     AtNextFrame,
-    Held(Box<HeldFrame>),
+    Held(Arc<HeldFrame>),
 }
 
 pub struct HeldFrame {
@@ -107,7 +113,7 @@ pub struct Latest {
 }
 
 impl<'a> OutputStage<'a> {
-    pub fn new(outputs: Outputs<'a>, channels: StageChannels) -> Self {
+    pub fn new(outputs: Outputs<'a>, channels: StageChannels, lanes: usize) -> Self {
         let at_once = outputs.screen.as_ref().is_some_and(|live| live.teaching.at_once);
         let mut stage = Self {
             outputs,
@@ -118,6 +124,8 @@ impl<'a> OutputStage<'a> {
             recording: Recording::default(),
             latest: None,
             teacher: None,
+            view: View::new(lanes),
+            snapshot: false,
             explained: 0,
             left_out: 0,
         };
@@ -226,27 +234,61 @@ impl OutputStage<'_> {
         context: &Arc<ExplanationContext>,
         pace: Pace,
     ) -> Result<()> {
-        let Some(live) = &mut self.outputs.screen else { return Ok(()) };
         match &self.pause {
             Pause::Held(_) => return Ok(()),
             Pause::AtNextFrame => {
                 let (frame, explanation, context) = (frame.clone(), explanation.clone(), Arc::clone(context));
-                self.pause = Pause::Held(Box::new(HeldFrame { frame, explanation, context, pace }));
+                self.pause = Pause::Held(Arc::new(HeldFrame { frame, explanation, context, pace }));
             }
             Pause::Off => {}
         }
-        let (recording, view) = (self.recording.is_on(), self.teacher.as_ref().map(Teacher::view));
-        let teaching = view.as_ref();
-        live.screen.show(&ScreenFrame { frame, explanation, context, pace, recording, teaching }, &mut live.overlay)
+        self.draw(frame, explanation, context, pace)
     }
 
     /// Shows the held frame again, if there is one, with the current look.
     pub(super) fn show_held(&mut self) -> Result<()> {
-        let (Pause::Held(held), Some(live)) = (&self.pause, &mut self.outputs.screen) else { return Ok(()) };
-        let HeldFrame { frame, explanation, context, pace } = held.as_ref();
-        let (recording, view) = (self.recording.is_on(), self.teacher.as_ref().map(Teacher::view));
-        let (pace, teaching) = (*pace, view.as_ref());
-        live.screen.show(&ScreenFrame { frame, explanation, context, pace, recording, teaching }, &mut live.overlay)
+        let Pause::Held(held) = &self.pause else { return Ok(()) };
+        let held = Arc::clone(held);
+        self.draw(&held.frame, &held.explanation, &held.context, held.pace)
+    }
+
+    /// Draws a frame at the size at which it is shown, and hands it to the screen.
+    fn draw(
+        &mut self,
+        frame: &Frame,
+        explanation: &Explanation,
+        context: &Arc<ExplanationContext>,
+        pace: Pace,
+    ) -> Result<()> {
+        if std::mem::take(&mut self.snapshot) {
+            self.take_snapshot(frame, explanation, context)?;
+        }
+        let switches = Switches {
+            paused: !matches!(self.pause, Pause::Off),
+            recording: self.recording.is_on(),
+            fluid: self.channels.fluid.load(Ordering::Relaxed),
+            side_by_side: self.view.side_by_side,
+        };
+        let Some(live) = &mut self.outputs.screen else { return Ok(()) };
+        let shown = match live.screen.size() {
+            Some(size) => {
+                trace_span!("draw").in_scope(|| self.view.draw(&mut live.overlay, frame, explanation, context, size))?
+            }
+            None => Shown { picture: Picture::default(), natural: frame.picture.dimensions() },
+        };
+        let taught = self.teacher.as_ref().map(Teacher::view);
+        let (style, teaching) = (live.overlay.style(), taught.as_ref());
+        live.screen.show(&ScreenFrame {
+            drawn: &shown.picture,
+            natural: shown.natural,
+            frame,
+            explanation,
+            context,
+            pace,
+            switches,
+            style,
+            teaching,
+        })
     }
 
     /// Finishes the sinks and the recording. Returns the first error, which is `error` if there is one.

@@ -13,7 +13,6 @@ use super::output_stage::{OutputStage, Outputs, StageChannels};
 use super::pace::Ages;
 use super::worker::{Worker, WorkerChannels, WorkerThread};
 use crate::error::{Error, Result};
-use crate::explain::TemporalSmoother;
 use crate::media::Frame;
 use crate::screen::Pace;
 use crate::sink::Flow;
@@ -25,6 +24,8 @@ use crate::sync::{Semaphore, Stop};
 #[derive(Clone, Debug)]
 pub struct Options {
     pub policy: Policy,
+    /// The number of sources that share the model.
+    pub lanes: usize,
     /// The number of explained frames to stop after.
     pub frames: Option<u64>,
     /// The time to stop after.
@@ -90,7 +91,7 @@ pub fn run(
     let stops = [stop.clone(), ended.clone()];
     let mut explained_items = InOrder::new(explained.1, workers.len() == 1);
 
-    let in_flight = in_flight_limit(options.policy, workers.len());
+    let in_flight = in_flight_limit(options, workers.len());
     let monitor =
         CaptureMonitor { captured: Arc::clone(&captured), fluid: Arc::clone(&fluid), newest: newest.0, in_flight };
     let capture = spawn_capture(open, frames.0, monitor, status.0.clone(), stops.clone());
@@ -106,7 +107,7 @@ pub fn run(
     drop(channels);
 
     let shared = StageChannels { captured, fluid, newest: newest.1, changes: changes.0, status: status.1, reports };
-    let mut stage = OutputStage::new(outputs, shared);
+    let mut stage = OutputStage::new(outputs, shared, options.lanes);
     let output = output_frames(&mut stage, &mut explained_items, options, started, stop, &mut report);
     ended.request();
     let error = stop_in_order(&mut stage, explained_items, inference, capture, output);
@@ -149,9 +150,12 @@ impl Channels {
 
 /// Limits the frames between capture and sinks. The channels alone do not: frames that are explained early wait in
 /// memory for a slower worker. A single worker has one frame decoded before it and one written after it.
-fn in_flight_limit(policy: Policy, workers: usize) -> Semaphore {
-    match policy {
+///
+/// Several sources wait for the model, so that none of their turns is lost.
+fn in_flight_limit(options: &Options, workers: usize) -> Semaphore {
+    match options.policy {
         Policy::Block => Semaphore::new((2 * workers).max(3)),
+        Policy::Newest if options.lanes > 1 => Semaphore::new(2),
         Policy::Newest => Semaphore::UNBOUNDED,
     }
 }
@@ -176,8 +180,8 @@ fn spawn_capture(
 
 fn spawn_workers(workers: Vec<Worker>, channels: &WorkerChannels, options: &Options, stops: &[Stop; 2]) -> Vec<Handle> {
     let start = |worker| {
-        let smoother = options.smoothing.map(TemporalSmoother::new);
-        let thread = WorkerThread::new(worker, smoother, channels.clone(), options.semaphore.clone(), stops.clone());
+        let thread =
+            WorkerThread::new(worker, options.smoothing, channels.clone(), options.semaphore.clone(), stops.clone());
         spawn("inference", move || thread.work())
     };
     workers.into_iter().map(start).collect()
@@ -309,6 +313,7 @@ mod tests {
         let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(InFlightSink { given, most: Arc::clone(&most) })];
         let options = Options {
             policy: Policy::Block,
+            lanes: 1,
             frames: None,
             duration: None,
             smoothing: None,

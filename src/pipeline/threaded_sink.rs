@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -22,6 +23,8 @@ pub struct ThreadedSink {
     context: Option<Arc<ExplanationContext>>,
     given: u64,
     written: Arc<AtomicU64>,
+    /// How long the end of the sink is waited for; `None` is for ever.
+    patience: Option<Duration>,
 }
 
 impl ThreadedSink {
@@ -55,13 +58,29 @@ impl ThreadedSink {
             .spawn(work)
             .map_err(|e| failed(&e.to_string()).caused_by(e))?;
         ready.recv().map_err(|_| failed("it ended at once"))??;
-        Ok(Self { frames: Some(frames), ending, thread: Some(thread), context: None, given: 0, written })
+        let (frames, thread) = (Some(frames), Some(thread));
+        Ok(Self { frames, ending, thread, context: None, given: 0, written, patience: None })
+    }
+
+    /// Waits at most this long for the sink to finish, and then abandons it: a receiver in the network may take nothing
+    /// any more.
+    #[must_use]
+    pub fn patient_for(mut self, patience: Duration) -> Self {
+        self.patience = Some(patience);
+        self
     }
 
     /// Waits for the thread to end.
     fn join(&mut self) -> Result<Flow> {
         self.frames = None;
         let Some(thread) = self.thread.take() else { return Ok(Flow::Stop) };
+        let began = Instant::now();
+        while self.patience.is_some_and(|patience| began.elapsed() < patience) && !thread.is_finished() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        if self.patience.is_some() && !thread.is_finished() {
+            return Ok(Flow::Stop);
+        }
         thread.join().map_err(|_| failed("it panicked; please report this"))?
     }
 }

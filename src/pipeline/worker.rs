@@ -35,7 +35,10 @@ pub struct WorkerChannels {
 pub struct WorkerThread {
     worker: Worker,
     context: Arc<ExplanationContext>,
-    smoother: Option<TemporalSmoother>,
+    /// The time constant of the smoothing, in seconds.
+    smoothing: Option<f64>,
+    /// The smoother of each source, if there is smoothing.
+    smoothers: Vec<TemporalSmoother>,
     /// Whether it explains the predicted class, which smoothing may hold.
     follows_prediction: bool,
     channels: WorkerChannels,
@@ -46,14 +49,14 @@ pub struct WorkerThread {
 impl WorkerThread {
     pub fn new(
         worker: Worker,
-        smoother: Option<TemporalSmoother>,
+        smoothing: Option<f64>,
         channels: WorkerChannels,
         semaphore: Semaphore,
         stops: [Stop; 2],
     ) -> Self {
         let context = Arc::new(worker.explainer.context().clone());
         let follows_prediction = worker.explainer.follows_prediction();
-        Self { worker, context, smoother, follows_prediction, channels, semaphore, stops }
+        Self { worker, context, smoothing, smoothers: Vec::new(), follows_prediction, channels, semaphore, stops }
     }
 
     /// Explains frames until they end, the receiver is gone, or a stop is requested.
@@ -86,6 +89,10 @@ impl WorkerThread {
     fn apply_changes(&mut self) {
         while let Ok(requested) = self.channels.changes.try_recv() {
             let explainer = &mut self.worker.explainer;
+            if matches!(requested, Change::ListLayers) {
+                let _ = self.channels.status.send(Status::Layers(explainer.layers().unwrap_or_default()));
+                continue;
+            }
             let message = change(explainer, requested).unwrap_or_else(|error| error.to_string());
             let (status, request) = (&self.channels.status, explainer.request().clone());
             let _ = status.send(Status::Request(Box::new(request)));
@@ -94,9 +101,7 @@ impl WorkerThread {
             }
             self.context = Arc::new(explainer.context().clone());
             self.follows_prediction = explainer.follows_prediction();
-            if let Some(smoother) = &mut self.smoother {
-                smoother.reset();
-            }
+            self.smoothers.clear();
             self.cancel_on_change_or_stop();
         }
     }
@@ -109,15 +114,20 @@ impl WorkerThread {
     /// Explains a frame, smooths the maps over time and draws them, if the worker has an overlay.
     fn explain(&mut self, frame: &mut Frame) -> Result<Explanation> {
         let _permit = self.semaphore.acquire();
+        if let Some(seconds) = self.smoothing {
+            self.smoothers.resize_with(self.smoothers.len().max(frame.lane + 1), || TemporalSmoother::new(seconds));
+        }
+        let mut smoother = self.smoothers.get_mut(frame.lane);
         let Worker { explainer, overlay } = &mut self.worker;
-        if let Some(smoother) = self.smoother.as_mut().filter(|_| self.follows_prediction) {
+        explainer.set_lane(frame.lane);
+        if let Some(smoother) = smoother.as_mut().filter(|_| self.follows_prediction) {
             explainer.set_class(smoother.class_for(&frame.picture))?;
         }
         let mut explanation = match &frame.tensor {
             Some(tensor) => explainer.explain_tensor(tensor.view())?,
             None => explainer.explain_shown(&frame.picture, frame.medium.pixel_aspect())?,
         };
-        if let Some(smoother) = &mut self.smoother {
+        if let Some(smoother) = smoother {
             smoother.smooth(&frame.picture, frame.time.as_us(), &mut explanation);
         }
         if let Some(overlay) = overlay {

@@ -36,9 +36,9 @@ pub fn bars(picture: &mut RgbImage, caption: &Caption, view: &ScreenFrame) {
 }
 
 /// Draws the rates of the pipeline in the upper left corner.
-pub fn pace(picture: &mut RgbImage, caption: &Caption, view: &ScreenFrame, fluid: bool) {
+pub fn pace(picture: &mut RgbImage, caption: &Caption, view: &ScreenFrame) {
     let Pace { age, captured, explained, dropped } = view.pace;
-    let mode = if fluid { "fluid" } else { "aligned" };
+    let mode = if view.switches.fluid { "fluid" } else { "aligned" };
     let lines = [
         format!("{}, {}", view.context.model, view.context.method),
         format!("{mode}, map {} ms old", age.as_millis()),

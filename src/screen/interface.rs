@@ -6,20 +6,39 @@ use image::RgbImage;
 
 use crate::error::Result;
 use crate::explain::{Explanation, ExplanationContext};
-use crate::media::Frame;
-use crate::overlay::Overlay;
+use crate::media::{Frame, Picture};
+use crate::overlay::{Blend, Style};
 
 /// What a screen shows at one moment.
 pub struct ScreenFrame<'a> {
+    /// The picture with the map, at the size at which it is shown. Empty while nobody watches.
+    pub drawn: &'a Picture,
+    /// The size that shows every pixel of the source, or of all sources that share the screen.
+    pub natural: (u32, u32),
+    /// The frame as the source gave it.
     pub frame: &'a Frame,
     /// The explanation of this frame, or in the fluid view of the last explained one.
     pub explanation: &'a Explanation,
     pub context: &'a ExplanationContext,
     pub pace: Pace,
-    /// Whether a recording is on.
-    pub recording: bool,
+    pub switches: Switches,
+    pub style: &'a Style,
     /// What is taught, while classes are being taught.
     pub teaching: Option<&'a TeachingView>,
+}
+
+/// What is on and off.
+#[expect(clippy::struct_excessive_bools, reason = "each is switched by a separate command")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Switches {
+    /// Whether the picture is held.
+    pub paused: bool,
+    /// Whether a recording is on.
+    pub recording: bool,
+    /// Whether every captured frame is shown with the latest map, and not each explained frame with its own.
+    pub fluid: bool,
+    /// Whether the picture and the map stand next to both.
+    pub side_by_side: bool,
 }
 
 /// What is taught.
@@ -63,10 +82,21 @@ pub struct Pace {
 pub enum ViewerCommand {
     Quit,
     NextMethod,
+    Method(String),
     NextLayer,
+    Layer(String),
+    /// Asks for the layers that can be chosen, which come to [`Screen::offer_layers`].
+    ListLayers,
     NextColormap,
+    Colormap(String),
+    NextBlend,
+    Blend(Blend),
     /// Adds this step to the opacity of the map, -1..=1.
+    AlphaStep(f32),
+    /// Sets the opacity of the map, 0..=1.
     Alpha(f32),
+    /// Explains this class, or the predicted class of each frame.
+    Class(Option<usize>),
     /// Explains the class at this rank, 0 for the most probable, or the predicted class of each frame. Of a detector, the
     /// object of this number less 1, or all objects.
     Explain(Option<usize>),
@@ -92,27 +122,43 @@ pub enum ViewerCommand {
     ToggleEvidence,
     /// Starts or ends a recording.
     Record,
+    /// Writes the picture with and without the map, and the numbers, to files.
+    Snapshot,
     /// Holds the picture, or resumes.
     Pause,
     /// Draws the picture again, since its look has changed.
     Redraw,
-    /// Shows every captured frame with the latest map (true), or each explained frame with its map (false).
-    Fluid(bool),
+    /// Shows every captured frame with the latest map, or each explained frame with its map; without a value, the other of
+    /// the two.
+    Fluid(Option<bool>),
+    /// Shows picture and map next to both, or no longer; without a value, the other of the two.
+    SideBySide(Option<bool>),
+    /// Back to how the run began.
+    Reset,
 }
 
 /// Shows frames and returns the viewer's commands. It runs on the main thread.
 pub trait Screen {
+    /// The most pixels across and down that it shows; `None` while nobody watches.
+    fn size(&self) -> Option<(u32, u32)>;
+
     /// Shows a frame.
     ///
     /// # Errors
     /// The frame cannot be drawn.
-    fn show(&mut self, view: &ScreenFrame, overlay: &mut Overlay) -> Result<()>;
+    fn show(&mut self, view: &ScreenFrame) -> Result<()>;
 
     /// Shows a message for a few seconds.
     fn tell(&mut self, message: &str);
 
     /// Shows why no frames arrive, until the next frame.
     fn wait(&mut self, why: &str);
+
+    /// Takes the layers that can be chosen.
+    fn offer_layers(&mut self, _: &[String]) {}
+
+    /// Goes back to how it looked at the beginning.
+    fn reset(&mut self) {}
 
     /// Handles events and returns the commands since the last call.
     ///

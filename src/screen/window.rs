@@ -3,14 +3,14 @@
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use image::{RgbImage, imageops};
+use image::RgbImage;
 use minifb::{ScaleMode, WindowOptions};
 
 use super::keys::{Action, KEYS, listen};
-use super::{Screen, ScreenFrame, ViewerCommand, hud, snapshot, taught};
+use super::{Screen, ScreenFrame, ViewerCommand, fullscreen, hud, taught};
 use crate::error::{Error, Result};
 use crate::media::Picture;
-use crate::overlay::{Caption, Overlay};
+use crate::overlay::Caption;
 
 /// A window that shows explained frames.
 pub struct Window {
@@ -18,6 +18,7 @@ pub struct Window {
     actions: Receiver<Action>,
     /// The size at opening, in pixels.
     size: (u32, u32),
+    options: WindowStyle,
     /// Whether the window has the shape of the first picture.
     fitted: bool,
     caption: Caption,
@@ -30,8 +31,6 @@ pub struct Window {
     waiting: Option<String>,
     /// A message, and since when it shows.
     message: Option<(String, Instant)>,
-    /// Whether the next frame is saved.
-    snapshot: bool,
     /// The words that are being typed.
     typing: Option<String>,
     /// The number key that is held down, and since when.
@@ -40,13 +39,19 @@ pub struct Window {
     teaching: bool,
 }
 
+/// How a window is opened.
+#[derive(Clone, Copy, Debug)]
+pub struct WindowStyle {
+    /// Whether it fills the screen.
+    pub fullscreen: bool,
+    /// Whether it shows the mouse pointer.
+    pub pointer: bool,
+}
+
 /// What the window shows besides the map.
-#[expect(clippy::struct_excessive_bools, reason = "each is switched by a separate key")]
 #[derive(Clone, Copy, Debug, Default)]
 struct Look {
-    fluid: bool,
     bars: bool,
-    side_by_side: bool,
     pace: bool,
     help: bool,
 }
@@ -62,13 +67,14 @@ impl Window {
     ///
     /// # Errors
     /// There is no display.
-    pub fn open(width: u32, height: u32) -> Result<Self> {
-        let (window, actions) = open(width, height)?;
+    pub fn open(width: u32, height: u32, options: WindowStyle) -> Result<Self> {
+        let (window, actions) = open(width, height, options)?;
         Ok(Self {
             window,
             actions,
             size: (width, height),
-            fitted: false,
+            options,
+            fitted: options.fullscreen,
             caption: Caption::new()?,
             look: Look::default(),
             buffer: vec![0; (width * height) as usize],
@@ -76,7 +82,6 @@ impl Window {
             shown: RgbImage::new(width, height).into(),
             waiting: None,
             message: None,
-            snapshot: false,
             typing: None,
             held: None,
             teaching: false,
@@ -93,7 +98,7 @@ impl Window {
         let (w, h) = (width as f32, height as f32);
         let scale = (MIN_SIDE / w.max(h)).max(1.0).min(MAX_SIZE[0] / w).min(MAX_SIZE[1] / h);
         self.size = ((w * scale).round() as u32, (h * scale).round() as u32);
-        (self.window, self.actions) = open(self.size.0, self.size.1)?;
+        (self.window, self.actions) = open(self.size.0, self.size.1, self.options)?;
         Ok(())
     }
 
@@ -102,20 +107,6 @@ impl Window {
             self.window.set_title(&title);
             self.title = title;
         }
-    }
-
-    /// The picture with the map; to its right, in half the size, the picture above the map.
-    fn side_by_side(view: &ScreenFrame, drawn: &RgbImage, overlay: &mut Overlay) -> Result<RgbImage> {
-        let map = overlay.map_alone(view.frame, view.explanation)?;
-        let (width, height) = drawn.dimensions();
-        let (half_width, half_height) = ((width / 2).max(1), (height / 2).max(1));
-        let mut row = RgbImage::new(width + half_width, height);
-        imageops::replace(&mut row, drawn, 0, 0);
-        for (panel, top) in [(&*view.frame.picture, 0), (&map, half_height)] {
-            let panel = imageops::thumbnail(panel, half_width, half_height);
-            imageops::replace(&mut row, &panel, i64::from(width), i64::from(top));
-        }
-        Ok(row)
     }
 
     /// Fills the window with the current picture, and the help or a message over it.
@@ -137,10 +128,14 @@ impl Window {
     }
 }
 
-fn open(width: u32, height: u32) -> Result<(minifb::Window, Receiver<Action>)> {
+fn open(width: u32, height: u32, style: WindowStyle) -> Result<(minifb::Window, Receiver<Action>)> {
     let options = WindowOptions { resize: true, scale_mode: ScaleMode::AspectRatioStretch, ..WindowOptions::default() };
     let window = minifb::Window::new(Window::TITLE, width as usize, height as usize, options);
     let mut window = window.map_err(|e| Error::Window(format!("no display ({e}); set DISPLAY")))?;
+    if style.fullscreen {
+        fullscreen::fill_screen(&window)?;
+    }
+    window.set_cursor_visibility(style.pointer);
     let actions = listen(&mut window);
     Ok((window, actions))
 }
@@ -153,19 +148,16 @@ fn fill(buffer: &mut Vec<u32>, picture: &RgbImage) {
 }
 
 impl Screen for Window {
-    fn show(&mut self, view: &ScreenFrame, overlay: &mut Overlay) -> Result<()> {
+    fn size(&self) -> Option<(u32, u32)> {
+        let (width, height) = self.window.get_size();
+        Some((width as u32, height as u32))
+    }
+
+    fn show(&mut self, view: &ScreenFrame) -> Result<()> {
         self.waiting = None;
-        self.fit(view.frame.picture.width(), view.frame.picture.height())?;
-        self.retitle(format!("{} - {} - {}", Self::TITLE, view.frame.medium.name, view.context.model));
-        let mut frame = view.frame.clone();
-        overlay.draw(&mut frame, view.explanation, view.context)?;
-        if std::mem::take(&mut self.snapshot) {
-            match snapshot::take(view, &frame.picture) {
-                Ok(name) => self.tell(&format!("written: {}", name.display())),
-                Err(error) => self.tell(&error.to_string()),
-            }
-        }
-        let mut picture = frame.picture;
+        self.fit(view.natural.0, view.natural.1)?;
+        self.retitle(format!("{} - {} - {}", Self::TITLE, view.frame.medium.short_name(), view.context.model));
+        let mut picture = view.drawn.clone();
         self.teaching = view.teaching.is_some();
         if let Some(teaching) = view.teaching {
             taught::draw(&mut picture, &self.caption, teaching);
@@ -174,14 +166,18 @@ impl Screen for Window {
             hud::bars(&mut picture, &self.caption, view);
         }
         if self.look.pace {
-            hud::pace(&mut picture, &self.caption, view, self.look.fluid);
+            hud::pace(&mut picture, &self.caption, view);
         }
-        if view.recording {
+        if view.switches.recording {
             hud::recording(&mut picture);
         }
-        self.shown = if self.look.side_by_side { Self::side_by_side(view, &picture, overlay)?.into() } else { picture };
+        self.shown = picture;
         self.refresh();
         Ok(())
+    }
+
+    fn reset(&mut self) {
+        self.look = Look::default();
     }
 
     fn tell(&mut self, message: &str) {
@@ -216,19 +212,7 @@ impl Screen for Window {
                     commands.push(ViewerCommand::Number { number, down });
                 }
                 Action::Typing(words) => self.typing = words,
-                Action::Snapshot => self.snapshot = true,
-                Action::Fluid => {
-                    look.fluid = !look.fluid;
-                    commands.push(ViewerCommand::Fluid(look.fluid));
-                    let mode = if look.fluid {
-                        "fluid: every frame with the latest map"
-                    } else {
-                        "aligned: each frame with its map"
-                    };
-                    self.message = Some((mode.into(), Instant::now()));
-                }
                 Action::Bars => look.bars = !look.bars,
-                Action::SideBySide => look.side_by_side = !look.side_by_side,
                 Action::Pace => look.pace = !look.pace,
                 Action::Help => look.help = !look.help,
             }

@@ -167,6 +167,7 @@ fn settings(compute: Compute, level: GraphOptimizationLevel, runtime: &Runtime) 
         if compute.threads > 0 {
             builder = builder.with_intra_threads(compute.threads)?;
         }
+        builder = builder.with_intra_op_spinning(!compute.shares_processor)?;
     }
     Ok(builder)
 }

@@ -25,6 +25,8 @@ pub enum EndPolicy {
     Repeat,
     /// It opens the source again, also after an error, and retries until that succeeds.
     Reconnect,
+    /// As [`EndPolicy::Repeat`], and after an error as [`EndPolicy::Reconnect`].
+    Forever,
 }
 
 /// A source for live view. The times of its frames continue from one end to the next start.
@@ -96,7 +98,9 @@ impl LiveSource {
                 self.current = Some(source);
                 (self.report)(None);
             }
-            Err(_) if self.policy == EndPolicy::Reconnect => thread::sleep(Self::RETRY_INTERVAL),
+            Err(_) if matches!(self.policy, EndPolicy::Reconnect | EndPolicy::Forever) => {
+                thread::sleep(Self::RETRY_INTERVAL);
+            }
             Err(error) => return Err(error),
         }
         Ok(())
@@ -174,8 +178,12 @@ impl Source for LiveSource {
                 (EndPolicy::Finish, Ok(())) => return Ok(None),
                 (EndPolicy::Repeat, Ok(())) if empty => return Ok(None),
                 (EndPolicy::Repeat, Ok(())) => {}
+                (EndPolicy::Forever, Ok(())) if !empty => {}
                 (EndPolicy::Finish | EndPolicy::Repeat, Err(error)) => return Err(error),
-                (EndPolicy::Reconnect, end) => {
+                (EndPolicy::Reconnect | EndPolicy::Forever, end) => {
+                    if empty {
+                        thread::sleep(Self::RETRY_INTERVAL);
+                    }
                     let why = end.err().map_or("the stream has ended".into(), |error| error.to_string());
                     (self.report)(Some(format!("{why}\nwaiting for it to come back")));
                 }

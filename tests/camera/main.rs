@@ -70,6 +70,34 @@ mod needs_qemu {
 mod long {
     use super::*;
 
+    /// vivid gives the picture of its output device back as that of a camera.
+    #[test]
+    #[ignore = "takes minutes; make test-camera runs it"]
+    fn another_program_sees_the_pictures_of_a_virtual_camera() {
+        let script = "
+            modprobe vivid n_devs=1 node_types=0x101 num_inputs=1 input_types=3 num_outputs=1 output_types=1
+            v4l2-ctl -d /dev/video0 --set-ctrl=loop_video=1
+            ffmpeg -v error -f lavfi -i color=c=0x008000:s=640x360:r=10:d=2 -pix_fmt yuv420p /tmp/green.mp4
+            fast live --input /tmp/green.mp4 --loop --headless --alpha 0 --seconds 40 --camera-out /dev/video1 2>/tmp/said &
+            until grep -q 'sending to' /tmp/said; do sleep 0.2; done
+            sleep 8
+            v4l2-ctl -d /dev/video0 --set-fmt-video=width=640,height=360,pixelformat=YUYV
+            v4l2-ctl -d /dev/video0 --stream-mmap --stream-count=5 --stream-to=/tmp/seen.yuv >/dev/null 2>&1
+            ffmpeg -v error -f rawvideo -pix_fmt yuyv422 -s 640x360 -i /tmp/seen.yuv -vf crop=640:180:0:0,scale=1:1:flags=area \
+                -f rawvideo -pix_fmt rgb24 - | tail -c 3 | od -An -tu1
+            wait; cat /tmp/said
+            fast live --input /tmp/green.mp4 --headless --camera-out /dev/video0; echo no output: $?
+        ";
+        let text = run("camera-out", 0, script);
+        let numbers = text.lines().next().unwrap_or_default().split_whitespace();
+        let [red, green, blue] = numbers.map(|n| n.parse::<u8>().unwrap()).collect::<Vec<_>>()[..] else {
+            panic!("{text}")
+        };
+        assert!(red < 12 && green.abs_diff(128) < 12 && blue < 12, "{text}");
+        assert_says(&text, &["sending to /dev/video1", "explained", "v4l2loopback", "no output: 1"]);
+        assert!(!text.contains("trying again"), "{text}");
+    }
+
     #[test]
     #[ignore = "takes minutes; make test-camera runs it"]
     fn each_camera_failure_is_named_with_its_remedy() {

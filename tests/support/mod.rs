@@ -1,9 +1,11 @@
 //! What several tests need.
 #![allow(dead_code)]
 
+pub mod browser;
 pub mod desktop;
 pub mod gradient;
 pub mod maps;
+pub mod served;
 pub mod streams;
 pub mod task_case;
 pub mod things;

@@ -166,7 +166,8 @@ impl Bench {
         let workers = explainers.into_iter().map(worker).collect::<Result<Vec<_>>>()?;
         let outputs = Outputs { sinks: &mut sinks, screen: None };
         let (policy, semaphore) = (Policy::Block, plan.semaphore);
-        let options = Options { policy, frames: Some(self.frames), duration: None, smoothing: None, semaphore };
+        let options =
+            Options { policy, lanes: 1, frames: Some(self.frames), duration: None, smoothing: None, semaphore };
         drop(stages.take());
         let outcome = pipeline::run(Box::new(move |_| open()), workers, outputs, &options, &Stop::default(), |_| {});
         if let Some(error) = outcome.error {

@@ -11,9 +11,10 @@ use whycam::plumbing::{Classifier, Detector, PlainModel, check_free, write_whole
 use whycam::{Explainer, Request};
 
 use super::{json, page, table};
-use crate::cli::args::{DetectionArgs, GlobalArgs, LayerArgs, ModelArgs, StyleArgs};
+use crate::cli::args::{DetectionArgs, GlobalArgs, LayerArgs, ModelArgs};
 use crate::cli::output::{ExitStatus, UsageError, print, say, say_error, write_json};
 use crate::cli::run::progress_bar;
+use crate::cli::style_args::StyleArgs;
 
 #[derive(Args)]
 pub struct Evaluate {

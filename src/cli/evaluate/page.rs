@@ -14,7 +14,7 @@ use whycam::{Explainer, cam};
 
 use super::plots::{Curve, curves, reliability};
 use super::table::COLUMNS;
-use crate::cli::args::StyleArgs;
+use crate::cli::style_args::StyleArgs;
 
 const SHOWN_CASES: usize = 6;
 

@@ -6,9 +6,10 @@ use anyhow::Result;
 use clap::Args;
 
 use super::{folder, live};
-use crate::cli::args::{GlobalArgs, LayerArgs, MethodArgs, ModelSettings, StyleArgs};
+use crate::cli::args::{GlobalArgs, LayerArgs, MethodArgs, ModelSettings};
 use crate::cli::output::ExitStatus;
 use crate::cli::source_args::SourceArgs;
+use crate::cli::style_args::StyleArgs;
 use crate::cli::view::ViewArgs;
 
 #[derive(Args)]

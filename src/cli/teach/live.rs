@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use whycam::overlay::Blend;
 use whycam::pipeline::Policy;
 use whycam::plumbing::check_free;
 use whycam::source::class_folders;
@@ -10,35 +11,40 @@ use whycam::teach::PupilOptions;
 
 use super::command::Teach;
 use super::folder;
-use crate::cli::args::{ExplainArgs, GlobalArgs, MapArgs, ModelArgs};
+use crate::cli::args::{ExplainArgs, GlobalArgs, MapArgs, ModelArgs, ModelSettings};
 use crate::cli::output::{ExitStatus, UsageError, check_outputs, report, say};
 use crate::cli::run::PipelineRun;
-use crate::cli::view::window;
+use crate::cli::style_args::StyleArgs;
 
 pub fn teach(options: Teach, global: &GlobalArgs) -> Result<ExitStatus> {
-    if options.view.headless {
-        return Err(UsageError(
-            "teaching live takes keys, so it needs a window; without one, teach from a folder".into(),
-        )
-        .into());
+    if options.view.headless && options.view.audience.serve.is_none() {
+        let problem = "teaching live takes keys, so it needs a window or --serve; without them, teach from a folder";
+        return Err(UsageError(problem.into()).into());
     }
+    if options.source.lanes() > 1 {
+        return Err(UsageError("classes are taught from one source".into()).into());
+    }
+    options.view.audience.start_log()?;
     let album = album_of(&options.out);
     let again = album.is_dir();
     if !again {
         check_free(&options.out, options.view.force)?;
     }
     let report = report(global.quiet);
-    let open = options.source.opener(false, &report)?;
-    let read: Vec<&Path> = options.source.file().into_iter().chain([Path::new(&options.backbone)]).collect();
+    let open = options.source.opener(options.view.ends(), &report)?;
+    let read: Vec<&Path> = options.source.files().chain([Path::new(&options.backbone)]).collect();
     let written = [Some(options.out.as_path()), options.view.record.as_deref(), options.view.json.as_deref()];
     check_outputs(&written, &read)?;
     if again && !global.quiet {
         say(format_args!("going on with the pictures in {}", album.display()));
     }
     let explain = ExplainArgs {
-        model: ModelArgs { model: Some(options.backbone.clone()), settings: options.settings.clone() },
+        model: ModelArgs {
+            model: Some(options.backbone.clone()),
+            settings: ModelSettings { shares_processor: true, ..options.settings.clone() },
+        },
         map: MapArgs::at(&options.method, &options.layers),
-        style: options.style.clone(),
+        style: StyleArgs { usual_blend: Blend::Evidence, ..options.style.clone() },
     };
     let taught = PupilOptions {
         backbone: explain.model.options(),
@@ -51,10 +57,10 @@ pub fn teach(options: Teach, global: &GlobalArgs) -> Result<ExitStatus> {
         explain: &explain,
         open,
         sinks: options.view.sinks(true, explain.model.settings.threads, &report)?,
-        screen: Some(window(640, 480)?),
-        options: options.view.pipeline_options(Policy::Newest),
+        screen: options.view.audience.screen((640, 480), options.view.headless)?,
+        options: options.view.pipeline_options(Policy::Newest, 1),
         explainers: None,
-        pictures: options.view.record.is_some(),
+        pictures: options.view.pictures(),
         progress: false,
         highest: None,
         taught: Some(taught),

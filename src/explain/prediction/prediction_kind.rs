@@ -7,6 +7,7 @@ use super::segments::SegmentPrediction;
 use super::values::ValuePrediction;
 use crate::cam::CamMap;
 use crate::explain::ExplanationContext;
+use crate::model::Region;
 
 /// What a model says of a picture: one variant for each form.
 #[derive(Clone, Debug)]
@@ -36,6 +37,12 @@ impl Prediction {
             Self::Segments(found) => Box::new(found.segments.iter_mut().filter_map(|segment| segment.map.as_mut())),
             Self::Values(values) => Box::new(values.others.iter_mut().map(|(_, map)| map)),
         }
+    }
+
+    /// Every box on the picture.
+    pub(in crate::explain) fn bounds_mut(&mut self) -> Vec<&mut Region> {
+        let Self::Detections(found) = self else { return Vec::new() };
+        found.detections.iter_mut().chain(&mut found.near_miss).map(|object| &mut object.bounds).collect()
     }
 
     pub(in crate::explain) fn captions(&self, map: &CamMap, context: &ExplanationContext) -> Vec<String> {

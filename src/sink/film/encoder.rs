@@ -22,6 +22,9 @@ const RATE_FACTORS: &[(&str, u8)] = &[
     ("libaom-av1", 32),
 ];
 
+/// Frames from one picture that stands for itself to the next. A viewer who comes later waits for one.
+const KEYFRAME_INTERVAL: &str = "50";
+
 /// The most slices into which x264 may cut a picture.
 const MOST_SLICES: usize = 4;
 
@@ -123,6 +126,9 @@ fn options(encoder: &str, encoding: &Encoding, live: bool) -> ffmpeg::Dictionary
     let mut options = ffmpeg::dict! { "threads" => encoding.threads.to_string() };
     if let Some(factor) = encoding.quality.or_else(|| rate_factor(encoder)) {
         options.set("crf", factor.to_string());
+    }
+    if live {
+        options.set("g", KEYFRAME_INTERVAL);
     }
     match encoder {
         "libx264" | "libx264rgb" | "libx265" => {

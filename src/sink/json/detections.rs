@@ -27,6 +27,9 @@ struct DetectionEntry {
     detection_index: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     object: Option<u64>,
+    /// The number by which a viewer chooses it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    number: Option<usize>,
     /// Only for an object that is held though it is not found in this picture.
     #[serde(skip_serializing_if = "Clone::clone")]
     seen: bool,
@@ -52,6 +55,7 @@ impl DetectionFields {
             bounds: Bounds::from(&object.bounds),
             detection_index: object.entry,
             object: object.object,
+            number: object.number,
             seen: object.seen,
             map: object.map.as_ref().map(|map| Map::new(map, region)),
             map_file: object.map.as_ref().and_then(|_| map_file(index)),

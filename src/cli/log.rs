@@ -1,0 +1,47 @@
+//! A log on disk of what is printed, for a program that runs without a keeper.
+
+use std::env;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use anyhow::{Context, Result};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tracing_appender::rolling::{RollingFileAppender, Rotation};
+
+use super::output::say;
+
+/// Days that are kept.
+const DAYS: usize = 7;
+
+static LOG: OnceLock<Mutex<RollingFileAppender>> = OnceLock::new();
+
+/// `$XDG_STATE_HOME/whycam`, or the same in `~/.local/state`.
+pub fn usual_folder() -> Option<PathBuf> {
+    let named = env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let folder = named.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".local").join("state")))?;
+    Some(folder.join("whycam"))
+}
+
+/// Writes a copy of every line that is printed from now on into a folder: `whycam.DATE.log`, a file a day.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn start(folder: &Path) -> Result<()> {
+    let builder = RollingFileAppender::builder().rotation(Rotation::DAILY).max_log_files(DAYS);
+    let log = builder.filename_prefix("whycam").filename_suffix("log").build(folder);
+    let log = log.with_context(|| format!("cannot write the log into {}", folder.display()))?;
+    // A second start goes on with the first log.
+    let _ = LOG.set(Mutex::new(log));
+    say(format_args!("the log is in {}", folder.display()));
+    Ok(())
+}
+
+/// Writes a line to the log, if there is one. A full disk stops the log alone.
+pub fn write(line: &str) {
+    if let Some(log) = LOG.get() {
+        let now = OffsetDateTime::now_utc().truncate_to_second().format(&Rfc3339).unwrap_or_default();
+        let _ = writeln!(log.lock().unwrap_or_else(PoisonError::into_inner), "{now} {line}");
+    }
+}

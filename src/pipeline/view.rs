@@ -1,0 +1,148 @@
+//! The picture that a screen shows.
+
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
+use image::{RgbImage, imageops};
+
+use crate::error::{Error, Result};
+use crate::explain::{Explanation, ExplanationContext};
+use crate::media::{Frame, Picture, Pool};
+use crate::overlay::Overlay;
+
+/// Draws what a screen shows, at the size at which it is shown, so that a large frame costs no more than a small one.
+pub struct View {
+    resizer: Resizer,
+    pool: Pool,
+    /// Whether picture and map stand next to both.
+    pub side_by_side: bool,
+    /// The newest picture of each of several sources, which share the screen.
+    tiles: Vec<Option<Picture>>,
+    /// The size of each tile, in pixels of the sources: no source is larger.
+    tile: (u32, u32),
+}
+
+/// What is shown.
+pub struct Shown {
+    pub picture: Picture,
+    /// The size that shows every pixel of the source.
+    pub natural: (u32, u32),
+}
+
+impl View {
+    /// For so many sources.
+    pub fn new(lanes: usize) -> Self {
+        let tiles = (0..lanes).map(|_| None).collect();
+        Self { resizer: Resizer::new(), pool: Pool::default(), side_by_side: false, tiles, tile: (1, 1) }
+    }
+
+    pub fn lanes(&self) -> usize {
+        self.tiles.len()
+    }
+
+    /// A frame with its map, of at most `size` pixels across and down; next to the newest ones of the other sources.
+    ///
+    /// # Errors
+    /// The frame is empty.
+    pub fn draw(
+        &mut self,
+        overlay: &mut Overlay,
+        frame: &Frame,
+        explanation: &Explanation,
+        context: &ExplanationContext,
+        size: (u32, u32),
+    ) -> Result<Shown> {
+        let (width, height) = frame.picture.dimensions();
+        if self.tiles.len() < 2 {
+            let picture = self.draw_one(overlay, frame, explanation, context, size)?;
+            return Ok(Shown { picture, natural: (width, height) });
+        }
+        self.tile = (self.tile.0.max(width), self.tile.1.max(height));
+        let columns = self.tiles.len().isqrt().max(2) as u32;
+        let rows = (self.tiles.len() as u32).div_ceil(columns);
+        let natural = (self.tile.0 * columns, self.tile.1 * rows);
+        let share = share_of(natural, size).min(1.0);
+        let side = |side: u32| ((f64::from(side) * share).round() as u32).max(1);
+        let tile = (side(self.tile.0), side(self.tile.1));
+        let drawn = self.draw_one(overlay, frame, explanation, context, tile)?;
+        if let Some(place) = self.tiles.get_mut(frame.lane) {
+            *place = Some(drawn);
+        }
+        let mut whole = self.pool.picture(tile.0 * columns, tile.1 * rows);
+        whole.fill(0);
+        for (place, picture) in (0..).zip(&self.tiles) {
+            let Some(picture) = picture else { continue };
+            let middle = |tile: u32, side: u32| i64::from(tile.saturating_sub(side) / 2);
+            let (left, top) = (place % columns * tile.0, place / columns * tile.1);
+            let (x, y) = (middle(tile.0, picture.width()), middle(tile.1, picture.height()));
+            imageops::replace(&mut *whole, &**picture, i64::from(left) + x, i64::from(top) + y);
+        }
+        Ok(Shown { picture: whole, natural })
+    }
+
+    fn draw_one(
+        &mut self,
+        overlay: &mut Overlay,
+        frame: &Frame,
+        explanation: &Explanation,
+        context: &ExplanationContext,
+        size: (u32, u32),
+    ) -> Result<Picture> {
+        let Some(small) = self.shrunk(&frame.picture, size)? else {
+            let mut drawn = frame.clone();
+            overlay.draw(&mut drawn, explanation, context)?;
+            return self.arranged(overlay, frame, explanation, drawn.picture);
+        };
+        let [across, down] = [0, 1].map(|axis| {
+            let side = |picture: &RgbImage| f64::from([picture.width(), picture.height()][axis]);
+            side(&small) / side(&frame.picture)
+        });
+        let explanation = explanation.scaled(across, down);
+        let plain = frame.with_picture(small);
+        let mut drawn = plain.clone();
+        overlay.draw(&mut drawn, &explanation, context)?;
+        self.arranged(overlay, &plain, &explanation, drawn.picture)
+    }
+
+    /// The picture in fewer pixels; `None` where it has not more than `size`.
+    fn shrunk(&mut self, picture: &Picture, size: (u32, u32)) -> Result<Option<Picture>> {
+        let (width, height) = picture.dimensions();
+        let share = share_of((width, height), size);
+        if !(share > 0.0 && share < 1.0) {
+            return Ok(None);
+        }
+        let side = |side: u32| ((f64::from(side) * share).round() as u32).max(1);
+        let mut small = self.pool.picture(side(width), side(height));
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+        let resized = self.resizer.resize(&**picture, &mut *small, &options);
+        resized.map_err(|e| Error::input("picture", format!("cannot be made smaller: {e}")))?;
+        Ok(Some(small))
+    }
+
+    /// The picture with the map; side by side, to its right, in half the size, the picture above the map.
+    fn arranged(
+        &self,
+        overlay: &mut Overlay,
+        plain: &Frame,
+        explanation: &Explanation,
+        drawn: Picture,
+    ) -> Result<Picture> {
+        if !self.side_by_side || self.tiles.len() > 1 {
+            return Ok(drawn);
+        }
+        let map = overlay.map_alone(plain, explanation)?;
+        let (width, height) = drawn.dimensions();
+        let (half_width, half_height) = ((width / 2).max(1), (height / 2).max(1));
+        let mut row = RgbImage::new(width + half_width, height);
+        imageops::replace(&mut row, &*drawn, 0, 0);
+        for (panel, top) in [(&*plain.picture, 0), (&map, half_height)] {
+            let panel = imageops::thumbnail(panel, half_width, half_height);
+            imageops::replace(&mut row, &panel, i64::from(width), i64::from(top));
+        }
+        Ok(row.into())
+    }
+}
+
+/// How much smaller a picture must be to fit into `most`.
+fn share_of((width, height): (u32, u32), (most_across, most_down): (u32, u32)) -> f64 {
+    let across = f64::from(most_across) / f64::from(width.max(1));
+    across.min(f64::from(most_down) / f64::from(height.max(1)))
+}

@@ -1,0 +1,54 @@
+//! Making a window fill the screen, which minifb cannot do.
+
+use crate::error::{Error, Result};
+
+/// Makes a window fill the screen.
+///
+/// # Errors
+/// The display is not X11.
+#[cfg(target_os = "linux")]
+pub fn fill_screen(window: &minifb::Window) -> Result<()> {
+    if std::env::var_os("WAYLAND_DISPLAY").is_some() {
+        let problem = "--fullscreen needs X11: unset WAYLAND_DISPLAY to use XWayland, or start whycam in a compositor for one \
+                       window, such as cage";
+        return Err(Error::Window(problem.into()));
+    }
+    let id = window.get_window_handle() as usize as u32;
+    fill(id).map_err(|e| Error::Window(format!("it cannot fill the screen: {e}")))
+}
+
+#[cfg(target_os = "linux")]
+fn fill(window: u32) -> Result<(), Box<dyn std::error::Error>> {
+    use x11rb::connection::Connection;
+    use x11rb::protocol::xproto::{AtomEnum, ClientMessageEvent, ConfigureWindowAux, ConnectionExt, EventMask};
+
+    let (connection, number) = x11rb::connect(None)?;
+    let screen = &connection.setup().roots[number];
+    let atom = |name: &[u8]| -> Result<u32, Box<dyn std::error::Error>> {
+        Ok(connection.intern_atom(false, name)?.reply()?.atom)
+    };
+    let manager = atom(b"_NET_SUPPORTING_WM_CHECK")?;
+    let managed = connection.get_property(false, screen.root, manager, AtomEnum::WINDOW, 0, 1)?.reply()?.value_len > 0;
+    if managed {
+        // The window manager is asked, as the specification EWMH says: 1 adds the state, from an application.
+        let data = [1, atom(b"_NET_WM_STATE_FULLSCREEN")?, 0, 1, 0];
+        let event = ClientMessageEvent::new(32, window, atom(b"_NET_WM_STATE")?, data);
+        let mask = EventMask::SUBSTRUCTURE_REDIRECT | EventMask::SUBSTRUCTURE_NOTIFY;
+        connection.send_event(false, screen.root, mask, event)?;
+    } else {
+        let (width, height) = (u32::from(screen.width_in_pixels), u32::from(screen.height_in_pixels));
+        let place = ConfigureWindowAux::new().x(0).y(0).width(width).height(height);
+        connection.configure_window(window, &place)?;
+    }
+    connection.flush()?;
+    Ok(())
+}
+
+/// Fails: only X11 is supported.
+///
+/// # Errors
+/// Always.
+#[cfg(not(target_os = "linux"))]
+pub fn fill_screen(_: &minifb::Window) -> Result<()> {
+    Err(Error::Window("--fullscreen is for X11".into()))
+}
