@@ -94,7 +94,7 @@ lint:
 
 # Checks the crate without features, and with each feature alone.
 features: setup
-	for each in "" cli cli,video cli,camera cli,window cli,words cli,tract; do \
+	for each in "" cli cli,video cli,camera cli,window cli,serve cli,words cli,tract; do \
 		cargo check --no-default-features --features "$$each" || exit 1; done
 
 # One archive with everything but glibc: FFmpeg's libraries from this system, and ONNX Runtime's.

@@ -47,6 +47,9 @@ pub enum Error {
     #[error("camera {camera}: {problem}")]
     Camera { camera: String, problem: String },
 
+    /// There is no display to open a window on.
+    #[error("window: no display ({0}); set DISPLAY")]
+    NoDisplay(String),
     #[error("window: {0}")]
     Window(String),
 

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
+use whycam::Error;
 use whycam::screen::{Kiosk, Screen, Screens};
 
 use super::log;
 use super::output::say;
+use super::view::seconds;
 
 #[derive(Args)]
 #[command(next_help_heading = "Audience")]
@@ -25,7 +27,7 @@ pub struct AudienceArgs {
     /// Fill the screen
     #[arg(long, conflicts_with = "headless")]
     fullscreen: bool,
-    /// Run without a keeper: hide the pointer, ignore keys that stop or save, go back to the start after a minute without a
+    /// Run unattended: hide the pointer, ignore keys that stop or save, go back to the start after a minute without a
     /// key, restart the source for ever, and write a log
     #[arg(long)]
     pub kiosk: bool,
@@ -35,9 +37,9 @@ pub struct AudienceArgs {
     /// Show the explained pictures as a camera to other programs: a V4L2 output device, such as one of v4l2loopback
     #[arg(long, value_name = "DEVICE")]
     pub camera_out: Option<PathBuf>,
-    /// The time without a key after which a kiosk goes back to the start. For tests.
-    #[arg(long, value_name = "S", hide = true, default_value_t = Kiosk::PATIENCE.as_secs_f64())]
-    kiosk_patience: f64,
+    /// The seconds without a key after which a kiosk goes back to the start
+    #[arg(long, value_name = "S", requires = "kiosk", value_parser = seconds, default_value = "60")]
+    kiosk_reset: Duration,
 }
 
 /// Parses an address: ADDR:PORT, or one of the two.
@@ -72,7 +74,7 @@ impl AudienceArgs {
         if !headless {
             match window(width, height, self.fullscreen, !self.kiosk) {
                 Ok(window) => screens.push(window),
-                Err(error) if self.serve.is_some() && !self.fullscreen => {
+                Err(error @ Error::NoDisplay(_)) if self.serve.is_some() && !self.fullscreen => {
                     say(format_args!("{error}; only the page is shown"));
                 }
                 Err(error) => return Err(error.into()),
@@ -85,8 +87,7 @@ impl AudienceArgs {
             return Ok(None);
         }
         let screen: Box<dyn Screen> = Box::new(Screens(screens));
-        let patience = Duration::try_from_secs_f64(self.kiosk_patience).unwrap_or(Kiosk::PATIENCE);
-        Ok(Some(if self.kiosk { Box::new(Kiosk::new(screen, patience)) } else { screen }))
+        Ok(Some(if self.kiosk { Box::new(Kiosk::new(screen, self.kiosk_reset)) } else { screen }))
     }
 
     #[cfg(feature = "serve")]
@@ -115,20 +116,13 @@ impl AudienceArgs {
 /// A window for pictures of about this size.
 #[cfg(feature = "window")]
 fn window(width: u32, height: u32, fullscreen: bool, pointer: bool) -> whycam::Result<Box<dyn Screen>> {
-    use whycam::Error;
     use whycam::screen::{Window, WindowStyle};
-    match Window::open(width, height, WindowStyle { fullscreen, pointer }) {
-        Ok(window) => Ok(Box::new(window)),
-        Err(Error::Window(problem)) if problem.starts_with("no display") => {
-            Err(Error::Window(format!("{problem}, or use --serve, or --headless with --record FILE")))
-        }
-        Err(error) => Err(error),
-    }
+    Ok(Box::new(Window::open(width, height, WindowStyle { fullscreen, pointer })?))
 }
 
 #[cfg(not(feature = "window"))]
 fn window(_: u32, _: u32, _: bool, _: bool) -> whycam::Result<Box<dyn Screen>> {
-    Err(whycam::Error::Window("this build of whycam has none (feature `window`); use --serve or --headless".into()))
+    Err(Error::NoDisplay("this build of whycam has no windows: feature `window`".into()))
 }
 
 #[cfg(test)]

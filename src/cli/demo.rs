@@ -40,7 +40,7 @@ impl Demo {
         self.view.audience.start_log()?;
         // Without a display the demo becomes a film.
         let screen = match self.view.audience.screen(size, self.view.headless) {
-            Err(error) if matches!(error.downcast_ref(), Some(Error::Window(_))) => None,
+            Err(error) if matches!(error.downcast_ref(), Some(Error::NoDisplay(_))) => None,
             screen => screen?,
         };
         let on_screen = screen.is_some();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use whycam::pipeline::{Policy, ThreadedSink};
 use whycam::plumbing::{Frame, Report};
-use whycam::sink::{Destination, Encoding, LastingSink, LiveOutput, ResultNames, ResultsSink, Sink};
+use whycam::sink::{Destination, Encoding, LiveOutput, ReconnectingSink, ResultNames, ResultsSink, Sink};
 
 #[derive(Args, Clone)]
 pub struct EncodeArgs {
@@ -25,7 +25,7 @@ impl EncodeArgs {
 }
 
 /// How long the receiver of a stream may take to end it.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A film that another thread encodes, or a stream to an address.
 pub fn recording(
@@ -54,21 +54,21 @@ fn broadcast(address: PathBuf, encoding: Encoding, report: Report) -> whycam::Re
 
 #[cfg(not(feature = "video"))]
 fn broadcast(address: PathBuf, _: Encoding, _: Report) -> whycam::Result<Box<dyn Sink>> {
-    Err(Error::output(address, "this build of whycam sends no streams (feature `video`)"))
+    Err(whycam::Error::output(address, "this build of whycam sends no streams (feature `video`)"))
 }
 
 /// The pictures of a virtual camera.
 #[cfg(all(feature = "camera", target_os = "linux"))]
 pub fn camera_out(device: PathBuf, report: Report) -> whycam::Result<Box<dyn Sink>> {
-    use whycam::sink::CameraOut;
-    CameraOut::check(&device)?;
+    use whycam::sink::VirtualCamera;
+    VirtualCamera::check(&device)?;
     let name = device.display().to_string();
-    lasting(name, report, move |frame| Ok(Box::new(CameraOut::open(&device, frame)?)))
+    lasting(name, report, move |frame| Ok(Box::new(VirtualCamera::open(&device, frame)?)))
 }
 
 #[cfg(not(all(feature = "camera", target_os = "linux")))]
 pub fn camera_out(device: PathBuf, _: Report) -> whycam::Result<Box<dyn Sink>> {
-    Err(Error::output(device, "--camera-out is for Linux (feature `camera`)"))
+    Err(whycam::Error::output(device, "--camera-out is for Linux (feature `camera`)"))
 }
 
 /// An output on a thread of its own, which is connected again when it is lost.
@@ -77,6 +77,6 @@ fn lasting(
     report: Report,
     connect: impl FnMut(&Frame) -> whycam::Result<Box<dyn LiveOutput>> + Send + 'static,
 ) -> whycam::Result<Box<dyn Sink>> {
-    let start = move || Ok(Box::new(LastingSink::new(name, Box::new(connect), report)) as Box<dyn Sink>);
-    Ok(Box::new(ThreadedSink::start(Policy::Newest, start)?.patient_for(PATIENCE)))
+    let start = move || Ok(Box::new(ReconnectingSink::new(name, Box::new(connect), report)) as Box<dyn Sink>);
+    Ok(Box::new(ThreadedSink::start(Policy::Newest, start)?.with_timeout(TIMEOUT)))
 }

@@ -1,4 +1,4 @@
-//! A log on disk of what is printed, for a program that runs without a keeper.
+//! A log on disk of what is printed, for a program that runs unattended.
 
 use std::env;
 use std::io::Write;
@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
+use whycam::plumbing::without_secrets;
 
 use super::output::say;
 
@@ -24,7 +25,8 @@ pub fn usual_folder() -> Option<PathBuf> {
     Some(folder.join("whycam"))
 }
 
-/// Writes a copy of every line that is printed from now on into a folder: `whycam.DATE.log`, a file a day.
+/// Writes a copy of every line that is printed from now on into a folder: `whycam.DATE.log`, a file a day. Addresses lose
+/// their secrets.
 ///
 /// # Errors
 /// The folder cannot be written.
@@ -42,6 +44,6 @@ pub fn start(folder: &Path) -> Result<()> {
 pub fn write(line: &str) {
     if let Some(log) = LOG.get() {
         let now = OffsetDateTime::now_utc().truncate_to_second().format(&Rfc3339).unwrap_or_default();
-        let _ = writeln!(log.lock().unwrap_or_else(PoisonError::into_inner), "{now} {line}");
+        let _ = writeln!(log.lock().unwrap_or_else(PoisonError::into_inner), "{now} {}", without_secrets(line));
     }
 }

@@ -109,6 +109,7 @@ pub fn say_error(error: &Error) {
         Error::NoGradientRule { .. } | Error::Rule { .. } => {
             say(format_args!("{error} (--layer; `whycam inspect` lists the candidates)"));
         }
+        Error::NoDisplay(_) => say(format_args!("{error}, or use --serve, or --headless with --record FILE")),
         error => say(error),
     }
 }

@@ -47,6 +47,24 @@ fn open_input(input: &OsString, report: &Report) -> Result<Reopen> {
     Ok(open)
 }
 
+/// Why each of several sources gives no frames.
+struct Silent {
+    why: Vec<Option<String>>,
+    show: StatusReport,
+}
+
+impl Silent {
+    /// Takes why a source gives no frames. The screen says so while no source gives any.
+    fn report(&mut self, number: usize, why: Option<String>) {
+        let were_all = self.why.iter().all(Option::is_some);
+        self.why[number].clone_from(&why);
+        let are_all = self.why.iter().all(Option::is_some);
+        if are_all || were_all {
+            (self.show)(why.filter(|_| are_all));
+        }
+    }
+}
+
 /// Sources that share a window at most.
 const MOST_LANES: usize = 4;
 
@@ -86,12 +104,12 @@ impl SourceArgs {
             lanes.push(self.lane(self.open_camera(camera)?, ends, report));
         }
         Ok(Box::new(move |show| {
-            let show: Arc<Mutex<StatusReport>> = Arc::new(Mutex::new(show));
-            let mut opens = lanes.into_iter().map(|lane| {
-                let show = Arc::clone(&show);
-                let show: StatusReport =
-                    Box::new(move |why| (show.lock().unwrap_or_else(PoisonError::into_inner))(why));
-                Box::new(move || lane(show)) as OpenLane
+            let silent = Arc::new(Mutex::new(Silent { why: vec![None; lanes.len()], show }));
+            let mut opens = lanes.into_iter().enumerate().map(|(number, lane)| {
+                let silent = Arc::clone(&silent);
+                let report: StatusReport =
+                    Box::new(move |why| silent.lock().unwrap_or_else(PoisonError::into_inner).report(number, why));
+                Box::new(move || lane(report)) as OpenLane
             });
             match (opens.next(), opens.len()) {
                 (Some(only), 0) => only(),

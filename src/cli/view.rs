@@ -42,7 +42,7 @@ pub struct ViewArgs {
     pub audience: AudienceArgs,
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub fn seconds(text: &str) -> Result<Duration, String> {
     let duration = text.parse::<f64>().ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
     duration.ok_or_else(|| "give a number of seconds, like 10 or 2.5".into())
 }

@@ -21,6 +21,27 @@ pub fn name_of(path: &Path) -> String {
     parts.collect()
 }
 
+/// A text whose addresses have no passwords, queries and stream keys (the last part of a path with several).
+pub fn without_secrets(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut clean = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end =
+            part.find(|c: char| c.is_whitespace() || matches!(c, ';' | ',' | ')' | '\'' | '"')).unwrap_or(part.len());
+        let (address, rest) = part.split_at(end);
+        let address = address.split(['?', '#']).next().unwrap_or_default();
+        let (host, path) = address.split_once('/').unwrap_or((address, ""));
+        clean += "://";
+        clean += host.rsplit('@').next().unwrap_or(host);
+        let path = path.rsplit_once('/').map_or(path, |(folder, _)| folder);
+        if !path.is_empty() {
+            clean.extend(["/", path]);
+        }
+        clean += rest;
+    }
+    clean
+}
+
 /// A point in time in ticks of a time base; films keep their exact timestamps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Time {
@@ -93,14 +114,11 @@ pub struct Medium {
 impl Medium {
     /// Its name for an audience: that of the file without its folders, and an address without a password.
     pub fn short_name(&self) -> String {
-        let Some((scheme, address)) = self.name.split_once("://") else {
-            let name = self.name.rsplit(['/', '\\']).find(|part| !part.is_empty());
-            return name.unwrap_or(&self.name).to_owned();
-        };
-        let (host, rest) = address.split_once('/').map_or((address, ""), |(host, rest)| (host, rest));
-        let host = host.rsplit('@').next().unwrap_or(host);
-        let path = rest.split(['?', '#']).next().unwrap_or_default();
-        format!("{scheme}://{host}{}{path}", if path.is_empty() { "" } else { "/" })
+        if self.name.contains("://") {
+            return without_secrets(&self.name);
+        }
+        let name = self.name.rsplit(['/', '\\']).find(|part| !part.is_empty());
+        name.unwrap_or(&self.name).to_owned()
     }
 
     /// How wide a pixel of its upright pictures is shown, to its height.
@@ -172,6 +190,8 @@ mod tests {
         let named = |name: &str| Medium { name: name.into(), ..(*frame.medium).clone() }.short_name();
         assert_eq!(frame.medium.short_name(), "flower.mp4");
         assert_eq!(named("rtsp://me:secret@10.0.0.1:554/main?key=secret"), "rtsp://10.0.0.1:554/main");
+        let text = "sending to rtmp://live.example/app/key-1; http://a/?token=b (srt://c:1): gone";
+        assert_eq!(without_secrets(text), "sending to rtmp://live.example/app; http://a (srt://c:1): gone");
         assert_eq!(named("Logitech C920"), "Logitech C920");
     }
 }

@@ -16,6 +16,6 @@ mod report;
 mod timeline;
 
 pub use display_matrix::DisplayMatrix;
-pub use frame::{Frame, Medium, MediumKind, Time, TimeBase, name_of};
+pub use frame::{Frame, Medium, MediumKind, Time, TimeBase, name_of, without_secrets};
 pub use picture::{Picture, Pool};
 pub use report::Report;

@@ -62,17 +62,17 @@ impl OutputStage<'_> {
                 None => self.request(Change::Words(words)),
             },
             ViewerCommand::Number { number, down } => self.teach_number(number, down),
-            ViewerCommand::Teach if self.view.lanes() > 1 => self.tell("classes are taught from one source"),
+            ViewerCommand::Teach if self.composer.lanes() > 1 => self.tell("classes are taught from one source"),
             ViewerCommand::Teach => self.begin_teaching(),
             ViewerCommand::UndoTaught | ViewerCommand::ForgetTaught | ViewerCommand::ToggleEvidence => {
                 self.steer_teacher(&command);
             }
             ViewerCommand::Fluid(on) => self.set_fluid(on),
-            ViewerCommand::SideBySide(on) => self.view.side_by_side = on.unwrap_or(!self.view.side_by_side),
+            ViewerCommand::SideBySide(on) => self.composer.side_by_side = on.unwrap_or(!self.composer.side_by_side),
             ViewerCommand::Snapshot => self.snapshot = true,
             ViewerCommand::Pause => self.toggle_pause(),
             ViewerCommand::Record => self.toggle_recording(),
-            ViewerCommand::Redraw => {}
+            ViewerCommand::Redraw | ViewerCommand::Watched => {}
         }
         Ok(Flow::Continue)
     }
@@ -112,7 +112,7 @@ impl OutputStage<'_> {
     }
 
     fn set_fluid(&mut self, on: Option<bool>) {
-        if self.view.lanes() > 1 {
+        if self.composer.lanes() > 1 {
             return self.tell("the fluid view is for one source");
         }
         let fluid = &self.channels.fluid;
@@ -125,7 +125,7 @@ impl OutputStage<'_> {
     fn reset(&mut self) -> Result<()> {
         self.request(Change::Reset);
         self.pause = Pause::Off;
-        self.view.side_by_side = false;
+        self.composer.side_by_side = false;
         self.channels.fluid.store(false, Ordering::Relaxed);
         if let Some(live) = &mut self.outputs.screen {
             live.overlay = Overlay::new(live.style.clone())?;
@@ -227,7 +227,7 @@ impl OutputStage<'_> {
     }
 
     fn toggle_recording(&mut self) {
-        if self.view.lanes() > 1 {
+        if self.composer.lanes() > 1 {
             return self.tell("a recording has one source");
         }
         let Some(live) = &mut self.outputs.screen else { return };

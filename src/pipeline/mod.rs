@@ -13,6 +13,7 @@
 
 mod capture;
 mod commands;
+mod composer;
 mod control;
 mod item;
 mod order;
@@ -24,7 +25,6 @@ mod snapshot;
 mod stall;
 mod teaching;
 mod threaded_sink;
-mod view;
 mod worker;
 
 pub use capture::Opener;

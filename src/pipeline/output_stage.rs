@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 use tracing::trace_span;
 
+use super::composer::{Composer, Shown};
 use super::control::Change;
 use super::item::{CapturedFrame, ExplainedItem, Status};
 use super::pace::{Ages, PaceMeter};
 use super::recording::Recording;
 use super::stall::StallWatch;
 use super::teaching::Teacher;
-use super::view::{Shown, View};
 use crate::error::{Error, Result};
 use crate::explain::{Explanation, ExplanationContext};
 use crate::media::{Frame, Picture};
@@ -79,7 +79,7 @@ pub struct OutputStage<'a> {
     /// Used by the fluid view and to look up classes by rank.
     pub(super) latest: Option<Latest>,
     pub(super) teacher: Option<Teacher>,
-    pub(super) view: View,
+    pub(super) composer: Composer,
     /// Whether the next frame that is shown is written to files.
     pub(super) snapshot: bool,
     explained: u64,
@@ -124,7 +124,7 @@ impl<'a> OutputStage<'a> {
             recording: Recording::default(),
             latest: None,
             teacher: None,
-            view: View::new(lanes),
+            composer: Composer::new(lanes),
             snapshot: false,
             explained: 0,
             left_out: 0,
@@ -267,13 +267,12 @@ impl OutputStage<'_> {
             paused: !matches!(self.pause, Pause::Off),
             recording: self.recording.is_on(),
             fluid: self.channels.fluid.load(Ordering::Relaxed),
-            side_by_side: self.view.side_by_side,
+            side_by_side: self.composer.side_by_side,
         };
         let Some(live) = &mut self.outputs.screen else { return Ok(()) };
         let shown = match live.screen.size() {
-            Some(size) => {
-                trace_span!("draw").in_scope(|| self.view.draw(&mut live.overlay, frame, explanation, context, size))?
-            }
+            Some(size) => trace_span!("draw")
+                .in_scope(|| self.composer.draw(&mut live.overlay, frame, explanation, context, size))?,
             None => Shown { picture: Picture::default(), natural: frame.picture.dimensions() },
         };
         let taught = self.teacher.as_ref().map(Teacher::view);

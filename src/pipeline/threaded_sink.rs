@@ -24,7 +24,7 @@ pub struct ThreadedSink {
     given: u64,
     written: Arc<AtomicU64>,
     /// How long the end of the sink is waited for; `None` is for ever.
-    patience: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 impl ThreadedSink {
@@ -59,14 +59,14 @@ impl ThreadedSink {
             .map_err(|e| failed(&e.to_string()).caused_by(e))?;
         ready.recv().map_err(|_| failed("it ended at once"))??;
         let (frames, thread) = (Some(frames), Some(thread));
-        Ok(Self { frames, ending, thread, context: None, given: 0, written, patience: None })
+        Ok(Self { frames, ending, thread, context: None, given: 0, written, timeout: None })
     }
 
     /// Waits at most this long for the sink to finish, and then abandons it: a receiver in the network may take nothing
     /// any more.
     #[must_use]
-    pub fn patient_for(mut self, patience: Duration) -> Self {
-        self.patience = Some(patience);
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
         self
     }
 
@@ -75,10 +75,10 @@ impl ThreadedSink {
         self.frames = None;
         let Some(thread) = self.thread.take() else { return Ok(Flow::Stop) };
         let began = Instant::now();
-        while self.patience.is_some_and(|patience| began.elapsed() < patience) && !thread.is_finished() {
+        while self.timeout.is_some_and(|timeout| began.elapsed() < timeout) && !thread.is_finished() {
             thread::sleep(Duration::from_millis(5));
         }
-        if self.patience.is_some() && !thread.is_finished() {
+        if self.timeout.is_some() && !thread.is_finished() {
             return Ok(Flow::Stop);
         }
         thread.join().map_err(|_| failed("it panicked; please report this"))?
@@ -96,8 +96,11 @@ fn write_all(
     while flow == Flow::Continue
         && let Some((frame, context)) = queue.receive()
     {
+        let skipped = sink.left_out();
         flow = sink.write(&frame, &context)?;
-        written.fetch_add(1, Ordering::Relaxed);
+        if sink.left_out() == skipped {
+            written.fetch_add(1, Ordering::Relaxed);
+        }
     }
     sink.finish(ended.recv().unwrap_or(Ending::Cut)).map(|()| flow)
 }
@@ -222,6 +225,15 @@ mod tests {
         assert_eq!(log[log.len() - 2..], ["29", "Whole"]);
         assert_eq!(sink.left_out() + log.len() as u64 - 1, 30);
         assert!(sink.left_out() > 10);
+    }
+
+    #[test]
+    fn a_sink_that_takes_nothing_is_abandoned_after_its_timeout() {
+        let log = Log::default();
+        let (sink, _closed) = gated(&log, Policy::Newest, 99);
+        let mut sink = sink.with_timeout(Duration::from_millis(50));
+        assert!(write(&mut sink, 0).is_ok() && sink.finish(Ending::Whole).is_ok());
+        assert!(lines(&log).is_empty(), "the gate was open");
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Making a window fill the screen, which minifb cannot do.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use crate::error::{Error, Result};
 
 /// Makes a window fill the screen.
@@ -17,16 +20,28 @@ pub fn fill_screen(window: &minifb::Window) -> Result<()> {
     fill(id).map_err(|e| Error::Window(format!("it cannot fill the screen: {e}")))
 }
 
+/// How long a window manager may take to show a window.
+#[cfg(target_os = "linux")]
+const SHOWN: Duration = Duration::from_secs(2);
+
 #[cfg(target_os = "linux")]
 fn fill(window: u32) -> Result<(), Box<dyn std::error::Error>> {
     use x11rb::connection::Connection;
-    use x11rb::protocol::xproto::{AtomEnum, ClientMessageEvent, ConfigureWindowAux, ConnectionExt, EventMask};
+    use x11rb::protocol::xproto::{
+        AtomEnum, ClientMessageEvent, ConfigureWindowAux, ConnectionExt, EventMask, MapState,
+    };
 
     let (connection, number) = x11rb::connect(None)?;
     let screen = &connection.setup().roots[number];
     let atom = |name: &[u8]| -> Result<u32, Box<dyn std::error::Error>> {
         Ok(connection.intern_atom(false, name)?.reply()?.atom)
     };
+    // A window manager heeds the request only once it shows the window.
+    let since = Instant::now();
+    while connection.get_window_attributes(window)?.reply()?.map_state != MapState::VIEWABLE && since.elapsed() < SHOWN
+    {
+        thread::sleep(Duration::from_millis(10));
+    }
     let manager = atom(b"_NET_SUPPORTING_WM_CHECK")?;
     let managed = connection.get_property(false, screen.root, manager, AtomEnum::WINDOW, 0, 1)?.reply()?.value_len > 0;
     if managed {

@@ -128,6 +128,8 @@ pub enum ViewerCommand {
     Pause,
     /// Draws the picture again, since its look has changed.
     Redraw,
+    /// Somebody has begun to watch: a held picture is drawn for them.
+    Watched,
     /// Shows every captured frame with the latest map, or each explained frame with its map; without a value, the other of
     /// the two.
     Fluid(Option<bool>),

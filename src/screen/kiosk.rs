@@ -1,4 +1,4 @@
-//! A screen without a keeper: nobody can stop it, and it forgets what the last visitor did.
+//! A screen that runs unattended: nobody can stop it, and it forgets what the last visitor did.
 
 use std::time::{Duration, Instant};
 
@@ -9,17 +9,15 @@ use crate::error::Result;
 /// it began.
 pub struct Kiosk {
     screen: Box<dyn Screen>,
-    patience: Duration,
+    after: Duration,
     /// When the last command came, if any since the last reset.
     touched: Option<Instant>,
 }
 
 impl Kiosk {
-    /// How long nobody has to do anything until it goes back to how it began.
-    pub const PATIENCE: Duration = Duration::from_mins(1);
-
-    pub fn new(screen: Box<dyn Screen>, patience: Duration) -> Self {
-        Self { screen, patience, touched: None }
+    /// It goes back to how it began when nobody has done anything for the time `after`.
+    pub fn new(screen: Box<dyn Screen>, after: Duration) -> Self {
+        Self { screen, after, touched: None }
     }
 }
 
@@ -56,11 +54,12 @@ impl Screen for Kiosk {
     fn poll(&mut self) -> Result<Vec<ViewerCommand>> {
         let mut commands = self.screen.poll()?;
         commands.retain(|command| !is_refused(command));
-        // A screen asks for the layers by itself.
-        if commands.iter().any(|command| *command != ViewerCommand::ListLayers) {
+        let of_viewer =
+            |command: &ViewerCommand| !matches!(command, ViewerCommand::ListLayers | ViewerCommand::Watched);
+        if commands.iter().any(of_viewer) {
             self.touched = Some(Instant::now());
         }
-        if self.touched.take_if(|since| since.elapsed() >= self.patience).is_some() {
+        if self.touched.take_if(|since| since.elapsed() >= self.after).is_some() {
             commands.push(ViewerCommand::Reset);
         }
         Ok(commands)
@@ -98,13 +97,13 @@ mod tests {
 
     #[test]
     fn keys_that_stop_or_save_are_ignored_and_the_rest_is_undone_once_after_a_while() {
-        let keys = [ViewerCommand::Quit, ViewerCommand::NextMethod, ViewerCommand::Record, ViewerCommand::Snapshot];
-        let mut kiosk = Kiosk::new(Box::new(Pressed(keys.to_vec())), Duration::from_millis(20));
-        assert_eq!(polled(&mut kiosk), [ViewerCommand::NextMethod]);
+        let keys = [ViewerCommand::Quit, ViewerCommand::NextMethod, ViewerCommand::Record, ViewerCommand::Watched];
+        let mut kiosk = Kiosk::new(Box::new(Pressed(keys.to_vec())), Duration::from_millis(400));
+        assert_eq!(polled(&mut kiosk), [ViewerCommand::NextMethod, ViewerCommand::Watched]);
         assert_eq!(polled(&mut kiosk), []);
-        std::thread::sleep(Duration::from_millis(25));
+        std::thread::sleep(Duration::from_millis(450));
         assert_eq!(polled(&mut kiosk), [ViewerCommand::Reset]);
-        std::thread::sleep(Duration::from_millis(25));
+        std::thread::sleep(Duration::from_millis(450));
         assert_eq!(polled(&mut kiosk), []);
     }
 }

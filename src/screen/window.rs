@@ -19,8 +19,9 @@ pub struct Window {
     /// The size at opening, in pixels.
     size: (u32, u32),
     options: WindowStyle,
-    /// Whether the window has the shape of the first picture.
-    fitted: bool,
+    /// The size of the pictures whose shape the window has.
+    fitted: Option<(u32, u32)>,
+    opened: Instant,
     caption: Caption,
     look: Look,
     buffer: Vec<u32>,
@@ -61,6 +62,8 @@ impl Window {
     const HOLD: Duration = Duration::from_millis(600);
     /// How long a message shows.
     const MESSAGE: Duration = Duration::from_secs(3);
+    /// How long the sources may take to give their first pictures.
+    const SETTLED: Duration = Duration::from_secs(3);
     const TITLE: &str = "whycam";
 
     /// Opens a window for pictures of about this size, in pixels. It takes the shape of the first picture.
@@ -74,7 +77,8 @@ impl Window {
             actions,
             size: (width, height),
             options,
-            fitted: options.fullscreen,
+            fitted: None,
+            opened: Instant::now(),
             caption: Caption::new()?,
             look: Look::default(),
             buffer: vec![0; (width * height) as usize],
@@ -88,11 +92,16 @@ impl Window {
         })
     }
 
-    /// Opens the window again if its shape differs from that of the pictures. minifb cannot resize a window.
+    /// Opens the window again if its shape differs from that of the pictures. minifb cannot resize a window. The shape of
+    /// several sources is known once each has given a picture; later the window stays as the viewer has it.
     fn fit(&mut self, width: u32, height: u32) -> Result<()> {
         const MIN_SIDE: f32 = 640.0;
         const MAX_SIZE: [f32; 2] = [1280.0, 800.0];
-        if std::mem::replace(&mut self.fitted, true) || width * self.size.1 == height * self.size.0 {
+        let settled = self.fitted.is_some() && self.opened.elapsed() > Self::SETTLED;
+        if self.options.fullscreen || settled || self.fitted.replace((width, height)) == Some((width, height)) {
+            return Ok(());
+        }
+        if u64::from(width) * u64::from(self.size.1) == u64::from(height) * u64::from(self.size.0) {
             return Ok(());
         }
         let (w, h) = (width as f32, height as f32);
@@ -131,7 +140,7 @@ impl Window {
 fn open(width: u32, height: u32, style: WindowStyle) -> Result<(minifb::Window, Receiver<Action>)> {
     let options = WindowOptions { resize: true, scale_mode: ScaleMode::AspectRatioStretch, ..WindowOptions::default() };
     let window = minifb::Window::new(Window::TITLE, width as usize, height as usize, options);
-    let mut window = window.map_err(|e| Error::Window(format!("no display ({e}); set DISPLAY")))?;
+    let mut window = window.map_err(|e| Error::NoDisplay(e.to_string()))?;
     if style.fullscreen {
         fullscreen::fill_screen(&window)?;
     }

@@ -47,8 +47,9 @@ impl Shared {
     }
 
     /// Puts down what a source has given. Returns whether it shall go on.
-    fn put(&self, lane: usize, slot: Slot) -> bool {
+    fn put(&self, lane: usize, slot: Slot, passed_over: u64) -> bool {
         let mut state = self.lock();
+        state.passed_over += passed_over;
         let before = std::mem::replace(&mut state.newest[lane], slot);
         state.passed_over += u64::from(matches!(before, Slot::Frame(_)));
         self.changed.notify_all();
@@ -96,11 +97,24 @@ impl MergedSource {
     }
 }
 
+/// Ends a source whose thread panics, so that the others go on.
+struct EndGuard<'s>(usize, &'s Shared);
+
+impl Drop for EndGuard<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let error = Error::runtime("thread source", "it panicked; please report this");
+            self.1.put(self.0, Slot::Failed(error), 0);
+        }
+    }
+}
+
 fn read(lane: usize, open: OpenLane, shared: &Shared) {
+    let _guard = EndGuard(lane, shared);
     let mut source = match open() {
         Ok(source) => source,
         Err(error) => {
-            shared.put(lane, Slot::Failed(error));
+            shared.put(lane, Slot::Failed(error), 0);
             return;
         }
     };
@@ -116,7 +130,7 @@ fn read(lane: usize, open: OpenLane, shared: &Shared) {
             drop(shared.changed.wait_while(shared.lock(), waiting));
         }
         let goes_on = matches!(slot, Slot::Frame(_));
-        if !shared.put(lane, slot) || !goes_on {
+        if !shared.put(lane, slot, source.passed_over()) || !goes_on {
             return;
         }
     }
@@ -204,7 +218,8 @@ mod tests {
             turns[frame.lane] += 1;
             names.push(frame.medium.name.clone());
         }
-        assert!(turns[0] >= 5 && turns[0].abs_diff(turns[1]) <= 3, "{turns:?}");
+        // Without turns, the fast one would have ten times as many.
+        assert!(turns[1] >= 5 && turns[0] <= 2 * turns[1] && turns[1] <= 2 * turns[0], "{turns:?}");
         names.sort_unstable();
         names.dedup();
         assert_eq!(names, ["ticking", "ticking (2)"]);

@@ -21,6 +21,9 @@ pub fn teach(options: Teach, global: &GlobalArgs) -> Result<ExitStatus> {
         let problem = "teaching live takes keys, so it needs a window or --serve; without them, teach from a folder";
         return Err(UsageError(problem.into()).into());
     }
+    if options.view.audience.kiosk {
+        return Err(UsageError("teaching writes pictures, and in a kiosk nothing is written".into()).into());
+    }
     if options.source.lanes() > 1 {
         return Err(UsageError("classes are taught from one source".into()).into());
     }

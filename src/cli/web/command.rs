@@ -79,6 +79,9 @@ impl Web {
         for name in ASSETS.iter().map(|(name, _)| *name).chain(["model.onnx", "model.json"]) {
             check_free(&at(name), self.force)?;
         }
+        for name in RUNTIME.iter().filter(|_| self.runtime.is_some()) {
+            check_free(&at("runtime").join(name), self.force)?;
+        }
         let runtime = self.runtime.as_deref().map(runtime_files).transpose()?;
         let augmented = prepared(&self.settings, &self.model, &self.layers, true)?;
         fs::create_dir_all(&self.out).with_context(|| format!("cannot make the folder {}", self.out.display()))?;
@@ -94,7 +97,7 @@ impl Web {
             write_whole(&at(name), text, self.force)?;
         }
         if let Some(files) = runtime {
-            copy_runtime(&files, &at("runtime"))?;
+            copy_runtime(&files, &at("runtime"), self.force)?;
         }
         global.tell_guess(augmented.guess);
         if !global.quiet {
@@ -136,10 +139,11 @@ fn runtime_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn copy_runtime(files: &[PathBuf], folder: &Path) -> Result<()> {
+fn copy_runtime(files: &[PathBuf], folder: &Path, overwrite: bool) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     for (file, name) in files.iter().zip(RUNTIME) {
-        fs::copy(file, folder.join(name)).with_context(|| format!("cannot copy {}", file.display()))?;
+        let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        write_whole(&folder.join(name), bytes, overwrite)?;
     }
     Ok(())
 }

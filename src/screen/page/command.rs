@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::overlay::Blend;
 use crate::screen::ViewerCommand;
 
@@ -32,6 +32,15 @@ pub enum PageCommand {
     Evidence,
 }
 
+/// The number keys.
+const NUMBERS: std::ops::RangeInclusive<usize> = 1..=9;
+/// No list is longer.
+const MOST_RANK: usize = 10_000;
+
+fn number_error(number: usize) -> Error {
+    Error::Unknown { what: "number", name: number.to_string(), known: "there are 1 to 9".into() }
+}
+
 impl PageCommand {
     /// # Errors
     /// It names something that does not exist.
@@ -46,8 +55,12 @@ impl PageCommand {
             Self::Method { name } => ViewerCommand::Method(name),
             Self::Layer { name } => ViewerCommand::Layer(name),
             Self::Class { index } => ViewerCommand::Class(index),
-            Self::Rank { rank } => ViewerCommand::Explain(rank),
+            Self::Rank { rank } if rank.is_none_or(|rank| rank < MOST_RANK) => ViewerCommand::Explain(rank),
+            Self::Rank { rank } => return Err(number_error(rank.unwrap_or(0))),
             Self::NextObject => ViewerCommand::NextObject,
+            Self::Reference { number } | Self::Number { number, .. } if !NUMBERS.contains(&number) => {
+                return Err(number_error(number));
+            }
             Self::Reference { number } => ViewerCommand::TakeReference(number),
             Self::Words { text } => ViewerCommand::Words(text),
             Self::Fluid { on } => ViewerCommand::Fluid(Some(on)),
@@ -75,5 +88,7 @@ mod tests {
         assert_eq!(read(r#"{"do":"number","number":2,"down":true}"#), Some(number));
         assert_eq!(read(r#"{"do":"blend","name":"sideways"}"#), None);
         assert_eq!(read(r#"{"do":"quit"}"#), None);
+        assert_eq!(read(r#"{"do":"number","number":10,"down":true}"#), None);
+        assert_eq!(read(r#"{"do":"rank","rank":18446744073709551615}"#), None);
     }
 }

@@ -17,16 +17,22 @@ const EVENTS: usize = 64;
 /// What the viewers get.
 #[derive(Debug)]
 pub struct Feed {
-    /// The newest picture as JPEG; empty before the first, and while nobody watches.
-    pub jpeg: watch::Sender<Bytes>,
+    /// The newest picture; `None` before the first, and while nobody watches.
+    pub shown: watch::Sender<Option<Arc<Shown>>>,
     /// Events in the form of server-sent events.
     pub events: broadcast::Sender<Bytes>,
     watching: AtomicUsize,
-    /// The newest picture.
-    picture: Mutex<Option<Picture>>,
     /// The newest event of the state, for viewers who come later.
     state: Mutex<Bytes>,
     history: Mutex<VecDeque<Moment>>,
+}
+
+/// A picture as viewers get it.
+#[derive(Debug)]
+pub struct Shown {
+    pub picture: Picture,
+    /// The picture as a part of a multipart answer, in JPEG.
+    pub part: Bytes,
 }
 
 /// What the model said at one moment.
@@ -45,10 +51,9 @@ impl Feed {
 
     pub fn new() -> Self {
         Self {
-            jpeg: watch::Sender::new(Bytes::new()),
+            shown: watch::Sender::new(None),
             events: broadcast::Sender::new(EVENTS),
             watching: AtomicUsize::new(0),
-            picture: Mutex::default(),
             state: Mutex::default(),
             history: Mutex::default(),
         }
@@ -59,18 +64,16 @@ impl Feed {
         self.watching.load(Ordering::Relaxed)
     }
 
-    pub fn set_picture(&self, picture: Picture) {
-        *lock(&self.picture) = Some(picture);
+    /// Shows a picture, unless the last viewer has gone: it would be old when the next one comes.
+    pub fn show(&self, shown: Shown) {
+        self.shown.send_replace(Some(Arc::new(shown)));
+        if self.watching() == 0 {
+            self.forget_picture();
+        }
     }
 
-    pub fn picture(&self) -> Option<Picture> {
-        lock(&self.picture).clone()
-    }
-
-    /// Forgets the picture, which would be old when the next viewer comes.
     pub fn forget_picture(&self) {
-        *lock(&self.picture) = None;
-        self.jpeg.send_replace(Bytes::new());
+        self.shown.send_replace(None);
     }
 
     /// Sends an event of a kind to all viewers. `data` is one line.
@@ -90,7 +93,7 @@ impl Feed {
     }
 
     /// Notes what the model says, unless it did so a moment ago.
-    pub fn note(&self, label: impl FnOnce() -> Option<String>, probability: Option<f32>) {
+    pub fn note(&self, answer: impl FnOnce() -> Option<(String, f32)>) {
         let mut history = lock(&self.history);
         if history.back().is_some_and(|last| last.at.elapsed() < Self::STEP) {
             return;
@@ -98,7 +101,8 @@ impl Feed {
         while history.front().is_some_and(|first| first.at.elapsed() > Self::HISTORY) {
             history.pop_front();
         }
-        history.push_back(Moment { at: Instant::now(), label: label(), probability });
+        let (label, probability) = answer().unzip();
+        history.push_back(Moment { at: Instant::now(), label, probability });
     }
 
     /// The history as JSON: `[milliseconds before now, label, probability]` for each moment, the oldest first.

@@ -4,14 +4,18 @@ use std::sync::Arc;
 use std::thread;
 
 use hyper::body::Bytes;
-use image::RgbImage;
+use image::{RgbImage, imageops};
 use jpeg_encoder::{ColorType, Encoder};
 
-use super::feed::Feed;
+use super::feed::{Feed, Shown};
 use crate::error::{Error, Result};
 use crate::media::Picture;
 use crate::sync::channel::{self, Policy, Sender};
 
+/// The size of pictures at most, in pixels. A window may show larger ones.
+pub const SIZE: (u32, u32) = (1280, 960);
+/// What separates the pictures of a live answer.
+pub const BOUNDARY: &str = "whycam-picture";
 /// Of 100. Text stays clear, and a picture of 640x480 takes about 50 kB.
 const QUALITY: u8 = 80;
 
@@ -23,9 +27,9 @@ pub fn start(feed: Arc<Feed>) -> Result<Sender<Picture>> {
     let (sender, pictures) = channel::channel::<Picture>(Policy::Newest, 1);
     let encode = move || {
         while let Some(picture) = pictures.receive() {
-            if let Some(jpeg) = encoded(&picture) {
-                feed.jpeg.send_replace(jpeg);
-                feed.set_picture(picture);
+            let picture = fitted(picture);
+            if let Some(part) = encoded(&picture) {
+                feed.show(Shown { picture, part });
             }
         }
     };
@@ -34,10 +38,22 @@ pub fn start(feed: Arc<Feed>) -> Result<Sender<Picture>> {
     Ok(sender)
 }
 
-/// A picture as JPEG; `None` for one with more than 65,535 pixels to a side.
+/// The picture within [`SIZE`].
+fn fitted(picture: Picture) -> Picture {
+    let (width, height) = picture.dimensions();
+    let scale = (f64::from(SIZE.0) / f64::from(width)).min(f64::from(SIZE.1) / f64::from(height));
+    if scale >= 1.0 {
+        return picture;
+    }
+    let side = |side: u32| ((f64::from(side) * scale).round() as u32).max(1);
+    imageops::thumbnail(&*picture, side(width), side(height)).into()
+}
+
+/// A picture as a part of a multipart answer, in JPEG.
 fn encoded(picture: &RgbImage) -> Option<Bytes> {
     let mut jpeg = Vec::new();
     let (width, height) = (u16::try_from(picture.width()).ok()?, u16::try_from(picture.height()).ok()?);
     Encoder::new(&mut jpeg, QUALITY).encode(picture.as_raw(), width, height, ColorType::Rgb).ok()?;
-    Some(jpeg.into())
+    let head = format!("--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n", jpeg.len());
+    Some([head.as_bytes(), &jpeg, b"\r\n"].concat().into())
 }

@@ -12,7 +12,7 @@ use hyper::header::{
 };
 use hyper::{Method, Request, Response, StatusCode};
 use image::ImageFormat;
-use tokio::sync::{Notify, broadcast, mpsc};
+use tokio::sync::{Notify, Semaphore, broadcast, mpsc};
 
 use super::access::{Access, Refusal};
 use super::body::PageBody;
@@ -27,6 +27,8 @@ pub struct Site {
     pub commands: Sender<ViewerCommand>,
     /// Whether viewers can save nothing.
     pub kiosk: bool,
+    /// The turn to encode a snapshot.
+    pub encoding: Semaphore,
 }
 
 /// The files of the page: address, kind and content.
@@ -39,13 +41,14 @@ const FILES: &[(&str, &str, &str)] = &[
 ];
 const POLICY: &str = "default-src 'self'; img-src 'self' data: blob:; frame-ancestors 'none'; base-uri 'none'; \
                       form-action 'self'";
-const BOUNDARY: &str = "whycam-picture";
 /// The largest command, in bytes.
 const MOST_COMMAND: usize = 4096;
 /// Commands that may wait. A page sends a few a second.
 pub const MOST_WAITING: usize = 64;
 /// A viewer who takes nothing for this long has gone.
 const STALL: Duration = Duration::from_secs(30);
+/// How long a command may take to come.
+const COMMAND_TIME: Duration = Duration::from_secs(5);
 /// How long a single picture is waited for.
 const PICTURE_TIME: Duration = Duration::from_secs(5);
 
@@ -122,17 +125,18 @@ fn respond_with(status: StatusCode, kind: &'static str, body: PageBody) -> Respo
 /// The live picture: each time the newest one that the viewer has not got.
 fn live(site: &Site, stalled: Arc<Notify>) -> Response<PageBody> {
     let (sender, chunks) = mpsc::channel(1);
-    let mut pictures = site.feed.jpeg.subscribe();
+    let mut pictures = site.feed.shown.subscribe();
     pictures.mark_changed();
     tokio::spawn(async move {
-        while pictures.changed().await.is_ok() {
-            let jpeg = pictures.borrow_and_update().clone();
-            if jpeg.is_empty() {
-                continue;
+        loop {
+            tokio::select! {
+                () = sender.closed() => return,
+                changed = pictures.changed() => if changed.is_err() { return },
             }
-            let head = format!("--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n", jpeg.len());
-            let part = [head.as_bytes(), &jpeg, b"\r\n"].concat();
-            if !send(&sender, part.into(), &stalled).await {
+            let part = pictures.borrow_and_update().as_ref().map(|shown| shown.part.clone());
+            if let Some(part) = part
+                && !send(&sender, part, &stalled).await
+            {
                 return;
             }
         }
@@ -160,7 +164,10 @@ fn events(site: &Site, stalled: Arc<Notify>) -> Response<PageBody> {
                 Err(broadcast::error::RecvError::Lagged(_)) => {}
                 Err(broadcast::error::RecvError::Closed) => return,
             }
-            next = events.recv().await;
+            next = tokio::select! {
+                () = sender.closed() => return,
+                event = events.recv() => event,
+            };
         }
     });
     respond_with(StatusCode::OK, "text/event-stream", PageBody::Stream { chunks, _watching: None })
@@ -182,13 +189,15 @@ async fn send(sender: &mpsc::Sender<Bytes>, chunk: Bytes, stalled: &Notify) -> b
 async fn snapshot(site: &Site) -> Result<Response<PageBody>, Refusal> {
     let none = (StatusCode::SERVICE_UNAVAILABLE, "there is no picture yet");
     let _watching = Watching::new(&site.feed);
-    let mut pictures = site.feed.jpeg.subscribe();
-    let some = pictures.wait_for(|jpeg| !jpeg.is_empty());
-    tokio::time::timeout(PICTURE_TIME, some).await.map_err(|_| none)?.map_err(|_| none)?;
-    let picture = site.feed.picture().ok_or(none)?;
+    let mut pictures = site.feed.shown.subscribe();
+    let some = pictures.wait_for(Option::is_some);
+    let shown = tokio::time::timeout(PICTURE_TIME, some).await.map_err(|_| none)?.map_err(|_| none)?.clone();
+    let shown = shown.ok_or(none)?;
+    // One at a time, since it takes a core from the model.
+    let _turn = site.encoding.acquire().await.map_err(|_| none)?;
     let encoded = tokio::task::spawn_blocking(move || {
         let mut png = std::io::Cursor::new(Vec::new());
-        picture.write_to(&mut png, ImageFormat::Png).map(|()| png.into_inner())
+        shown.picture.write_to(&mut png, ImageFormat::Png).map(|()| png.into_inner())
     });
     let png = encoded.await.ok().and_then(Result::ok).ok_or(none)?;
     Ok(respond(StatusCode::OK, "image/png", png.into()))
@@ -201,7 +210,9 @@ async fn command(site: &Site, request: Request<Incoming>) -> Result<Response<Pag
     if !kind.starts_with("application/json") {
         return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "a command is application/json"));
     }
-    let body = Limited::new(request.into_body(), MOST_COMMAND).collect().await;
+    let body = Limited::new(request.into_body(), MOST_COMMAND).collect();
+    let late = (StatusCode::REQUEST_TIMEOUT, "the command did not come in time");
+    let body = tokio::time::timeout(COMMAND_TIME, body).await.map_err(|_| late)?;
     let body = body.map_err(|_| (StatusCode::PAYLOAD_TOO_LARGE, "a command has at most 4096 bytes"))?.to_bytes();
     let refused = |why: String| {
         let json = serde_json::json!({ "error": why }).to_string();

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use super::access::Access;
 use super::feed::Feed;
@@ -14,8 +15,7 @@ use super::routes::{MOST_WAITING, Site};
 use super::server::Server;
 use super::state::{Known, state};
 use crate::error::{Error, Result};
-use crate::explain::Explanation;
-use crate::media::Picture;
+use crate::media::{Picture, without_secrets};
 use crate::overlay::Caption;
 use crate::screen::{Screen, ScreenFrame, Switches, ViewerCommand, hud, taught};
 use crate::sink::json_line;
@@ -41,6 +41,8 @@ pub struct Page {
     _server: Server,
     caption: Caption,
     known: Known,
+    /// The model whose layers are known.
+    layers_of: String,
     was_watched: bool,
     last_event: Instant,
     /// The state that was sent last, when, and what was on then.
@@ -52,8 +54,6 @@ pub struct Page {
 }
 
 impl Page {
-    /// The size of its pictures at most, in pixels.
-    const SIZE: (u32, u32) = (1280, 960);
     const EVENT_INTERVAL: Duration = Duration::from_millis(100);
     const STATE_INTERVAL: Duration = Duration::from_secs(1);
     /// The browser of a button that is held for longer has gone.
@@ -74,8 +74,9 @@ impl Page {
         let (sender, commands) = bounded(MOST_WAITING);
         let pictures = pictures::start(Arc::clone(&feed))?;
         let access = Access::new(token.clone(), loopback, address.port());
-        let kiosk = options.kiosk;
-        let server = Server::start(listener, Site { access, feed: Arc::clone(&feed), commands: sender, kiosk })?;
+        let (kiosk, encoding) = (options.kiosk, Semaphore::new(1));
+        let server =
+            Server::start(listener, Site { access, feed: Arc::clone(&feed), commands: sender, kiosk, encoding })?;
         let now = Instant::now();
         Ok(Self {
             address,
@@ -86,9 +87,10 @@ impl Page {
             _server: server,
             caption: Caption::new()?,
             known: Known { kiosk, ..Known::default() },
+            layers_of: String::new(),
             was_watched: false,
             last_event: now,
-            state: json!({}),
+            state: Value::Null,
             last_state: now,
             last_switches: None,
             held: None,
@@ -138,19 +140,18 @@ fn own_ip(address: SocketAddr) -> std::net::IpAddr {
 }
 
 /// What the model says, and how sure it is.
-fn said(explanation: &Explanation, view: &ScreenFrame) -> (Option<String>, Option<f32>) {
-    let best = explanation.ranking(view.context).into_iter().next();
-    best.map_or((None, None), |best| (Some(best.label), Some(best.share)))
+fn answer(view: &ScreenFrame) -> Option<(String, f32)> {
+    let best = view.explanation.ranking(view.context).into_iter().next();
+    best.map(|best| (best.label, best.share))
 }
 
 impl Screen for Page {
     fn size(&self) -> Option<(u32, u32)> {
-        (self.feed.watching() > 0).then_some(Self::SIZE)
+        (self.feed.watching() > 0).then_some(pictures::SIZE)
     }
 
     fn show(&mut self, view: &ScreenFrame) -> Result<()> {
-        let (label, probability) = said(view.explanation, view);
-        self.feed.note(|| label, probability);
+        self.feed.note(|| answer(view));
         if self.feed.watching() > 0 && view.drawn.width() > 0 {
             self.send_picture(view);
         }
@@ -159,17 +160,23 @@ impl Screen for Page {
         }
         if self.last_event.elapsed() >= Self::EVENT_INTERVAL {
             self.last_event = Instant::now();
-            self.feed.send("frame", &json_line(view.frame, view.explanation, view.context)?);
+            let line = json_line(view.frame, view.explanation, view.context)?;
+            let mut line: Value = serde_json::from_str(&line).map_err(|e| Error::output("the page", e))?;
+            line["input"] = view.frame.medium.short_name().into();
+            self.feed.send("frame", &line.to_string());
         }
         self.send_state(view)
     }
 
     fn tell(&mut self, message: &str) {
-        self.feed.send("message", &json!({ "text": message }).to_string());
+        self.feed.send("message", &json!({ "text": without_secrets(message) }).to_string());
     }
 
     fn wait(&mut self, why: &str) {
-        self.state["waiting"] = why.into();
+        if !self.state.is_object() {
+            self.state = json!({});
+        }
+        self.state["waiting"] = without_secrets(why).into();
         self.feed.send_state(&self.state.to_string());
         // The state of the next frame says that it has come.
         self.last_switches = None;
@@ -191,7 +198,9 @@ impl Screen for Page {
             match command {
                 ViewerCommand::Class(class) => self.known.class = *class,
                 ViewerCommand::Number { number, down } => self.held = down.then(|| (*number, Instant::now())),
-                ViewerCommand::Explain(_) => self.known.class = None,
+                ViewerCommand::Explain(_) | ViewerCommand::Method(_) | ViewerCommand::Layer(_) => {
+                    self.known.class = None;
+                }
                 _ => {}
             }
             // The state that follows shows what the command did.
@@ -200,13 +209,19 @@ impl Screen for Page {
         if let Some((number, _)) = self.held.take_if(|(_, since)| since.elapsed() > Self::LONGEST_HOLD) {
             commands.push(ViewerCommand::Number { number, down: false });
         }
+        // While the picture is held or no frame comes, viewers learn that the program is still there.
+        if self.state.is_object() && self.last_state.elapsed() >= Self::STATE_INTERVAL {
+            self.last_state = Instant::now();
+            self.feed.send_state(&self.state.to_string());
+        }
         let is_watched = self.feed.watching() > 0;
         if is_watched && !self.was_watched {
-            // A held picture is sent to whoever comes.
-            commands.push(ViewerCommand::Redraw);
-            if self.known.layers.is_empty() {
-                commands.push(ViewerCommand::ListLayers);
-            }
+            commands.push(ViewerCommand::Watched);
+        }
+        let model = self.state["model"].as_str().unwrap_or_default();
+        if is_watched && self.layers_of != model {
+            model.clone_into(&mut self.layers_of);
+            commands.push(ViewerCommand::ListLayers);
         }
         if self.was_watched && !is_watched {
             self.feed.forget_picture();

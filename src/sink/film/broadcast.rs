@@ -12,7 +12,7 @@ use super::video_stream::VideoStream;
 use crate::error::{Error, Result};
 use crate::media::{Frame, Medium, MediumKind, Time};
 use crate::sink::interface::Encoding;
-use crate::sink::lasting::LiveOutput;
+use crate::sink::reconnecting::LiveOutput;
 
 /// The schemes of addresses that are streamed to, and FFmpeg's format of each.
 const SCHEMES: &[(&str, &str)] = &[

@@ -9,7 +9,7 @@ use crate::media::{Frame, Picture, Pool};
 use crate::overlay::Overlay;
 
 /// Draws what a screen shows, at the size at which it is shown, so that a large frame costs no more than a small one.
-pub struct View {
+pub struct Composer {
     resizer: Resizer,
     pool: Pool,
     /// Whether picture and map stand next to both.
@@ -18,6 +18,8 @@ pub struct View {
     tiles: Vec<Option<Picture>>,
     /// The size of each tile, in pixels of the sources: no source is larger.
     tile: (u32, u32),
+    /// The size of all of them on the screen.
+    size: (u32, u32),
 }
 
 /// What is shown.
@@ -27,11 +29,11 @@ pub struct Shown {
     pub natural: (u32, u32),
 }
 
-impl View {
+impl Composer {
     /// For so many sources.
     pub fn new(lanes: usize) -> Self {
         let tiles = (0..lanes).map(|_| None).collect();
-        Self { resizer: Resizer::new(), pool: Pool::default(), side_by_side: false, tiles, tile: (1, 1) }
+        Self { resizer: Resizer::new(), pool: Pool::default(), side_by_side: false, tiles, tile: (1, 1), size: (0, 0) }
     }
 
     pub fn lanes(&self) -> usize {
@@ -55,11 +57,16 @@ impl View {
             let picture = self.draw_one(overlay, frame, explanation, context, size)?;
             return Ok(Shown { picture, natural: (width, height) });
         }
-        self.tile = (self.tile.0.max(width), self.tile.1.max(height));
+        let tile = (self.tile.0.max(width), self.tile.1.max(height));
+        if (tile, size) != (self.tile, self.size) {
+            // Pictures of another size would stand beside their places.
+            self.tiles.fill_with(|| None);
+        }
+        (self.tile, self.size) = (tile, size);
         let columns = self.tiles.len().isqrt().max(2) as u32;
         let rows = (self.tiles.len() as u32).div_ceil(columns);
         let natural = (self.tile.0 * columns, self.tile.1 * rows);
-        let share = share_of(natural, size).min(1.0);
+        let share = scale_to_fit(natural, size).min(1.0);
         let side = |side: u32| ((f64::from(side) * share).round() as u32).max(1);
         let tile = (side(self.tile.0), side(self.tile.1));
         let drawn = self.draw_one(overlay, frame, explanation, context, tile)?;
@@ -105,7 +112,7 @@ impl View {
     /// The picture in fewer pixels; `None` where it has not more than `size`.
     fn shrunk(&mut self, picture: &Picture, size: (u32, u32)) -> Result<Option<Picture>> {
         let (width, height) = picture.dimensions();
-        let share = share_of((width, height), size);
+        let share = scale_to_fit((width, height), size);
         if !(share > 0.0 && share < 1.0) {
             return Ok(None);
         }
@@ -142,7 +149,7 @@ impl View {
 }
 
 /// How much smaller a picture must be to fit into `most`.
-fn share_of((width, height): (u32, u32), (most_across, most_down): (u32, u32)) -> f64 {
+fn scale_to_fit((width, height): (u32, u32), (most_across, most_down): (u32, u32)) -> f64 {
     let across = f64::from(most_across) / f64::from(width.max(1));
     across.min(f64::from(most_down) / f64::from(height.max(1)))
 }

@@ -20,11 +20,14 @@ pub trait LiveOutput {
     fn finish(self: Box<Self>);
 }
 
+/// A receiver that has taken so many frames is there.
+const FRAMES_TAKEN: u64 = 3;
+
 /// Opens an output for frames like this one.
 pub type Connect = Box<dyn FnMut(&Frame) -> Result<Box<dyn LiveOutput>> + Send>;
 
 /// Sends pictures to a receiver, and tries again where it is gone. The rest of the run goes on.
-pub struct LastingSink {
+pub struct ReconnectingSink {
     name: String,
     connect: Connect,
     current: Option<(Arc<Medium>, Box<dyn LiveOutput>)>,
@@ -32,16 +35,18 @@ pub struct LastingSink {
     next: Instant,
     /// Whether the report has said that the receiver is gone.
     gone: bool,
+    /// Frames written since the last connection.
+    written: u64,
     left_out: u64,
     report: Report,
 }
 
-impl LastingSink {
+impl ReconnectingSink {
     const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
     /// `name` is that of the receiver in messages.
     pub fn new(name: String, connect: Connect, report: Report) -> Self {
-        Self { name, connect, current: None, next: Instant::now(), gone: false, left_out: 0, report }
+        Self { name, connect, current: None, next: Instant::now(), gone: false, written: 0, left_out: 0, report }
     }
 
     /// Sends a frame. A receiver of pictures of another size is connected anew.
@@ -53,14 +58,21 @@ impl LastingSink {
         if self.current.is_none() {
             let output = (self.connect)(frame)?;
             self.current = Some((Arc::clone(&frame.medium), output));
+            self.written = 0;
+        }
+        let Some((_, output)) = &mut self.current else { return Ok(()) };
+        output.write(frame)?;
+        self.written += 1;
+        // Some receivers take a connection, and hang up when they see what comes.
+        if self.written == FRAMES_TAKEN {
             self.report.tell_again(&format!("sending to {}", self.name));
             self.gone = false;
         }
-        self.current.as_mut().map_or(Ok(()), |(_, output)| output.write(frame))
+        Ok(())
     }
 }
 
-impl Sink for LastingSink {
+impl Sink for ReconnectingSink {
     fn write(&mut self, explained: &ExplainedFrame, _: &ExplanationContext) -> Result<Flow> {
         if self.current.is_none() && Instant::now() < self.next {
             self.left_out += 1;
@@ -101,13 +113,13 @@ mod tests {
     use crate::explain::{ClassPrediction, Explanation, Prediction};
     use crate::model::Region;
 
-    /// Takes two frames, and then its receiver is gone.
-    struct TwoFrames(u32);
+    /// Takes three frames, and then its receiver is gone.
+    struct ThreeFrames(u32);
 
-    impl LiveOutput for TwoFrames {
+    impl LiveOutput for ThreeFrames {
         fn write(&mut self, _: &Frame) -> Result<()> {
             self.0 += 1;
-            if self.0 > 2 { Err(Error::output("receiver", "it hung up")) } else { Ok(()) }
+            if self.0 > 3 { Err(Error::output("receiver", "it hung up")) } else { Ok(()) }
         }
 
         fn finish(self: Box<Self>) {}
@@ -118,14 +130,14 @@ mod tests {
         let told = Arc::new(Mutex::new(Vec::new()));
         let lines = Arc::clone(&told);
         let report = Report::new(move |line| drop(lines.lock().map(|mut lines| lines.push(line.to_owned()))));
-        let mut sink = LastingSink::new("receiver".into(), Box::new(|_| Ok(Box::new(TwoFrames(0)))), report);
+        let mut sink = ReconnectingSink::new("receiver".into(), Box::new(|_| Ok(Box::new(ThreeFrames(0)))), report);
         let region = Region { x: 0.0, y: 0.0, width: 1.0, height: 1.0 };
-        for number in 0..7 {
+        for number in 0..9 {
             let prediction = Prediction::Classes(ClassPrediction::new(0, 1.0, 1.0, Vec::new()));
             let explanation = Explanation::new(prediction, CamMap::new(Array2::zeros((1, 1))), region, region);
             let frame = Frame::alone(Path::new("frame"), RgbImage::new(1, 1), None);
             sink.write(&ExplainedFrame { frame, explanation, number }, &ExplanationContext::default())?;
-            if number == 4 {
+            if number == 5 {
                 sink.next = Instant::now();
             }
         }

@@ -12,13 +12,13 @@ use v4l::io::traits::OutputStream;
 use v4l::{Device, video};
 use yuv::{YuvConversionMode, YuvPackedImageMut, YuvPlanarImage, YuvPlanarImageMut, YuvRange, YuvStandardMatrix};
 
-use super::lasting::LiveOutput;
+use super::reconnecting::LiveOutput;
 use crate::error::{Error, Result};
 use crate::media::Frame;
 
 /// A V4L2 output device while pictures are written to it, as YUYV: the format that every program takes. Its picture is the
 /// last one but one, since the device gets a buffer when the next one is asked for.
-pub struct CameraOut {
+pub struct VirtualCamera {
     path: PathBuf,
     stream: Stream<'static>,
     /// The size that the device takes, in pixels.
@@ -31,7 +31,7 @@ const BUFFERS: u32 = 4;
 /// How long the device may take no picture.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-impl CameraOut {
+impl VirtualCamera {
     /// Checks that a device takes pictures.
     ///
     /// # Errors
@@ -102,7 +102,7 @@ fn open_output(path: &Path) -> Result<Device> {
     if is_output { Ok(device) } else { Err(Error::output(path, problem)) }
 }
 
-impl LiveOutput for CameraOut {
+impl LiveOutput for VirtualCamera {
     fn write(&mut self, frame: &Frame) -> Result<()> {
         let (width, height) = self.size;
         if frame.picture.dimensions() == self.size {
