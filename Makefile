@@ -132,6 +132,7 @@ gallery: setup
 	target/release/whycam demo --headless --quiet --size 288x216 --fps 5 --frames 75 --force --record $(GALLERY)/demo.gif
 	$(GALLERY)/teach.sh
 	$(GALLERY)/blends.sh
+	$(GALLERY)/page.sh
 	$(if $(PHOTOS),target/release/whycam explain $(PHOTOS) -o gallery/ --force)
 
 # make train TRAIN=… VAL=… TEST=…   folders of class folders

@@ -38,9 +38,10 @@ impl Demo {
         self.explain.model.settings.shares_processor = true;
         let (size, rate) = (self.size, self.fps);
         self.view.audience.start_log()?;
-        // Without a display the demo becomes a film.
+        // Without a display the demo becomes a film, unless it shall be shown.
+        let is_film = self.view.audience.serve.is_none() && !self.view.audience.kiosk;
         let screen = match self.view.audience.screen(size, self.view.headless) {
-            Err(error) if matches!(error.downcast_ref(), Some(Error::NoDisplay(_))) => None,
+            Err(error) if is_film && matches!(error.downcast_ref(), Some(Error::NoDisplay(_))) => None,
             screen => screen?,
         };
         let on_screen = screen.is_some();

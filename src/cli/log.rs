@@ -31,6 +31,7 @@ pub fn usual_folder() -> Option<PathBuf> {
 /// # Errors
 /// The folder cannot be written.
 pub fn start(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     let builder = RollingFileAppender::builder().rotation(Rotation::DAILY).max_log_files(DAYS);
     let log = builder.filename_prefix("whycam").filename_suffix("log").build(folder);
     let log = log.with_context(|| format!("cannot write the log into {}", folder.display()))?;

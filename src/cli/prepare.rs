@@ -1,6 +1,6 @@
 //! `whycam prepare`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
@@ -11,7 +11,7 @@ use whycam::plumbing::{check_free, write_whole};
 use whycam::{LayerName, Request};
 
 use super::args::{GlobalArgs, LayerArgs, ModelSettings};
-use super::output::{ExitStatus, UsageError, say};
+use super::output::{ExitStatus, UsageError, check_outputs, say};
 
 #[derive(Args)]
 pub struct Prepare {
@@ -35,6 +35,7 @@ pub struct Prepare {
 impl Prepare {
     pub fn run(self, global: &GlobalArgs) -> Result<ExitStatus> {
         global.tell_runtime()?;
+        check_outputs(&[Some(&self.out)], &[Path::new(&self.model)])?;
         check_free(&self.out, self.force)?;
         let augmented = prepared(&self.settings, &self.model, &self.layers, self.cam)?;
         write_whole(&self.out, augmented.model.to_bytes(), self.force)?;

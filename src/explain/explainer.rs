@@ -113,6 +113,16 @@ impl Explainer {
         of_classes && self.prepared.attribution.subjects == [Subject::Rank(0)] && self.context().against.is_none()
     }
 
+    /// The class that is explained, if one was chosen.
+    pub fn chosen_class(&self) -> Option<usize> {
+        let attribution = &self.prepared.attribution;
+        match (&attribution.task, attribution.subjects.as_slice()) {
+            (Task::Segment(_), _) => attribution.focus,
+            (_, [Subject::Class(class)]) if attribution.task.as_row().is_some() => Some(*class),
+            _ => None,
+        }
+    }
+
     /// Explains this class from now on, or without one the predicted class of each picture.
     ///
     /// # Errors

@@ -245,6 +245,7 @@ impl OutputStage<'_> {
                         teacher.set_request(*request);
                     }
                 }
+                Status::Class(class) => self.class = class,
                 Status::Layers(layers) => {
                     if let Some(live) = &mut self.outputs.screen {
                         live.screen.offer_layers(&layers);

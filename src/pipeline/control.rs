@@ -1,5 +1,7 @@
 //! Changing what is explained, and how, between frames.
 
+use std::mem::discriminant;
+
 use crate::cam::{self, METHODS};
 use crate::error::Result;
 use crate::explain::Explainer;
@@ -32,6 +34,22 @@ pub enum Change {
     Words(String),
     /// Another explainer, of what was taught.
     Explainer(Box<Explainer>),
+}
+
+/// The changes that count: of several of a kind the last one, and of steps to the next method or layer the last few. Many
+/// viewers may press at once, and each change takes a moment.
+pub fn effective(changes: Vec<Change>) -> Vec<Change> {
+    const STEPS: usize = 3;
+    let kinds: Vec<_> = changes.iter().map(discriminant).collect();
+    let later = |at: usize| kinds[at + 1..].iter().filter(|kind| **kind == kinds[at]).count();
+    let most = |change: &Change| match change {
+        Change::NextMethod | Change::NextLayer => STEPS,
+        // Each number is a reference of its own.
+        Change::Reference { .. } => usize::MAX,
+        _ => 1,
+    };
+    let counts: Vec<bool> = changes.iter().enumerate().map(|(at, change)| later(at) < most(change)).collect();
+    changes.into_iter().zip(counts).filter_map(|(change, counts)| counts.then_some(change)).collect()
 }
 
 /// Carries out a change and returns a message for the viewer, empty if there is nothing to say.
@@ -108,6 +126,15 @@ mod tests {
         let options = ModelOptions { model: model.into(), ..ModelOptions::default() };
         let augmented = model::augmented(&options, &Request::default(), false, &mut None);
         augmented.unwrap_or_else(|e| panic!("{e}")).model.to_bytes()
+    }
+
+    #[test]
+    fn of_a_flood_of_changes_the_last_ones_count() {
+        let layers = (0..800).map(|number| Change::Layer(number.to_string()));
+        let steps = (0..10).map(|_| Change::NextMethod);
+        let counted = effective(layers.chain(steps).chain([Change::Class(Some(1)), Change::Class(None)]).collect());
+        let said: Vec<String> = counted.iter().map(|change| format!("{change:?}")).collect();
+        assert_eq!(said, ["Layer(\"799\")", "NextMethod", "NextMethod", "NextMethod", "Class(None)"]);
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub enum Status {
     Message(String),
     /// What a worker explains from now on.
     Request(Box<Request>),
+    /// The class that a worker explains from now on; `None` for the predicted one.
+    Class(Option<usize>),
     /// The layers that can be chosen.
     Layers(Vec<String>),
     /// Why no frames arrive, or `None` once they arrive again.

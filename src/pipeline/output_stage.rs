@@ -80,6 +80,8 @@ pub struct OutputStage<'a> {
     pub(super) latest: Option<Latest>,
     pub(super) teacher: Option<Teacher>,
     pub(super) composer: Composer,
+    /// The class that a viewer chose.
+    pub(super) class: Option<usize>,
     /// Whether the next frame that is shown is written to files.
     pub(super) snapshot: bool,
     explained: u64,
@@ -125,6 +127,7 @@ impl<'a> OutputStage<'a> {
             latest: None,
             teacher: None,
             composer: Composer::new(lanes),
+            class: None,
             snapshot: false,
             explained: 0,
             left_out: 0,
@@ -276,7 +279,7 @@ impl OutputStage<'_> {
             None => Shown { picture: Picture::default(), natural: frame.picture.dimensions() },
         };
         let taught = self.teacher.as_ref().map(Teacher::view);
-        let (style, teaching) = (live.overlay.style(), taught.as_ref());
+        let (style, teaching, class) = (live.overlay.style(), taught.as_ref(), self.class);
         live.screen.show(&ScreenFrame {
             drawn: &shown.picture,
             natural: shown.natural,
@@ -285,6 +288,7 @@ impl OutputStage<'_> {
             context,
             pace,
             switches,
+            class,
             style,
             teaching,
         })

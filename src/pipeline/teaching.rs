@@ -91,20 +91,24 @@ impl Teacher {
             }
         } else if std::mem::take(&mut self.forgets) {
             self.ask(Order::Forget(class));
-        } else if let Some(picture) = picture {
-            self.ask(Order::Look { class, picture: picture.clone() });
-            self.held = Some((class, Instant::now()));
+        } else if let Some(picture) = picture.filter(|_| self.held.is_none_or(|(held, _)| held != class)) {
+            self.look(class, picture);
         }
+    }
+
+    /// Takes a picture of the class whose key is held. A slow machine takes fewer.
+    fn look(&mut self, class: usize, picture: &Picture) {
+        const MOST_WAITING: usize = 4;
+        if self.orders.as_ref().is_some_and(|orders| orders.len() < MOST_WAITING) {
+            self.ask(Order::Look { class, picture: picture.clone() });
+        }
+        self.held = Some((class, Instant::now()));
     }
 
     /// Takes a picture if a key is held, and notes where the evidence lies.
     pub fn see(&mut self, picture: &Picture, explanation: &Explanation, context: &ExplanationContext) {
         if let Some((class, _)) = self.held.filter(|(_, since)| since.elapsed() >= INTERVAL) {
-            // A slow machine takes fewer pictures.
-            if self.orders.as_ref().is_some_and(|orders| orders.len() < 4) {
-                self.ask(Order::Look { class, picture: picture.clone() });
-            }
-            self.held = Some((class, Instant::now()));
+            self.look(class, picture);
         }
         let Some(predicted) = explanation.classes().map(|classes| context.label(classes.class_index)) else { return };
         let Explanation { map, region, seen, .. } = explanation;

@@ -6,7 +6,7 @@ use crossbeam_channel::{Receiver, Sender};
 use tracing::trace_span;
 
 use super::capture::POLL_INTERVAL;
-use super::control::{Change, change};
+use super::control::{Change, change, effective};
 use super::item::{CapturedFrame, ExplainedItem, Numbered, Status};
 use crate::error::{Error, Result};
 use crate::explain::{Explainer, Explanation, ExplanationContext, TemporalSmoother};
@@ -86,8 +86,12 @@ impl WorkerThread {
         self.worker.explainer.cancel_when(move || !changes.is_empty() || stops.iter().any(Stop::is_requested));
     }
 
+    /// Carries out the changes that were requested, as far as later ones do not undo them.
     fn apply_changes(&mut self) {
-        while let Ok(requested) = self.channels.changes.try_recv() {
+        for requested in effective(self.channels.changes.try_iter().collect()) {
+            if self.stops.iter().any(Stop::is_requested) {
+                return;
+            }
             let explainer = &mut self.worker.explainer;
             if matches!(requested, Change::ListLayers) {
                 let _ = self.channels.status.send(Status::Layers(explainer.layers().unwrap_or_default()));
@@ -96,6 +100,7 @@ impl WorkerThread {
             let message = change(explainer, requested).unwrap_or_else(|error| error.to_string());
             let (status, request) = (&self.channels.status, explainer.request().clone());
             let _ = status.send(Status::Request(Box::new(request)));
+            let _ = status.send(Status::Class(explainer.chosen_class()));
             if !message.is_empty() {
                 let _ = status.send(Status::Message(message));
             }

@@ -22,6 +22,8 @@ pub struct ScreenFrame<'a> {
     pub context: &'a ExplanationContext,
     pub pace: Pace,
     pub switches: Switches,
+    /// The class that a viewer chose; `None` for the predicted one.
+    pub class: Option<usize>,
     pub style: &'a Style,
     /// What is taught, while classes are being taught.
     pub teaching: Option<&'a TeachingView>,

@@ -38,6 +38,8 @@ pub struct LiveSource {
     paced: bool,
     mirrored: bool,
     report: StatusReport,
+    /// Whether it is reported that the source is gone.
+    gone: bool,
     medium: Option<Arc<Medium>>,
     index: u64,
     started: Instant,
@@ -81,6 +83,7 @@ impl LiveSource {
             paced,
             mirrored,
             report,
+            gone: false,
             medium: None,
             index: 0,
             started: Instant::now(),
@@ -91,14 +94,23 @@ impl LiveSource {
         })
     }
 
+    /// Reports that the source is gone, once.
+    fn lose(&mut self, why: &str) {
+        if !std::mem::replace(&mut self.gone, true) {
+            (self.report)(Some(format!("{why}\nwaiting for it to come back")));
+        }
+    }
+
     /// Opens the source again. Under [`EndPolicy::Reconnect`], a failure waits for the next try.
     fn reopen(&mut self) -> Result<()> {
         match (self.open)() {
             Ok(source) => {
                 self.current = Some(source);
+                self.gone = false;
                 (self.report)(None);
             }
-            Err(_) if matches!(self.policy, EndPolicy::Reconnect | EndPolicy::Forever) => {
+            Err(error) if matches!(self.policy, EndPolicy::Reconnect | EndPolicy::Forever) => {
+                self.lose(&error.to_string());
                 thread::sleep(Self::RETRY_INTERVAL);
             }
             Err(error) => return Err(error),
@@ -184,8 +196,7 @@ impl Source for LiveSource {
                     if empty {
                         thread::sleep(Self::RETRY_INTERVAL);
                     }
-                    let why = end.err().map_or("the stream has ended".into(), |error| error.to_string());
-                    (self.report)(Some(format!("{why}\nwaiting for it to come back")));
+                    self.lose(&end.err().map_or("the stream has ended".into(), |error| error.to_string()));
                 }
             }
             self.current = None;

@@ -11,7 +11,7 @@ use whycam::plumbing::{check_free, write_whole};
 
 use crate::cli::args::{GlobalArgs, LayerArgs, ModelSettings};
 use crate::cli::inspect::about;
-use crate::cli::output::{ExitStatus, UsageError, say};
+use crate::cli::output::{ExitStatus, UsageError, check_outputs, say};
 use crate::cli::prepare::prepared;
 
 #[derive(Args)]
@@ -82,6 +82,7 @@ impl Web {
         for name in RUNTIME.iter().filter(|_| self.runtime.is_some()) {
             check_free(&at("runtime").join(name), self.force)?;
         }
+        check_outputs(&[Some(&at("model.onnx"))], &[Path::new(&self.model)])?;
         let runtime = self.runtime.as_deref().map(runtime_files).transpose()?;
         let augmented = prepared(&self.settings, &self.model, &self.layers, true)?;
         fs::create_dir_all(&self.out).with_context(|| format!("cannot make the folder {}", self.out.display()))?;

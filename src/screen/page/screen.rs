@@ -188,20 +188,14 @@ impl Screen for Page {
     }
 
     fn reset(&mut self) {
-        self.known.class = None;
         self.last_switches = None;
     }
 
     fn poll(&mut self) -> Result<Vec<ViewerCommand>> {
         let mut commands: Vec<ViewerCommand> = self.commands.try_iter().collect();
         for command in &commands {
-            match command {
-                ViewerCommand::Class(class) => self.known.class = *class,
-                ViewerCommand::Number { number, down } => self.held = down.then(|| (*number, Instant::now())),
-                ViewerCommand::Explain(_) | ViewerCommand::Method(_) | ViewerCommand::Layer(_) => {
-                    self.known.class = None;
-                }
-                _ => {}
+            if let ViewerCommand::Number { number, down } = command {
+                self.held = down.then(|| (*number, Instant::now()));
             }
             // The state that follows shows what the command did.
             self.last_switches = None;

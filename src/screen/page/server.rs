@@ -3,9 +3,12 @@
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -13,13 +16,15 @@ use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::sync::{Notify, Semaphore, oneshot};
 
-use super::routes::{Site, answer};
+use super::routes::{Site, answer, is_stream};
 use crate::error::{Error, Result};
 
 /// Connections at once. A page takes about three.
 const MOST_CONNECTIONS: usize = 96;
 /// How long a connection may take to send a request, and may stay without one.
 const HEADER_TIME: Duration = Duration::from_secs(10);
+/// A connection that neither streams nor asks for anything for so long is closed, also one whose viewer takes no answers.
+const IDLE_TIME: Duration = Duration::from_secs(15);
 /// Bytes that wait for a viewer.
 const BUFFER: usize = 64 << 10;
 const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 17\r\nRetry-After: 5\r\n\
@@ -105,10 +110,25 @@ async fn converse(stream: TcpStream, site: Arc<Site>) {
     // Pictures go out as soon as they are there.
     let _ = stream.set_nodelay(true);
     let stalled = Arc::new(Notify::new());
-    let service = service_fn(|request| {
+    // Requests so far, and whether the last one is answered for as long as the viewer stays.
+    let (requests, streams) = (AtomicU64::new(0), AtomicBool::new(false));
+    let service = service_fn(|request: Request<Incoming>| {
+        requests.fetch_add(1, Ordering::Relaxed);
+        streams.store(is_stream(request.uri().path()), Ordering::Relaxed);
         let (site, stalled) = (Arc::clone(&site), Arc::clone(&stalled));
         async move { Ok::<_, Infallible>(answer(&site, request, stalled).await) }
     });
+    let idle = async {
+        let mut before = None;
+        loop {
+            tokio::time::sleep(IDLE_TIME).await;
+            let now = requests.load(Ordering::Relaxed);
+            if before == Some(now) && !streams.load(Ordering::Relaxed) {
+                return;
+            }
+            before = Some(now);
+        }
+    };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIME)
@@ -118,5 +138,6 @@ async fn converse(stream: TcpStream, site: Arc<Site>) {
         // A viewer who leaves is no error.
         _ = connection => {}
         () = stalled.notified() => {}
+        () = idle => {}
     }
 }

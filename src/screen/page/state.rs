@@ -64,8 +64,6 @@ struct TaughtState<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct Known {
     pub layers: Vec<String>,
-    /// The class that the viewers chose.
-    pub class: Option<usize>,
     pub kiosk: bool,
 }
 
@@ -81,7 +79,7 @@ pub fn state<'a>(view: &'a ScreenFrame, known: &'a Known) -> State<'a> {
         methods: METHODS.iter().map(|method| method.name).collect(),
         layers: &known.layers,
         classes: &context.labels,
-        class: known.class,
+        class: view.class,
         object: view.explanation.detections().and_then(|found| found.detections.get(found.chosen?)?.number),
         colormap: style.colormap.name(),
         colormaps: COLORMAPS.iter().map(|(name, _)| *name).collect(),

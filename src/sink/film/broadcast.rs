@@ -30,7 +30,10 @@ const TIMEOUT_US: &str = "5000000";
 /// FFmpeg's format for an address.
 fn format_of(address: &Path) -> Result<&'static str> {
     let text = address.to_str().unwrap_or_default();
-    let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
+    let (scheme, receiver) = text.split_once("://").unwrap_or_default();
+    if receiver.split('/').next().is_none_or(str::is_empty) {
+        return Err(Error::output(address, "it names no receiver; give it like srt://HOST:PORT"));
+    }
     let known = SCHEMES.iter().find(|(known, _)| scheme.eq_ignore_ascii_case(known));
     known.map(|(_, format)| *format).ok_or_else(|| {
         let known: Vec<String> = SCHEMES.iter().map(|(known, _)| format!("{known}://")).collect();
@@ -72,7 +75,7 @@ impl Broadcast {
         };
         let codec = encoder::find(address, encoding)?;
         let timeout = ffmpeg::dict! { "rw_timeout" => TIMEOUT_US };
-        let output = ffmpeg::format::output_as_with(address, format, timeout).map_err(fail)?;
+        let output = ffmpeg::format::output_as_with(address, format, timeout).map_err(|e| unreachable(address, e))?;
         let storage = Storage::of(&medium, format);
         let mut video = VideoStream::add(address, output, &medium, &storage, (codec, encoding))?;
         // A firewall lets fewer datagrams through.
@@ -84,6 +87,15 @@ impl Broadcast {
         video.output.write_header_with(options).map_err(fail)?;
         Ok(Self { address: address.to_owned(), video, began: frame.time })
     }
+}
+
+/// Why a receiver cannot be reached, in the system's words where it has some.
+fn unreachable(address: &Path, error: ffmpeg::Error) -> Error {
+    let why = match error {
+        ffmpeg::Error::Other { errno } => std::io::Error::from_raw_os_error(errno).to_string(),
+        other => other.to_string(),
+    };
+    Error::output(address, format!("its receiver cannot be reached: {why}"))
 }
 
 /// The chroma of H.264 that every receiver takes needs even sides.

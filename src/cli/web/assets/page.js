@@ -47,7 +47,8 @@ function showLive() {
 }
 
 async function report({ result }) {
-  if (!asked.has("report")) return;
+  // Another site learns nothing of what the visitor's camera sees.
+  if (!asked.has("report") || new URL(asked.get("report"), location).origin !== location.origin) return;
   const { main, map, logits, sure, boxes, cells, seen, backend, took, entries, nearMiss } = result;
   const { label = null, index = null, probability = null, share = null } = main ?? {};
   const { height, width } = map;
