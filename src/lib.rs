@@ -48,6 +48,7 @@ mod sync;
 #[doc(hidden)]
 pub mod teach;
 
+pub use cam::Fusion;
 pub use error::{Error, Result};
 pub use explain::{
     ClassMap, ClassPrediction, DetectedObject, DetectionPrediction, Explainer, ExplainerBuilder, Explanation,
@@ -55,8 +56,8 @@ pub use explain::{
 };
 pub use grad::LayerName;
 pub use model::{
-    Area, ClassName, Comparison, DetectionOptions, Direction, Feed, FeedValue, Fusion, ModelOptions, ModelSource,
-    Preset, Randomised, Reference, Request, ScoreQuery,
+    Area, ClassName, Comparison, DetectionOptions, Direction, Feed, FeedValue, ModelOptions, ModelSource, Preset,
+    Randomised, Reference, Request, ScoreQuery,
 };
 pub use session::{Compute, Device};
 

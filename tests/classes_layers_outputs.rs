@@ -231,6 +231,73 @@ fn moved(before: &image::RgbImage, after: &image::RgbImage) -> u64 {
     before.iter().zip(after.iter()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum()
 }
 
+/// The value of a map at a pixel, bilinear between the middles of its cells, which cover a region of the picture.
+fn value_at(map: &Array2<f32>, region: &Value, x: f64, y: f64) -> f32 {
+    let along = |at: f64, from: &str, over: &str, cells: usize| {
+        let side = |name: &str| region[name].as_f64().unwrap();
+        let cell = ((at + 0.5 - side(from)) / side(over) * cells as f64 - 0.5).clamp(0.0, cells as f64 - 1.0);
+        (cell.floor() as usize, (cell.ceil() as usize).min(cells - 1), (cell - cell.floor()) as f32)
+    };
+    let (top, bottom, down) = along(y, "y", "height", map.nrows());
+    let (left, right, across) = along(x, "x", "width", map.ncols());
+    let row = |row: usize| map[[row, left]] * (1.0 - across) + map[[row, right]] * across;
+    row(top) * (1.0 - down) + row(bottom) * down
+}
+
+#[test]
+fn a_map_of_the_size_of_the_picture_lies_where_its_region_says() {
+    let folder = Folder::new("map-size");
+    let photo = picture(&folder, "photo.png", 120, 80);
+    let written = |folder: &Folder, size: &str| {
+        let maps = folder.file(size);
+        let output =
+            whycam(&["explain", &photo, "--class", "0", "--maps", &maps, "--map-size", size, "--json", "-", "--quiet"]);
+        let map: Array2<f32> = ndarray_npy::read_npy(format!("{maps}/000000.npy")).unwrap();
+        (map, serde_json::from_str::<Value>(&stdout(&output)).unwrap())
+    };
+    let ((cells, line), (whole, _)) = (written(&folder, "cells"), written(&folder, "picture"));
+    assert_eq!(whole.dim(), (80, 120));
+    let largest = cells.iter().copied().fold(0.0, f32::max);
+    assert!(largest > 0.0);
+    for ((y, x), value) in whole.indexed_iter() {
+        let expected = value_at(&cells, &line["map"]["region"], x as f64, y as f64);
+        assert!((value - expected).abs() < 0.02 * largest, "{value} at {x},{y} for {expected}, largest {largest}");
+    }
+}
+
+#[test]
+fn a_signed_map_keeps_what_speaks_against_the_class() {
+    let folder = Folder::new("signed");
+    let photo = picture(&folder, "photo.png", 64, 64);
+    for method in ["grad-cam", "hires-cam"] {
+        let written = |extra: &[&str]| {
+            let maps = folder.file(&format!("{method}{}", extra.len()));
+            let explain = ["explain", &photo, "--method", method, "--class", "2", "--maps", &maps, "--json", "-"];
+            let output = whycam(&[&explain[..], &["--quiet"], extra].concat());
+            let map: Array2<f32> = ndarray_npy::read_npy(format!("{maps}/000000.npy")).unwrap();
+            (map, serde_json::from_str::<Value>(&stdout(&output)).unwrap())
+        };
+        let ((map, line), (signed, signed_line)) = (written(&[]), written(&["--signed"]));
+        let (all, negative) = (signed.mapv(f32::abs).sum(), -signed.mapv(|v| v.min(0.0)).sum());
+        assert!(negative > 0.0, "{method}: nothing speaks against it");
+        assert!(signed.iter().zip(&map).all(|(signed, map)| (signed.max(0.0) - map).abs() < 1e-5 * all), "{method}");
+        for line in [&line, &signed_line] {
+            let against = line["map"]["against"].as_f64().unwrap() as f32;
+            assert!((against - negative / all).abs() < 1e-4, "{method}: {against} for {}", negative / all);
+        }
+    }
+    support::assert_fails(&["explain", &photo, "--signed", "--method", "layer-cam"], 2, &["signed", "grad-cam"]);
+}
+
+#[test]
+fn the_product_of_two_layers_shows_what_both_show() {
+    let coarse = ndarray::array![[4.0, 0.0]];
+    let fine = ndarray::array![[1.0, 2.0, 0.0, 2.0]];
+    let fused = cam::fused(vec![coarse, fine], Fusion::Product).unwrap();
+    // The coarse map, enlarged between the middles of its cells: 1, 0.75, 0.25, 0.
+    assert_eq!(fused, ndarray::array![[0.5, 0.75, 0.0, 0.0]]);
+}
+
 #[test]
 fn a_film_wide_scale_leaves_frames_of_little_evidence_cool() {
     use whycam::overlay::{Blend, Colormap, HeatScale, Overlay, Style};

@@ -18,6 +18,14 @@ pub fn rectified(mut map: Array2<f32>) -> Array2<f32> {
     map
 }
 
+/// The share of negative values in the sum of all absolute values.
+fn against(values: &Array2<f32>) -> Option<f32> {
+    let [all, negative] = values
+        .iter()
+        .fold([0.0_f64; 2], |[all, negative], v| [all + f64::from(v.abs()), negative + f64::from(-v.min(0.0))]);
+    (all > 0.0).then(|| (negative / all) as f32)
+}
+
 /// A map `[h,w]`, neither enlarged nor normalised. That of a value may be negative where the value is pulled down; all others
 /// are rectified.
 #[derive(Clone, Debug)]
@@ -31,6 +39,32 @@ pub struct CamMap {
     pub evidence: bool,
     /// Whether negative values speak against the score.
     pub signed: bool,
+    /// The share of what speaks against the score, 0..=1 of the sum of all absolute values, also where the map leaves it out.
+    /// `None` where the method does not tell.
+    pub against: Option<f32>,
+    /// Why there is no evidence.
+    pub no_evidence: Option<NoEvidence>,
+}
+
+/// Why a map has no evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoEvidence {
+    /// Everything that counts speaks against the score.
+    AllAgainst,
+    /// Nothing at the layer changes the score, or nothing is active there.
+    Zero,
+    NotFinite,
+}
+
+impl NoEvidence {
+    /// In a few words.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::AllAgainst => "all of it against",
+            Self::Zero => "nothing counts",
+            Self::NotFinite => "not finite",
+        }
+    }
 }
 
 impl CamMap {
@@ -42,7 +76,18 @@ impl CamMap {
         }
         let min = values.iter().copied().fold(f32::INFINITY, f32::min);
         let max = values.iter().copied().fold(0.0, f32::max);
-        Self { values, min, max, evidence: finite && (max > 0.0 || min < 0.0), signed: false }
+        let zero = max <= 0.0 && min >= 0.0;
+        let no_evidence = if finite { zero.then_some(NoEvidence::Zero) } else { Some(NoEvidence::NotFinite) };
+        let against = against(&values);
+        Self { values, min, max, evidence: no_evidence.is_none(), signed: false, against, no_evidence }
+    }
+
+    /// The map of what speaks for a score. `values` has what speaks against it as negative numbers.
+    pub fn rectified(values: Array2<f32>) -> Self {
+        let Self { values, max, against, no_evidence, .. } = Self::new(values);
+        let map = Self::new(rectified(values));
+        let no_evidence = no_evidence.or((max <= 0.0).then_some(NoEvidence::AllAgainst));
+        Self { against, no_evidence, ..map }
     }
 
     /// As [`CamMap::new`], with negative values that speak against the score.
@@ -53,7 +98,14 @@ impl CamMap {
     /// A map of the same kind.
     #[must_use]
     pub fn with_values(&self, values: Array2<f32>) -> Self {
-        Self { signed: self.signed, ..Self::new(values) }
+        let map = Self::new(values);
+        let no_evidence = if map.evidence { None } else { self.no_evidence.or(map.no_evidence) };
+        Self { signed: self.signed, against: self.against, no_evidence, ..map }
+    }
+
+    /// That there is no evidence, and why, for a caption; empty where there is some.
+    pub fn absence(&self) -> String {
+        self.no_evidence.map_or(String::new(), |why| format!("  no evidence: {}", why.reason()))
     }
 
     /// The largest value, whatever its sign.
@@ -64,5 +116,22 @@ impl CamMap {
     /// What speaks for a signed map's score, and what against it, as two maps; `None` for another map.
     pub fn sides(&self) -> Option<[Self; 2]> {
         self.signed.then(|| [1.0, -1.0].map(|sign| Self::new(rectified(&self.values * sign))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn a_map_says_what_speaks_against_the_score_and_why_it_is_empty() {
+        let map = CamMap::rectified(array![[3.0, -1.0]]);
+        assert_eq!((map.values.clone(), map.against, map.no_evidence), (array![[3.0, 0.0]], Some(0.25), None));
+        let why = |values| CamMap::rectified(values).no_evidence;
+        assert_eq!(why(array![[-3.0, 0.0]]), Some(NoEvidence::AllAgainst));
+        assert_eq!(why(array![[0.0, 0.0]]), Some(NoEvidence::Zero));
+        assert_eq!(why(array![[f32::NAN, 1.0]]), Some(NoEvidence::NotFinite));
     }
 }

@@ -104,25 +104,39 @@ fn fit<P: PixelTrait>(image: &mut TypedImage<'static, P>, width: u32, height: u3
     }
 }
 
-/// Fuses the maps of several layers at the finest grid, each divided by its largest value: by their mean, or else by
-/// their maximum. A map without evidence counts as zero.
+/// How the maps of several layers become one, each enlarged to the finest grid and divided by its largest value (Jiang
+/// et al., *LayerCAM*, IEEE TIP 2021, section III-C, without its tanh for early layers).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fusion {
+    /// The largest value at each cell.
+    #[default]
+    Max,
+    Mean,
+    /// What all layers show: a fine layer sharpens what a deep one locates.
+    Product,
+}
+
+/// Fuses the maps of several layers at the finest grid, each divided by its largest value. A map without evidence counts as
+/// zero.
 ///
 /// # Errors
 /// A map is empty.
-pub fn fused(maps: Vec<Array2<f32>>, by_mean: bool) -> Result<Array2<f32>> {
+pub fn fused(maps: Vec<Array2<f32>>, fusion: Fusion) -> Result<Array2<f32>> {
     let sides = |side: fn(&Array2<f32>) -> usize| maps.iter().map(side).max().unwrap_or(0);
     let (height, width) = (sides(Array2::nrows), sides(Array2::ncols));
-    let mut fusion = Array2::zeros((height, width));
+    let start = if fusion == Fusion::Product { 1.0 } else { 0.0 };
+    let mut whole = Array2::from_elem((height, width), start);
     let share = 1.0 / maps.len() as f32;
     for map in maps {
         let map = CamMap::new(map);
-        if !map.evidence {
-            continue;
-        }
-        let resized = enlarged((&map.values / map.max).view(), height, width)?;
-        Zip::from(&mut fusion).and(&resized).for_each(|sum: &mut f32, &v| {
-            *sum = if by_mean { *sum + v * share } else { sum.max(v) };
+        let scale = if map.evidence { 1.0 / map.max } else { 0.0 };
+        let resized = enlarged((&map.values * scale).view(), height, width)?;
+        Zip::from(&mut whole).and(&resized).for_each(|whole: &mut f32, &v| match fusion {
+            Fusion::Max => *whole = whole.max(v),
+            Fusion::Mean => *whole += v * share,
+            Fusion::Product => *whole *= v,
         });
     }
-    Ok(fusion)
+    Ok(whole)
 }

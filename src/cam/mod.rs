@@ -23,7 +23,7 @@ mod shapley_cam;
 mod smooth_grad_cam_plus_plus;
 mod x_grad_cam;
 
-pub use class_map::{CamMap, rectified, weighted_sum};
-pub use enlarge::{Enlarger, MapCrop, crop_map, enlarged, fused};
+pub use class_map::{CamMap, NoEvidence, rectified, weighted_sum};
+pub use enlarge::{Enlarger, Fusion, MapCrop, crop_map, enlarged, fused};
 pub use method::{AttentionFormula, AttributesTo, Formula, InGraph, Inputs, METHODS, Method, Needs, ScoreKind, find};
 pub use perturbation::{PerturbedInput, PerturbedLayer, PerturbedRun, ScoreValue};

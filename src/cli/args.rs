@@ -149,6 +149,9 @@ pub struct MapArgs {
     /// Explain a segmenter's scores over this part of the picture, in its pixels, in place of the segment
     #[arg(long, value_name = "X,Y,W,H", allow_hyphen_values = true)]
     pub region: Option<Area>,
+    /// Keep what speaks against the score, in a second colour and as negative numbers
+    #[arg(long)]
+    pub signed: bool,
     /// Explain what makes a value rise or fall
     #[arg(long, value_name = "up|down", default_value = "up", value_parser = ["up", "down"])]
     pub direction: String,
@@ -185,7 +188,7 @@ pub struct LayerArgs {
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub layer: Option<String>,
     /// How the maps of several layers are fused
-    #[arg(long, value_name = "max|mean", default_value = "max", value_parser = ["max", "mean"])]
+    #[arg(long, value_name = "max|mean|product", default_value = "max", value_parser = ["max", "mean", "product"])]
     pub fuse: String,
 }
 
@@ -279,7 +282,11 @@ impl LayerArgs {
     /// Writes layers and fusion into a request.
     pub fn apply(&self, request: &mut Request) {
         request.layers = self.layer.as_deref().map(LayerName::parse_list).unwrap_or_default();
-        request.fusion = if self.fuse == "mean" { Fusion::Mean } else { Fusion::Max };
+        request.fusion = match self.fuse.as_str() {
+            "mean" => Fusion::Mean,
+            "product" => Fusion::Product,
+            _ => Fusion::Max,
+        };
     }
 }
 
@@ -303,6 +310,7 @@ impl MapArgs {
             contrast: None,
             region: None,
             direction: "up".into(),
+            signed: false,
             detections: DetectionArgs { threshold, overlap, detections: most, each },
         }
     }
@@ -319,6 +327,7 @@ impl MapArgs {
             request.scores = vec![ScoreQuery::parse_contrast(pair)?];
         }
         request.area = self.region;
+        request.signed = self.signed;
         request.direction = if self.direction == "down" { Direction::Down } else { Direction::Up };
         self.detections.apply(&mut request);
         Ok(request)

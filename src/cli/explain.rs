@@ -11,8 +11,8 @@ use whycam::cam::CamMap;
 use whycam::pipeline::{Options, Policy};
 use whycam::plumbing::Report;
 use whycam::sink::{
-    Destination, ExplainedFrame, Flow, JsonSink, MapFormat, MapNames, MapsSink, ResultNames, ResultsSink, ResumeLog,
-    Sink,
+    Destination, ExplainedFrame, Flow, JsonSink, MapFormat, MapNames, MapSize, MapsSink, ResultNames, ResultsSink,
+    ResumeLog, Sink,
 };
 use whycam::source::{Input, SequenceSource, Source, is_pipe, is_still, is_tensor, list_inputs};
 use whycam::{Error, ExplanationContext};
@@ -44,6 +44,10 @@ pub struct Explain {
     /// NumPy archive maps.npz
     #[arg(long, value_name = "npy|png|npz", default_value = "npy", value_parser = ["npy", "png", "npz"], requires = "maps")]
     maps_as: String,
+    /// The size of the maps: a number for each cell, or that of the picture, each value where it is drawn
+    #[arg(long, value_name = "cells|picture", default_value = "cells", value_parser = ["cells", "picture"],
+          requires = "maps")]
+    map_size: String,
     /// In the JSON, boxes around the cells with at least this share of the map's largest value
     #[arg(long, value_name = "0..1", value_parser = share, requires = "json")]
     boxes: Option<f32>,
@@ -138,7 +142,8 @@ impl Explain {
             _ => MapFormat::Npy,
         };
         let numbers = || Arc::new(all.iter().enumerate().map(|(number, input)| (input.name.clone(), number)).collect());
-        Ok(MapNames { format, inputs: by_input.then(numbers) })
+        let size = if self.map_size == "picture" { MapSize::Picture } else { MapSize::Cells };
+        Ok(MapNames { format, size, inputs: by_input.then(numbers) })
     }
 
     fn sinks(
@@ -192,6 +197,7 @@ impl Explain {
         let mut key = ResumeKey::new(&self.explain.model.options(), &self.explain.map.request()?);
         key.note("boxes", self.boxes, None);
         key.note("maps-as", self.maps_as.as_str(), "npy");
+        key.note("map-size", self.map_size.as_str(), "cells");
         key.note("shard", self.shard.map(|(part, parts)| format!("{part}/{parts}")), None);
         Ok(ResumeLog::read(&path, &key.text())?)
     }

@@ -36,6 +36,7 @@ impl ResumeKey {
         key.note("method", method, None);
         key.note("scores", scores(&request.scores), scores(&Request::default().scores));
         key.note("layers", request.layers.iter().map(ToString::to_string).collect::<Vec<_>>(), Vec::new());
+        key.note("signed", request.signed, false);
         let fusion = |fusion: Fusion| format!("{fusion:?}").to_lowercase();
         key.note("fusion", fusion(request.fusion), fusion(Fusion::default()));
         key

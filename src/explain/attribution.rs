@@ -8,14 +8,15 @@ use super::reading::{Explained, Reading, class_scores, familiarity};
 use super::remainder_runner::RemainderRunner;
 use super::runner::{BackwardRunner, GradientsView, LayerGradient, ModelOutputs, ModelRunner};
 use super::tracking::Tracker;
-use crate::cam::{self, CamMap, Formula, Inputs, Method, PerturbedInput, PerturbedLayer, PerturbedRun, ScoreValue};
+use crate::cam::{
+    self, CamMap, Formula, Fusion, Inputs, Method, PerturbedInput, PerturbedLayer, PerturbedRun, ScoreValue,
+};
 use crate::error::{Error, Result};
 use crate::grad::{ACTIVATIONS, FieldGeometry, GRADIENTS, Probability, ScoreRow, Task, names_of_layer};
-use crate::model::{
-    Area, DetectionOptions, Direction, Fusion, Known, MapGrid, Region, Subject, as_input, channels_first,
-};
+use crate::model::{Area, DetectionOptions, Direction, Known, MapGrid, Region, Subject, as_input, channels_first};
 
 /// What is attributed to what, picture after picture.
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate property of the model or the request")]
 pub struct Attribution {
     pub model: String,
     pub task: Task,
@@ -45,6 +46,8 @@ pub struct Attribution {
     pub area: Option<Area>,
     /// Which change of a value is explained.
     pub direction: Direction,
+    /// Whether maps are signed, whatever the task.
+    pub signed: bool,
 }
 
 /// What formulas may use next to the run of the whole model.
@@ -159,12 +162,18 @@ impl Attribution {
     /// The runtime fails, or the explanation is cancelled.
     pub fn map_of(&self, explained: Explained, aids: &mut Aids, source: Source) -> Result<CamMap> {
         let values = self.values_of(explained, aids, source)?;
-        Ok(if self.is_signed() { CamMap::signed(values) } else { CamMap::new(cam::rectified(values)) })
+        if self.is_signed() {
+            return Ok(CamMap::signed(values));
+        }
+        let map = CamMap::rectified(values);
+        // Other formulas leave out what speaks against the score.
+        let against = map.against.filter(|_| self.method.signed && self.layers == 1);
+        Ok(CamMap { against, ..map })
     }
 
     /// Whether maps keep what speaks against the score, as negative numbers.
     fn is_signed(&self) -> bool {
-        matches!(self.task, Task::Value(_)) && self.method.signed && self.layers == 1
+        (self.signed || matches!(self.task, Task::Value(_))) && self.method.signed && self.layers == 1
     }
 
     /// The map of a score after a run of the model, for a task whose runs are cut in two.
@@ -251,7 +260,7 @@ impl Attribution {
             return map(0);
         }
         let maps = (0..self.layers).map(|layer| Ok(cam::rectified(map(layer)?))).collect::<Result<_>>()?;
-        cam::fused(maps, self.fusion == Fusion::Mean)
+        cam::fused(maps, self.fusion)
     }
 
     /// The gradients by the only layer, `[N,C,h,w]`.

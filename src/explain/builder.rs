@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use super::explainer::Explainer;
-use crate::cam::Method;
+use crate::cam::{Fusion, Method};
 use crate::error::Result;
 use crate::grad::LayerName;
 use crate::model::{
-    Area, ClassName, Direction, Feed, FeedValue, Fusion, ModelOptions, ModelSource, Preset, Randomised, Reference,
-    Request, ScoreQuery,
+    Area, ClassName, Direction, Feed, FeedValue, ModelOptions, ModelSource, Preset, Randomised, Reference, Request,
+    ScoreQuery,
 };
 use crate::session::Compute;
 
@@ -121,6 +121,12 @@ impl ExplainerBuilder {
     /// How the maps of several layers become one.
     pub fn fusion(mut self, fusion: Fusion) -> Self {
         self.request.fusion = fusion;
+        self
+    }
+
+    /// Keeps what speaks against the score, as negative numbers.
+    pub fn signed(mut self, signed: bool) -> Self {
+        self.request.signed = signed;
         self
     }
 

@@ -11,7 +11,7 @@ use super::remainder_runner::RemainderRunner;
 use super::runner::ModelRunner;
 use super::tracking::Tracker;
 use super::windows::Windows;
-use crate::cam::{CamMap, Method};
+use crate::cam::{CamMap, METHODS, Method};
 use crate::error::{Error, Result};
 use crate::grad::{LayerName, Task};
 use crate::model::{
@@ -328,6 +328,12 @@ impl Prepared {
         mut notices: Vec<String>,
     ) -> Result<Self> {
         let method = augmented.method;
+        if request.signed && !(method.signed && augmented.layers == 1) {
+            let signed = METHODS.iter().filter(|method| method.signed).map(|method| method.name);
+            let signed = signed.collect::<Vec<_>>().join(", ");
+            let problem = format!("a signed map is of one layer, by {signed}");
+            return Err(Error::Conflict(problem));
+        }
         let batched = augmented.extras.batched_classes;
         let in_graph = method.in_graph.is_some() && augmented.layers == 1 && !batched && !Windows::fit(&augmented);
         if in_graph {
@@ -375,6 +381,7 @@ impl Prepared {
             focus: None,
             area: request.area,
             direction: request.direction,
+            signed: request.signed,
         };
         Ok(Self { runner, remainder, attribution, context, input: manifest.input, followed: Lanes::default() })
     }

@@ -2,7 +2,7 @@
 
 use std::iter;
 
-use ndarray::Array2;
+use ndarray::{Array2, s};
 
 use super::prediction::{ClassPrediction, DetectionPrediction, Prediction, RankedLabel, SegmentPrediction};
 use crate::cam::{self, CamMap, MapCrop};
@@ -53,6 +53,21 @@ impl Explanation {
     pub fn map_over_input(&self, map: &CamMap, height: usize, width: usize) -> Result<Array2<f32>> {
         let [from, over] = self.region.in_cells(&self.seen, map.values.dim());
         cam::crop_map(map.values.view(), &MapCrop { from, over, height, width })
+    }
+
+    /// One of its maps over the whole picture of a size in pixels, `[height,width]`, where it is drawn: zero where the model
+    /// does not see the picture.
+    ///
+    /// # Errors
+    /// A side is 0.
+    pub fn over_picture(&self, map: &CamMap, (width, height): (usize, usize)) -> Result<Array2<f32>> {
+        let mut whole = Array2::zeros((height, width));
+        let ([left, top, right, bottom], seen) = self.seen.pixels((width as u32, height as u32));
+        let [from, over] = self.region.in_cells(&seen, map.values.dim());
+        let [left, top, right, bottom] = [left, top, right, bottom].map(|side| side as usize);
+        let crop = MapCrop { from, over, height: bottom - top, width: right - left };
+        whole.slice_mut(s![top..bottom, left..right]).assign(&cam::crop_map(map.values.view(), &crop)?);
+        Ok(whole)
     }
 
     /// The same of the picture at another size: `across` and `down` times as large.

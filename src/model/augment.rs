@@ -301,12 +301,11 @@ impl AugmentedModel {
     /// # Errors
     /// The model has an output of that name.
     pub fn append_cam(&mut self) -> Result<()> {
-        self.append_cam_as(grad::CAM)
+        self.append_cam_as(grad::CAM, matches!(self.task, Task::Value(_)))
     }
 
-    fn append_cam_as(&mut self, name: &str) -> Result<()> {
+    fn append_cam_as(&mut self, name: &str, signed: bool) -> Result<()> {
         let MapGrid { height, width } = self.contract.grid;
-        let signed = matches!(self.task, Task::Value(_));
         let weights = match self.method.in_graph {
             Some(InGraph::HiResCam) => CamWeights::Each,
             Some(InGraph::GradCam) | None => CamWeights::Mean,
@@ -314,12 +313,12 @@ impl AugmentedModel {
         grad::append_cam(&mut self.model, name, weights, signed, [height, width])
     }
 
-    /// Replaces activations and gradients by the map, as the output [`AugmentedModel::CAM`].
+    /// Replaces activations and gradients by the map, as the output [`AugmentedModel::CAM`]. It is signed.
     ///
     /// # Errors
     /// As [`AugmentedModel::append_cam`].
     pub fn reduce_to_cam(&mut self) -> Result<()> {
-        self.append_cam_as(Self::CAM)?;
+        self.append_cam_as(Self::CAM, true)?;
         // An output costs a copy, and keeps the runtime from fusing the nodes that make it.
         let made_of = [grad::ACTIVATIONS, grad::GRADIENTS];
         self.model.graph_mut().output.retain(|output| !made_of.contains(&output.name()));

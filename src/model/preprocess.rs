@@ -20,6 +20,16 @@ pub struct Region {
 }
 
 impl Region {
+    /// The whole pixels of it on a picture of a size: `[left, top, right, bottom]`, and the same as a region.
+    pub fn pixels(&self, (width, height): (u32, u32)) -> ([u32; 4], Self) {
+        let left = (self.x.max(0.0).round() as u32).min(width.saturating_sub(1));
+        let top = (self.y.max(0.0).round() as u32).min(height.saturating_sub(1));
+        let right = ((self.x + self.width).round() as u32).clamp(left + 1, width.max(left + 1));
+        let bottom = ((self.y + self.height).round() as u32).clamp(top + 1, height.max(top + 1));
+        let [x, y, across, down] = [left, top, right - left, bottom - top].map(f64::from);
+        ([left, top, right, bottom], Self { x, y, width: across, height: down })
+    }
+
     /// The part of a frame of this size that the model's input covers. Its pixels are shown `aspect` times as wide as high.
     pub fn of(spec: &InputSpec, width: u32, height: u32, aspect: f64) -> Self {
         let shown = Self::of_shown(spec, f64::from(width) * aspect, f64::from(height));

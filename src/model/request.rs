@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::cam::{METHODS, Method};
+use crate::cam::{Fusion, METHODS, Method};
 use crate::error::{Error, Result};
 use crate::grad::{LayerName, MOST_RANKS, Task};
 
@@ -24,6 +24,8 @@ pub struct Request {
     pub area: Option<Area>,
     /// Whether it is explained what makes a value rise or fall.
     pub direction: Direction,
+    /// Whether maps keep what speaks against the score, as negative numbers. Those of values always do.
+    pub signed: bool,
 }
 
 /// A part of the picture, in its pixels.
@@ -75,6 +77,7 @@ impl Default for Request {
             detections: DetectionOptions::default(),
             area: None,
             direction: Direction::Up,
+            signed: false,
         }
     }
 }
@@ -202,15 +205,4 @@ impl fmt::Display for ClassName {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// How the maps of several layers become one, each enlarged to the finest grid and divided by its largest value (Jiang
-/// et al., *LayerCAM*, IEEE TIP 2021, section III-C, without its tanh for early layers).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Fusion {
-    /// The largest value at each cell.
-    #[default]
-    Max,
-    Mean,
 }

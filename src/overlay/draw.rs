@@ -228,12 +228,8 @@ pub fn part_of_map(
     cells: &Region,
     seen: &Region,
 ) -> (Bounds, MapCrop) {
-    let left = seen.x.max(0.0).round() as u32;
-    let top = seen.y.max(0.0).round() as u32;
-    let right = ((seen.x + seen.width).round() as u32).clamp(left + 1, width);
-    let bottom = ((seen.y + seen.height).round() as u32).clamp(top + 1, height);
-    let [x, y, width, height] = [left, top, right - left, bottom - top].map(f64::from);
-    let [from, over] = cells.in_cells(&Region { x, y, width, height }, map);
+    let ([left, top, right, bottom], part) = seen.pixels((width, height));
+    let [from, over] = cells.in_cells(&part, map);
     let (height, width) = ((bottom - top) as usize, (right - left) as usize);
     ([left, top, right, bottom], MapCrop { from, over, height, width })
 }

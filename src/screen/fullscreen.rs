@@ -22,21 +22,25 @@ pub fn fill_screen(window: &minifb::Window) -> Result<()> {
 
 /// How long a window manager may take to show a window.
 #[cfg(target_os = "linux")]
-const SHOWN: Duration = Duration::from_secs(2);
+const SHOWN: Duration = Duration::from_secs(5);
 
 #[cfg(target_os = "linux")]
 fn fill(window: u32) -> Result<(), Box<dyn std::error::Error>> {
     use x11rb::connection::Connection;
     use x11rb::protocol::xproto::{
-        AtomEnum, ClientMessageEvent, ConfigureWindowAux, ConnectionExt, EventMask, MapState,
+        AtomEnum, ClientMessageEvent, ConfigureWindowAux, ConnectionExt, EventMask, MapState, PropMode,
     };
+    use x11rb::wrapper::ConnectionExt as _;
 
     let (connection, number) = x11rb::connect(None)?;
     let screen = &connection.setup().roots[number];
     let atom = |name: &[u8]| -> Result<u32, Box<dyn std::error::Error>> {
         Ok(connection.intern_atom(false, name)?.reply()?.atom)
     };
-    // A window manager heeds the request only once it shows the window.
+    let (state, fullscreen) = (atom(b"_NET_WM_STATE")?, atom(b"_NET_WM_STATE_FULLSCREEN")?);
+    // A window manager reads the state when it begins to manage the window, and later heeds requests alone.
+    connection.change_property32(PropMode::REPLACE, window, state, AtomEnum::ATOM, &[fullscreen])?;
+    connection.flush()?;
     let since = Instant::now();
     while connection.get_window_attributes(window)?.reply()?.map_state != MapState::VIEWABLE && since.elapsed() < SHOWN
     {
@@ -46,8 +50,7 @@ fn fill(window: u32) -> Result<(), Box<dyn std::error::Error>> {
     let managed = connection.get_property(false, screen.root, manager, AtomEnum::WINDOW, 0, 1)?.reply()?.value_len > 0;
     if managed {
         // The window manager is asked, as the specification EWMH says: 1 adds the state, from an application.
-        let data = [1, atom(b"_NET_WM_STATE_FULLSCREEN")?, 0, 1, 0];
-        let event = ClientMessageEvent::new(32, window, atom(b"_NET_WM_STATE")?, data);
+        let event = ClientMessageEvent::new(32, window, state, [1, fullscreen, 0, 1, 0]);
         let mask = EventMask::SUBSTRUCTURE_REDIRECT | EventMask::SUBSTRUCTURE_NOTIFY;
         connection.send_event(false, screen.root, mask, event)?;
     } else {

@@ -26,10 +26,21 @@ pub enum MapFormat {
     Npz,
 }
 
-/// The names of map files.
+/// The size of the maps in files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MapSize {
+    /// As they are made, a number for each cell.
+    #[default]
+    Cells,
+    /// That of the picture, each value where it is drawn; zero where the model does not see the picture.
+    Picture,
+}
+
+/// The names and the form of map files.
 #[derive(Clone, Debug)]
 pub struct MapNames {
     pub format: MapFormat,
+    pub size: MapSize,
     /// The number of each input, if several runs share the inputs: maps are then named by the numbers of input and
     /// frame. Otherwise they are named by the frame's number in the whole run.
     pub inputs: Option<Arc<HashMap<String, usize>>>,
@@ -125,7 +136,15 @@ impl MapsSink {
 impl Sink for MapsSink {
     fn write(&mut self, explained: &ExplainedFrame, _: &ExplanationContext) -> Result<Flow> {
         for (index, map) in explained.explanation.maps().enumerate() {
-            self.write_map(map, explained, index)?;
+            match self.names.size {
+                MapSize::Cells => self.write_map(map, explained, index)?,
+                MapSize::Picture => {
+                    let picture = &explained.frame.picture;
+                    let size = (picture.width() as usize, picture.height() as usize);
+                    let placed = explained.explanation.over_picture(map, size)?;
+                    self.write_map(&map.with_values(placed), explained, index)?;
+                }
+            }
         }
         Ok(Flow::Continue)
     }

@@ -17,7 +17,7 @@ mod virtual_camera;
 pub use boxes::{HotBox, hot_boxes};
 pub use interface::{Encoding, Ending, ExplainedFrame, Flow, Sink};
 pub use json::{JsonSink, json_line};
-pub use maps::{MapFormat, MapNames, MapsSink};
+pub use maps::{MapFormat, MapNames, MapSize, MapsSink};
 pub use reconnecting::{Connect, LiveOutput, ReconnectingSink};
 pub use results::{Destination, ResultNames, ResultsSink};
 pub use resume::{ResumeLog, ResumeSink};

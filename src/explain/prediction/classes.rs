@@ -68,7 +68,7 @@ impl ClassPrediction {
 
     pub(super) fn captions(&self, map: &CamMap, context: &ExplanationContext) -> Vec<String> {
         let line = |class: usize, probability: f32, logit: f32, map: &CamMap| {
-            let evidence = if map.evidence { "" } else { "  no evidence" };
+            let evidence = map.absence();
             let against = context.against.map_or(String::new(), |other| format!(" against {}", context.label(other)));
             let number = if self.cosine { format!("{logit:.2}") } else { format!("{:.0} %", 100.0 * probability) };
             format!("{}{against} {number}{evidence}", context.label(class))

@@ -43,7 +43,7 @@ pub struct DetectedObject {
 impl DetectionPrediction {
     /// How many there are of each class, the most certain class first.
     pub(super) fn caption(&self, map: &CamMap, context: &ExplanationContext) -> String {
-        let evidence = if map.evidence { "" } else { "  no evidence" };
+        let evidence = map.absence();
         let certain = |object: &DetectedObject| {
             format!("{} {:.0} %", context.label(object.class_index), 100.0 * object.probability)
         };

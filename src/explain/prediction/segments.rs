@@ -41,7 +41,7 @@ impl SegmentPrediction {
     }
 
     pub(super) fn caption(&self, map: &CamMap, context: &ExplanationContext) -> String {
-        let evidence = if map.evidence { "" } else { "  no evidence" };
+        let evidence = map.absence();
         match self.explained() {
             Some(segment) => {
                 format!("{} {} of the picture{evidence}", context.label(segment.class_index), percent(segment.share))

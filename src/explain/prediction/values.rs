@@ -30,7 +30,7 @@ impl ValuePrediction {
     pub(super) fn captions(&self, map: &CamMap, context: &ExplanationContext) -> Vec<String> {
         let maps = std::iter::once((self.index, map)).chain(self.others.iter().map(|(index, map)| (*index, map)));
         let line = |(index, map): (usize, &CamMap)| {
-            let evidence = if map.evidence { "" } else { "  no evidence" };
+            let evidence = map.absence();
             format!("{} {}{evidence}", context.label(index), text(self.values.get(index).copied().unwrap_or(f32::NAN)))
         };
         maps.map(line).collect()

@@ -12,7 +12,7 @@ pub struct DetectionFields {
     detections: Vec<DetectionEntry>,
     /// The best box below the threshold, where none reaches it. The map explains it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    near_miss: Option<DetectionEntry>,
+    near_miss: Option<Box<DetectionEntry>>,
 }
 
 #[derive(Serialize)]
@@ -62,7 +62,7 @@ impl DetectionFields {
         };
         Self {
             detections: prediction.detections.iter().zip(1..).map(|(object, index)| entry(object, index)).collect(),
-            near_miss: prediction.near_miss.as_ref().map(|object| entry(object, 0)),
+            near_miss: prediction.near_miss.as_ref().map(|object| Box::new(entry(object, 0))),
         }
     }
 }

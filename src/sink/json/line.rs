@@ -6,7 +6,7 @@ use super::classes::{ClassFields, OtherClassFields};
 use super::detections::DetectionFields;
 use super::segments::SegmentFields;
 use super::values::{OtherValueFields, ValueFields};
-use crate::cam::CamMap;
+use crate::cam::{CamMap, NoEvidence};
 use crate::explain::{DetectionPrediction, Explanation, ExplanationContext, Prediction, SegmentPrediction};
 use crate::media::Frame;
 use crate::model::Region;
@@ -124,13 +124,21 @@ pub struct Map {
     max: f32,
     min: f32,
     evidence: bool,
+    /// Why there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    no_evidence: Option<&'static str>,
+    /// The share of what speaks against the score.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    against: Option<f32>,
     region: Bounds,
 }
 
 impl Map {
     pub fn new(map: &CamMap, region: &Region) -> Self {
         let (height, width) = map.values.dim();
-        Self { height, width, max: map.max, min: map.min, evidence: map.evidence, region: Bounds::from(region) }
+        let CamMap { max, min, evidence, against, no_evidence, .. } = *map;
+        let no_evidence = no_evidence.map(NoEvidence::reason);
+        Self { height, width, max, min, evidence, no_evidence, against, region: Bounds::from(region) }
     }
 }
 
