@@ -62,6 +62,9 @@ impl VirtualCamera {
         let planar = YuvPlanarImageMut::alloc(size.0, size.1, yuv::YuvChromaSubsampling::Yuv422);
         let mut stream = Stream::with_buffers(&device, Type::VideoOutput, BUFFERS).map_err(failed)?;
         stream.set_timeout(TIMEOUT);
+        // The kernel says that a device takes a buffer only while one is done. The first one is queued before the stream
+        // begins, when nothing is waited for.
+        OutputStream::queue(&mut stream, 1).map_err(failed)?;
         Ok(Self { path: path.to_owned(), stream, size, planar })
     }
 
