@@ -12,7 +12,9 @@ use tracing_subscriber::layer::SubscriberExt;
 
 use super::args::GlobalArgs;
 use super::output::ExitStatus;
-use super::{bench, cameras, demo, evaluate, explain, generate, inspect, live, methods, models, prepare, teach, web};
+use super::{
+    bench, cameras, demo, evaluate, explain, generate, gradient, inspect, live, methods, models, prepare, teach, web,
+};
 
 /// Shows why an image classifier says what it says: Grad-CAM for any ONNX model, on pictures,
 /// films and live video.
@@ -54,6 +56,11 @@ enum Command {
     /// It gives `logits`, `activations` and `gradients` next to the model's own outputs, for the class in the
     /// input `class_index` (-1: the predicted one).
     Prepare(prepare::Prepare),
+    /// Write a model that also gives the gradient of one of its tensors by others
+    ///
+    /// It takes the gradient by the first tensor in the input `seed`, and gives one output TENSOR.gradient for each of the
+    /// others: the product of the seed with the Jacobian. The model may be of pictures or of anything else.
+    Gradient(gradient::Gradient),
     /// Write a page that explains what the visitor's own camera sees, in the visitor's browser
     ///
     /// The page is a folder of files for any web server. The model runs in the browser, by WebGPU where there is, else by
@@ -105,6 +112,7 @@ impl Arguments {
             Some(Command::Explain(explain)) => explain.run(global),
             Some(Command::Inspect(inspect)) => inspect.run(global),
             Some(Command::Prepare(prepare)) => prepare.run(global),
+            Some(Command::Gradient(gradient)) => gradient.run(global),
             Some(Command::Web(web)) => web.run(global),
             Some(Command::Evaluate(evaluate)) => evaluate.run(global),
             Some(Command::Teach(teach)) => teach.run(global),

@@ -12,6 +12,7 @@ mod evaluate;
 mod explain;
 mod explainers;
 mod generate;
+mod gradient;
 mod inspect;
 mod live;
 mod log;

@@ -16,7 +16,7 @@ use super::server::Server;
 use super::state::{Known, state};
 use crate::error::{Error, Result};
 use crate::media::{Picture, without_secrets};
-use crate::overlay::Caption;
+use crate::overlay::{Blend, Caption};
 use crate::screen::{Screen, ScreenFrame, Switches, ViewerCommand, hud, taught};
 use crate::sink::json_line;
 use crate::sync::channel::Sender;
@@ -45,12 +45,37 @@ pub struct Page {
     layers_of: String,
     was_watched: bool,
     last_event: Instant,
-    /// The state that was sent last, when, and what was on then.
+    /// The state that was sent last, and when.
     state: Value,
     last_state: Instant,
-    last_switches: Option<(Switches, String)>,
+    /// How the view looked then; `None` asks for a new state with the next frame.
+    look: Option<Look>,
     /// The class whose button is held, and since when.
     held: Option<(usize, Instant)>,
+}
+
+/// What viewers see change at once; the rest of the state may be a second old.
+#[derive(PartialEq)]
+struct Look {
+    switches: Switches,
+    class: Option<usize>,
+    method: String,
+    layer: String,
+    colormap: &'static str,
+    blend: Blend,
+}
+
+impl Look {
+    fn of(view: &ScreenFrame) -> Self {
+        Self {
+            switches: view.switches,
+            class: view.class,
+            method: view.context.method.clone(),
+            layer: view.context.layer.clone(),
+            colormap: view.style.colormap.name(),
+            blend: view.style.blend,
+        }
+    }
 }
 
 impl Page {
@@ -92,7 +117,7 @@ impl Page {
             last_event: now,
             state: Value::Null,
             last_state: now,
-            last_switches: None,
+            look: None,
             held: None,
         })
     }
@@ -117,13 +142,11 @@ impl Page {
 
     /// Sends the state if it has changed, and every second.
     fn send_state(&mut self, view: &ScreenFrame) -> Result<()> {
-        let (context, style) = (view.context, view.style);
-        let look = format!("{} {} {} {}", context.method, context.layer, style.colormap.name(), style.blend.name());
-        let switches = Some((view.switches, look));
-        if self.last_switches == switches && self.last_state.elapsed() < Self::STATE_INTERVAL {
+        let look = Look::of(view);
+        if self.look.as_ref() == Some(&look) && self.last_state.elapsed() < Self::STATE_INTERVAL {
             return Ok(());
         }
-        self.last_switches = switches;
+        self.look = Some(look);
         self.last_state = Instant::now();
         self.state = serde_json::to_value(state(view, &self.known)).map_err(|e| Error::output("the page", e))?;
         self.feed.send_state(&self.state.to_string());
@@ -179,16 +202,16 @@ impl Screen for Page {
         self.state["waiting"] = without_secrets(why).into();
         self.feed.send_state(&self.state.to_string());
         // The state of the next frame says that it has come.
-        self.last_switches = None;
+        self.look = None;
     }
 
     fn offer_layers(&mut self, layers: &[String]) {
         self.known.layers = layers.to_vec();
-        self.last_switches = None;
+        self.look = None;
     }
 
     fn reset(&mut self) {
-        self.last_switches = None;
+        self.look = None;
     }
 
     fn poll(&mut self) -> Result<Vec<ViewerCommand>> {
@@ -198,7 +221,7 @@ impl Screen for Page {
                 self.held = down.then(|| (*number, Instant::now()));
             }
             // The state that follows shows what the command did.
-            self.last_switches = None;
+            self.look = None;
         }
         if let Some((number, _)) = self.held.take_if(|(_, since)| since.elapsed() > Self::LONGEST_HOLD) {
             commands.push(ViewerCommand::Number { number, down: false });
