@@ -76,7 +76,7 @@ mod long {
     fn another_program_sees_the_pictures_of_a_virtual_camera() {
         let script = "
             modprobe vivid n_devs=1 node_types=0x101 num_inputs=1 input_types=3 num_outputs=1 output_types=1
-            v4l2-ctl -d /dev/video0 --set-ctrl=loop_video=1
+            v4l2-ctl -d /dev/video0 --set-ctrl=loop_video=1,osd_text_mode=2
             ffmpeg -v error -f lavfi -i color=c=0x008000:s=640x360:r=10:d=2 -pix_fmt yuv420p /tmp/green.mp4
             fast live --input /tmp/green.mp4 --loop --headless --alpha 0 --seconds 40 --camera-out /dev/video1 2>/tmp/said &
             until grep -q 'sending to' /tmp/said; do sleep 0.2; done
