@@ -161,6 +161,19 @@ fn a_stream_goes_out_to_a_receiver_that_goes_away_and_comes_back() {
 }
 
 #[test]
+fn a_stream_goes_out_over_srt_and_rtsp() {
+    let [srt, rtsp] = [format!("srt://127.0.0.1:{}", free_port()), format!("rtsp://127.0.0.1:{}/live", free_port())];
+    let listening =
+        [(&srt, format!("{srt}?mode=listener"), &[][..]), (&rtsp, rtsp.clone(), &["-rtsp_flags", "listen"][..])];
+    for (address, receiver, options) in listening {
+        let receiver = receive(&receiver, 10, options);
+        let served = Served::start(&[&SERVE[..], &["--record", address]].concat());
+        served.wait_for(&format!("sending to {address}"));
+        assert_eq!(received(receiver), 10, "{address}");
+    }
+}
+
+#[test]
 fn a_stream_over_udp_has_the_size_of_the_picture() {
     let address = format!("udp://127.0.0.1:{}", free_port());
     let served = Served::start(&[&SERVE[..], &["--record", &address, "--size", "321x241"]].concat());

@@ -138,7 +138,7 @@ fn summary(outcome: &Outcome, live: bool) -> String {
     let ages = outcome.ages;
     let left_out = match outcome.left_out {
         0 => String::new(),
-        frames => format!("; {frames} left out of the recording, since encoding did not keep up"),
+        frames => format!("; {frames} not recorded or sent, since encoding did not keep up or the receiver was gone"),
     };
     let age = format!("; {} ms old when shown, {} at most", ages.mean().as_millis(), ages.most.as_millis());
     format!(

@@ -146,7 +146,7 @@ impl<'a> OutputStage<'a> {
         self.explained
     }
 
-    /// Frames missing from recordings because encoding did not keep up.
+    /// Frames missing from recordings and streams because encoding did not keep up or the receiver was gone.
     pub fn left_out(&self) -> u64 {
         self.left_out + self.recording.left_out()
     }

@@ -52,7 +52,7 @@ pub struct Outcome {
     pub elapsed: Duration,
     /// The ages of explained frames when they were shown.
     pub ages: Ages,
-    /// Frames missing from recordings because encoding did not keep up.
+    /// Frames missing from recordings and streams because encoding did not keep up or the receiver was gone.
     pub left_out: u64,
     /// The error that ended the run. The sinks are finished in any case.
     pub error: Option<Error>,

@@ -89,13 +89,13 @@ impl Broadcast {
     }
 }
 
-/// Why a receiver cannot be reached, in the system's words where it has some.
+/// That a receiver does not take pictures, in the system's words where it has some.
 fn unreachable(address: &Path, error: ffmpeg::Error) -> Error {
     let why = match error {
         ffmpeg::Error::Other { errno } => std::io::Error::from_raw_os_error(errno).to_string(),
         other => other.to_string(),
     };
-    Error::output(address, format!("its receiver cannot be reached: {why}"))
+    Error::output(address, format!("its receiver cannot be reached ({why})"))
 }
 
 /// The chroma of H.264 that every receiver takes needs even sides.
@@ -113,7 +113,7 @@ impl LiveOutput for Broadcast {
         };
         let mut sent = frame.with_picture(picture);
         sent.time.ticks -= self.began.ticks;
-        self.video.encode(&sent).map(drop).map_err(|e| failed(&self.address, e))
+        self.video.encode(&sent).map(drop).map_err(|e| unreachable(&self.address, e))
     }
 
     fn finish(mut self: Box<Self>) {
