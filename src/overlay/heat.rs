@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn without_evidence_the_picture_stays_as_it_is_where_opacity_follows_the_evidence() {
         assert_eq!(laid_over(Blend::Evidence, 0), [100; 3]);
-        assert_eq!(laid_over(Blend::Even, 0), [50, 50, 51]);
+        assert_eq!(laid_over(Blend::Even, 0), [50, 50, 52]);
         assert_eq!(laid_over(Blend::Evidence, 255), laid_over(Blend::Even, 255));
     }
 

@@ -142,7 +142,10 @@ mod tests {
             }
         }
         let told = told.lock().map(|told| told.clone()).unwrap_or_default();
-        assert_eq!(told, ["sending to receiver", "receiver: it hung up; trying again", "sending to receiver"]);
+        assert_eq!(
+            told,
+            ["sending to receiver", "cannot write receiver: it hung up; trying again", "sending to receiver"]
+        );
         assert_eq!(sink.left_out(), 3);
         Ok(())
     }

@@ -18,6 +18,13 @@ pub enum PageBody {
     },
 }
 
+impl PageBody {
+    /// Whether it lasts for as long as the viewer stays.
+    pub fn is_stream(&self) -> bool {
+        matches!(self, Self::Stream { .. })
+    }
+}
+
 impl Body for PageBody {
     type Data = Bytes;
     type Error = std::convert::Infallible;

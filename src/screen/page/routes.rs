@@ -52,11 +52,6 @@ const COMMAND_TIME: Duration = Duration::from_secs(5);
 /// How long a single picture is waited for.
 const PICTURE_TIME: Duration = Duration::from_secs(5);
 
-/// Whether an address is answered for as long as its viewer stays.
-pub fn is_stream(path: &str) -> bool {
-    matches!(path, "/live.mjpg" | "/events")
-}
-
 /// Answers a request. `stalled` is notified when its viewer takes nothing for too long.
 pub async fn answer(site: &Site, request: Request<Incoming>, stalled: Arc<Notify>) -> Response<PageBody> {
     let mut response = match answered(site, request, stalled).await {

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::sync::{Notify, Semaphore, oneshot};
 
-use super::routes::{Site, answer, is_stream};
+use super::routes::{Site, answer};
 use crate::error::{Error, Result};
 
 /// Connections at once. A page takes about three.
@@ -111,19 +111,22 @@ async fn converse(stream: TcpStream, site: Arc<Site>) {
     let _ = stream.set_nodelay(true);
     let stalled = Arc::new(Notify::new());
     // Requests so far, and whether the last one is answered for as long as the viewer stays.
-    let (requests, streams) = (AtomicU64::new(0), AtomicBool::new(false));
+    let state = Arc::new((AtomicU64::new(0), AtomicBool::new(false)));
     let service = service_fn(|request: Request<Incoming>| {
-        requests.fetch_add(1, Ordering::Relaxed);
-        streams.store(is_stream(request.uri().path()), Ordering::Relaxed);
-        let (site, stalled) = (Arc::clone(&site), Arc::clone(&stalled));
-        async move { Ok::<_, Infallible>(answer(&site, request, stalled).await) }
+        let (site, stalled, state) = (Arc::clone(&site), Arc::clone(&stalled), Arc::clone(&state));
+        async move {
+            state.0.fetch_add(1, Ordering::Relaxed);
+            let response = answer(&site, request, stalled).await;
+            state.1.store(response.body().is_stream(), Ordering::Relaxed);
+            Ok::<_, Infallible>(response)
+        }
     });
     let idle = async {
         let mut before = None;
         loop {
             tokio::time::sleep(IDLE_TIME).await;
-            let now = requests.load(Ordering::Relaxed);
-            if before == Some(now) && !streams.load(Ordering::Relaxed) {
+            let now = state.0.load(Ordering::Relaxed);
+            if before == Some(now) && !state.1.load(Ordering::Relaxed) {
                 return;
             }
             before = Some(now);
