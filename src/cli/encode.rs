@@ -1,12 +1,11 @@
 //! Writing films.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 use whycam::pipeline::{Policy, ThreadedSink};
-use whycam::plumbing::{Frame, Report};
-use whycam::sink::{Destination, Encoding, LiveOutput, ReconnectingSink, ResultNames, ResultsSink, Sink};
+use whycam::plumbing::Report;
+use whycam::sink::{Destination, Encoding, ResultNames, ResultsSink, Sink};
 
 #[derive(Args, Clone)]
 pub struct EncodeArgs {
@@ -23,9 +22,6 @@ impl EncodeArgs {
         Encoding { encoder: self.encoder.clone(), quality: self.quality, threads }
     }
 }
-
-/// How long the receiver of a stream may take to end it.
-const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A film that another thread encodes, or a stream to an address.
 pub fn recording(
@@ -72,11 +68,17 @@ pub fn camera_out(device: PathBuf, _: Report) -> whycam::Result<Box<dyn Sink>> {
 }
 
 /// An output on a thread of its own, which is connected again when it is lost.
+#[cfg(any(feature = "video", all(feature = "camera", target_os = "linux")))]
 fn lasting(
     name: String,
     report: Report,
-    connect: impl FnMut(&Frame) -> whycam::Result<Box<dyn LiveOutput>> + Send + 'static,
+    connect: impl FnMut(&whycam::plumbing::Frame) -> whycam::Result<Box<dyn whycam::sink::LiveOutput>> + Send + 'static,
 ) -> whycam::Result<Box<dyn Sink>> {
+    use std::time::Duration;
+
+    use whycam::sink::ReconnectingSink;
+    /// How long a receiver may take to end.
+    const TIMEOUT: Duration = Duration::from_secs(3);
     let start = move || Ok(Box::new(ReconnectingSink::new(name, Box::new(connect), report)) as Box<dyn Sink>);
     Ok(Box::new(ThreadedSink::start(Policy::Newest, start)?.with_timeout(TIMEOUT)))
 }

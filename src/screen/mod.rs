@@ -2,7 +2,7 @@
 
 #[cfg(feature = "window")]
 mod fullscreen;
-#[cfg(any(feature = "window", feature = "serve"))]
+#[cfg(feature = "window")]
 mod hud;
 mod interface;
 #[cfg(feature = "window")]
@@ -10,6 +10,8 @@ mod keys;
 mod kiosk;
 #[cfg(feature = "serve")]
 mod page;
+#[cfg(any(feature = "window", feature = "serve"))]
+mod recording;
 mod several;
 #[cfg(any(feature = "window", feature = "serve"))]
 mod taught;

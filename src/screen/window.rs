@@ -7,7 +7,7 @@ use image::RgbImage;
 use minifb::{ScaleMode, WindowOptions};
 
 use super::keys::{Action, KEYS, listen};
-use super::{Screen, ScreenFrame, ViewerCommand, fullscreen, hud, taught};
+use super::{Screen, ScreenFrame, ViewerCommand, fullscreen, hud, recording, taught};
 use crate::error::{Error, Result};
 use crate::media::Picture;
 use crate::overlay::Caption;
@@ -178,7 +178,7 @@ impl Screen for Window {
             hud::pace(&mut picture, &self.caption, view);
         }
         if view.switches.recording {
-            hud::recording(&mut picture);
+            recording::draw(&mut picture);
         }
         self.shown = picture;
         self.refresh();

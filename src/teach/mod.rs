@@ -1,7 +1,7 @@
 //! Teaching: a classifier on the features of a model that stays as it is.
 //!
 //! [`Backbone`] finds and reads the features, [`teach()`] fits the classes, measures them by cross-validation and limits
-//! what counts as known, and [`Lesson::model`] writes an ordinary model with its manifest. [`backgrounds`] checks whether
+//! what counts as known, and [`Lesson::model`] writes an ordinary model with its manifest. `backgrounds` checks whether
 //! a class is recognised by what lies around the object.
 
 mod album;

@@ -17,7 +17,7 @@ use super::state::{Known, state};
 use crate::error::{Error, Result};
 use crate::media::{Picture, without_secrets};
 use crate::overlay::{Blend, Caption};
-use crate::screen::{Screen, ScreenFrame, Switches, ViewerCommand, hud, taught};
+use crate::screen::{Screen, ScreenFrame, Switches, ViewerCommand, recording, taught};
 use crate::sink::json_line;
 use crate::sync::channel::Sender;
 
@@ -135,7 +135,7 @@ impl Page {
             taught::draw(&mut picture, &self.caption, teaching);
         }
         if view.switches.recording {
-            hud::recording(&mut picture);
+            recording::draw(&mut picture);
         }
         self.pictures.send(picture);
     }
