@@ -261,9 +261,8 @@ fn several_films_share_a_page_and_the_model_in_turns() {
     let mut live = served.get("/live.mjpg");
     live.picture();
     wait_until("both films were explained", || complete_lines(&json).len() > 60);
-    // The first film's size twice, side by side.
-    let picture = live.picture();
-    assert_eq!(picture.dimensions(), (640, 240));
+    // The first film's size twice, side by side; the pictures before are of the film that came first.
+    wait_until("both films are side by side", || live.picture().dimensions() == (640, 240));
     let lines = complete_lines(&json);
     let frames = |name: &str| -> Vec<u64> {
         lines.iter().filter(|line| line["input"] == name).map(|line| line["frame"].as_u64().unwrap()).collect()

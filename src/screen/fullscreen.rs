@@ -20,17 +20,14 @@ pub fn fill_screen(window: &minifb::Window) -> Result<()> {
     fill(id).map_err(|e| Error::Window(format!("it cannot fill the screen: {e}")))
 }
 
-/// How long a window manager may take to show a window.
+/// How long a window manager may take. A screen that is shared with a panel may never be filled.
 #[cfg(target_os = "linux")]
-const SHOWN: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[cfg(target_os = "linux")]
 fn fill(window: u32) -> Result<(), Box<dyn std::error::Error>> {
     use x11rb::connection::Connection;
-    use x11rb::protocol::xproto::{
-        AtomEnum, ClientMessageEvent, ConfigureWindowAux, ConnectionExt, EventMask, MapState, PropMode,
-    };
-    use x11rb::wrapper::ConnectionExt as _;
+    use x11rb::protocol::xproto::{AtomEnum, ClientMessageEvent, ConfigureWindowAux, ConnectionExt, EventMask};
 
     let (connection, number) = x11rb::connect(None)?;
     let screen = &connection.setup().roots[number];
@@ -38,27 +35,28 @@ fn fill(window: u32) -> Result<(), Box<dyn std::error::Error>> {
         Ok(connection.intern_atom(false, name)?.reply()?.atom)
     };
     let (state, fullscreen) = (atom(b"_NET_WM_STATE")?, atom(b"_NET_WM_STATE_FULLSCREEN")?);
-    // A window manager reads the state when it begins to manage the window, and later heeds requests alone.
-    connection.change_property32(PropMode::REPLACE, window, state, AtomEnum::ATOM, &[fullscreen])?;
-    connection.flush()?;
-    let since = Instant::now();
-    while connection.get_window_attributes(window)?.reply()?.map_state != MapState::VIEWABLE && since.elapsed() < SHOWN
-    {
-        thread::sleep(Duration::from_millis(10));
-    }
     let manager = atom(b"_NET_SUPPORTING_WM_CHECK")?;
     let managed = connection.get_property(false, screen.root, manager, AtomEnum::WINDOW, 0, 1)?.reply()?.value_len > 0;
-    if managed {
-        // The window manager is asked, as the specification EWMH says: 1 adds the state, from an application.
-        let event = ClientMessageEvent::new(32, window, state, [1, fullscreen, 0, 1, 0]);
-        let mask = EventMask::SUBSTRUCTURE_REDIRECT | EventMask::SUBSTRUCTURE_NOTIFY;
-        connection.send_event(false, screen.root, mask, event)?;
-    } else {
-        let (width, height) = (u32::from(screen.width_in_pixels), u32::from(screen.height_in_pixels));
-        let place = ConfigureWindowAux::new().x(0).y(0).width(width).height(height);
-        connection.configure_window(window, &place)?;
+    let (width, height) = (screen.width_in_pixels, screen.height_in_pixels);
+    let since = Instant::now();
+    // A window manager that is about to show the window may miss the request, so it is made again.
+    while since.elapsed() < PATIENCE {
+        if managed {
+            // As the specification EWMH says: 1 adds the state, and the last 1 is for an application.
+            let event = ClientMessageEvent::new(32, window, state, [1, fullscreen, 0, 1, 0]);
+            let mask = EventMask::SUBSTRUCTURE_REDIRECT | EventMask::SUBSTRUCTURE_NOTIFY;
+            connection.send_event(false, screen.root, mask, event)?;
+        } else {
+            let place = ConfigureWindowAux::new().x(0).y(0).width(u32::from(width)).height(u32::from(height));
+            connection.configure_window(window, &place)?;
+        }
+        connection.flush()?;
+        thread::sleep(Duration::from_millis(100));
+        let size = connection.get_geometry(window)?.reply()?;
+        if (size.width, size.height) == (width, height) {
+            break;
+        }
     }
-    connection.flush()?;
     Ok(())
 }
 
