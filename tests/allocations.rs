@@ -76,9 +76,9 @@ impl Screen for Blind {
     }
 }
 
-fn style() -> Style {
+fn overlay() -> Overlay {
     let colormap = Colormap::named("turbo").unwrap();
-    Style { colormap, blend: Blend::Evidence, alpha: 0.7, scale: HeatScale::Frame, bar: false }
+    Overlay::new(Style { colormap, blend: Blend::Evidence, alpha: 0.7, scale: HeatScale::Frame, bar: false }).unwrap()
 }
 
 #[test]
@@ -111,8 +111,7 @@ fn a_live_frame_allocates_no_picture_and_no_tensor() {
             sinks: &mut vec![Box::new(counter.clone())],
             screen: Some(LiveScreen {
                 screen: &mut Blind::default(),
-                overlay: Overlay::new(style()).unwrap(),
-                style: style(),
+                overlay: overlay(),
                 pictures: false,
                 record: &|| unreachable!("no key starts a recording"),
                 teaching: Teaching {

@@ -296,7 +296,7 @@ fn dying_stream(clip: Vec<u8>) -> String {
     address
 }
 
-/// A source that dies so many times; memory, threads and files stay as they are.
+/// Lets a source die this many times. Memory, threads and files must not grow.
 fn kiosk_day(deaths: usize) {
     let folder = Folder::new("kiosk-day");
     let clip = film(&folder, "in.ts", &["-frames:v", "10", "-an"]);

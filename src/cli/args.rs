@@ -228,11 +228,11 @@ pub fn share(text: &str) -> Result<f32, String> {
     }
 }
 
-/// `$XDG_CACHE_HOME/whycam/models`, or the same in `~/.cache`.
-fn cache_folder() -> Option<PathBuf> {
-    let named = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let folder = named.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache")))?;
-    Some(folder.join("whycam").join("models"))
+/// The folder `whycam` in the one that a variable of the XDG base directories names, or else in this folder of the user's.
+pub fn user_folder(variable: &str, usual: &str) -> Option<PathBuf> {
+    let named = env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    let folder = named.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(usual)))?;
+    Some(folder.join("whycam"))
 }
 
 impl ModelArgs {
@@ -273,7 +273,7 @@ impl ModelSettings {
         options.comparison = self.comparison.comparison();
         let Self { threads, device, shares_processor, .. } = *self;
         options.compute = Compute { threads, device, shares_processor };
-        options.cache = cache_folder();
+        options.cache = user_folder("XDG_CACHE_HOME", ".cache").map(|folder| folder.join("models"));
         options
     }
 }

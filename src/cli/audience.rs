@@ -9,6 +9,7 @@ use clap::Args;
 use whycam::Error;
 use whycam::screen::{Kiosk, Screen, Screens};
 
+use super::args::user_folder;
 use super::log;
 use super::output::say;
 use super::view::seconds;
@@ -108,7 +109,8 @@ impl AudienceArgs {
     /// # Errors
     /// Its folder cannot be written.
     pub fn start_log(&self) -> Result<()> {
-        let folder = self.log.clone().or_else(|| self.kiosk.then(log::usual_folder).flatten());
+        let folder =
+            self.log.clone().or_else(|| self.kiosk.then(|| user_folder("XDG_STATE_HOME", ".local/state")).flatten());
         folder.map_or(Ok(()), |folder| log::start(&folder))
     }
 }

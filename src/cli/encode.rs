@@ -45,7 +45,7 @@ fn broadcast(address: PathBuf, encoding: Encoding, report: Report) -> whycam::Re
     use whycam::sink::film::Broadcast;
     Broadcast::check(&address, &encoding)?;
     let name = address.display().to_string();
-    lasting(name, report, move |frame| Ok(Box::new(Broadcast::connect(&address, frame, &encoding)?)))
+    reconnecting(name, report, move |frame| Ok(Box::new(Broadcast::connect(&address, frame, &encoding)?)))
 }
 
 #[cfg(not(feature = "video"))]
@@ -59,7 +59,7 @@ pub fn camera_out(device: PathBuf, report: Report) -> whycam::Result<Box<dyn Sin
     use whycam::sink::VirtualCamera;
     VirtualCamera::check(&device)?;
     let name = device.display().to_string();
-    lasting(name, report, move |frame| Ok(Box::new(VirtualCamera::open(&device, frame)?)))
+    reconnecting(name, report, move |frame| Ok(Box::new(VirtualCamera::open(&device, frame)?)))
 }
 
 #[cfg(not(all(feature = "camera", target_os = "linux")))]
@@ -67,9 +67,9 @@ pub fn camera_out(device: PathBuf, _: Report) -> whycam::Result<Box<dyn Sink>> {
     Err(whycam::Error::output(device, "--camera-out is for Linux (feature `camera`)"))
 }
 
-/// An output on a thread of its own, which is connected again when it is lost.
+/// An output that runs on its own thread, and connects again when the connection is lost.
 #[cfg(any(feature = "video", all(feature = "camera", target_os = "linux")))]
-fn lasting(
+fn reconnecting(
     name: String,
     report: Report,
     connect: impl FnMut(&whycam::plumbing::Frame) -> whycam::Result<Box<dyn whycam::sink::LiveOutput>> + Send + 'static,

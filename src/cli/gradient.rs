@@ -86,8 +86,7 @@ impl Gradient {
 
     /// The shape of each input, as the model or --shape says.
     fn shapes(&self, model: &OnnxModel) -> Result<Vec<(String, Vec<usize>)>> {
-        let weights: Vec<&str> = model.graph().initializer.iter().map(whycam::onnx::proto::Tensor::name).collect();
-        let inputs = || model.graph().input.iter().filter(|input| !weights.contains(&input.name()));
+        let inputs = || model.graph().true_inputs();
         if let Some((name, _)) = self.shape.iter().find(|(name, _)| inputs().all(|input| input.name() != name)) {
             return Err(model
                 .error(format!("it has no input '{name}'; the inputs and outputs are {}", ends(model)))

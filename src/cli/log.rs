@@ -1,8 +1,7 @@
 //! A log on disk of what is printed, for a program that runs unattended.
 
-use std::env;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context, Result};
@@ -17,13 +16,6 @@ use super::output::say;
 const DAYS: usize = 7;
 
 static LOG: OnceLock<Mutex<RollingFileAppender>> = OnceLock::new();
-
-/// `$XDG_STATE_HOME/whycam`, or the same in `~/.local/state`.
-pub fn usual_folder() -> Option<PathBuf> {
-    let named = env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let folder = named.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".local").join("state")))?;
-    Some(folder.join("whycam"))
-}
 
 /// Writes a copy of every line that is printed from now on into a folder: `whycam.DATE.log`, a file a day. Addresses lose
 /// their secrets.

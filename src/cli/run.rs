@@ -58,7 +58,6 @@ impl PipelineRun<'_> {
             Some(screen) => Some(LiveScreen {
                 screen: screen.as_mut(),
                 overlay: self.explain.style.overlay(None)?,
-                style: self.explain.style.style(None)?,
                 pictures: self.pictures,
                 record: &recording_of_key,
                 teaching: Teaching { options: &options, request, at_once: self.taught.is_some() },

@@ -42,11 +42,6 @@ impl StyleArgs {
     /// # Errors
     /// There is no such colour map, or this command cannot read a film twice.
     pub fn overlay(&self, highest: Option<&HashMap<String, f32>>) -> Result<Overlay> {
-        Ok(Overlay::new(self.style(highest)?)?)
-    }
-
-    /// As [`StyleArgs::overlay`], before anything is drawn.
-    pub fn style(&self, highest: Option<&HashMap<String, f32>>) -> Result<Style> {
         let scale = match (highest, self.scale.as_str()) {
             (Some(highest), _) => HeatScale::Film(highest.clone()),
             (None, "logit") => HeatScale::Whole(HeatScale::LOGITS),
@@ -59,6 +54,6 @@ impl StyleArgs {
         let blend = self.blend.unwrap_or(self.usual_blend);
         let colormap = Colormap::named(self.colormap.as_deref().unwrap_or(blend.usual_colormap()))?;
         let alpha = self.alpha.unwrap_or(blend.usual_alpha());
-        Ok(Style { colormap, blend, alpha, scale, bar: self.bar })
+        Ok(Overlay::new(Style { colormap, blend, alpha, scale, bar: self.bar })?)
     }
 }

@@ -17,5 +17,5 @@ mod timeline;
 
 pub use display_matrix::DisplayMatrix;
 pub use frame::{Frame, Medium, MediumKind, Time, TimeBase, name_of, without_secrets};
-pub use picture::{Picture, Pool};
+pub use picture::{Picture, Pool, scale_to_fit, scaled};
 pub use report::Report;

@@ -87,6 +87,18 @@ impl Drop for Picture {
     }
 }
 
+/// How many times as large a picture of a size in pixels is at which it just fits into `most`.
+pub fn scale_to_fit((width, height): (u32, u32), (most_across, most_down): (u32, u32)) -> f64 {
+    let across = f64::from(most_across) / f64::from(width.max(1));
+    across.min(f64::from(most_down) / f64::from(height.max(1)))
+}
+
+/// A size in pixels, `scale` times as large, at least one pixel to a side.
+pub fn scaled((width, height): (u32, u32), scale: f64) -> (u32, u32) {
+    let side = |side: u32| ((f64::from(side) * scale).round() as u32).max(1);
+    (side(width), side(height))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ use image::RgbImage;
 
 use super::caption::Caption;
 use super::colormap::{COLORMAPS, Colormap};
-use super::heat::{Heat, Line, contours, share_of};
+use super::heat::{Heat, Line, blended, contours, share_of};
 use super::style::{Blend, Style};
 use super::{bar, detections, segments};
 use crate::cam::{CamMap, Enlarger, MapCrop};
@@ -120,6 +120,10 @@ impl Overlay {
     pub fn set_colormap(&mut self, name: &str) -> Result<()> {
         self.style.colormap = Colormap::named(name)?;
         Ok(())
+    }
+
+    pub fn set_style(&mut self, style: Style) {
+        self.style = style;
     }
 
     pub fn style(&self) -> &Style {
@@ -244,6 +248,6 @@ fn rows_of(picture: &mut RgbImage, [left, top, right, bottom]: Bounds) -> impl I
 fn blend(pixel: &mut [u8; 3], colour: [u8; 3], opacity: f32) {
     let share = share_of(opacity);
     for (channel, over) in pixel.iter_mut().zip(colour) {
-        *channel = ((u16::from(*channel) * (256 - share) + u16::from(over) * share) >> 8) as u8;
+        *channel = blended(*channel, u16::from(over) * share, 256 - share);
     }
 }

@@ -49,7 +49,7 @@ impl Heat {
         self.row_kept.extend(levels.iter().map(|level| [self.kept[usize::from(level.0)]; 3]));
         let channels = pixels.as_flattened_mut().iter_mut();
         for ((channel, over), kept) in channels.zip(self.row.as_flattened()).zip(self.row_kept.as_flattened()) {
-            *channel = ((u16::from(*channel) * kept + over) >> 8) as u8;
+            *channel = blended(*channel, *over, *kept);
         }
     }
 }
@@ -61,6 +61,11 @@ fn opacity_of(heat: f32) -> f32 {
     const FULL: f32 = 0.7;
     let t = ((heat - NOTHING) / (FULL - NOTHING)).clamp(0.0, 1.0);
     t * t * (3.0 - 2.0 * t)
+}
+
+/// A channel under `over`, which is already multiplied by its share. `kept` is what is kept of it, in parts of 256.
+pub fn blended(channel: u8, over: u16, kept: u16) -> u8 {
+    ((u16::from(channel) * kept + over) >> 8) as u8
 }
 
 /// An opacity of 0..=1 in parts of 256.

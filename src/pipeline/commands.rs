@@ -10,7 +10,6 @@ use super::teaching::Teacher;
 use crate::error::Result;
 use crate::explain::{Explanation, ExplanationContext};
 use crate::media::Frame;
-use crate::overlay::Overlay;
 use crate::screen::ViewerCommand;
 use crate::sink::Flow;
 
@@ -45,7 +44,7 @@ impl OutputStage<'_> {
             ViewerCommand::Layer(name) => self.request(Change::Layer(name)),
             ViewerCommand::ListLayers => self.request(Change::ListLayers),
             ViewerCommand::Class(class) => self.request(Change::Class(class)),
-            ViewerCommand::Reset => self.reset()?,
+            ViewerCommand::Reset => self.reset(),
             ViewerCommand::NextColormap
             | ViewerCommand::Colormap(_)
             | ViewerCommand::NextBlend
@@ -122,16 +121,17 @@ impl OutputStage<'_> {
     }
 
     /// Goes back to how the run began, except that what was taught stays.
-    fn reset(&mut self) -> Result<()> {
+    fn reset(&mut self) {
         self.request(Change::Reset);
         self.pause = Pause::Off;
         self.composer.side_by_side = false;
         self.channels.fluid.store(false, Ordering::Relaxed);
         if let Some(live) = &mut self.outputs.screen {
-            live.overlay = Overlay::new(live.style.clone())?;
+            if let Some(style) = &self.first_style {
+                live.overlay.set_style(style.clone());
+            }
             live.screen.reset();
         }
-        Ok(())
     }
 
     pub(super) fn take_snapshot(

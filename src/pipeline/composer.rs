@@ -1,11 +1,13 @@
 //! The picture that a screen shows.
 
+use std::borrow::Cow;
+
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::{RgbImage, imageops};
 
 use crate::error::{Error, Result};
 use crate::explain::{Explanation, ExplanationContext};
-use crate::media::{Frame, Picture, Pool};
+use crate::media::{Frame, Picture, Pool, scale_to_fit, scaled};
 use crate::overlay::Overlay;
 
 /// Draws what a screen shows, at the size at which it is shown, so that a large frame costs no more than a small one.
@@ -30,7 +32,7 @@ pub struct Shown {
 }
 
 impl Composer {
-    /// For so many sources.
+    /// A composer for this number of sources.
     pub fn new(lanes: usize) -> Self {
         let tiles = (0..lanes).map(|_| None).collect();
         Self { resizer: Resizer::new(), pool: Pool::default(), side_by_side: false, tiles, tile: (1, 1), size: (0, 0) }
@@ -67,8 +69,7 @@ impl Composer {
         let rows = (self.tiles.len() as u32).div_ceil(columns);
         let natural = (self.tile.0 * columns, self.tile.1 * rows);
         let share = scale_to_fit(natural, size).min(1.0);
-        let side = |side: u32| ((f64::from(side) * share).round() as u32).max(1);
-        let tile = (side(self.tile.0), side(self.tile.1));
+        let tile = scaled(self.tile, share);
         let drawn = self.draw_one(overlay, frame, explanation, context, tile)?;
         if let Some(place) = self.tiles.get_mut(frame.lane) {
             *place = Some(drawn);
@@ -93,20 +94,18 @@ impl Composer {
         context: &ExplanationContext,
         size: (u32, u32),
     ) -> Result<Picture> {
-        let Some(small) = self.shrunk(&frame.picture, size)? else {
-            let mut drawn = frame.clone();
-            overlay.draw(&mut drawn, explanation, context)?;
-            return self.arranged(overlay, frame, explanation, drawn.picture);
+        let (frame, explanation) = match self.shrunk(&frame.picture, size)? {
+            Some(small) => {
+                let [before, after] = [&frame.picture, &small].map(|picture| picture.dimensions());
+                let across = f64::from(after.0) / f64::from(before.0);
+                let down = f64::from(after.1) / f64::from(before.1);
+                (Cow::Owned(frame.with_picture(small)), Cow::Owned(explanation.scaled(across, down)))
+            }
+            None => (Cow::Borrowed(frame), Cow::Borrowed(explanation)),
         };
-        let [across, down] = [0, 1].map(|axis| {
-            let side = |picture: &RgbImage| f64::from([picture.width(), picture.height()][axis]);
-            side(&small) / side(&frame.picture)
-        });
-        let explanation = explanation.scaled(across, down);
-        let plain = frame.with_picture(small);
-        let mut drawn = plain.clone();
+        let mut drawn = frame.as_ref().clone();
         overlay.draw(&mut drawn, &explanation, context)?;
-        self.arranged(overlay, &plain, &explanation, drawn.picture)
+        self.arranged(overlay, &frame, &explanation, drawn.picture)
     }
 
     /// The picture in fewer pixels; `None` where it has not more than `size`.
@@ -116,8 +115,8 @@ impl Composer {
         if !(share > 0.0 && share < 1.0) {
             return Ok(None);
         }
-        let side = |side: u32| ((f64::from(side) * share).round() as u32).max(1);
-        let mut small = self.pool.picture(side(width), side(height));
+        let (width, height) = scaled((width, height), share);
+        let mut small = self.pool.picture(width, height);
         let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
         let resized = self.resizer.resize(&**picture, &mut *small, &options);
         resized.map_err(|e| Error::input("picture", format!("cannot be made smaller: {e}")))?;
@@ -146,10 +145,4 @@ impl Composer {
         }
         Ok(row.into())
     }
-}
-
-/// How much smaller a picture must be to fit into `most`.
-fn scale_to_fit((width, height): (u32, u32), (most_across, most_down): (u32, u32)) -> f64 {
-    let across = f64::from(most_across) / f64::from(width.max(1));
-    across.min(f64::from(most_down) / f64::from(height.max(1)))
 }

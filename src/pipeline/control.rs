@@ -44,7 +44,7 @@ pub fn effective(changes: Vec<Change>) -> Vec<Change> {
     let later = |at: usize| kinds[at + 1..].iter().filter(|kind| **kind == kinds[at]).count();
     let most = |change: &Change| match change {
         Change::NextMethod | Change::NextLayer => STEPS,
-        // Each number is a reference of its own.
+        // Each number sets a different reference.
         Change::Reference { .. } => usize::MAX,
         _ => 1,
     };

@@ -35,8 +35,6 @@ pub struct Outputs<'a> {
 pub struct LiveScreen<'a> {
     pub screen: &'a mut dyn Screen,
     pub overlay: Overlay,
-    /// How the overlay draws at the beginning.
-    pub style: Style,
     /// Whether the sinks, too, get pictures with the map.
     pub pictures: bool,
     /// Starts a recording and returns its name and its sink.
@@ -80,6 +78,8 @@ pub struct OutputStage<'a> {
     pub(super) latest: Option<Latest>,
     pub(super) teacher: Option<Teacher>,
     pub(super) composer: Composer,
+    /// How the overlay drew at the beginning.
+    pub(super) first_style: Option<Style>,
     /// The class that a viewer chose.
     pub(super) class: Option<usize>,
     /// Whether the next frame that is shown is written to files.
@@ -117,6 +117,7 @@ pub struct Latest {
 impl<'a> OutputStage<'a> {
     pub fn new(outputs: Outputs<'a>, channels: StageChannels, lanes: usize) -> Self {
         let at_once = outputs.screen.as_ref().is_some_and(|live| live.teaching.at_once);
+        let first_style = outputs.screen.as_ref().map(|live| live.overlay.style().clone());
         let mut stage = Self {
             outputs,
             channels,
@@ -127,6 +128,7 @@ impl<'a> OutputStage<'a> {
             latest: None,
             teacher: None,
             composer: Composer::new(lanes),
+            first_style,
             class: None,
             snapshot: false,
             explained: 0,

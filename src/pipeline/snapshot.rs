@@ -26,7 +26,7 @@ pub fn take(
     let write = |path: &Path, picture: &RgbImage| picture.save(path).map_err(|e| Error::output(path, e));
     write(&name, drawn)?;
     write(&plain, &frame.picture)?;
-    let line = json_line(frame, explanation, context)?;
+    let line = json_line(frame, &frame.medium.name, explanation, context)?;
     std::fs::write(&json, line + "\n").map_err(|e| Error::writing(&json, &e))?;
     Ok(name)
 }

@@ -20,7 +20,7 @@ pub trait LiveOutput {
     fn finish(self: Box<Self>);
 }
 
-/// A receiver that has taken so many frames is there.
+/// The number of frames after which a receiver counts as connected.
 const FRAMES_TAKEN: u64 = 3;
 
 /// Opens an output for frames like this one.

@@ -125,7 +125,7 @@ impl LiveOutput for VirtualCamera {
         if frame.picture.dimensions() == self.size {
             self.send(&frame.picture)
         } else {
-            // The device has sizes of its own.
+            // The device chose another size.
             let filter = image::imageops::FilterType::Triangle;
             let fitted = image::imageops::resize(&*frame.picture, width, height, filter);
             self.send(&fitted)

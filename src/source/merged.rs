@@ -189,7 +189,7 @@ mod tests {
 
     use super::*;
 
-    /// Gives a number of frames, one each so many milliseconds.
+    /// Gives a number of frames (the first field), one every so many milliseconds (the second).
     struct Ticking(u64, u64);
 
     impl Source for Ticking {

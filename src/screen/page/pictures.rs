@@ -9,7 +9,7 @@ use jpeg_encoder::{ColorType, Encoder};
 
 use super::feed::{Feed, Shown};
 use crate::error::{Error, Result};
-use crate::media::Picture;
+use crate::media::{Picture, scale_to_fit, scaled};
 use crate::sync::channel::{self, Policy, Sender};
 
 /// The size of pictures at most, in pixels. A window may show larger ones.
@@ -40,13 +40,12 @@ pub fn start(feed: Arc<Feed>) -> Result<Sender<Picture>> {
 
 /// The picture within [`SIZE`].
 fn fitted(picture: Picture) -> Picture {
-    let (width, height) = picture.dimensions();
-    let scale = (f64::from(SIZE.0) / f64::from(width)).min(f64::from(SIZE.1) / f64::from(height));
+    let scale = scale_to_fit(picture.dimensions(), SIZE);
     if scale >= 1.0 {
         return picture;
     }
-    let side = |side: u32| ((f64::from(side) * scale).round() as u32).max(1);
-    imageops::thumbnail(&*picture, side(width), side(height)).into()
+    let (width, height) = scaled(picture.dimensions(), scale);
+    imageops::thumbnail(&*picture, width, height).into()
 }
 
 /// A picture as a part of a multipart answer, in JPEG.

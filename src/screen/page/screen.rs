@@ -183,10 +183,8 @@ impl Screen for Page {
         }
         if self.last_event.elapsed() >= Self::EVENT_INTERVAL {
             self.last_event = Instant::now();
-            let line = json_line(view.frame, view.explanation, view.context)?;
-            let mut line: Value = serde_json::from_str(&line).map_err(|e| Error::output("the page", e))?;
-            line["input"] = view.frame.medium.short_name().into();
-            self.feed.send("frame", &line.to_string());
+            let name = view.frame.medium.short_name();
+            self.feed.send("frame", &json_line(view.frame, &name, view.explanation, view.context)?);
         }
         self.send_state(view)
     }

@@ -94,11 +94,18 @@ impl Sink for JsonSink {
     }
 }
 
-/// The explanation of one frame as a JSON object, as [`JsonSink`] writes it, without map files and boxes.
+/// The explanation of one frame as a JSON object, as [`JsonSink`] writes it, without map files and boxes. `input` is the name
+/// of what the frame comes from.
 ///
 /// # Errors
 /// A value cannot be written as JSON.
-pub fn json_line(frame: &Frame, explanation: &Explanation, context: &ExplanationContext) -> Result<String> {
-    let line = Line::new(frame, explanation, context, |_| None, None);
+pub fn json_line(
+    frame: &Frame,
+    input: &str,
+    explanation: &Explanation,
+    context: &ExplanationContext,
+) -> Result<String> {
+    let mut line = Line::new(frame, explanation, context, |_| None, None);
+    line.input = input;
     serde_json::to_string(&line).map_err(|e| Error::output(&frame.medium.name, e))
 }

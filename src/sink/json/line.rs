@@ -17,7 +17,7 @@ use crate::sink::boxes::HotBox;
 pub struct Line<'a> {
     frame: u64,
     pts_us: i64,
-    input: &'a str,
+    pub(super) input: &'a str,
     width: u32,
     height: u32,
     task: &'static str,
