@@ -9,7 +9,8 @@ use ndarray::ArrayD;
 use ndarray_npy::NpzReader;
 use support::{Folder, assert_fails, assert_ok, reference, whycam};
 use whycam::Compute;
-use whycam::onnx::OnnxModel;
+use whycam::onnx::proto::{Attribute, Graph, Node, Tensor, ValueInfo};
+use whycam::onnx::{DataType, OnnxModel};
 use whycam::session::{Input, Session};
 
 /// The inputs of a model and the gradient that PyTorch gives.
@@ -71,6 +72,50 @@ fn ten_models_that_are_not_of_pictures_have_the_gradients_of_autograd() {
 }
 
 #[test]
+fn lengths_stay_free_where_the_backward_pass_can_compute_with_them() {
+    let folder = Folder::new("gradient-free");
+    // Of each model: what the gradient is taken by, the lengths to try, and what is said of the lengths.
+    let cases = [
+        ("autoencoder", "x", None, "any N, M"),
+        ("bert", "x", None, "any N, T"),
+        ("recommender", "users.weight", None, "any N"),
+        ("tabular", "x", None, "any N"),
+        ("temporal", "x", None, "any N, T"),
+        ("audio", "x", Some("x=2,1,800"), "T=800 only"),
+    ];
+    for (name, by, shape, said) in cases {
+        let expected = Reference::read(&format!("free/{name}"));
+        let (from, out) = (model(&format!("free/{name}")), folder.file(&format!("{name}.onnx")));
+        let shape: Vec<&str> = shape.iter().flat_map(|shape| ["--shape", *shape]).collect();
+        let output = whycam(&[&["gradient", &from, "--of", "y", "--by", by, "-o", &out], shape.as_slice()].concat());
+        assert_ok(&output);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(told.contains(said), "{name}: {told}");
+        let gradient = expected.run(&out);
+        let apart = (&gradient - &expected.expected.1).iter().fold(0.0_f32, |most, v| most.max(v.abs()));
+        assert!(apart < 1e-6, "{name}: {apart} apart");
+    }
+}
+
+#[test]
+fn the_gradients_of_several_outputs_are_summed() {
+    let folder = Folder::new("gradient-sum");
+    let out = folder.file("sum.onnx");
+    let of = "y,/0/Gemm_output_0";
+    assert_ok(&whycam(&["gradient", &model("tabular"), "--of", of, "--by", "x", "-o", &out, "--quiet"]));
+    let read = OnnxModel::read(out.as_ref()).unwrap();
+    let names: Vec<&str> = read.graph().true_inputs().map(ValueInfo::name).collect();
+    assert_eq!(names, ["x", "y.seed", "/0/Gemm_output_0.seed"]);
+    // With one seed of zeros, the sum is the gradient of the other tensor.
+    let mut expected = Reference::read("tabular");
+    let seed = expected.floats.iter_mut().find(|(name, _)| name == "seed").unwrap();
+    seed.0 = "y.seed".into();
+    expected.floats.push(("/0/Gemm_output_0.seed".into(), ArrayD::zeros(vec![4, 32])));
+    let apart = expected.run(&out) - &expected.expected.1;
+    assert!(apart.iter().all(|apart| apart.abs() < 1e-6));
+}
+
+#[test]
 fn several_targets_are_differentiated_at_once() {
     let folder = Folder::new("gradient-several");
     let (one, both) = (folder.file("one.onnx"), folder.file("both.onnx"));
@@ -84,6 +129,57 @@ fn several_targets_are_differentiated_at_once() {
     let outputs = OnnxModel::read(both.as_ref()).unwrap();
     let outputs: Vec<String> = outputs.graph().output.iter().map(|output| output.name().to_owned()).collect();
     assert_eq!(outputs, ["y", "classes.weight.gradient", "x.gradient"]);
+}
+
+/// `y = OP(x)` for an operator that has graphs of its own, whose bodies double their input.
+fn with_graph(op: &str, graphs: &[&str], inputs: &[&str]) -> OnnxModel {
+    let info = |name: &str, kind: DataType, dims: &[i64]| ValueInfo::tensor(name, kind, dims);
+    let doubled = Node::new("Add", "double", &["x", "x"], &["doubled"]);
+    let bodies = graphs.iter().map(|name| {
+        let mut body = Graph { name: Some("body".into()), node: vec![doubled.clone()], ..Graph::default() };
+        if op == "Loop" {
+            body.input = vec![
+                info("step", DataType::Int64, &[]),
+                info("go", DataType::Bool, &[]),
+                info("state", DataType::Float, &[2]),
+            ];
+            body.node = vec![
+                Node::new("Identity", "again", &["go"], &["again"]),
+                Node::new("Add", "double", &["state", "state"], &["doubled"]),
+            ];
+            body.output = vec![info("again", DataType::Bool, &[])];
+        }
+        body.output.push(info("doubled", DataType::Float, &[2]));
+        Attribute::from_graph(name, body)
+    });
+    let node = bodies.fold(Node::new(op, "choice", inputs, &["y"]), Node::with);
+    let condition = [
+        Node::new("ReduceMax", "max", &["x"], &["largest"]).with(Attribute::from_int("keepdims", 0)),
+        Node::new("Greater", "positive", &["largest", "zero"], &["go"]),
+    ];
+    let graph = Graph {
+        name: Some("test".into()),
+        input: vec![info("x", DataType::Float, &[2])],
+        output: vec![info("y", DataType::Float, &[2])],
+        initializer: vec![Tensor::from_f32s("zero", &[], &[0.0]), Tensor::from_i64s("steps", &[], &[3])],
+        node: condition.into_iter().chain([node]).collect(),
+        ..Graph::default()
+    };
+    OnnxModel::from_graph("test", 17, graph)
+}
+
+#[test]
+fn operators_that_depend_on_data_are_refused_with_what_to_do() {
+    let folder = Folder::new("gradient-loop");
+    let cases = [
+        ("Loop", vec!["body"], vec!["steps", "go", "x"], "loop unrolled"),
+        ("If", vec!["then_branch", "else_branch"], vec!["go"], "the branch that is taken"),
+    ];
+    for (op, graphs, inputs, remedy) in cases {
+        let (from, out) = (folder.file(&format!("{op}.onnx")), folder.file("out.onnx"));
+        fs::write(&from, with_graph(op, &graphs, &inputs).to_bytes()).unwrap();
+        assert_fails(&["gradient", &from, "--of", "y", "--by", "x", "-o", &out], 1, &[op, "choice", remedy]);
+    }
 }
 
 #[test]

@@ -4,32 +4,27 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
-use whycam::grad::{Rules, differentiate};
-use whycam::onnx::proto::ValueInfo;
-use whycam::onnx::{DataType, OnnxModel};
+use whycam::model::{FreeLength, GradientModel, GradientOptions, gradient_model};
+use whycam::onnx::OnnxModel;
 use whycam::plumbing::{check_free, write_whole};
-use whycam::session::probe;
 
 use super::args::GlobalArgs;
-use super::output::{ExitStatus, UsageError, check_outputs, say};
-
-/// The input that a gradient starts from.
-const SEED: &str = "seed";
+use super::output::{ExitStatus, check_outputs, say};
 
 #[derive(Args)]
 pub struct Gradient {
     /// An ONNX file, of pictures or of anything else
     #[arg(value_name = "MODEL.onnx")]
     model: PathBuf,
-    /// The tensor whose gradient is taken, such as an output
-    #[arg(long, value_name = "TENSOR")]
-    of: String,
-    /// The tensors by which it is taken, such as inputs or weights
+    /// The tensors whose gradients are taken, such as outputs. Those of several are summed
+    #[arg(long, value_name = "TENSOR,…", value_delimiter = ',', required = true)]
+    of: Vec<String>,
+    /// The tensors by which they are taken, such as inputs or weights
     #[arg(long, value_name = "TENSOR,…", value_delimiter = ',', required = true)]
     by: Vec<String>,
     #[arg(short, value_name = "OUT.onnx")]
     out: PathBuf,
-    /// The shape of an input whose lengths the model leaves free; again for more
+    /// The shape of an input, to try the model with where its lengths are free; again for more
     #[arg(long, value_name = "NAME=2,3,…", value_parser = shape)]
     shape: Vec<(String, Vec<usize>)>,
     /// Overwrite the file if it exists
@@ -50,69 +45,30 @@ impl Gradient {
         global.tell_runtime()?;
         check_outputs(&[Some(&self.out)], &[Path::new(&self.model)])?;
         check_free(&self.out, self.force)?;
-        let mut model = OnnxModel::read(&self.model)?;
-        if model.has_tensor(SEED) {
-            return Err(model
-                .error(format!("it has a tensor '{SEED}', which is the name of the new input; rename it"))
-                .into());
-        }
-        let shapes = self.shapes(&model)?;
-        let given: Vec<(&str, Vec<usize>)> =
-            shapes.iter().map(|(name, shape)| (name.as_str(), shape.clone())).collect();
-        let tensors = probe(&mut model, &given)?;
-        for tensor in self.by.iter().chain([&self.of]) {
-            if !tensors.contains_key(tensor) {
-                let problem = format!("it has no tensor '{tensor}'; the inputs and outputs are {}", ends(&model));
-                return Err(model.error(problem).into());
-            }
-        }
-        let of_output = &tensors[&self.of].shape;
-        let lengths: Vec<i64> = of_output.iter().map(|&length| length as i64).collect();
-        for by in &self.by {
-            let (patch, gradient) = differentiate(&model, &tensors, &Rules::default(), &self.of, SEED, by)?;
-            patch.apply(&mut model);
-            model.rename_tensor(&gradient, &format!("{by}.gradient"));
-            model.add_output(&format!("{by}.gradient"));
-        }
-        model.add_input(SEED, DataType::Float, &lengths);
-        write_whole(&self.out, model.to_bytes(), self.force)?;
+        let model = OnnxModel::read(&self.model)?;
+        let options = GradientOptions { of: self.of, by: self.by, shapes: self.shape };
+        let written = gradient_model(&model, &options)?;
+        write_whole(&self.out, written.model.to_bytes(), self.force)?;
         if !global.quiet {
-            let at: Vec<String> = shapes.iter().map(|(name, shape)| format!("{name} {shape:?}")).collect();
-            let (out, at) = (self.out.display(), at.join(", "));
-            say(format_args!("{out} takes '{SEED}' {of_output:?}, the gradient by {}, and works for {at}", self.of));
+            tell(&self.out, &written, &options.of);
         }
         Ok(ExitStatus::Done)
     }
-
-    /// The shape of each input, as the model or --shape says.
-    fn shapes(&self, model: &OnnxModel) -> Result<Vec<(String, Vec<usize>)>> {
-        let inputs = || model.graph().true_inputs();
-        if let Some((name, _)) = self.shape.iter().find(|(name, _)| inputs().all(|input| input.name() != name)) {
-            return Err(model
-                .error(format!("it has no input '{name}'; the inputs and outputs are {}", ends(model)))
-                .into());
-        }
-        inputs().map(|input| Ok((input.name().to_owned(), self.shape_of(input)?))).collect()
-    }
-
-    fn shape_of(&self, input: &ValueInfo) -> Result<Vec<usize>> {
-        let name = input.name();
-        if let Some((_, shape)) = self.shape.iter().find(|(known, _)| known == name) {
-            return Ok(shape.clone());
-        }
-        let lengths = input.dims().and_then(|lengths| lengths.into_iter().collect::<Option<Vec<i64>>>());
-        let lengths =
-            lengths.and_then(|lengths| lengths.into_iter().map(|length| usize::try_from(length).ok()).collect());
-        lengths.ok_or_else(|| {
-            let problem =
-                format!("the input {} {} leaves lengths free; --shape {name}=… says them", name, input.dims_text());
-            UsageError(problem).into()
-        })
-    }
 }
 
-/// The names of a model's inputs and outputs.
-fn ends(model: &OnnxModel) -> String {
-    let names = model.graph().input.iter().chain(&model.graph().output).map(ValueInfo::name);
-    names.collect::<Vec<_>>().join(", ")
+/// Says what the model takes, and for which lengths it works.
+fn tell(out: &Path, written: &GradientModel, of: &[String]) {
+    let out = out.display();
+    let seeds: Vec<String> = written.seeds.iter().map(|(name, shape)| format!("'{name}' {shape:?}")).collect();
+    say(format_args!("{out} takes {}, the gradient by {}", seeds.join(" and "), of.join(" and ")));
+    let named = |free: bool| -> Vec<&FreeLength> { written.lengths.iter().filter(|l| l.stays_free == free).collect() };
+    let (free, fixed) = (named(true), named(false));
+    if !free.is_empty() {
+        let free: Vec<&str> = free.iter().map(|length| length.name.as_str()).collect();
+        say(format_args!("it works for any {}", free.join(", ")));
+    }
+    if !fixed.is_empty() {
+        let fixed: Vec<String> = fixed.iter().map(ToString::to_string).collect();
+        say(format_args!("it works for {} only; --shape chooses other lengths", fixed.join(", ")));
+    }
 }

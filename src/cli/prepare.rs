@@ -4,14 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
-use whycam::cam::{self, Inputs};
-use whycam::grad::DetectorPart;
-use whycam::model::{AugmentedModel, augment, load, locate, type_tensors};
+use whycam::Request;
+use whycam::model::prepared;
 use whycam::plumbing::{check_free, write_whole};
-use whycam::{LayerName, Request};
 
 use super::args::{GlobalArgs, LayerArgs, ModelSettings};
-use super::output::{ExitStatus, UsageError, check_outputs, say};
+use super::output::{ExitStatus, check_outputs, say};
 
 #[derive(Args)]
 pub struct Prepare {
@@ -37,7 +35,9 @@ impl Prepare {
         global.tell_runtime()?;
         check_outputs(&[Some(&self.out)], &[Path::new(&self.model)])?;
         check_free(&self.out, self.force)?;
-        let augmented = prepared(&self.settings, &self.model, &self.layers, self.cam)?;
+        let mut request = Request::default();
+        self.layers.apply(&mut request);
+        let augmented = prepared(&self.settings.options(Some(&self.model)), &request, self.cam)?;
         write_whole(&self.out, augmented.model.to_bytes(), self.force)?;
         global.tell_guess(augmented.guess);
         if !global.quiet {
@@ -46,34 +46,4 @@ impl Prepare {
         }
         Ok(ExitStatus::Done)
     }
-}
-
-/// A model that explains its predictions in any ONNX runtime; with `cam` it also gives the map.
-///
-/// # Errors
-/// The model cannot be read or differentiated, or the layers are several.
-pub fn prepared(settings: &ModelSettings, model: &str, layers: &LayerArgs, cam: bool) -> Result<AugmentedModel> {
-    let mut request = Request::default();
-    layers.apply(&mut request);
-    let loaded = load(&settings.options(Some(model)))?;
-    let typed = type_tensors(loaded)?;
-    let mut located = locate(typed.clone(), &request)?;
-    // A prepared file gives activations and gradients, which maps of attention do without.
-    if matches!(located.method.inputs, Inputs::Attention(_)) {
-        request.method = Some(cam::find("grad-cam")?);
-        located = locate(typed.clone(), &request)?;
-    }
-    if located.targets.len() > 1 {
-        if layers.layer.is_some() || located.task.as_detection().is_none() {
-            return Err(UsageError("an augmented model explains one layer; name one with --layer".into()).into());
-        }
-        // A file has one map, and the heads of a detector are several layers.
-        request.layers = vec![LayerName::from(DetectorPart::BACKBONE)];
-        located = locate(typed, &request)?;
-    }
-    let mut augmented = augment(located, false)?;
-    if cam {
-        augmented.append_cam()?;
-    }
-    Ok(augmented)
 }

@@ -40,6 +40,7 @@ impl Slot {
         let source = match &options.model {
             ModelSource::Embedded(embedded) => embedded.name.to_owned(),
             ModelSource::File(path) => stamp(loaded.path.as_deref().unwrap_or(path))?,
+            ModelSource::Bytes(_) => return None,
         };
         let input = serde_json::to_string(&manifest.input).ok()?;
         let runtime = &session::runtime().ok()?.name;

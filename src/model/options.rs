@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -174,7 +175,12 @@ impl fmt::Display for Reference {
 pub enum ModelSource {
     Embedded(&'static Embedded),
     File(PathBuf),
+    /// The bytes of an ONNX file whose weights are inside it.
+    Bytes(Arc<[u8]>),
 }
+
+/// What a model that has no file is called.
+pub const UNNAMED: &str = "model";
 
 impl Default for ModelSource {
     fn default() -> Self {
@@ -201,6 +207,7 @@ impl fmt::Display for ModelSource {
         match self {
             Self::Embedded(embedded) => f.write_str(embedded.name),
             Self::File(path) => write!(f, "{}", path.display()),
+            Self::Bytes(_) => f.write_str(UNNAMED),
         }
     }
 }

@@ -324,13 +324,37 @@ impl ValueInfo {
         }
     }
 
+    /// The names of its free dimensions, empty for one without a name and `None` for a fixed one; `None` instead of a list if
+    /// the file states no shape.
+    pub fn dim_names(&self) -> Option<Vec<Option<String>>> {
+        let name = |dimension: &Dimension| match &dimension.value {
+            Some(DimensionValue::Value(1..)) => None,
+            Some(DimensionValue::Param(name)) => Some(name.clone()),
+            _ => Some(String::new()),
+        };
+        Some(self.tensor_type()?.shape.as_ref()?.dim.iter().map(name).collect())
+    }
+
+    fn dims_mut(&mut self) -> impl Iterator<Item = &mut Dimension> {
+        let value = self.r#type.as_mut().and_then(|t| t.value.as_mut());
+        let tensor = value.and_then(|value| if let TypeValue::Tensor(tensor) = value { Some(tensor) } else { None });
+        tensor.and_then(|tensor| tensor.shape.as_mut()).into_iter().flat_map(|shape| &mut shape.dim)
+    }
+
     /// Makes dimensions of length 0 free.
     pub fn free_zero_lengths(&mut self) {
-        let Some(TypeValue::Tensor(tensor)) = self.r#type.as_mut().and_then(|t| t.value.as_mut()) else { return };
-        for dimension in tensor.shape.iter_mut().flat_map(|shape| &mut shape.dim) {
-            if matches!(dimension.value, Some(DimensionValue::Value(0))) {
-                dimension.value = None;
-            }
+        self.dims_mut().filter(|d| d.value == Some(DimensionValue::Value(0))).for_each(|d| d.value = None);
+    }
+
+    /// Makes all dimensions free.
+    pub fn free_dims(&mut self) {
+        self.dims_mut().for_each(|dimension| dimension.value = None);
+    }
+
+    /// Fixes one dimension.
+    pub fn set_dim(&mut self, axis: usize, length: usize) {
+        if let Some(dimension) = self.dims_mut().nth(axis) {
+            dimension.value = Some(DimensionValue::Value(length as i64));
         }
     }
 

@@ -137,21 +137,24 @@ class Recommender(nn.Module):
         return (self.users(user) * self.items(item)).sum(-1)
 
 
-def write(name, net, inputs):
+def write(name, net, inputs, free=None, at=None):
+    """Writes a net, its inputs and its gradient. With `free` the lengths of these axes stay free in the file, which is
+    traced with `inputs`, while the gradient is that at the inputs `at`."""
     net.eval()
     names = list(inputs)
-    OUT.mkdir(exist_ok=True)
+    (OUT / name).parent.mkdir(exist_ok=True, parents=True)
     torch.onnx.export(
         net, tuple(inputs.values()), OUT / f"{name}.onnx", input_names=names, output_names=["y"],
-        dynamo=False, opset_version=17,
+        dynamo=False, opset_version=17, dynamic_axes=free,
     )
+    inputs = at or inputs
     given = [value.clone().requires_grad_() if value.is_floating_point() else value for value in inputs.values()]
     y = net(*given)
     seed = torch.randn_like(y)
     y.backward(seed)
     values = {name: value.detach().numpy() for name, value in zip(names, given)}
     values["seed"] = seed.numpy()
-    if name == "recommender":
+    if name.endswith("recommender"):
         values["users.weight.gradient"] = net.users.weight.grad.numpy()
     else:
         values["x.gradient"] = given[0].grad.numpy()
@@ -170,3 +173,21 @@ write("autoencoder", Autoencoder(), {"x": torch.randn(3, 20)})
 write("temporal", TemporalNet(), {"x": torch.randn(2, 4, 30)})
 write("bert", Bert(), {"x": torch.randn(1, 12, 32), "mask": torch.tensor([[1] * 9 + [0] * 3])})
 write("recommender", Recommender(), {"user": torch.tensor([3, 7]), "item": torch.tensor([5, 5])})
+
+# The same with free lengths. T of `audio` is not free in the backward pass: its strides round down.
+BATCH = {0: "N"}
+write("free/tabular", Tabular(), {"x": torch.randn(4, 13)}, {"x": BATCH}, {"x": torch.randn(6, 13)})
+write(
+    "free/autoencoder", Autoencoder(), {"x": torch.randn(3, 5, 20)}, {"x": {0: "N", 1: "M"}}, {"x": torch.randn(4, 6, 20)}
+)
+write("free/temporal", TemporalNet(), {"x": torch.randn(2, 4, 30)}, {"x": {0: "N", 2: "T"}}, {"x": torch.randn(3, 4, 21)})
+write("free/audio", Audio(), {"x": torch.randn(2, 1, 800)}, {"x": {0: "N", 2: "T"}}, {"x": torch.randn(3, 1, 800)})
+write(
+    "free/bert", Bert(), {"x": torch.randn(1, 12, 32), "mask": torch.ones(1, 12, dtype=torch.int64)},
+    {"x": {0: "N", 1: "T"}, "mask": {0: "N", 1: "T"}},
+    {"x": torch.randn(4, 9, 32), "mask": torch.tensor([[1] * 7 + [0] * 2] * 4)},
+)
+write(
+    "free/recommender", Recommender(), {"user": torch.tensor([3, 7]), "item": torch.tensor([5, 5])},
+    {"user": BATCH, "item": BATCH}, {"user": torch.tensor([3, 7, 9]), "item": torch.tensor([5, 5, 8])},
+)
