@@ -1,11 +1,12 @@
 # make demo    build, and explain drawn flowers in a window (or to a film if there is no display)
-# make test    build, and run the tests; the long ones are test-camera, test-web, damage, fuzz and soak
+# make test    build, and run the tests; the long ones are test-camera, test-web, test-ray, damage, fuzz and soak
 # make trials  explain small inputs of every kind that failed once, and print what is right and what came out
+# make wheel   build the Python package; make docs builds the documentation as a site
 # make setup   install what those two need; quick if nothing is missing
 # make lint    check format, clippy, documentation, spelling, licences, interface; make features checks each feature alone
 # make dist    build an archive that runs on a bare Debian 12
 
-PACKAGES := build-essential pkg-config libclang-dev python3-pip \
+PACKAGES := build-essential pkg-config libclang-dev python3-pip python3-venv \
 	libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev libswresample-dev libswscale-dev \
 	ffmpeg librtsp-server-perl openbox parallel xdotool xvfb
 ONNXRUNTIME := 1.32.0
@@ -13,13 +14,35 @@ DATA := $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/whycam
 LIBRARY := $(DATA)/libonnxruntime.so
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test trials test-camera test-web soak kiosk-day damage fuzz setup setup-camera packages lint features dist reference train train-vgg gallery
+.PHONY: demo test wheel docs trials test-camera test-web test-ray soak kiosk-day damage fuzz setup setup-camera packages lint features dist reference train train-vgg gallery
 
 demo: setup
 	cargo run --release -- demo
 
 test: setup
 	tests/run.sh
+
+# The Python package: a wheel in target/wheels.
+PROFILE ?= release
+WHEELS ?= $(CURDIR)/target/wheels
+TOOLS := $(CURDIR)/target/wheel-tools
+wheel: setup
+	python3 -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet "maturin>=1.9,<2"
+	cd src/python/package && $(TOOLS)/bin/maturin build --quiet --profile $(PROFILE) --out $(WHEELS)
+	@ls -lh $(WHEELS)
+
+# The documentation as a site, in target/site.
+BOOK := target/book
+docs: setup
+	command -v mdbook >/dev/null || cargo install --quiet --locked mdbook@0.5.4
+	cargo test --test documentation
+	rm -rf $(BOOK) && mkdir -p $(BOOK)/models
+	cp -r README.md ARCHITECTURE.md ATTRIBUTION.md CHANGELOG.md CONTRIBUTING.md LICENSE-* docs examples tests/reference/*.py $(BOOK)
+	mv $(BOOK)/docs/SUMMARY.md $(BOOK)/docs/book.toml $(BOOK)
+	cp -r models/README.md models/training $(BOOK)/models
+	cargo run --release -- generate reference $(BOOK)/docs
+	mdbook build $(BOOK)
 
 # Camera failures of every kind, in a virtual machine.
 test-camera: setup setup-camera
@@ -29,6 +52,13 @@ test-camera: setup setup-camera
 test-web: setup
 	@$(MAKE) --no-print-directory packages PACKAGES="chromium $$(command -v npm >/dev/null || echo npm)"
 	cargo test --test python_and_web -- --include-ignored --nocapture
+
+# An archive explained on Ray by two workers, of which one is killed, against one run. Needs WHYCAM_TEST_DATA.
+test-ray: wheel
+	python3 -m venv target/ray
+	target/ray/bin/python -m pip install --quiet --force-reinstall --no-deps $(WHEELS)/whycam-*.whl
+	target/ray/bin/python -m pip install --quiet $(WHEELS)/whycam-*.whl "ray[data]==2.60.0" "av==18.1.0"
+	target/ray/bin/python tests/package/test_ray.py
 
 # An hour (SOAK_SECONDS) of a window with random keys and of a repeated folder. Memory, threads and open files must not
 # grow. The log is target/tmp/soak.csv.
@@ -94,7 +124,7 @@ lint:
 
 # Checks the crate without features, and with each feature alone.
 features: setup
-	for each in "" cli cli,video cli,camera cli,window cli,serve cli,words cli,tract; do \
+	for each in "" cli cli,video cli,camera cli,window cli,serve cli,words cli,tract python; do \
 		cargo check --no-default-features --features "$$each" || exit 1; done
 
 # One archive with everything but glibc: FFmpeg's libraries from this system, and ONNX Runtime's.

@@ -37,6 +37,8 @@ pub mod onnx;
 pub mod overlay;
 #[doc(hidden)]
 pub mod pipeline;
+#[cfg(feature = "python")]
+mod python;
 #[doc(hidden)]
 pub mod screen;
 pub mod session;

@@ -39,6 +39,9 @@ need cases "inputs that failed in the hands of others; set WHYCAM_TEST_CASES to 
     test -d "${WHYCAM_TEST_CASES:-../shared/cases}"
 need python "a prepared model in Python; set PYTHON to a Python with numpy, onnxruntime and pillow" \
     "${PYTHON:-python3}" -c 'import numpy, onnxruntime, PIL'
+need pypi "the Python package; connect to PyPI" \
+    sh -c 'python3 -m pip download --quiet --no-deps --dest "$0" "maturin>=1.9,<2"; status=$?; rm -rf "$0"; exit $status' \
+    "$(mktemp -d)"
 need training_python "training; set WHYCAM_TRAINING_PYTHON to a Python with models/training/requirements.txt" \
     "${WHYCAM_TRAINING_PYTHON:-false}" -c 'import numpy, onnx, PIL, torch'
 need no_camera "what happens without a camera; unplug the cameras" no_camera
@@ -56,5 +59,5 @@ fi
 status=$?
 
 printf '%s' "$skipped"
-echo "NOT RUN: long tests; make soak, make damage, make fuzz, make test-camera, make test-web"
+echo "NOT RUN: long tests; make soak, make damage, make fuzz, make test-camera, make test-web, make test-ray"
 exit $status

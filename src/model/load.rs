@@ -10,10 +10,12 @@ use super::inputs::{add_batch_axis, feed_sizes};
 use super::label_sets::{LABEL_SETS, label_set};
 use super::manifest::{InputSpec, Manifest};
 use super::metadata::Contract;
-use super::options::{Comparison, Feed, ModelOptions, ModelSource, Randomised, Reference};
+use super::options::{Comparison, Feed, ModelOptions, ModelSource, Randomised, Reference, UNNAMED};
 use super::pretrained::{graph_in, pretrained};
+use super::request::Request;
 use super::stated::{Stated, stated};
 use super::words::{feed_words, takes_words};
+use crate::cam;
 use crate::error::{Error, Result};
 use crate::files::limits;
 use crate::onnx::OnnxModel;
@@ -52,6 +54,10 @@ pub fn load(options: &ModelOptions) -> Result<LoadedModel> {
             LoadedModel::described(model, manifest)
         }
         ModelSource::File(path) => load_file(path, options)?,
+        ModelSource::Bytes(bytes) => {
+            let model = OnnxModel::from_bytes(UNNAMED, bytes.to_vec())?;
+            load_graph(model, UNNAMED.to_owned(), None, options)?
+        }
     };
     if let Some(path) = &options.labels {
         loaded.manifest.labels = labels(path)?;
@@ -110,11 +116,15 @@ fn load_file(path: &Path, options: &ModelOptions) -> Result<LoadedModel> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let inside = if path.is_dir() { Some(graph_in(path)?) } else { None };
     let path = inside.as_deref().unwrap_or(path);
-    let mut model = OnnxModel::read(path)?;
-    let described = path.with_extension("toml");
-    let manifest =
-        if options.preset.is_none() && described.exists() { Some(Manifest::read(&described)?) } else { None };
-    feed_inputs(&mut model, path, manifest.as_ref(), options)?;
+    load_graph(OnnxModel::read(path)?, name, Some(path), options)
+}
+
+/// A model that is read, with what its file and the files beside it state.
+fn load_graph(mut model: OnnxModel, name: String, path: Option<&Path>, options: &ModelOptions) -> Result<LoadedModel> {
+    let described = path.map(|path| path.with_extension("toml"));
+    let described = described.filter(|described| options.preset.is_none() && described.exists());
+    let manifest = described.map(|described| Manifest::read(&described)).transpose()?;
+    feed_inputs(&mut model, path.unwrap_or(Path::new("")), manifest.as_ref(), options)?;
     let mut notices: Vec<String> = add_batch_axis(&mut model).into_iter().collect();
     let contract = Contract::read(&model)?;
     let loaded = match (manifest, &contract) {
@@ -137,15 +147,15 @@ fn load_file(path: &Path, options: &ModelOptions) -> Result<LoadedModel> {
         (None, None) => load_bare(model, name, path, options)?,
     };
     notices.extend(loaded.notices);
-    Ok(LoadedModel { contract, path: Some(path.to_owned()), notices, ..loaded })
+    Ok(LoadedModel { contract, path: path.map(Path::to_owned), notices, ..loaded })
 }
 
 /// A model without a manifest: what other tools state of it, or else a guess.
-fn load_bare(mut model: OnnxModel, name: String, path: &Path, options: &ModelOptions) -> Result<LoadedModel> {
+fn load_bare(mut model: OnnxModel, name: String, path: Option<&Path>, options: &ModelOptions) -> Result<LoadedModel> {
     let mut notices = Vec::new();
     let stated = match stated(&model)? {
         Some(stated) => stated,
-        None => pretrained(path)?.unwrap_or_default(),
+        None => path.map(pretrained).transpose()?.flatten().unwrap_or_default(),
     };
     let of_graph = take_class_names(&mut model);
     let labels = if of_graph.is_empty() { stated.labels.clone() } else { of_graph.clone() };
@@ -183,6 +193,17 @@ fn feed_inputs(model: &mut OnnxModel, path: &Path, manifest: Option<&Manifest>, 
 }
 
 impl LoadedModel {
+    /// A request with the method of the manifest, where it names none.
+    ///
+    /// # Errors
+    /// There is no method of the name in the manifest.
+    pub fn with_own_method(&self, request: &Request) -> Result<Request> {
+        let own = self.manifest.method.as_deref().filter(|_| request.method.is_none());
+        let method =
+            own.map(cam::find).transpose().map_err(|problem| self.model.error(format!("its manifest: {problem}")))?;
+        Ok(Request { method: method.or(request.method), ..request.clone() })
+    }
+
     /// A model that its manifest describes.
     fn described(model: OnnxModel, manifest: Manifest) -> Self {
         Self {

@@ -1,0 +1,103 @@
+//! The keywords that say which model, and what is explained.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::convert::{model_source, names};
+use crate::cam::{self, Fusion};
+use crate::grad::{LayerName, TASKS};
+use crate::model::{Direction, Feed, FeedValue, ModelOptions, Preset, Reference, Request, ScoreQuery};
+
+const KEYWORDS: &str = "method, layer, fuse, classes, contrast, signed, direction, task, output, labels, preset, \
+    input_size, feed, like, words, threshold, overlap, detections, each, device, threads";
+
+/// Which model, and what is explained.
+pub struct Settings {
+    pub options: ModelOptions,
+    pub request: Request,
+}
+
+impl Settings {
+    pub fn new(model: Option<&Bound<PyAny>>, keywords: Option<&Bound<PyDict>>) -> PyResult<Self> {
+        let mut settings = Self { options: ModelOptions::default(), request: Request::default() };
+        if let Some(model) = model {
+            settings.options.model = model_source(model)?;
+        }
+        for (name, value) in keywords.into_iter().flat_map(PyDictMethods::iter) {
+            let name: String = name.extract()?;
+            if !value.is_none() && !settings.set_model(&name, &value)? && !settings.set_map(&name, &value)? {
+                return Err(PyTypeError::new_err(format!("there is no keyword '{name}'; there are {KEYWORDS}")));
+            }
+        }
+        Ok(settings)
+    }
+
+    /// Sets what belongs to the model. Gives false for another keyword.
+    fn set_model(&mut self, name: &str, value: &Bound<PyAny>) -> PyResult<bool> {
+        let options = &mut self.options;
+        match name {
+            "task" => options.task = Some(one_of(name, value, TASKS)?),
+            "output" => options.output = Some(value.extract()?),
+            "labels" => options.labels = Some(value.extract()?),
+            "preset" => options.preset = Some(Preset::from_str(&value.extract::<String>()?).map_err(PyErr::from)?),
+            "input_size" => options.input_size = Some(value.extract()?),
+            "feed" => {
+                for (input, value) in value.cast::<PyDict>()?.iter() {
+                    let number = value.extract().map(FeedValue::Number);
+                    let value = number.or_else(|_| value.extract().map(FeedValue::File))?;
+                    options.feed.push(Feed { input: input.extract()?, value });
+                }
+            }
+            "like" => {
+                for (name, paths) in value.cast::<PyDict>()?.iter() {
+                    let name: String = name.extract()?;
+                    let paths: Vec<PathBuf> = paths.extract().or_else(|_| paths.extract().map(|path| vec![path]))?;
+                    let pictures = paths.into_iter().map(|path| Reference::Picture { name: name.clone(), path });
+                    options.comparison.references.extend(pictures);
+                }
+            }
+            "words" => options.comparison.references.extend(names(value)?.into_iter().map(Reference::Words)),
+            "device" => options.compute.device = value.extract::<String>()?.parse()?,
+            "threads" => options.compute.threads = value.extract()?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Sets what belongs to the map. Gives false for another keyword.
+    fn set_map(&mut self, name: &str, value: &Bound<PyAny>) -> PyResult<bool> {
+        let request = &mut self.request;
+        match name {
+            "method" => request.method = Some(cam::find(&value.extract::<String>()?)?),
+            "layer" => request.layers = LayerName::parse_list(&names(value)?.join(",")),
+            "fuse" => {
+                let ways = [("max", Fusion::Max), ("mean", Fusion::Mean), ("product", Fusion::Product)];
+                let chosen = one_of(name, value, &ways.map(|(name, _)| name))?;
+                request.fusion = ways.into_iter().find(|(name, _)| *name == chosen).map_or(Fusion::Max, |(_, way)| way);
+            }
+            "classes" => request.scores = ScoreQuery::parse_list(&names(value)?.join(","))?,
+            "contrast" => request.scores = vec![ScoreQuery::parse_contrast(&names(value)?.join(","))?],
+            "signed" => request.signed = value.extract()?,
+            "direction" => {
+                let down = one_of(name, value, &["up", "down"])? == "down";
+                request.direction = if down { Direction::Down } else { Direction::Up };
+            }
+            "threshold" => request.detections.threshold = value.extract()?,
+            "overlap" => request.detections.overlap = value.extract()?,
+            "detections" => request.detections.most = value.extract()?,
+            "each" => request.detections.each = value.extract()?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+fn one_of(name: &str, value: &Bound<PyAny>, known: &[&'static str]) -> PyResult<&'static str> {
+    let given: String = value.extract()?;
+    let found = known.iter().find(|known| **known == given).copied();
+    found.ok_or_else(|| PyValueError::new_err(format!("{name}: there is no '{given}'; there are {}", known.join(", "))))
+}
