@@ -46,9 +46,10 @@ fn every_method_makes_the_map_of_its_formula() {
     let mut compared = 0;
     for name in NETS {
         let (file, size, early) = net(name);
-        // Maps of attention are those of transformers: tests/tasks.rs has them.
+        // Maps of attention are those of transformers: tests/tasks.rs has them. RefineCAM is of several layers.
         let compared_here = |method: &&cam::Method| {
-            method.name != "smooth-grad-cam++" && !matches!(method.inputs, Inputs::Attention(_))
+            !["smooth-grad-cam++", "refine-cam"].contains(&method.name)
+                && !matches!(method.inputs, Inputs::Attention(_))
         };
         for method in cam::METHODS.iter().filter(compared_here) {
             let layers: &[(&str, Option<&str>)] = match method.attributes_to {
@@ -75,6 +76,36 @@ fn every_method_makes_the_map_of_its_formula() {
         }
     }
     assert!(failures.is_empty(), "{} of {compared}:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn maps_of_several_layers_are_fused_as_their_papers_say() {
+    for name in NETS {
+        let (file, size, early) = net(name);
+        let find = || Explainer::builder().model(file.as_str()).compute(Compute::on_threads(1));
+        let late = find().build().unwrap().context().layer.clone();
+        let layers = [late, early].map(|layer| LayerName::from(layer.as_str())).to_vec();
+        for (method, expected) in [("refine-cam", "refine-cam"), ("layer-cam", "lifted-layer-cam")] {
+            let builder = find().layers(layers.clone()).method(cam::find(method).unwrap());
+            let found = builder.build().unwrap().explain_tensor(picture(size).view().into_dyn()).unwrap();
+            let expected: Array2<f32> =
+                ndarray_npy::read_npy(reference(&format!("methods/{name}.{expected}.npy"))).unwrap();
+            compare(&found.map.values, &expected, 0.0, &format!("{name} {method}")).unwrap();
+        }
+    }
+}
+
+#[test]
+fn refine_cam_finds_a_layer_of_each_grid() {
+    let (file, size, _) = net("resnet");
+    let builder = Explainer::builder().model(file.as_str()).method(cam::find("refine-cam").unwrap());
+    let mut explainer = builder.build().unwrap();
+    let layers: Vec<String> = explainer.context().layer.split(',').map(str::to_owned).collect();
+    assert_eq!(layers.len(), 4, "{layers:?}");
+    let map = explainer.explain_tensor(picture(size).view().into_dyn()).unwrap().map;
+    let finest = Explainer::builder().model(file.as_str()).layer(layers[3].as_str()).build();
+    let finest = finest.unwrap().explain_tensor(picture(size).view().into_dyn()).unwrap().map;
+    assert_eq!(map.values.dim(), finest.values.dim());
 }
 
 #[test]

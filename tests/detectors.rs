@@ -219,7 +219,7 @@ fn whole_map(of: &Family, request: &Request, entry: i64) -> Result<Array2<f32>, 
         map.into_dimensionality::<Ix2>().map_err(|e| e.to_string())
     };
     let maps = (0..augmented.layers).map(map).collect::<Result<Vec<_>, String>>()?;
-    if augmented.layers == 1 { Ok(maps[0].clone()) } else { cam::fused(maps, cam::Fusion::Max).map_err(text) }
+    if augmented.layers == 1 { Ok(maps[0].clone()) } else { cam::fused(maps, cam::Fusion::Max, None).map_err(text) }
 }
 
 #[test]

@@ -111,6 +111,26 @@ fn a_plain_detector_is_found_and_its_detections_have_boxes_labels_and_maps() {
 }
 
 #[test]
+fn a_detector_without_a_batch_axis_finds_the_same() {
+    let folder = Folder::new("no-batch");
+    let path = Net::new().write(&folder);
+    let (expected, _) = explained(&path, &folder, &[]);
+    let mut model = OnnxModel::read(path.as_ref()).unwrap();
+    model.rename_tensor("image", "batched");
+    model.rename_tensor("found", "batched_found");
+    let graph = model.graph_mut();
+    graph.initializer.push(Tensor::from_i64s("first", &[1], &[0]));
+    graph.node.insert(0, Node::new("Unsqueeze", "batch", &["image", "first"], &["batched"]));
+    graph.node.push(Node::new("Squeeze", "no_batch", &["batched_found", "first"], &["found"]));
+    graph.input = vec![ValueInfo::tensor("image", DataType::Float, &[3, 32, 32])];
+    graph.output = vec![ValueInfo::tensor("found", DataType::Float, &[7, 64])];
+    fs::write(&path, model.to_bytes()).unwrap();
+    let (found, said) = explained(&path, &folder, &[]);
+    assert!(said.contains("no batch axis"), "{said}");
+    assert_eq!(found["detections"], expected["detections"]);
+}
+
+#[test]
 fn only_detections_of_a_named_class_count() {
     let folder = Folder::new("detector-class");
     let (line, _) = explained(&Net::new().write(&folder), &folder, &["--threshold", "0", "--class", "1"]);

@@ -105,7 +105,7 @@ fn fit<P: PixelTrait>(image: &mut TypedImage<'static, P>, width: u32, height: u3
 }
 
 /// How the maps of several layers become one, each enlarged to the finest grid and divided by its largest value (Jiang
-/// et al., *LayerCAM*, IEEE TIP 2021, section III-C, without its tanh for early layers).
+/// et al., *LayerCAM*, IEEE TIP 2021, section III-C).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fusion {
@@ -113,25 +113,35 @@ pub enum Fusion {
     #[default]
     Max,
     Mean,
-    /// What all layers show: a fine layer sharpens what a deep one locates.
+    /// What all layers show: a fine layer sharpens what a deep one locates. Each map is scaled so that its least value is 0
+    /// (Domeniconi et al., *How to Evaluate and Refine your CAM*, 2026).
     Product,
 }
 
+/// A layer is early if its grid is this many times as fine as the coarsest: the first three of VGG's five stages.
+const EARLY: usize = 4;
+
 /// Fuses the maps of several layers at the finest grid, each divided by its largest value. A map without evidence counts as
-/// zero.
+/// zero. With `gain`, the maps of early layers, which are weak but for a few cells, become `tanh(gain M)`.
 ///
 /// # Errors
 /// A map is empty.
-pub fn fused(maps: Vec<Array2<f32>>, fusion: Fusion) -> Result<Array2<f32>> {
+pub fn fused(maps: Vec<Array2<f32>>, fusion: Fusion, gain: Option<f32>) -> Result<Array2<f32>> {
     let sides = |side: fn(&Array2<f32>) -> usize| maps.iter().map(side).max().unwrap_or(0);
     let (height, width) = (sides(Array2::nrows), sides(Array2::ncols));
+    let coarsest = maps.iter().map(Array2::nrows).min().unwrap_or(0);
     let start = if fusion == Fusion::Product { 1.0 } else { 0.0 };
     let mut whole = Array2::from_elem((height, width), start);
     let share = 1.0 / maps.len() as f32;
     for map in maps {
-        let map = CamMap::new(map);
-        let scale = if map.evidence { 1.0 / map.max } else { 0.0 };
-        let resized = enlarged((&map.values * scale).view(), height, width)?;
+        let CamMap { mut values, max, min, evidence, .. } = CamMap::new(map);
+        let least = if fusion == Fusion::Product { min } else { 0.0 };
+        let scale = if evidence && max > least { 1.0 / (max - least) } else { 0.0 };
+        values.mapv_inplace(|v| (v - least) * scale);
+        if let Some(gain) = gain.filter(|_| values.nrows() >= EARLY * coarsest) {
+            values.mapv_inplace(|v| (gain * v).tanh());
+        }
+        let resized = enlarged(values.view(), height, width)?;
         Zip::from(&mut whole).and(&resized).for_each(|whole: &mut f32, &v| match fusion {
             Fusion::Max => *whole = whole.max(v),
             Fusion::Mean => *whole += v * share,

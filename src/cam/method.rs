@@ -38,7 +38,21 @@ pub struct Method {
     pub signed: bool,
     /// Whether each cell of the map is made from that cell alone, so that a part of the layer gives that part of the map.
     pub local: bool,
+    /// What it does with several layers.
+    pub layers: Layers,
     pub inputs: Inputs,
+}
+
+/// What a method does with several layers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Layers {
+    /// It takes one, unless several are named.
+    One,
+    /// As [`Layers::One`]; of several, early layers are lifted by `tanh(gain M / max M)` before they are fused.
+    Lifted { gain: f32 },
+    /// Without a name, it takes the last layer of each grid, from the default layer to finer ones, and fuses them by their
+    /// product.
+    EachGrid,
 }
 
 /// The tensor that the map attributes the score to.
@@ -155,7 +169,8 @@ const fn of_layer(
     inputs: Inputs,
 ) -> Method {
     let (attributes_to, score) = (AttributesTo::Layer, ScoreKind::Class);
-    Method { name, cost, good_for, unit, attributes_to, score, in_graph: None, signed: false, local: false, inputs }
+    let (in_graph, signed, local, layers) = (None, false, false, Layers::One);
+    Method { name, cost, good_for, unit, attributes_to, score, in_graph, signed, local, layers, inputs }
 }
 
 /// Every method. The first is the default.
@@ -192,6 +207,8 @@ pub static METHODS: &[Method] = &[
     },
     Method {
         local: true,
+        // Jiang et al. 2021, section III-C.
+        layers: Layers::Lifted { gain: 2.0 },
         ..of_layer("layer-cam", "as grad-cam", "early layers, finer maps", "logit", Inputs::Gradients(layer_cam))
     },
     Method {
@@ -212,6 +229,18 @@ pub static METHODS: &[Method] = &[
             "the evidence of each cell; what speaks against the class is left out channel by channel",
             "logit",
             Inputs::Gradients(grad_cam_elementwise),
+        )
+    },
+    // Domeniconi et al., How to Evaluate and Refine your CAM, 2026, https://arxiv.org/abs/2605.14641: the product of the
+    // maps of several layers by Grad-CAM++.
+    Method {
+        layers: Layers::EachGrid,
+        ..of_layer(
+            "refine-cam",
+            "as grad-cam++, and 1 backward to early layers",
+            "fine outlines: what the deep layer locates, sharpened by the layers before it",
+            "share",
+            Inputs::Gradients(grad_cam_plus_plus),
         )
     },
     Method {

@@ -25,5 +25,7 @@ mod x_grad_cam;
 
 pub use class_map::{CamMap, NoEvidence, rectified, weighted_sum};
 pub use enlarge::{Enlarger, Fusion, MapCrop, crop_map, enlarged, fused};
-pub use method::{AttentionFormula, AttributesTo, Formula, InGraph, Inputs, METHODS, Method, Needs, ScoreKind, find};
+pub use method::{
+    AttentionFormula, AttributesTo, Formula, InGraph, Inputs, Layers, METHODS, Method, Needs, ScoreKind, find,
+};
 pub use perturbation::{PerturbedInput, PerturbedLayer, PerturbedRun, ScoreValue};

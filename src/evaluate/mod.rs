@@ -3,8 +3,10 @@
 //! A measure of a map gets a [`Trial`]: one picture, its map, and the model for changed copies of the picture.
 
 mod adcc;
+mod arcc;
 mod average_drop;
 mod calibration;
+mod choice;
 mod confusion;
 mod detections;
 mod flicker;
@@ -22,8 +24,10 @@ mod totals;
 mod trial;
 
 pub use adcc::{Adcc, adcc};
+pub use arcc::arcc;
 pub use average_drop::{Change, average_drop};
 pub use calibration::{Bin, calibration_error, reliability};
+pub use choice::choose;
 pub use confusion::Confusion;
 pub use detections::{DetectionEvaluation, DetectionMeasures, evaluate_detections};
 pub use flicker::{Motion, motion};

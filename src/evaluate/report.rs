@@ -49,6 +49,7 @@ pub struct Faithfulness {
     /// The share of photos, 0..=1.
     pub increase: f32,
     pub adcc: f32,
+    pub arcc: f32,
     pub road: f32,
     /// The energy in the right tile, 0..=1; `None` if the photos are of fewer than four classes.
     pub grid_pointing: Option<f32>,

@@ -1,6 +1,7 @@
 //! Sums of the measures over the photos.
 
 use super::adcc::Adcc;
+use super::arcc::arcc;
 use super::average_drop::Change;
 use super::insertion_deletion::{Curves, area_under};
 use super::report::Faithfulness;
@@ -31,6 +32,7 @@ impl Totals {
         }
         self.sums.increase += f32::from(change.increased);
         self.sums.road += road.combined();
+        self.sums.arcc += arcc(adcc, road);
         self.adcc.coherency += adcc.coherency;
         self.adcc.complexity += adcc.complexity;
         self.adcc.drop += adcc.drop;
@@ -51,6 +53,7 @@ impl Totals {
             // The paper defines ADCC on the means.
             adcc: adcc.value(),
             road: self.sums.road / count,
+            arcc: self.sums.arcc / count,
             grid_pointing: None,
         };
         (faithfulness, curves)

@@ -9,7 +9,7 @@ use super::remainder_runner::RemainderRunner;
 use super::runner::{BackwardRunner, GradientsView, LayerGradient, ModelOutputs, ModelRunner};
 use super::tracking::Tracker;
 use crate::cam::{
-    self, CamMap, Formula, Fusion, Inputs, Method, PerturbedInput, PerturbedLayer, PerturbedRun, ScoreValue,
+    self, CamMap, Formula, Fusion, Inputs, Layers, Method, PerturbedInput, PerturbedLayer, PerturbedRun, ScoreValue,
 };
 use crate::error::{Error, Result};
 use crate::grad::{ACTIVATIONS, FieldGeometry, GRADIENTS, Probability, ScoreRow, Task, names_of_layer};
@@ -260,7 +260,14 @@ impl Attribution {
             return map(0);
         }
         let maps = (0..self.layers).map(|layer| Ok(cam::rectified(map(layer)?))).collect::<Result<_>>()?;
-        cam::fused(maps, self.fusion)
+        match self.method.layers {
+            Layers::One => cam::fused(maps, self.fusion, None),
+            // The heads of a detector lie side by side.
+            Layers::Lifted { gain } => {
+                cam::fused(maps, self.fusion, self.task.as_detection().is_none().then_some(gain))
+            }
+            Layers::EachGrid => cam::fused(maps, Fusion::Product, None),
+        }
     }
 
     /// The gradients by the only layer, `[N,C,h,w]`.

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::grad::{LayerName, Task};
 use crate::model::{
     AugmentedModel, InputSpec, ModelOptions, Preprocessor, Region, Request, Subject, TypedModel, VectorReader,
-    augmented, load, locate, type_tensors,
+    augmented, last_of_each_grid, load, locate, type_tensors,
 };
 
 /// Explains one picture after the other.
@@ -223,17 +223,9 @@ impl Explainer {
     pub fn layers(&mut self) -> Result<Vec<String>> {
         let request = Request { layers: Vec::new(), ..self.request.clone() };
         let located = locate(self.typed()?.clone(), &request)?;
-        let Some(default) = located.targets.first().map(|target| &target.layer) else { return Ok(Vec::new()) };
-        let mut grids = vec![(default.layout.height, default.layout.width)];
-        let mut layers = vec![default.tensor.clone()];
-        for candidate in located.candidates().into_iter().rev() {
-            let grid = (candidate.layout.height, candidate.layout.width);
-            if candidate.op != "Pad" && !grids.contains(&grid) {
-                grids.push(grid);
-                layers.push(candidate.tensor);
-            }
-        }
-        Ok(layers)
+        let Some(default) = located.targets.first() else { return Ok(Vec::new()) };
+        let finer = last_of_each_grid(default, located.candidates());
+        Ok([vec![default.layer.tensor.clone()], finer].concat())
     }
 
     /// From now on cancels an explanation of many runs when this returns true, with [`Error::Cancelled`]: at a fine layer

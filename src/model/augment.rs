@@ -15,7 +15,7 @@ use super::options::ModelOptions;
 use super::preset::Preset;
 use super::request::{Direction, Request, ScoreQuery};
 use super::typed::{TypedModel, type_tensors};
-use crate::cam::{AttentionFormula, AttributesTo, InGraph, Inputs, Method, ScoreKind};
+use crate::cam::{AttentionFormula, AttributesTo, InGraph, Inputs, Layers, Method, ScoreKind};
 use crate::error::Result;
 use crate::grad::{
     self, Additions, AttentionMap, AttentionRequest, CamWeights, FieldGeometry, LIKENESS, Probability, Remainder,
@@ -75,6 +75,8 @@ pub fn augmented(
     if loaded.contract.is_some() {
         return AugmentedModel::from_contract(loaded, request);
     }
+    let request = &loaded.with_own_method(request)?;
+    let batched_classes = batched_classes && request.method.is_none_or(|method| method.formula().is_some());
     let slot = if is_cacheable(options, request, &loaded, batched_classes) {
         Slot::of(options, request, &loaded)
     } else {
@@ -120,7 +122,9 @@ fn is_cacheable(options: &ModelOptions, request: &Request, loaded: &LoadedModel,
     let plain_scores = request.scores.iter().all(|query| !matches!(query, ScoreQuery::Contrast { .. }));
     // The usual method of every task is plain.
     let plain_method = request.method.is_none_or(|method| {
-        let plain = method.attributes_to == AttributesTo::Layer && method.score == ScoreKind::Class;
+        let plain = method.attributes_to == AttributesTo::Layer
+            && method.score == ScoreKind::Class
+            && method.layers != Layers::EachGrid;
         plain && method.formula().is_some()
     });
     let plain_inputs =

@@ -1,5 +1,6 @@
 //! Recognising a detector, and giving it the outputs that all detectors have.
 
+use super::inputs::add_batch_axis_to_output;
 use super::label_sets::{fitted, usual_labels};
 use super::load::LoadedModel;
 use super::manifest::InputSpec;
@@ -7,6 +8,7 @@ use super::preset::Preset;
 use super::typed::TypedModel;
 use crate::error::Result;
 use crate::grad::{Detection, Family, FoundDetector, Hints, find_detector};
+use crate::onnx::{OnnxModel, Tensors};
 use crate::session;
 
 /// Recognises a detector, writes its detections in the one form, and guesses the preprocessing of its family and labels
@@ -19,17 +21,28 @@ pub fn find_detection(typed: &mut TypedModel) -> Result<Option<(Detection, Vec<S
     let TypedModel { loaded: LoadedModel { model, manifest, guess, .. }, input, tensors } = typed;
     let InputSpec { width, height, .. } = manifest.input;
     let shape = tensors[input.as_str()].shape.clone();
-    let sample = |tensor: &str| session::sample(model, input, &shape, tensor);
-    let hints = Hints {
-        output: manifest.output.as_deref(),
-        labels: Some(manifest.labels.len()).filter(|labels| *labels > 0),
-        probability: manifest.scores,
-        input: [height, width],
-        sample: &sample,
+    let find = |model: &OnnxModel, tensors: &Tensors| {
+        let sample = |tensor: &str| session::sample(model, input, &shape, tensor);
+        let hints = Hints {
+            output: manifest.output.as_deref(),
+            labels: Some(manifest.labels.len()).filter(|labels| *labels > 0),
+            probability: manifest.scores,
+            input: [height, width],
+            sample: &sample,
+        };
+        find_detector(model, tensors, &hints)
     };
-    let Some(FoundDetector { detection, patch, family, mut notices }) = find_detector(model, tensors, &hints)? else {
-        return Ok(None);
-    };
+    let mut found = find(model, tensors)?;
+    if found.is_none()
+        && let Some(mut batched) = add_batch_axis_to_output(model, input, tensors)
+    {
+        let batched_tensors = session::probe(&mut batched, &[(input.as_str(), shape.clone())])?;
+        found = find(&batched, &batched_tensors)?;
+        if found.is_some() {
+            (*model, *tensors) = (batched, batched_tensors);
+        }
+    }
+    let Some(FoundDetector { detection, patch, family, mut notices }) = found else { return Ok(None) };
     patch.apply(model);
     *tensors = session::probe(model, &[(input.as_str(), shape)])?;
     // A notice, unlike a guess, is kept with the augmented model.

@@ -9,7 +9,7 @@ use super::preset::Preset;
 use super::references::{compare, own_likeness};
 use super::request::{Request, ScoreQuery};
 use super::typed::TypedModel;
-use crate::cam::{self, AttributesTo, Inputs, Method};
+use crate::cam::{self, AttributesTo, Inputs, Layers, Method};
 use crate::error::{Error, Result};
 use crate::grad::{self, Candidate, DetectorPart, LayerName, Reason, Rules, Search, Target, Task};
 use crate::onnx::{OnnxModel, Tensors};
@@ -34,6 +34,7 @@ pub struct Located {
 /// The model's outputs have no known meaning, a layer or class does not exist, or the method does not go with them.
 pub fn locate(mut typed: TypedModel, request: &Request) -> Result<Located> {
     let (task, notices) = task_of(&mut typed)?;
+    let request = &typed.loaded.with_own_method(request)?;
     let labels = &typed.loaded.manifest.labels;
     let scores = ResolvedScores::of_task(&task, request, labels)?;
     let method =
@@ -190,7 +191,20 @@ fn find_targets(typed: &TypedModel, task: &Task, request: &Request) -> Result<Ve
     };
     let part = |part| grad::find_detector_targets(model, &typed.tensors, task, channels_last, part);
     let detects = task.as_detection().is_some() && contract.is_none();
+    let each_grid = request.method_for(task).layers == Layers::EachGrid && named.is_empty() && augmented_for.is_none();
+    if each_grid && detects {
+        let problem = "fuses layers that lie one after the other, and the heads of a detector lie side by side; name layers \
+                       with --layer, or choose hires-cam";
+        return Err(Error::Conflict(format!("{} {problem}", request.method_for(task).name)));
+    }
     let mut targets = match named.as_slice() {
+        [] if each_grid => {
+            let first = find(None)?;
+            let candidates = grad::list_candidates(model, &typed.tensors, task, channels_last);
+            let finer = last_of_each_grid(&first, candidates).into_iter().take(FINER);
+            let finer = finer.map(|layer| find(Some(&LayerName::Named(layer)))).collect::<Result<Vec<_>>>()?;
+            [vec![first], finer].concat()
+        }
         [] if detects => part(DetectorPart::Head)?,
         [LayerName::Named(name)] if detects && DetectorPart::named(name).is_some() => {
             part(DetectorPart::named(name).unwrap_or(DetectorPart::Head))?
@@ -205,6 +219,23 @@ fn find_targets(typed: &TypedModel, task: &Task, request: &Request) -> Result<Ve
         target.reason = Reason::Augmented;
     }
     Ok(targets)
+}
+
+/// The finer grids that `RefineCAM` takes next to that of the default layer, as the stages of a `ResNet`.
+const FINER: usize = 3;
+
+/// For each other grid than that of a layer the last layer that has it, from coarse to fine.
+pub fn last_of_each_grid(target: &Target, candidates: Vec<Candidate>) -> Vec<String> {
+    let mut grids = vec![(target.layer.layout.height, target.layer.layout.width)];
+    let mut layers = Vec::new();
+    for candidate in candidates.into_iter().rev() {
+        let grid = (candidate.layout.height, candidate.layout.width);
+        if candidate.op != "Pad" && !grids.contains(&grid) {
+            grids.push(grid);
+            layers.push(candidate.tensor);
+        }
+    }
+    layers
 }
 
 impl Located {

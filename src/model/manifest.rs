@@ -26,6 +26,9 @@ pub struct Manifest {
     /// How the logits of a detector become scores, where the graph does not do it.
     #[serde(default)]
     pub scores: Option<Probability>,
+    /// The method that explains this model best, where it is not the task's usual one.
+    #[serde(default)]
+    pub method: Option<String>,
     /// The target layer, where it is not the default one; several layers are separated by commas.
     #[serde(default)]
     pub layer: Option<String>,
@@ -214,6 +217,7 @@ impl Manifest {
             labels,
             task: None,
             scores: None,
+            method: None,
             layer: None,
             output: None,
             licence: String::new(),

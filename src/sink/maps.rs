@@ -47,14 +47,14 @@ pub struct MapNames {
 }
 
 impl MapNames {
-    /// The file name of the map with an index, in the order of [`maps`](crate::explain::Explanation::maps). `None` for
-    /// an archive.
-    pub fn file(&self, explained: &ExplainedFrame, index: usize) -> Option<String> {
+    /// The file name of the map with an index, in the order of [`maps`](crate::explain::Explanation::maps); in an archive
+    /// its name, a slash, and the name of the array.
+    pub fn file(&self, explained: &ExplainedFrame, index: usize) -> String {
         let name = self.stem(explained, index);
         match self.format {
-            MapFormat::Npy => Some(format!("{name}.npy")),
-            MapFormat::Png => Some(format!("{name}.png")),
-            MapFormat::Npz => None,
+            MapFormat::Npy => format!("{name}.npy"),
+            MapFormat::Png => format!("{name}.png"),
+            MapFormat::Npz => format!("{ARCHIVE}/{name}"),
         }
     }
 
@@ -113,8 +113,7 @@ impl MapsSink {
             let added = writer.add_array(self.names.stem(explained, index), &map.values);
             return added.map_err(|e| Error::output(&file.path, e));
         }
-        let Some(name) = self.names.file(explained, index) else { return Ok(()) };
-        let path = self.folder.join(name);
+        let path = self.folder.join(self.names.file(explained, index));
         if self.names.format == MapFormat::Png {
             let (h, w) = map.values.dim();
             // A signed map has its zero at middle grey.

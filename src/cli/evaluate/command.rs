@@ -10,7 +10,7 @@ use whycam::evaluate::{Plan, evaluate, evaluate_detections};
 use whycam::plumbing::{Classifier, Detector, PlainModel, check_free, write_whole};
 use whycam::{Explainer, Request};
 
-use super::{json, page, table};
+use super::{choose, json, page, table};
 use crate::cli::args::{DetectionArgs, GlobalArgs, LayerArgs, ModelArgs};
 use crate::cli::output::{ExitStatus, UsageError, print, say, say_error, write_json};
 use crate::cli::run::progress_bar;
@@ -51,6 +51,10 @@ pub struct Evaluate {
     /// Write a report with pictures and plots, in one file
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// Write the method that explains the model best, and its layer, into the manifest next to the model: the largest mean of
+    /// insertion, 1 - deletion and pointing, of those that pass the sanity check
+    #[arg(long)]
+    choose: bool,
     /// Overwrite existing files
     #[arg(long)]
     force: bool,
@@ -64,6 +68,9 @@ impl Evaluate {
     pub fn run(self, global: &GlobalArgs) -> Result<ExitStatus> {
         for path in [&self.json, &self.html].into_iter().flatten() {
             check_free(path, self.force)?;
+        }
+        if self.choose {
+            choose::check(self.model.model.as_deref())?;
         }
         global.tell_runtime()?;
         let mut request = Request::default();
@@ -104,6 +111,9 @@ impl Evaluate {
         if !write_json(self.json.as_deref(), || format!("{}\n", json::json(&evaluation)), self.force)? {
             print(&table::table(&evaluation))?;
         }
+        if let Some(model) = self.model.model.as_deref().filter(|_| self.choose) {
+            choose::write(model, &evaluation.methods)?;
+        }
         Ok(status)
     }
 }
@@ -111,8 +121,8 @@ impl Evaluate {
 impl Evaluate {
     /// Evaluates the maps of a detector.
     fn detections(&self, global: &GlobalArgs, plan: &Plan, model: PlainModel) -> Result<ExitStatus> {
-        if self.html.is_some() || !self.film.is_empty() {
-            let problem = "--html and --film are for classifiers; for a detector, --json writes all measures";
+        if self.html.is_some() || !self.film.is_empty() || self.choose {
+            let problem = "--html, --film and --choose are for classifiers; for a detector, --json writes all measures";
             return Err(UsageError(problem.into()).into());
         }
         if !global.quiet {

@@ -30,6 +30,7 @@ fn method(measured: &Measured) -> Value {
         "average_drop": values.average_drop,
         "increase": values.increase,
         "adcc": values.adcc,
+        "arcc": values.arcc,
         "road": values.road,
         "grid_pointing": values.grid_pointing,
         "sanity": measured.sanity.as_ref().map(|sanity| json!({

@@ -1,5 +1,6 @@
 //! `whycam evaluate`
 
+mod choose;
 mod command;
 mod json;
 mod page;

@@ -15,6 +15,7 @@ pub const COLUMNS: &[(&str, bool, Value)] = &[
     ("avg drop", false, |m| Some(m.faithfulness.average_drop)),
     ("increase", true, |m| Some(m.faithfulness.increase)),
     ("ADCC", true, |m| Some(m.faithfulness.adcc)),
+    ("ARCC", true, |m| Some(m.faithfulness.arcc)),
     ("ROAD", true, |m| Some(m.faithfulness.road)),
     ("pointing", true, |m| m.faithfulness.grid_pointing),
     ("sanity", false, |m| m.sanity.as_ref().and_then(|s| s.similarity.last().copied())),

@@ -76,7 +76,7 @@ impl JsonSink {
 impl Sink for JsonSink {
     fn write(&mut self, explained: &ExplainedFrame, context: &ExplanationContext) -> Result<Flow> {
         let ExplainedFrame { frame, explanation, .. } = explained;
-        let map_file = |index: usize| self.map_files.as_ref().and_then(|names| names.file(explained, index));
+        let map_file = |index: usize| self.map_files.as_ref().map(|names| names.file(explained, index));
         let boxes = match self.boxes {
             Some(share) => Some(hot_boxes(&explanation.map, &explanation.region, share, frame.picture.dimensions())?),
             None => None,
