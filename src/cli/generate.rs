@@ -1,10 +1,11 @@
 //! `whycam generate`
 
+use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::{Args, CommandFactory, ValueEnum};
+use clap::{Args, Command, CommandFactory, ValueEnum};
 use clap_complete::Shell;
 use whycam::Error;
 
@@ -25,6 +26,8 @@ enum What {
     Man,
     /// For bash, elvish, fish, PowerShell and zsh
     Completions,
+    /// One page in Markdown with the help of each command
+    Reference,
 }
 
 impl Generate {
@@ -39,7 +42,19 @@ impl Generate {
                     clap_complete::generate_to(*shell, &mut command, "whycam", &self.folder).map_err(failed)?;
                 }
             }
+            What::Reference => fs::write(self.folder.join("commands.md"), reference(command)).map_err(failed)?,
         }
         Ok(ExitStatus::Done)
     }
+}
+
+/// The help of each command, as Markdown.
+fn reference(mut command: Command) -> String {
+    command.build();
+    let mut page = format!("# Commands\n\n```\n{}\n```\n", command.render_long_help());
+    for part in command.get_subcommands_mut().filter(|part| part.get_name() != "help") {
+        let (name, help) = (part.get_name().to_owned(), part.render_long_help());
+        let _ = write!(page, "\n## whycam {name}\n\n```\n{help}\n```\n");
+    }
+    page
 }
