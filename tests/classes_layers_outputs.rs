@@ -157,6 +157,19 @@ fn maps_of_several_layers_are_fused_at_the_finest_grid() {
 }
 
 #[test]
+fn layers_of_a_net_with_padding_nodes_are_fused_in_any_order() {
+    let layers = ["/_swish_1/Clip_output_0", "/_blocks.4/_swish/Clip_output_0", "/_blocks.7/_swish/Clip_output_0"];
+    let map = |order: [usize; 3]| {
+        let names = order.map(|index| LayerName::from(layers[index])).to_vec();
+        builder("flowers").layers(names).build().unwrap().explain(&photo()).unwrap().map.values
+    };
+    let expected = map([0, 1, 2]);
+    for order in [[0, 2, 1], [1, 0, 2], [2, 1, 0]] {
+        assert_eq!(map(order), expected, "{order:?}");
+    }
+}
+
+#[test]
 fn hot_boxes_hold_the_hot_regions() {
     let mut values = Array2::zeros((8, 8));
     values[[1, 1]] = 1.0;

@@ -68,15 +68,14 @@ pub fn augment(
         if let (Some(score), Some((target, further))) = (additions.score, targets.split_first()) {
             let seed = score.seed(writer, task)?;
             gradient = Some(write_gradient(writer, model, rules, task, seed, target)?);
-            for (number, layer) in (1..).zip(further) {
-                wanted.extend(write_further(writer, model, rules, task, seed, layer, number)?);
+            for (number, further) in (1..).zip(further) {
+                let raw = write_raw(writer, model, rules, task, seed, further)?;
+                let [activations, gradients] = names_of_layer(number);
+                write_layout(writer, &further.layer.layout, raw, &gradients);
+                wanted.extend([activations, gradients]);
             }
         }
-        // After the gradient: ONNX Runtime 1.32 loses a tensor that a Pad before a convolution reads if an output comes
-        // before other nodes that read it.
-        if let Some(Target { layer, .. }) = targets.first() {
-            write_layout(writer, &layer.layout, writer.tensor(&layer.tensor), ACTIVATIONS);
-        }
+        write_activations(writer, model, targets);
     }
     let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
     writer.into_patch(&wanted).apply(model);
@@ -157,22 +156,16 @@ fn write_raw<'g>(
     }
 }
 
-/// Writes activations and gradient of a further layer. A runtime computes what these passes share only once.
-fn write_further<'g>(
-    writer: &'g GraphWriter<'g>,
-    model: &'g OnnxModel,
-    rules: &Rules,
-    task: &Task,
-    seed: Value<'g>,
-    target: &Target,
-    number: usize,
-) -> Result<[String; 2]> {
-    let layer = &target.layer;
-    let raw = write_raw(writer, model, rules, task, seed, target)?;
-    let [activations, gradients] = names_of_layer(number);
-    write_layout(writer, &layer.layout, raw, &gradients);
-    write_layout(writer, &layer.layout, writer.tensor(&layer.tensor), &activations);
-    Ok([activations, gradients])
+/// Writes the activations of all layers, after the gradients and from the last layer to the first: ONNX Runtime 1.32 loses a
+/// tensor that a Pad before a convolution reads if an output comes before other nodes that depend on it.
+fn write_activations(writer: &GraphWriter, model: &OnnxModel, targets: &[Target]) {
+    let place = |tensor: &String| model.graph().node.iter().position(|node| node.output.contains(tensor));
+    let mut layers: Vec<_> = targets.iter().map(|target| &target.layer).enumerate().collect();
+    layers.sort_by_key(|(_, layer)| std::cmp::Reverse(place(&layer.tensor)));
+    for (number, layer) in layers {
+        let name = if number == 0 { ACTIVATIONS } else { &names_of_layer(number)[0] };
+        write_layout(writer, &layer.layout, writer.tensor(&layer.tensor), name);
+    }
 }
 
 /// Appends the Hessian of the score by the activations, times the activations: the output [`CURVATURE`].

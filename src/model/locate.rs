@@ -221,8 +221,8 @@ fn find_targets(typed: &TypedModel, task: &Task, request: &Request) -> Result<Ve
     Ok(targets)
 }
 
-/// The finer grids that `RefineCAM` takes next to that of the default layer, as the stages of a `ResNet`.
-const FINER: usize = 3;
+/// The finer grids that `RefineCAM` takes next to that of the default layer, as the last three stages of a `ResNet`.
+const FINER: usize = 2;
 
 /// For each other grid than that of a layer the last layer that has it, from coarse to fine.
 pub fn last_of_each_grid(target: &Target, candidates: Vec<Candidate>) -> Vec<String> {
