@@ -98,6 +98,23 @@ fn lengths_stay_free_where_the_backward_pass_can_compute_with_them() {
 }
 
 #[test]
+fn recurrent_layers_in_one_node_are_written_out_step_by_step() {
+    let folder = Folder::new("gradient-recurrent");
+    for name in ["lstm", "gru", "rnn"] {
+        let expected = Reference::read(&format!("recurrent/{name}"));
+        let (from, out) = (model(&format!("recurrent/{name}")), folder.file(&format!("{name}.onnx")));
+        let output = whycam(&["gradient", &from, "--of", "y", "--by", "x", "-o", &out]);
+        assert_ok(&output);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(told.contains("any N"), "{name}: {told}");
+        let gradient = expected.run(&out);
+        let largest = expected.expected.1.iter().fold(0.0_f32, |most, v| most.max(v.abs()));
+        let apart = (&gradient - &expected.expected.1).iter().fold(0.0_f32, |most, v| most.max(v.abs()));
+        assert!(largest > 0.0 && apart < 1e-5 * largest, "{name}: {apart} apart, largest {largest}");
+    }
+}
+
+#[test]
 fn the_gradients_of_several_outputs_are_summed() {
     let folder = Folder::new("gradient-sum");
     let out = folder.file("sum.onnx");

@@ -174,6 +174,27 @@ write("temporal", TemporalNet(), {"x": torch.randn(2, 4, 30)})
 write("bert", Bert(), {"x": torch.randn(1, 12, 32), "mask": torch.tensor([[1] * 9 + [0] * 3])})
 write("recommender", Recommender(), {"user": torch.tensor([3, 7]), "item": torch.tensor([5, 5])})
 
+
+
+class Recurrent(nn.Module):
+    """One of PyTorch's recurrent layers, which become one node each."""
+
+    def __init__(self, layer, width, **options):
+        super().__init__()
+        self.layer = layer(6, width, batch_first=True, **options)
+        self.classes = nn.Linear(width * (2 if options.get("bidirectional") else 1), 3)
+
+    def forward(self, x):
+        return self.classes(self.layer(x)[0]).square().mean(1)
+
+
+for name, net in {
+    "lstm": Recurrent(nn.LSTM, 7, num_layers=2, bidirectional=True),
+    "gru": Recurrent(nn.GRU, 7, bidirectional=True),
+    "rnn": Recurrent(nn.RNN, 5, bias=False),
+}.items():
+    write(f"recurrent/{name}", net, {"x": torch.randn(2, 8, 6)}, {"x": {0: "N"}}, {"x": torch.randn(3, 8, 6)})
+
 # The same with free lengths. T of `audio` is not free in the backward pass: its strides round down.
 BATCH = {0: "N"}
 write("free/tabular", Tabular(), {"x": torch.randn(4, 13)}, {"x": BATCH}, {"x": torch.randn(6, 13)})

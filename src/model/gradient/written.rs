@@ -5,7 +5,7 @@ use super::lengths::{FreeLength, at, free_lengths};
 use crate::error::{Error, Result};
 use crate::grad::{Rules, differentiate};
 use crate::onnx::proto::{Node, ValueInfo};
-use crate::onnx::{DataType, OnnxModel};
+use crate::onnx::{DataType, OnnxModel, unroll};
 use crate::session::probe;
 
 /// Which gradients a model shall give.
@@ -126,7 +126,11 @@ fn with_remedy(error: Error) -> Error {
         "If" => {
             "it chooses a graph by the data, and has no gradient rule; export the model with the branch that is taken"
         }
-        "LSTM" | "GRU" | "RNN" => "it has no gradient rule; export the model with its cells unrolled, one a step",
+        "LSTM" | "GRU" | "RNN" => {
+            "it has no gradient rule in this form, with lengths of \
+                                    sequences, peepholes or unusual activations; export the model with its steps \
+                                    unrolled"
+        }
         _ => {
             "it has no gradient rule; leave it out of what lies between the tensors, or write a rule in Rust \
               (examples/own_rule.rs)"
@@ -145,7 +149,10 @@ pub(super) fn write(
     let mut model = model.clone();
     let shapes = at(&model, &options.shapes, lengths, values)?;
     let given: Vec<(&str, Vec<usize>)> = shapes.iter().map(|(name, shape)| (name.as_str(), shape.clone())).collect();
-    let tensors = probe(&mut model, &given)?;
+    let mut tensors = probe(&mut model, &given)?;
+    if unroll(model.graph_mut(), &tensors) {
+        tensors = probe(&mut model, &given)?;
+    }
     let mut seeds = Vec::new();
     for of in &options.of {
         let tensor = tensors.get(of).ok_or_else(|| model.error(format!("the tensor '{of}' is not computed")))?;
