@@ -17,6 +17,7 @@ use super::plan::Plan;
 use super::randomisation::{Sanity, randomised};
 use super::report::{Case, FilmMotion, Measured};
 use super::road::road;
+use super::stability::stability;
 use super::totals::Totals;
 use super::trial::{Trial, to_unit};
 use crate::cam::Method;
@@ -93,10 +94,12 @@ impl<'a> Bench<'a> {
 
     /// The measures of one photo, which are added to `totals`.
     fn case(&mut self, photo: &Photo, totals: &mut Totals) -> Result<Case> {
-        let input = self.classifier.preprocess(&photo.read()?)?;
+        let picture = photo.read()?;
+        let input = self.classifier.preprocess(&picture)?;
         let scores = self.classifier.classify(input.view())?;
         let class = scores.ranking[0];
         self.explainer.set_class(Some(class))?;
+        totals.add_stability(stability(&picture, &mut self.explainer)?);
         let [height, width] = [input.dim().1, input.dim().2];
         let channels_last = self.classifier.channels_last();
         let explainer = &mut self.explainer;

@@ -51,6 +51,7 @@ pub struct Faithfulness {
     pub adcc: f32,
     pub arcc: f32,
     pub road: f32,
+    pub stability: f32,
     /// The energy in the right tile, 0..=1; `None` if the photos are of fewer than four classes.
     pub grid_pointing: Option<f32>,
 }

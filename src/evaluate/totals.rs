@@ -38,6 +38,10 @@ impl Totals {
         self.adcc.drop += adcc.drop;
     }
 
+    pub fn add_stability(&mut self, stability: f32) {
+        self.sums.stability += stability;
+    }
+
     /// The means over `count` photos.
     pub fn means(self, count: usize) -> (Faithfulness, Curves) {
         let count = count.max(1) as f32;
@@ -54,6 +58,7 @@ impl Totals {
             adcc: adcc.value(),
             road: self.sums.road / count,
             arcc: self.sums.arcc / count,
+            stability: self.sums.stability / count,
             grid_pointing: None,
         };
         (faithfulness, curves)

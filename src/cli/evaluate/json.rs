@@ -32,6 +32,7 @@ fn method(measured: &Measured) -> Value {
         "adcc": values.adcc,
         "arcc": values.arcc,
         "road": values.road,
+        "stability": values.stability,
         "grid_pointing": values.grid_pointing,
         "sanity": measured.sanity.as_ref().map(|sanity| json!({
             "shares": sanity.shares,

@@ -17,6 +17,7 @@ pub const COLUMNS: &[(&str, bool, Value)] = &[
     ("ADCC", true, |m| Some(m.faithfulness.adcc)),
     ("ARCC", true, |m| Some(m.faithfulness.arcc)),
     ("ROAD", true, |m| Some(m.faithfulness.road)),
+    ("stability", true, |m| Some(m.faithfulness.stability)),
     ("pointing", true, |m| m.faithfulness.grid_pointing),
     ("sanity", false, |m| m.sanity.as_ref().and_then(|s| s.similarity.last().copied())),
 ];
