@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use ndarray::Array2;
+use ndarray::{Array2, s};
 use serde_json::Value;
 use support::browser::Browser;
 use support::served::Served;
@@ -24,7 +24,7 @@ fn example(name: &str) -> String {
 fn explained(folder: &Folder) -> (String, String, Array2<f32>) {
     let picture = folder.file("picture.png");
     let film = folder.file("drawn.gif");
-    assert_ok(&whycam(&["demo", "--headless", "--quiet", "--size", "256x256", "--frames", "1", "--record", &film]));
+    assert_ok(&whycam(&["demo", "--headless", "--quiet", "--size", "224x224", "--frames", "1", "--record", &film]));
     image::open(&film).unwrap().to_rgb8().save(&picture).unwrap();
     let maps = folder.file("maps");
     let output = whycam(&["explain", &picture, "--maps", &maps, "--json", "-", "--quiet"]);
@@ -63,7 +63,15 @@ mod needs_python {
         let map = folder.file("map.npy");
         let printed = tool(&python, &[&example("explain.py"), &prepare(&folder), &picture, &map]);
         assert_eq!(printed.trim(), label);
-        assert_same(&ndarray_npy::read_npy(map).unwrap(), &expected);
+        assert_same(&ndarray_npy::read_npy(&map).unwrap(), &expected);
+        // Over the picture, but for the margin, which Pillow leaves empty and whycam fills from its neighbours.
+        let maps = folder.file("over");
+        assert_ok(&whycam(&["explain", &picture, "--maps", &maps, "--map-size", "picture", "--quiet"]));
+        let inner = |file: String| -> Array2<f32> {
+            let map: Array2<f32> = ndarray_npy::read_npy(file).unwrap();
+            map.slice(s![16..208, 16..208]).to_owned()
+        };
+        assert_same(&inner(map.replace(".npy", ".over.npy")), &inner(format!("{maps}/000000.npy")));
     }
 }
 
@@ -140,7 +148,7 @@ impl Page {
 
 fn map_of(result: &Value) -> Array2<f32> {
     let values = result["map"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect();
-    Array2::from_shape_vec((8, 8), values).unwrap()
+    Array2::from_shape_vec((14, 14), values).unwrap()
 }
 
 mod long {
