@@ -96,16 +96,17 @@ fn maps_of_several_layers_are_fused_as_their_papers_say() {
 }
 
 #[test]
-fn refine_cam_finds_a_layer_of_each_grid() {
-    let (file, size, _) = net("resnet");
-    let builder = Explainer::builder().model(file.as_str()).method(cam::find("refine-cam").unwrap());
-    let mut explainer = builder.build().unwrap();
-    let layers: Vec<String> = explainer.context().layer.split(',').map(str::to_owned).collect();
-    assert_eq!(layers.len(), 3, "{layers:?}");
-    let map = explainer.explain_tensor(picture(size).view().into_dyn()).unwrap().map;
-    let finest = Explainer::builder().model(file.as_str()).layer(layers[2].as_str()).build();
-    let finest = finest.unwrap().explain_tensor(picture(size).view().into_dyn()).unwrap().map;
-    assert_eq!(map.values.dim(), finest.values.dim());
+fn refine_cam_finds_the_layers_of_the_next_finer_grids() {
+    for (name, grids) in [("resnet", [2, 4, 8]), ("vgg", [14, 28, 56])] {
+        let (file, size, _) = net(name);
+        let builder = Explainer::builder().model(file.as_str()).method(cam::find("refine-cam").unwrap());
+        let layers: Vec<String> = builder.build().unwrap().context().layer.split(',').map(str::to_owned).collect();
+        let grid = |layer: &String| {
+            let mut explainer = Explainer::builder().model(file.as_str()).layer(layer.as_str()).build().unwrap();
+            explainer.explain_tensor(picture(size).view().into_dyn()).unwrap().map.values.nrows()
+        };
+        assert_eq!(layers.iter().map(grid).collect::<Vec<_>>(), grids, "{name}: {layers:?}");
+    }
 }
 
 #[test]

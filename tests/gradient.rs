@@ -81,12 +81,14 @@ fn lengths_stay_free_where_the_backward_pass_can_compute_with_them() {
         ("recommender", "users.weight", None, "any N"),
         ("tabular", "x", None, "any N"),
         ("temporal", "x", None, "any N, T"),
+        ("temporal", "x", Some("x=2,4,800"), "any N, T"),
         ("audio", "x", Some("x=2,1,800"), "T=800 only"),
     ];
     for (name, by, shape, said) in cases {
         let expected = Reference::read(&format!("free/{name}"));
         let (from, out) = (model(&format!("free/{name}")), folder.file(&format!("{name}.onnx")));
-        let shape: Vec<&str> = shape.iter().flat_map(|shape| ["--shape", *shape]).collect();
+        let shape: Vec<&str> =
+            ["--force"].into_iter().chain(shape.iter().flat_map(|shape| ["--shape", *shape])).collect();
         let output = whycam(&[&["gradient", &from, "--of", "y", "--by", by, "-o", &out], shape.as_slice()].concat());
         assert_ok(&output);
         let told = String::from_utf8_lossy(&output.stderr).into_owned();

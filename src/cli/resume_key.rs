@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 use whycam::grad::Probability;
-use whycam::{DetectionOptions, Direction, Fusion, ModelOptions, Request, ScoreQuery};
+use whycam::model::Manifest;
+use whycam::{DetectionOptions, Direction, Fusion, ModelOptions, ModelSource, Request, ScoreQuery};
 
 /// A JSON object of the options that change results. An option with its default value is left out, so that a run can be
 /// resumed after an update that adds options.
@@ -34,6 +35,7 @@ impl ResumeKey {
         // Without a method, it is that of the task: for classifiers Grad-CAM.
         let method = request.method.map(|method| method.name).filter(|name| *name != "grad-cam");
         key.note("method", method, None);
+        key.note("own_method", own_method(options), None);
         key.note("scores", scores(&request.scores), scores(&Request::default().scores));
         key.note("layers", request.layers.iter().map(ToString::to_string).collect::<Vec<_>>(), Vec::new());
         key.note("signed", request.signed, false);
@@ -52,6 +54,13 @@ impl ResumeKey {
     pub fn text(&self) -> String {
         json!(self.0).to_string()
     }
+}
+
+/// The method in the manifest next to a model, which serves where none is named.
+fn own_method(options: &ModelOptions) -> Option<String> {
+    let ModelSource::File(path) = &options.model else { return None };
+    let manifest = Manifest::read(&path.with_extension("toml")).ok()?;
+    manifest.method
 }
 
 fn texts<T: ToString>(values: &[T]) -> Vec<String> {

@@ -19,14 +19,14 @@ impl Measured {
     /// Whether its maps pass the sanity check (Adebayo et al., *Sanity Checks for Saliency Maps*, `NeurIPS` 2018).
     pub fn depends_on_weights(&self) -> bool {
         let last = self.sanity.as_ref().and_then(|sanity| sanity.similarity.last());
-        last.is_none_or(|similarity| *similarity <= LIKE_RANDOM)
+        last.is_none_or(|similarity| *similarity < LIKE_RANDOM)
     }
 }
 
 /// The method with the largest [`Measured::value`] of those that pass the sanity check; of several that are as good, the
 /// first.
 pub fn choose(methods: &[Measured]) -> Option<&Measured> {
-    let passing = || methods.iter().filter(|measured| measured.depends_on_weights());
+    let passing = || methods.iter().filter(|measured| measured.depends_on_weights() && measured.value().is_finite());
     let best = passing().map(Measured::value).max_by(f32::total_cmp)?;
     passing().find(|measured| measured.value() > best - CLOSE)
 }

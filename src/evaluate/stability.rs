@@ -23,14 +23,21 @@ const JPEG_QUALITY: u8 = 50;
 /// The runtime fails.
 pub fn stability(picture: &RgbImage, explainer: &mut Explainer) -> Result<f32> {
     let (width, height) = picture.dimensions();
+    let size = (width as usize, height as usize);
+    let before = explainer.explain(picture)?;
+    // Only what the model sees of the picture counts.
+    let ([left, top, right, bottom], _) = before.seen.pixels((width, height));
+    let seen =
+        |map: &Array2<f32>| map.slice(s![top as usize..bottom as usize, left as usize..right as usize]).to_owned();
     let mut map = |picture: &RgbImage| -> Result<Array2<f32>> {
         let explanation = explainer.explain(picture)?;
-        explanation.over_picture(&explanation.map, (width as usize, height as usize))
+        Ok(seen(&explanation.over_picture(&explanation.map, size)?))
     };
-    let before = map(picture)?;
+    let before = seen(&before.over_picture(&before.map, size)?);
     let step = (width.min(height) / SHIFT).max(1);
     let moved = map(&shifted(picture, step))?;
-    let (step, rows, columns) = (step as usize, height as usize, width as usize);
+    let step = step as usize;
+    let (rows, columns) = before.dim();
     let same = before.slice(s![..rows.saturating_sub(step), ..columns.saturating_sub(step)]);
     let after_shift = likeness(same, moved.slice(s![step.min(rows).., step.min(columns)..]));
     let compressed = map(&through_jpeg(picture)?)?;

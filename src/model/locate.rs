@@ -201,7 +201,7 @@ fn find_targets(typed: &TypedModel, task: &Task, request: &Request) -> Result<Ve
         [] if each_grid => {
             let first = find(None)?;
             let candidates = grad::list_candidates(model, &typed.tensors, task, channels_last);
-            let finer = last_of_each_grid(&first, candidates).into_iter().take(FINER);
+            let finer = finer_layers(&first, candidates).into_iter();
             let finer = finer.map(|layer| find(Some(&LayerName::Named(layer)))).collect::<Result<Vec<_>>>()?;
             [vec![first], finer].concat()
         }
@@ -224,7 +224,22 @@ fn find_targets(typed: &TypedModel, task: &Task, request: &Request) -> Result<Ve
 /// The finer grids that `RefineCAM` takes next to that of the default layer, as the last three stages of a `ResNet`.
 const FINER: usize = 2;
 
-/// For each other grid than that of a layer the last layer that has it, from coarse to fine.
+/// Before a layer, the last layers of the next finer grids, from coarse to fine.
+fn finer_layers(target: &Target, candidates: Vec<Candidate>) -> Vec<String> {
+    let mut cells = target.layer.layout.height * target.layer.layout.width;
+    let mut layers = Vec::new();
+    let before = candidates.into_iter().take_while(|candidate| candidate.tensor != target.layer.tensor);
+    for candidate in before.collect::<Vec<_>>().into_iter().rev().filter(|candidate| candidate.op != "Pad") {
+        let finer = candidate.layout.height * candidate.layout.width;
+        if finer > cells && layers.len() < FINER {
+            cells = finer;
+            layers.push(candidate.tensor);
+        }
+    }
+    layers
+}
+
+/// For each other grid than that of a layer the last layer that has it.
 pub fn last_of_each_grid(target: &Target, candidates: Vec<Candidate>) -> Vec<String> {
     let mut grids = vec![(target.layer.layout.height, target.layer.layout.width)];
     let mut layers = Vec::new();

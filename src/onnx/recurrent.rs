@@ -10,7 +10,7 @@ use super::tensor_info::Tensors;
 const MOST_STEPS: usize = 1024;
 
 /// Writes out the recurrent nodes of a graph whose form allows it: full sequences, usual activations, no peepholes, and the
-/// time as first axis. Returns whether there was any.
+/// time as first axis. Returns whether one was written out.
 pub fn unroll(graph: &mut Graph, tensors: &Tensors) -> bool {
     let mut nodes = Vec::with_capacity(graph.node.len());
     let mut constants = Vec::new();
@@ -74,6 +74,9 @@ struct Weights {
 
 impl<'n> Unrolling<'n> {
     fn of(node: &'n Node, tensors: &Tensors, prefix: String) -> Option<Self> {
+        if !node.is_standard() {
+            return None;
+        }
         let (cell, usual): (Cell, &[&str]) = match node.op() {
             "LSTM" => (Cell::Lstm, &["Sigmoid", "Tanh", "Tanh"]),
             "GRU" => {

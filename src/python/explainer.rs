@@ -11,6 +11,7 @@ use pyo3::types::PyDict;
 use super::convert;
 use super::explanation::Explanation;
 use super::options::Settings;
+use crate::error::{Error, Result};
 use crate::explain::{Explainer as Inner, ExplanationContext};
 
 /// Explains one picture after the other.
@@ -21,6 +22,22 @@ use crate::explain::{Explainer as Inner, ExplanationContext};
 pub struct Explainer {
     inner: Mutex<Inner>,
     context: Arc<ExplanationContext>,
+    interrupt: Interrupt,
+}
+
+/// What a signal raised while an explanation of many runs was made.
+type Interrupt = Arc<Mutex<Option<PyErr>>>;
+
+impl Explainer {
+    /// Runs without the interpreter's lock.
+    fn run<T: Send>(&self, py: Python<'_>, call: impl FnOnce(&mut Inner) -> Result<T> + Send) -> PyResult<T> {
+        let result = py.detach(|| call(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner)));
+        let raised = self.interrupt.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (result, raised) {
+            (Err(Error::Cancelled), Some(raised)) => Err(raised),
+            (result, _) => Ok(result?),
+        }
+    }
 }
 
 #[pymethods]
@@ -30,19 +47,23 @@ impl Explainer {
     fn new(py: Python<'_>, model: Option<&Bound<'_, PyAny>>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         let settings = Settings::new(model, options)?;
         let mut inner = py.detach(|| Inner::new(&settings.options, &settings.request))?;
-        inner.cancel_when(|| Python::attach(|py| py.check_signals().is_err()));
+        let interrupt = Interrupt::default();
+        let keep = interrupt.clone();
+        inner.cancel_when(move || {
+            let raised = Python::attach(|py| py.check_signals().err());
+            let is_raised = raised.is_some();
+            *keep.lock().unwrap_or_else(PoisonError::into_inner) = raised;
+            is_raised
+        });
         let context = Arc::new(inner.context().clone());
-        Ok(Self { inner: Mutex::new(inner), context })
+        Ok(Self { inner: Mutex::new(inner), context, interrupt })
     }
 
     /// Explains a picture: a path, an array uint8 `[height,width,3]` in RGB, or a Pillow image.
     fn explain(&self, picture: &Bound<'_, PyAny>) -> PyResult<Explanation> {
         let name = picture.extract().unwrap_or_default();
         let pixels = convert::picture(picture)?;
-        let explanation = picture.py().detach(|| {
-            let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-            inner.explain(&pixels)
-        })?;
+        let explanation = self.run(picture.py(), |inner| inner.explain(&pixels))?;
         Ok(Explanation { explanation, context: self.context.clone(), picture: pixels, name })
     }
 
@@ -51,10 +72,7 @@ impl Explainer {
         let wrong = |_| PyTypeError::new_err("tensor: give an array float32 of the shape of the model's input");
         let tensor: PyReadonlyArrayDyn<f32> = tensor.extract().map_err(wrong)?;
         let (py, values) = (tensor.py(), tensor.as_array().to_owned());
-        let explanation = py.detach(|| {
-            let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-            inner.explain_tensor(values.view())
-        })?;
+        let explanation = self.run(py, |inner| inner.explain_tensor(values.view()))?;
         let size = [explanation.seen.width, explanation.seen.height].map(|side| side.round() as u32);
         let picture = image::RgbImage::new(size[0], size[1]);
         Ok(Explanation { explanation, context: self.context.clone(), picture, name: Path::new("").into() })
@@ -94,7 +112,7 @@ impl Explainer {
 
     /// Layers to offer: the default one, and for each other grid the last layer that has it.
     fn layers(&self, py: Python<'_>) -> PyResult<Vec<String>> {
-        Ok(py.detach(|| self.inner.lock().unwrap_or_else(PoisonError::into_inner).layers())?)
+        self.run(py, Inner::layers)
     }
 
     fn __repr__(&self) -> String {

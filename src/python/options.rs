@@ -5,12 +5,12 @@ use std::str::FromStr;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyString};
 
 use super::convert::{model_source, names};
 use crate::cam::{self, Fusion};
 use crate::grad::{LayerName, TASKS};
-use crate::model::{Direction, Feed, FeedValue, ModelOptions, Preset, Reference, Request, ScoreQuery};
+use crate::model::{ClassName, Direction, Feed, FeedValue, ModelOptions, Preset, Reference, Request, ScoreQuery};
 
 const KEYWORDS: &str = "method, layer, fuse, classes, contrast, signed, direction, task, output, labels, preset, \
     input_size, feed, like, words, threshold, overlap, detections, each, device, threads";
@@ -73,14 +73,23 @@ impl Settings {
         let request = &mut self.request;
         match name {
             "method" => request.method = Some(cam::find(&value.extract::<String>()?)?),
-            "layer" => request.layers = LayerName::parse_list(&names(value)?.join(",")),
+            "layer" => {
+                request.layers = names(value)?.iter().flat_map(|name| LayerName::parse_list(name)).collect();
+            }
             "fuse" => {
                 let ways = [("max", Fusion::Max), ("mean", Fusion::Mean), ("product", Fusion::Product)];
                 let chosen = one_of(name, value, &ways.map(|(name, _)| name))?;
                 request.fusion = ways.into_iter().find(|(name, _)| *name == chosen).map_or(Fusion::Max, |(_, way)| way);
             }
-            "classes" => request.scores = ScoreQuery::parse_list(&names(value)?.join(","))?,
-            "contrast" => request.scores = vec![ScoreQuery::parse_contrast(&names(value)?.join(","))?],
+            "classes" => request.scores = scores(value)?,
+            "contrast" => {
+                let pair: [String; 2] = names(value)?.try_into().map_err(|_| two_classes())?;
+                let [class, against] = pair.map(|name| ClassName::from(name.as_str()));
+                if class == against {
+                    return Err(two_classes());
+                }
+                request.scores = vec![ScoreQuery::Contrast { class, against }];
+            }
             "signed" => request.signed = value.extract()?,
             "direction" => {
                 let down = one_of(name, value, &["up", "down"])? == "down";
@@ -94,6 +103,27 @@ impl Settings {
         }
         Ok(true)
     }
+}
+
+/// The scores of one class, or of each of a list. The names of a list may hold commas.
+fn scores(value: &Bound<PyAny>) -> PyResult<Vec<ScoreQuery>> {
+    let names = names(value)?;
+    if names.is_empty() {
+        return Err(PyValueError::new_err("classes: the list is empty"));
+    }
+    let mut scores = Vec::new();
+    for name in names {
+        if name.starts_with("top") || value.is_instance_of::<PyString>() {
+            scores.extend(ScoreQuery::parse_list(&name)?);
+        } else {
+            scores.push(ScoreQuery::Class(ClassName::from(name.as_str())));
+        }
+    }
+    Ok(scores)
+}
+
+fn two_classes() -> PyErr {
+    PyValueError::new_err("contrast: give two different classes, such as [\"roses\", \"tulips\"]")
 }
 
 fn one_of(name: &str, value: &Bound<PyAny>, known: &[&'static str]) -> PyResult<&'static str> {

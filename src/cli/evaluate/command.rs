@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use indicatif::ProgressBar;
-use whycam::cam::{self, Inputs, METHODS, Method};
+use whycam::cam::{self, Inputs, Layers, METHODS, Method};
 use whycam::evaluate::{Plan, evaluate, evaluate_detections};
 use whycam::plumbing::{Classifier, Detector, PlainModel, check_free, write_whole};
 use whycam::{Explainer, Request};
@@ -70,7 +70,7 @@ impl Evaluate {
             check_free(path, self.force)?;
         }
         if self.choose {
-            choose::check(self.model.model.as_deref())?;
+            choose::check(&self.model)?;
         }
         global.tell_runtime()?;
         let mut request = Request::default();
@@ -112,7 +112,7 @@ impl Evaluate {
             print(&table::table(&evaluation))?;
         }
         if let Some(model) = self.model.model.as_deref().filter(|_| self.choose) {
-            choose::write(model, &evaluation.methods)?;
+            choose::write(model, self.layers.layer.is_some(), &evaluation.methods)?;
         }
         Ok(status)
     }
@@ -163,7 +163,7 @@ fn methods(names: &str) -> whycam::Result<Methods> {
 fn keep_fitting(plan: &mut Plan, global: &GlobalArgs) {
     let mut request = plan.request.clone();
     plan.methods.retain(|method| {
-        if !matches!(method.inputs, Inputs::Attention(_)) {
+        if !matches!(method.inputs, Inputs::Attention(_)) && method.layers != Layers::EachGrid {
             return true;
         }
         request.method = Some(method);

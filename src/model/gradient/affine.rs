@@ -1,8 +1,8 @@
 //! Backward passes that compute with free lengths.
 //!
 //! A rule knows shapes as numbers. What it writes at several lengths differs only in constants, and those are almost always
-//! sums of products of the lengths, or one divided by such a sum. They are found from the corners of a small cube of
-//! lengths, checked at another point, and replaced by nodes that compute them from the shapes of the inputs.
+//! whole multiples of products of the lengths, or one divided by a sum of them. They are found from the corners of a small
+//! cube of lengths, checked at other points, and replaced by nodes that compute them from the shapes of the inputs.
 
 use super::lengths::FreeLength;
 use super::written::{GradientOptions, Written, write};
@@ -64,39 +64,57 @@ fn dependents(
     free: &[usize],
     written: &Written,
 ) -> Option<Vec<Dependent>> {
-    let moved = |steps: &dyn Fn(usize) -> usize| {
-        let mut values = tried.to_vec();
-        free.iter().enumerate().for_each(|(bit, &index)| values[index] += steps(bit));
-        let other = write(model, options, lengths, &values).ok()?;
+    let base: Vec<usize> = free.iter().map(|&index| tried[index]).collect();
+    let at = |values: Vec<usize>| {
+        let mut all = tried.to_vec();
+        free.iter().zip(&values).for_each(|(&index, &value)| all[index] = value);
+        let other = write(model, options, lengths, &all).ok()?;
         same_nodes(&other.model, &written.model).then_some((values, other.model))
     };
-    let corners: Vec<_> = (1..1 << free.len()).map(|corner| moved(&|bit| corner >> bit & 1)).collect::<Option<_>>()?;
-    let (check_values, check) = moved(&|bit| 2 + bit)?;
-    let check_values: Vec<f64> = free.iter().map(|&index| check_values[index] as f64).collect();
-    let base: Vec<f64> = free.iter().map(|&index| tried[index] as f64).collect();
+    let corner = |corner: usize| base.iter().enumerate().map(|(bit, base)| base + (corner >> bit & 1)).collect();
+    let corners: Vec<_> = (1..1 << free.len()).map(|index| at(corner(index))).collect::<Option<_>>()?;
+    // Near and far: what a stride rounds off shows only from some lengths on.
+    let check = |(times, more): (usize, usize)| {
+        base.iter().enumerate().map(|(bit, base)| times * base + more + (more / 2) * bit).collect()
+    };
+    let checks: Vec<_> = [(1, 2), (1, 7), (2, 11)].into_iter().map(|far| at(check(far))).collect::<Option<_>>()?;
     let mut found = Vec::new();
     for (index, constant) in written.model.graph().initializer.iter().enumerate() {
-        let others = corners.iter().map(|(_, corner)| &corner.graph().initializer[index]);
-        let all: Vec<&Tensor> = std::iter::once(constant).chain(others).collect();
-        let checked = &check.graph().initializer[index];
-        if all.iter().chain([&checked]).all(|tensor| *tensor == constant) {
+        let of_index = |(values, model): &(Vec<usize>, OnnxModel)| {
+            (values.iter().map(|&value| value as f64).collect(), model.graph().initializer[index].clone())
+        };
+        let others: Vec<(Vec<f64>, Tensor)> = corners.iter().chain(&checks).map(of_index).collect();
+        if others.iter().all(|(_, tensor)| tensor == constant) {
             continue;
         }
-        let samples: Vec<Vec<f64>> = all.iter().map(|tensor| numbers(tensor)).collect::<Option<_>>()?;
-        let expected = numbers(checked)?;
-        if samples.iter().any(|sample| sample.len() != expected.len()) {
-            return None;
-        }
-        let integer = constant.to_i64s().is_some();
-        let fit = |reciprocal: bool| fit(&samples, &expected, &base, &check_values, reciprocal);
-        let (elements, reciprocal) = match fit(false) {
-            Some(elements) => (elements, false),
-            None if integer => return None,
-            None => (fit(true)?, true),
-        };
-        found.push(Dependent { index, elements, reciprocal });
+        let first = (base.iter().map(|&value| value as f64).collect(), constant.clone());
+        found.push(fit_tensor(index, &[vec![first], others].concat())?);
     }
     Some(found)
+}
+
+/// A constant as polynomials of the lengths; `None` if it is none. The first samples are those of the corners.
+fn fit_tensor(index: usize, samples: &[(Vec<f64>, Tensor)]) -> Option<Dependent> {
+    let constant = &samples[0].1;
+    let kind =
+        DataType::from_number(constant.data_type()).filter(|k| [DataType::Int64, DataType::Float].contains(k))?;
+    if samples.iter().any(|(_, tensor)| tensor.dims != constant.dims) {
+        return None;
+    }
+    let values: Vec<(&[f64], Vec<f64>)> =
+        samples.iter().map(|(at, tensor)| Some((at.as_slice(), numbers(tensor)?))).collect::<Option<_>>()?;
+    let fit = |reciprocal: bool| -> Option<Vec<Polynomial>> {
+        let of_element = |element: usize| {
+            let samples: Vec<(&[f64], f64)> = values.iter().map(|(at, values)| (*at, values[element])).collect();
+            fit(&samples, reciprocal)
+        };
+        (0..values[0].1.len()).map(of_element).collect()
+    };
+    if let Some(elements) = fit(false) {
+        return Some(Dependent { index, elements, reciprocal: false });
+    }
+    let elements = fit(true).filter(|_| kind == DataType::Float)?;
+    Some(Dependent { index, elements, reciprocal: true })
 }
 
 /// Whether two models have the same nodes, and constants of the same names.
@@ -110,40 +128,39 @@ fn numbers(tensor: &Tensor) -> Option<Vec<f64>> {
     integers.or_else(|| Some(tensor.to_f32s()?.into_iter().map(f64::from).collect()))
 }
 
-/// The polynomials through the elements of a constant at the corners of the cube over `base`, where they also give what is
-/// expected at another point.
-fn fit(samples: &[Vec<f64>], expected: &[f64], base: &[f64], at: &[f64], reciprocal: bool) -> Option<Vec<Polynomial>> {
-    /// What float32 leaves of a number and of its sums.
-    const EXACT: f64 = 1e-5;
+/// The polynomial with whole coefficients whose values, or their reciprocals, are these samples, exactly but for the rounding
+/// of float32.
+fn fit(samples: &[(&[f64], f64)], reciprocal: bool) -> Option<Polynomial> {
+    const ROUNDING: f64 = 5e-7;
+    let base = samples[0].0;
     let turned = |value: f64| if reciprocal { 1.0 / value } else { value };
-    let mut elements = Vec::new();
-    for (element, expected) in expected.iter().enumerate() {
-        let corners: Vec<f64> = samples.iter().map(|sample| turned(sample[element])).collect();
-        let polynomial = through(&corners, base);
-        let expected = turned(*expected);
-        let apart = (value(&polynomial, at) - expected).abs();
-        // Numbers of an axis are small enough to be exact, and far enough apart.
-        if !expected.is_finite() || apart > (EXACT * expected.abs()).min(0.1) {
-            return None;
-        }
-        elements.push(polynomial);
-    }
-    Some(elements)
+    let corners: Vec<f64> = samples[..1 << base.len()].iter().map(|(_, value)| turned(*value)).collect();
+    let polynomial = interpolate(&corners, base);
+    let is_exact = |(at, expected): &(&[f64], f64)| {
+        let apart = (turned(value(&polynomial, at)) - expected).abs();
+        expected.is_finite() && apart <= ROUNDING * expected.abs()
+    };
+    samples.iter().all(is_exact).then_some(polynomial)
 }
 
-/// The polynomial through the corners of a cube of side 1 over `base`.
-fn through(corners: &[f64], base: &[f64]) -> Polynomial {
-    // Differences along each axis in turn, then from the corner of the cube to the origin.
+/// The polynomial with whole coefficients nearest to the one through the corners of a cube of side 1 over `base`.
+fn interpolate(corners: &[f64], base: &[f64]) -> Polynomial {
     let mut coefficients = corners.to_vec();
-    for (bit, base) in base.iter().enumerate() {
+    for bit in 0..base.len() {
         for index in (0..coefficients.len()).filter(|index| index >> bit & 1 == 1) {
-            let slope = coefficients[index] - coefficients[index ^ 1 << bit];
-            coefficients[index] = slope;
-            coefficients[index ^ 1 << bit] -= slope * base;
+            coefficients[index] -= coefficients[index ^ 1 << bit];
         }
     }
-    let largest = corners.iter().fold(0.0_f64, |most, corner| most.max(corner.abs()));
-    coefficients.iter().map(|c| if c.abs() < 1e-6 * largest { 0.0 } else { *c }).collect()
+    // The differences are whole, as the coefficients are.
+    for difference in &mut coefficients {
+        *difference = difference.round();
+    }
+    for (bit, base) in base.iter().enumerate() {
+        for index in (0..coefficients.len()).filter(|index| index >> bit & 1 == 1) {
+            coefficients[index ^ 1 << bit] -= coefficients[index] * base;
+        }
+    }
+    coefficients
 }
 
 fn value(polynomial: &[f64], at: &[f64]) -> f64 {
@@ -158,7 +175,13 @@ fn replace(model: &mut OnnxModel, found: &[Dependent], sources: &[&(String, usiz
     if found.is_empty() {
         return;
     }
-    let mut nodes = Nodes::default();
+    // A model may have such nodes already, from an earlier gradient.
+    let taken = |prefix: &str| model.graph().node.iter().any(|node| node.name().starts_with(prefix));
+    let mut number = 1;
+    while taken(&format!("whycam.length.{number}.")) {
+        number += 1;
+    }
+    let mut nodes = Nodes { prefix: format!("whycam.length.{number}."), ..Nodes::default() };
     for (bit, (input, axis)) in sources.iter().enumerate() {
         let shape = nodes.add("Shape", &[input], vec![]);
         let axis = nodes.integers(&[*axis as i64]);
@@ -193,6 +216,8 @@ fn replace(model: &mut OnnxModel, found: &[Dependent], sources: &[&(String, usiz
 /// Nodes that compute with lengths, each a tensor of one element.
 #[derive(Default)]
 struct Nodes {
+    /// What their names begin with.
+    prefix: String,
     nodes: Vec<Node>,
     constants: Vec<Tensor>,
     /// The products of lengths so far, by their subset.
@@ -201,7 +226,7 @@ struct Nodes {
 
 impl Nodes {
     fn name(&self) -> String {
-        format!("whycam.length.{}", self.nodes.len() + self.constants.len())
+        format!("{}{}", self.prefix, self.nodes.len() + self.constants.len())
     }
 
     fn add(&mut self, op: &str, inputs: &[&str], attributes: Vec<Attribute>) -> String {
@@ -264,8 +289,17 @@ mod tests {
         // 4 + 2 a - 3 b + 5 a b over the cube at (2, 3).
         let of = |a: f64, b: f64| 4.0 + 2.0 * a - 3.0 * b + 5.0 * a * b;
         let corners = [of(2.0, 3.0), of(3.0, 3.0), of(2.0, 4.0), of(3.0, 4.0)];
-        let polynomial = through(&corners, &[2.0, 3.0]);
+        let polynomial = interpolate(&corners, &[2.0, 3.0]);
         assert_eq!(polynomial, [4.0, 2.0, -3.0, 5.0]);
         assert!((value(&polynomial, &[7.0, 11.0]) - of(7.0, 11.0)).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_share_is_not_taken_for_a_line() {
+        let of = |t: f64| f64::from(1.0 / t as f32);
+        let points: Vec<[f64; 1]> = [800.0, 801.0, 802.0, 807.0, 1611.0].map(|t| [t]).to_vec();
+        let samples: Vec<(&[f64], f64)> = points.iter().map(|at| (at.as_slice(), of(at[0]))).collect();
+        assert_eq!(fit(&samples, false), None);
+        assert_eq!(fit(&samples, true), Some(vec![0.0, 1.0]));
     }
 }

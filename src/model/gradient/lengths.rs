@@ -32,7 +32,7 @@ impl fmt::Display for FreeLength {
 /// The free lengths of a model's inputs, each with a length to try.
 ///
 /// # Errors
-/// An input has no shape and none is given, or the given ones contradict the file or each other.
+/// An input has no shape and none is given, or a given one contradicts the file.
 pub fn free_lengths(model: &OnnxModel, shapes: &[(String, Vec<usize>)]) -> Result<Vec<FreeLength>> {
     let mut lengths: Vec<FreeLength> = Vec::new();
     for input in model.graph().true_inputs() {
@@ -50,8 +50,14 @@ pub fn free_lengths(model: &OnnxModel, shapes: &[(String, Vec<usize>)]) -> Resul
         }
         for (axis, name) in names.into_iter().enumerate() {
             let Some(name) = name else { continue };
-            let name = if name.is_empty() { format!("{}[{axis}]", input.name()) } else { name };
+            let of_axis = format!("{}[{axis}]", input.name());
+            let name = if name.is_empty() { of_axis.clone() } else { name };
             let place = (input.name().to_owned(), axis);
+            // Some exporters give all axes one name: lengths that are given apart are apart.
+            let given = given.map(|given| given[axis]);
+            let agrees = |length: &FreeLength| length.chosen || given.is_none_or(|given| given == length.tried);
+            let namesake = lengths.iter().any(|length| length.name == name && !agrees(length));
+            let name = if namesake { of_axis } else { name };
             let known = lengths.iter().position(|length| length.name == name);
             let index = known.unwrap_or_else(|| {
                 let tried = TRIED[lengths.len() % TRIED.len()];
@@ -61,12 +67,7 @@ pub fn free_lengths(model: &OnnxModel, shapes: &[(String, Vec<usize>)]) -> Resul
             let length = &mut lengths[index];
             length.places.push(place);
             if let Some(given) = given {
-                if !length.chosen && length.tried != given[axis] {
-                    let problem =
-                        format!("--shape gives {} two lengths, {} and {}", length.name, length.tried, given[axis]);
-                    return Err(model.error(problem));
-                }
-                (length.tried, length.chosen) = (given[axis], false);
+                (length.tried, length.chosen) = (given, false);
             }
         }
     }
@@ -76,7 +77,7 @@ pub fn free_lengths(model: &OnnxModel, shapes: &[(String, Vec<usize>)]) -> Resul
 /// The shape of each input at these values of its free lengths.
 ///
 /// # Errors
-/// A fixed length of an input is not positive.
+/// An input has no shape, and none is given.
 pub fn at(
     model: &OnnxModel,
     shapes: &[(String, Vec<usize>)],

@@ -5,7 +5,7 @@ use super::lengths::{FreeLength, at, free_lengths};
 use crate::error::{Error, Result};
 use crate::grad::{Rules, differentiate};
 use crate::onnx::proto::{Node, ValueInfo};
-use crate::onnx::{DataType, OnnxModel, unroll};
+use crate::onnx::{DataType, GraphIndex, OnnxModel, unroll};
 use crate::session::probe;
 
 /// Which gradients a model shall give.
@@ -80,6 +80,16 @@ fn check_names(model: &OnnxModel, options: &GradientOptions) -> Result<()> {
     if let Some(name) = seed_names(options).iter().find(|name| model.has_tensor(name)) {
         return Err(model.error(format!("it has a tensor '{name}', which is the name of the new input; rename it")));
     }
+    let repeated = [&options.of, &options.by].into_iter().find_map(|names| {
+        names.iter().enumerate().find(|(index, name)| names[..*index].contains(name)).map(|(_, name)| name)
+    });
+    if let Some(name) = repeated {
+        return Err(model.error(format!("the tensor '{name}' is named twice")));
+    }
+    let taken = options.by.iter().map(|by| format!("{by}.gradient")).find(|name| model.has_tensor(name));
+    if let Some(name) = taken {
+        return Err(model.error(format!("it has a tensor '{name}', which is the name of the new output; rename it")));
+    }
     let unknown = options.by.iter().chain(&options.of).find(|tensor| !model.has_tensor(tensor));
     if let Some(tensor) = unknown {
         return Err(model.error(format!("it has no tensor '{tensor}'; the inputs and outputs are {}", ends(model))));
@@ -127,9 +137,8 @@ fn with_remedy(error: Error) -> Error {
             "it chooses a graph by the data, and has no gradient rule; export the model with the branch that is taken"
         }
         "LSTM" | "GRU" | "RNN" => {
-            "it has no gradient rule in this form, with lengths of \
-                                    sequences, peepholes or unusual activations; export the model with its steps \
-                                    unrolled"
+            "it has no gradient rule in this form (docs/gradients.md lists those that have); export the model with its steps \
+             unrolled"
         }
         _ => {
             "it has no gradient rule; leave it out of what lies between the tensors, or write a rule in Rust \
@@ -162,6 +171,10 @@ pub(super) fn write(
     for by in &options.by {
         let mut terms = Vec::new();
         for (of, seed) in options.of.iter().zip(seed_names(options)) {
+            // The gradient of what does not depend on it is zero.
+            if options.of.len() > 1 && !GraphIndex::new(model.graph()).dependents(by).contains(of.as_str()) {
+                continue;
+            }
             let written = differentiate(&model, &tensors, &rules, of, &seed, by);
             let (patch, gradient) = written.map_err(with_remedy)?;
             patch.apply(&mut model);
@@ -169,6 +182,7 @@ pub(super) fn write(
         }
         let name = format!("{by}.gradient");
         match terms.as_slice() {
+            [] => return Err(model.error(format!("none of {} depends on {by}", options.of.join(", ")))),
             [only] => model.rename_tensor(only, &name),
             terms => {
                 let terms: Vec<&str> = terms.iter().map(String::as_str).collect();
