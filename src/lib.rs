@@ -72,5 +72,5 @@ pub mod plumbing {
     pub use crate::media::{
         DisplayMatrix, Frame, Medium, MediumKind, Picture, Pool, Report, Time, TimeBase, without_secrets,
     };
-    pub use crate::sync::Semaphore;
+    pub use crate::sync::{Semaphore, is_guarded};
 }

@@ -202,6 +202,28 @@ fn operators_that_depend_on_data_are_refused_with_what_to_do() {
 }
 
 #[test]
+fn a_kernel_larger_than_its_input_is_an_error() {
+    let folder = Folder::new("gradient-negative");
+    let graph = Graph {
+        name: Some("test".into()),
+        input: vec![ValueInfo::tensor("x", DataType::Float, &[1, 3, 4, 4])],
+        output: vec![ValueInfo::tensor("y", DataType::Float, &[1, 2])],
+        initializer: vec![Tensor::from_f32s("w", &[2, 3, 7, 7], &[0.1; 294])],
+        node: vec![
+            Node::new("Conv", "conv", &["x", "w"], &["c"]),
+            Node::new("Relu", "relu", &["c"], &["r"]),
+            Node::new("ReduceMean", "mean", &["r"], &["y"])
+                .with(Attribute::from_ints("axes", &[2, 3]))
+                .with(Attribute::from_int("keepdims", 0)),
+        ],
+        ..Graph::default()
+    };
+    let (from, out) = (folder.file("model.onnx"), folder.file("out.onnx"));
+    fs::write(&from, OnnxModel::from_graph("test", 17, graph).to_bytes()).unwrap();
+    assert_fails(&["gradient", &from, "--of", "y", "--by", "x", "-o", &out], 1, &["model.onnx", "negative length"]);
+}
+
+#[test]
 fn what_cannot_be_differentiated_is_named() {
     let folder = Folder::new("gradient-wrong");
     let out = folder.file("out.onnx");

@@ -48,7 +48,7 @@ impl From<ExitStatus> for ExitCode {
 pub fn keep_quiet_about_pictures() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        if !whycam::source::is_decoding() {
+        if !whycam::plumbing::is_guarded() {
             usual(info);
         }
     }));

@@ -36,6 +36,13 @@ pub fn picture(value: &Bound<PyAny>) -> PyResult<RgbImage> {
     if let Ok(path) = value.extract::<PathBuf>() {
         return Ok(value.py().detach(|| read_photo(&path))?);
     }
+    if let Ok(mode) = value.getattr("mode").and_then(|mode| mode.extract::<String>())
+        && (mode.starts_with('I') || mode == "F")
+    {
+        let problem =
+            format!("picture: Pillow cuts the numbers of mode '{mode}' off at 255; give the path of the file");
+        return Err(PyTypeError::new_err(problem));
+    }
     let value = if value.hasattr("convert")? { &value.call_method1("convert", ("RGB",))? } else { value };
     let array = value.py().import("numpy")?.call_method1("asarray", (value,))?;
     let wrong = || {

@@ -8,6 +8,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use super::as_keywords;
 use super::convert;
 use super::explanation::Explanation;
 use super::options::Settings;
@@ -107,7 +108,7 @@ impl Explainer {
         let guess = self.context.guess.iter().map(|guess| {
             format!("pictures are preprocessed as '{}' ({}); preset= chooses", guess.preset, guess.reason)
         });
-        guess.chain(self.context.notices.iter().cloned()).collect()
+        guess.chain(self.context.notices.iter().map(|notice| as_keywords(notice))).collect()
     }
 
     /// Layers to offer: the default one, and for each other grid the last layer that has it.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use image::RgbImage;
 use numpy::ndarray::Array3;
 use numpy::{IntoPyArray, PyArray2, PyArray3, ToPyArray};
-use pyo3::exceptions::PyIndexError;
+use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::cam::CamMap;
@@ -64,7 +64,7 @@ impl Explanation {
         self.explanation.map.evidence
     }
 
-    /// A line of text for each map.
+    /// What the drawn picture says, a line each.
     #[getter]
     fn captions(&self) -> Vec<String> {
         self.explanation.captions(&self.context)
@@ -93,6 +93,9 @@ impl Explanation {
         let blend = Blend::named(blend)?;
         let colormap = Colormap::named(colormap.unwrap_or(blend.usual_colormap()))?;
         let alpha = alpha.unwrap_or(blend.usual_alpha());
+        if !(0.0..=1.0).contains(&alpha) {
+            return Err(PyValueError::new_err("alpha: give a number from 0 to 1"));
+        }
         let mut overlay = Overlay::new(Style { colormap, blend, alpha, scale: HeatScale::Frame, bar })?;
         let drawn = py.detach(|| {
             let mut frame = self.frame();

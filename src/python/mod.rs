@@ -26,9 +26,22 @@ impl From<error::Error> for PyErr {
     fn from(error: error::Error) -> Self {
         match error {
             error::Error::Cancelled => PyKeyboardInterrupt::new_err(()),
-            error => Error::new_err(error.to_string()),
+            error => Error::new_err(as_keywords(&error.to_string())),
         }
     }
+}
+
+/// A message with the program's options, such as `--input-size`, as keywords: `input_size=`.
+fn as_keywords(message: &str) -> String {
+    let mut parts = message.split("--");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| !c.is_ascii_alphabetic() && c != '-').unwrap_or(part.len());
+        let (option, rest) = part.split_at(end);
+        text.push_str(&if option.is_empty() { "--".to_owned() } else { option.replace('-', "_") + "=" });
+        text.push_str(rest);
+    }
+    text
 }
 
 /// The bytes of a model that explains its predictions in any ONNX runtime.

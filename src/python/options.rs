@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
@@ -13,7 +13,7 @@ use crate::grad::{LayerName, TASKS};
 use crate::model::{ClassName, Direction, Feed, FeedValue, ModelOptions, Preset, Reference, Request, ScoreQuery};
 
 const KEYWORDS: &str = "method, layer, fuse, classes, contrast, signed, direction, task, output, labels, preset, \
-    input_size, feed, like, words, threshold, overlap, detections, each, device, threads";
+    input_size, feed, like, words, text_model, tokenizer, logit_scale, logit_bias, threshold, overlap, detections, each, device, threads";
 
 /// Which model, and what is explained.
 pub struct Settings {
@@ -29,11 +29,39 @@ impl Settings {
         }
         for (name, value) in keywords.into_iter().flat_map(PyDictMethods::iter) {
             let name: String = name.extract()?;
-            if !value.is_none() && !settings.set_model(&name, &value)? && !settings.set_map(&name, &value)? {
+            if value.is_none() {
+                continue;
+            }
+            let set = settings.set_model(&name, &value).and_then(|set| Ok(set || settings.set_map(&name, &value)?));
+            if !set.map_err(|error| of_keyword(value.py(), &name, error))? {
                 return Err(PyTypeError::new_err(format!("there is no keyword '{name}'; there are {KEYWORDS}")));
             }
         }
+        if keywords
+            .is_some_and(|given| ["classes", "contrast"].iter().all(|name| given.contains(name).unwrap_or(false)))
+        {
+            return Err(PyValueError::new_err("classes and contrast exclude each other"));
+        }
+        settings.check()?;
         Ok(settings)
+    }
+
+    /// Refuses what no picture can be explained with.
+    fn check(&self) -> PyResult<()> {
+        let (options, detections) = (&self.options, self.request.detections);
+        let is_share = |value: f32| (0.0..=1.0).contains(&value);
+        let sensible = |(width, height): (u32, u32)| [width, height].iter().all(|side| (1..=8192).contains(side));
+        let wrong = [
+            (!is_share(detections.threshold), "threshold: give a number from 0 to 1"),
+            (!is_share(detections.overlap), "overlap: give a number from 0 to 1"),
+            (detections.most == 0, "detections: give a number from 1 on"),
+            (options.input_size.is_some_and(|size| !sensible(size)), "input_size: give (width, height) up to 8192"),
+            (options.compute.threads > 1024, "threads: give a number up to 1024"),
+        ];
+        match wrong.into_iter().find(|(is_wrong, _)| *is_wrong) {
+            Some((_, problem)) => Err(PyValueError::new_err(problem)),
+            None => Ok(()),
+        }
     }
 
     /// Sets what belongs to the model. Gives false for another keyword.
@@ -61,6 +89,10 @@ impl Settings {
                 }
             }
             "words" => options.comparison.references.extend(names(value)?.into_iter().map(Reference::Words)),
+            "text_model" => options.comparison.text_model = Some(value.extract()?),
+            "tokenizer" => options.comparison.tokenizer = Some(value.extract()?),
+            "logit_scale" => options.comparison.scale = Some(value.extract()?),
+            "logit_bias" => options.comparison.bias = Some(value.extract()?),
             "device" => options.compute.device = value.extract::<String>()?.parse()?,
             "threads" => options.compute.threads = value.extract()?,
             _ => return Ok(false),
@@ -124,6 +156,14 @@ fn scores(value: &Bound<PyAny>) -> PyResult<Vec<ScoreQuery>> {
 
 fn two_classes() -> PyErr {
     PyValueError::new_err("contrast: give two different classes, such as [\"roses\", \"tulips\"]")
+}
+
+/// An error about the kind of a value names the keyword.
+fn of_keyword(py: Python<'_>, name: &str, error: PyErr) -> PyErr {
+    if error.is_instance_of::<PyTypeError>(py) || error.is_instance_of::<PyOverflowError>(py) {
+        return PyTypeError::new_err(format!("{name}: {}", error.value(py)));
+    }
+    error
 }
 
 fn one_of(name: &str, value: &Bound<PyAny>, known: &[&'static str]) -> PyResult<&'static str> {

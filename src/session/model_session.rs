@@ -15,6 +15,7 @@ use super::run_outputs::RunOutputs;
 use super::runtime::{Runtime, provider, runtime};
 use crate::error::{Error, Result};
 use crate::onnx::{DataType, OnnxModel};
+use crate::sync::guarded;
 
 /// A model that is ready to run.
 pub struct Session {
@@ -89,9 +90,14 @@ impl Session {
         let bytes = model.to_bytes();
         // Graphs optimised for other devices than the CPU cannot be saved.
         let cache = cache.filter(|_| runtime.onnx_runtime && compute.device == Device::Cpu);
-        let inner = match cache.and_then(|folder| shared_session(&bytes, folder, &builder)) {
-            Some(shared) => shared,
-            None => GraphSession::of_model(builder, &bytes).map_err(rejected)?,
+        let inner = if let Some(shared) = cache.and_then(|folder| shared_session(&bytes, folder, &builder)) {
+            shared
+        } else {
+            // The runtime's bindings panic at an axis of negative length, which the runtime infers for a kernel that is
+            // larger than its input.
+            let loaded = guarded(|| GraphSession::of_model(builder, &bytes));
+            let negative = "it has an axis of negative length; is a kernel larger than its input?";
+            loaded.ok_or_else(|| Error::model(&model.name, negative))?.map_err(rejected)?
         };
         Ok(Self { inner, model: model.name.clone(), reuse: Reuse::Never })
     }

@@ -12,11 +12,11 @@ use image::metadata::LoopCount;
 use image::{AnimationDecoder, Frames, ImageDecoder, ImageError, ImageFormat, ImageResult};
 
 use super::interface::Source;
-use super::still::guarded;
 use crate::error::{Error, Result};
 use crate::files::limits::{self, check_picture};
 use crate::media::alpha::rgba_over_white;
 use crate::media::{Frame, Medium, MediumKind, Time, TimeBase, name_of};
+use crate::sync::guarded;
 
 /// An animated picture.
 pub struct AnimationSource {

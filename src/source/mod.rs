@@ -28,4 +28,3 @@ pub use open::{decode_only, is_still, is_tensor, open};
 pub use pattern::PatternSource;
 pub use piped::is_pipe;
 pub use sequence::SequenceSource;
-pub use still::is_decoding;

@@ -1,8 +1,6 @@
 //! A picture file, turned upright by its Exif orientation.
 
-use std::cell::Cell;
 use std::io::Cursor;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use image::metadata::Orientation;
@@ -16,23 +14,7 @@ use crate::error::{Error, Result};
 use crate::files::limits::{self, check_picture};
 use crate::media::alpha::over_white;
 use crate::media::{Frame, Report};
-
-thread_local! {
-    static DECODING: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Whether this thread is in the picture library, whose panics are reported as errors of the file.
-pub fn is_decoding() -> bool {
-    DECODING.get()
-}
-
-/// What a call of the picture library gives; `None` if it panics.
-pub fn guarded<T>(call: impl FnOnce() -> T) -> Option<T> {
-    DECODING.set(true);
-    let result = catch_unwind(AssertUnwindSafe(call));
-    DECODING.set(false);
-    result.ok()
-}
+use crate::sync::guarded;
 
 /// A picture file.
 pub struct StillSource {

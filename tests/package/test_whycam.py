@@ -121,6 +121,19 @@ class Use(unittest.TestCase):
             (lambda: whycam.Explainer(methods="x"), TypeError, "'methods'"),
             (lambda: whycam.Explainer(method="x"), whycam.Error, "grad-cam"),
             (lambda: whycam.Explainer(task="x"), ValueError, "classify"),
+            (lambda: whycam.Explainer(threshold="x"), TypeError, "threshold"),
+            (lambda: whycam.Explainer(threshold=2), ValueError, "0 to 1"),
+            (lambda: whycam.Explainer(input_size=(10**6, 10**6)), ValueError, "8192"),
+            (lambda: whycam.Explainer(classes=1, contrast=["roses", "tulips"]), ValueError, "exclude"),
+            (lambda: whycam.Explainer(classes=[]), ValueError, "empty"),
+            (lambda: explainer.explain(Image.new("I;16", (8, 8))), TypeError, "path"),
+            (lambda: whycam.differentiate(REFERENCE / "gradients/tabular.onnx", [], "x"), whycam.Error, "name a tensor"),
+            (lambda: whycam.differentiate(REFERENCE / "gradients/tabular.onnx", "y", ["x", "x"]), whycam.Error, "twice"),
+            (
+                lambda: whycam.differentiate(REFERENCE / "gradients/free/audio.onnx", "y", "x", shapes={"x": (1, 1, 10**12)}),
+                whycam.Error,
+                "too large; shape=",
+            ),
             (lambda: whycam.differentiate(REFERENCE / "gradients/tabular.onnx", "z", "x"), whycam.Error, "no tensor 'z'"),
         ]
         for call, kind, words in wrong:

@@ -77,7 +77,7 @@ fn dependents(
     let check = |(times, more): (usize, usize)| {
         base.iter().enumerate().map(|(bit, base)| times * base + more + (more / 2) * bit).collect()
     };
-    let checks: Vec<_> = [(1, 2), (1, 7), (2, 11)].into_iter().map(|far| at(check(far))).collect::<Option<_>>()?;
+    let checks: Vec<_> = [(1, 2), (1, 7), (2, 7)].into_iter().map(|far| at(check(far))).collect::<Option<_>>()?;
     let mut found = Vec::new();
     for (index, constant) in written.model.graph().initializer.iter().enumerate() {
         let of_index = |(values, model): &(Vec<usize>, OnnxModel)| {

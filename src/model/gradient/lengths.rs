@@ -5,6 +5,9 @@ use std::fmt;
 use crate::error::Result;
 use crate::onnx::OnnxModel;
 
+/// More numbers than any input needs to be tried with.
+const MOST_NUMBERS: usize = 1 << 28;
+
 /// Lengths to try free axes with: different, so that no two axes agree by chance.
 const TRIED: [usize; 6] = [2, 3, 5, 7, 11, 13];
 
@@ -96,6 +99,12 @@ pub fn at(
             for (_, axis) in length.places.iter().filter(|(input, _)| input == name) {
                 shape[*axis] = *value;
             }
+        }
+        let count = shape.iter().try_fold(1_usize, |product, length| product.checked_mul(*length));
+        if count.is_none_or(|count| count > MOST_NUMBERS) {
+            return Err(
+                model.error(format!("the input {name} would be {shape:?}, which is too large; --shape says less"))
+            );
         }
         all.push((name.to_owned(), shape));
     }

@@ -80,6 +80,9 @@ fn check_names(model: &OnnxModel, options: &GradientOptions) -> Result<()> {
     if let Some(name) = seed_names(options).iter().find(|name| model.has_tensor(name)) {
         return Err(model.error(format!("it has a tensor '{name}', which is the name of the new input; rename it")));
     }
+    if options.of.is_empty() || options.by.is_empty() {
+        return Err(model.error(format!("name a tensor to differentiate and one to do it by, of {}", ends(model))));
+    }
     let repeated = [&options.of, &options.by].into_iter().find_map(|names| {
         names.iter().enumerate().find(|(index, name)| names[..*index].contains(name)).map(|(_, name)| name)
     });

@@ -26,6 +26,10 @@ class Options(TypedDict, total=False):
     feed: Mapping[str, float | Path] | None
     like: Mapping[str, Path | Sequence[Path]] | None
     words: Sequence[str] | None
+    text_model: Path | None
+    tokenizer: Path | None
+    logit_scale: float | None
+    logit_bias: float | None
     threshold: float
     overlap: float
     detections: int
