@@ -37,10 +37,11 @@ BOOK := target/book
 docs: setup
 	command -v mdbook >/dev/null || cargo install --quiet --locked mdbook@0.5.4
 	cargo test --test documentation
-	rm -rf $(BOOK) && mkdir -p $(BOOK)/models
-	cp -r README.md ARCHITECTURE.md ATTRIBUTION.md CHANGELOG.md CONTRIBUTING.md LICENSE-* docs examples tests/reference/*.py $(BOOK)
+	rm -rf $(BOOK) && mkdir -p $(BOOK)/models $(BOOK)/tests/bench
+	cp -r README.md ARCHITECTURE.md ATTRIBUTION.md CHANGELOG.md CONTRIBUTING.md docs examples $(BOOK)
+	cp models/README.md models/*.toml $(BOOK)/models
+	cp tests/*.rs $(BOOK)/tests && cp -r tests/bench/soak $(BOOK)/tests/bench
 	mv $(BOOK)/docs/SUMMARY.md $(BOOK)/docs/book.toml $(BOOK)
-	cp -r models/README.md models/training $(BOOK)/models
 	cargo run --release -- generate reference $(BOOK)/docs
 	mdbook build $(BOOK)
 

@@ -11,7 +11,7 @@ use super::remainder_runner::RemainderRunner;
 use super::runner::ModelRunner;
 use super::tracking::Tracker;
 use super::windows::Windows;
-use crate::cam::{CamMap, METHODS, Method};
+use crate::cam::{CamMap, Fusion, Layers, METHODS, Method};
 use crate::error::{Error, Result};
 use crate::grad::{LayerName, Task};
 use crate::model::{
@@ -282,6 +282,19 @@ impl Explainer {
     }
 }
 
+/// Refuses what a method does not do with its layers.
+fn check_layers(method: &Method, layers: usize, request: &Request) -> Result<()> {
+    if request.signed && !(method.signed && layers == 1) {
+        let signed = METHODS.iter().filter(|method| method.signed).map(|method| method.name);
+        let signed = signed.collect::<Vec<_>>().join(", ");
+        return Err(Error::Conflict(format!("a signed map is of one layer, by {signed}")));
+    }
+    if method.layers == Layers::EachGrid && request.fusion == Fusion::Mean {
+        return Err(Error::Conflict(format!("{} multiplies the maps of its layers; leave out --fuse", method.name)));
+    }
+    Ok(())
+}
+
 impl Prepared {
     /// Prepares a request. `typed` keeps the typed model, if there is a need for it.
     pub(super) fn new(options: &ModelOptions, request: &Request, typed: &mut Option<TypedModel>) -> Result<Self> {
@@ -320,12 +333,7 @@ impl Prepared {
         mut notices: Vec<String>,
     ) -> Result<Self> {
         let method = augmented.method;
-        if request.signed && !(method.signed && augmented.layers == 1) {
-            let signed = METHODS.iter().filter(|method| method.signed).map(|method| method.name);
-            let signed = signed.collect::<Vec<_>>().join(", ");
-            let problem = format!("a signed map is of one layer, by {signed}");
-            return Err(Error::Conflict(problem));
-        }
+        check_layers(method, augmented.layers, request)?;
         let batched = augmented.extras.batched_classes;
         let in_graph = method.in_graph.is_some() && augmented.layers == 1 && !batched && !Windows::fit(&augmented);
         if in_graph {
