@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Explains an archive of photos and films on Ray, with an explainer in each worker.
 
-    pip install whycam "ray[data]" av
+    pip install target/wheels/whycam-*.whl "ray[data]" av
     python examples/ray_archive.py ARCHIVE OUT --workers 2
 
 ARCHIVE is a folder; OUT gets Parquet files with a row for each photo and each frame: input, frame, label, probability, and

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How much of a map lies inside the object: photos of flowers, cut out as circles, on plain backgrounds.
 
-    pip install whycam pillow
+    pip install target/wheels/whycam-*.whl pillow
     python tests/bench/fineness.py PHOTOS MODEL…
 
 PHOTOS is a folder of class folders. Each photo becomes a circle of 64, 96 or 128 pixels at a random place on a grey, coloured
