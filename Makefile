@@ -44,6 +44,8 @@ docs: setup
 	mv $(BOOK)/docs/SUMMARY.md $(BOOK)/docs/book.toml $(BOOK)
 	cargo run --release -- generate reference $(BOOK)/docs
 	mdbook build $(BOOK)
+	# mdBook calls the page of a README index, and leaves links to it as they are.
+	cp target/site/models/index.html target/site/models/README.html
 
 # Camera failures of every kind, in a virtual machine.
 test-camera: setup setup-camera
