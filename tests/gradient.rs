@@ -74,7 +74,7 @@ fn ten_models_that_are_not_of_pictures_have_the_gradients_of_autograd() {
 #[test]
 fn lengths_stay_free_where_the_backward_pass_can_compute_with_them() {
     let folder = Folder::new("gradient-free");
-    // Of each model: what the gradient is taken by, the lengths to try, and what is said of the lengths.
+    // The model, its `--by`, its `--shape`, and what the program says about the lengths.
     let cases = [
         ("autoencoder", "x", None, "any N, M"),
         ("bert", "x", None, "any N, T"),
@@ -150,7 +150,7 @@ fn several_targets_are_differentiated_at_once() {
     assert_eq!(outputs, ["y", "classes.weight.gradient", "x.gradient"]);
 }
 
-/// `y = OP(x)` for an operator that has graphs of its own, whose bodies double their input.
+/// A model `y = OP(x)`, where OP is an operator with subgraphs. Each subgraph doubles its input.
 fn with_graph(op: &str, graphs: &[&str], inputs: &[&str]) -> OnnxModel {
     let info = |name: &str, kind: DataType, dims: &[i64]| ValueInfo::tensor(name, kind, dims);
     let doubled = Node::new("Add", "double", &["x", "x"], &["doubled"]);

@@ -279,6 +279,13 @@ impl ModelSettings {
 }
 
 impl LayerArgs {
+    /// The predicted class, by the usual method at these layers.
+    pub fn request(&self) -> Request {
+        let mut request = Request::default();
+        self.apply(&mut request);
+        request
+    }
+
     /// Writes layers and fusion into a request.
     pub fn apply(&self, request: &mut Request) {
         request.layers = self.layer.as_deref().map(LayerName::parse_list).unwrap_or_default();

@@ -94,8 +94,7 @@ impl GlobalArgs {
     /// Prints how pictures are preprocessed, if that was guessed.
     pub fn tell_guess(&self, guess: Option<whycam::model::Guess>) {
         if let Some(guess) = guess.filter(|_| !self.quiet) {
-            let (preset, reason) = (guess.preset, guess.reason);
-            say(format_args!("pictures are preprocessed as '{preset}' ({reason}); --preset chooses"));
+            say(guess.notice());
         }
     }
 

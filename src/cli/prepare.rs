@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
-use whycam::Request;
 use whycam::model::prepared;
 use whycam::plumbing::{check_free, write_whole};
 
@@ -35,9 +34,7 @@ impl Prepare {
         global.tell_runtime()?;
         check_outputs(&[Some(&self.out)], &[Path::new(&self.model)])?;
         check_free(&self.out, self.force)?;
-        let mut request = Request::default();
-        self.layers.apply(&mut request);
-        let augmented = prepared(&self.settings.options(Some(&self.model)), &request, self.cam)?;
+        let augmented = prepared(&self.settings.options(Some(&self.model)), &self.layers.request(), self.cam)?;
         write_whole(&self.out, augmented.model.to_bytes(), self.force)?;
         global.tell_guess(augmented.guess);
         if !global.quiet {

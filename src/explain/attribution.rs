@@ -260,14 +260,13 @@ impl Attribution {
             return map(0);
         }
         let maps = (0..self.layers).map(|layer| Ok(cam::rectified(map(layer)?))).collect::<Result<_>>()?;
-        match self.method.layers {
-            Layers::One => cam::fused(maps, self.fusion, None),
-            // The heads of a detector lie side by side.
-            Layers::Lifted { gain } => {
-                cam::fused(maps, self.fusion, self.task.as_detection().is_none().then_some(gain))
-            }
-            Layers::EachGrid => cam::fused(maps, Fusion::Product, None),
-        }
+        let (fusion, gain) = match self.method.layers {
+            // The heads of a detector lie side by side, so that none is early.
+            Layers::Lifted { gain } if self.task.as_detection().is_none() => (self.fusion, Some(gain)),
+            Layers::One | Layers::Lifted { .. } => (self.fusion, None),
+            Layers::EachGrid => (Fusion::Product, None),
+        };
+        cam::fused(maps, fusion, gain)
     }
 
     /// The gradients by the only layer, `[N,C,h,w]`.

@@ -1,5 +1,7 @@
 //! The input of a model without a manifest: from its graph, from what other tools stated, or by a guess.
 
+use std::fmt::Display;
+
 use super::inputs::image_input;
 use super::manifest::{InputSpec, Layout};
 use super::preset::Preset;
@@ -13,6 +15,18 @@ use crate::onnx::{DataType, GraphIndex, OnnxModel};
 pub struct Guess {
     pub preset: Preset,
     pub reason: &'static str,
+}
+
+impl Guess {
+    /// What a user should know of it.
+    pub fn notice(&self) -> String {
+        guess_notice(self.preset, self.reason)
+    }
+}
+
+/// What a user should know of a guessed preset.
+pub fn guess_notice(preset: Preset, reason: impl Display) -> String {
+    format!("pictures are preprocessed as '{preset}' ({reason}); --preset chooses")
 }
 
 /// The input of a model without a manifest.

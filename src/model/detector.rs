@@ -1,5 +1,6 @@
 //! Recognising a detector, and giving it the outputs that all detectors have.
 
+use super::bare_input::guess_notice;
 use super::inputs::add_batch_axis_to_output;
 use super::label_sets::{fitted, usual_labels};
 use super::load::LoadedModel;
@@ -50,7 +51,7 @@ pub fn find_detection(typed: &mut TypedModel) -> Result<Option<(Detection, Vec<S
         let (preset, reason) = Preset::of_family(family);
         let InputSpec { channels, layout, .. } = manifest.input;
         manifest.input = InputSpec { channels, ..preset.input(width, height, layout) };
-        notices.push(format!("pictures are preprocessed as '{preset}' ({reason}); --preset chooses"));
+        notices.push(guess_notice(preset, reason));
     }
     let classes = detection.classes;
     if manifest.labels.is_empty() && classes == 1 && matches!(family, Family::UltraFace | Family::BlazeFace) {

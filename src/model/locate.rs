@@ -1,5 +1,6 @@
 //! Step 3: what the outputs mean, and the target layers.
 
+use super::bare_input::guess_notice;
 use super::classes::ResolvedScores;
 use super::detector::find_detection;
 use super::load::LoadedModel;
@@ -157,7 +158,7 @@ fn show_whole_picture(loaded: &mut LoadedModel) -> Option<String> {
     let (preset, channels) = (Preset::Detr, input.channels);
     *input = InputSpec { channels, ..preset.input(input.width, input.height, input.layout) };
     let reason = format!("as '{}', without cutting off the margin, since it is a segmenter", guess.preset);
-    Some(format!("pictures are preprocessed as '{preset}' ({reason}); --preset chooses"))
+    Some(guess_notice(preset, reason))
 }
 
 /// The output of a model of both pictures and words.

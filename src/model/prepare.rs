@@ -18,15 +18,14 @@ pub fn prepared(options: &ModelOptions, request: &Request, cam: bool) -> Result<
     let mut request = request.clone();
     let mut typed = type_tensors(load(options)?)?;
     let own = typed.loaded.with_own_method(&request)?.method.filter(|method| method.in_graph.is_none());
-    let attends = own.is_some_and(|method| matches!(method.inputs, Inputs::Attention(_)));
-    if let Some(method) = own.filter(|_| cam && !attends) {
+    if let Some(method) = own.filter(|method| !matches!(method.inputs, Inputs::Attention(_))) {
         let problem = format!("a graph has no map by {}, but by grad-cam, hires-cam and finer-cam", method.name);
-        if request.method.is_some() {
+        if cam && request.method.is_some() {
             return Err(Error::Conflict(problem));
         }
-        typed.loaded.notices.push(format!("{problem}: the file's is by the usual method"));
-    }
-    if own.is_some() && !attends && request.method.is_none() {
+        if cam {
+            typed.loaded.notices.push(format!("{problem}: the file's is by the usual method"));
+        }
         typed.loaded.manifest.method = None;
     }
     let mut located = locate(typed.clone(), &request)?;

@@ -1,6 +1,6 @@
 //! `whycam.Explainer`
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use numpy::PyReadonlyArrayDyn;
@@ -14,11 +14,13 @@ use super::explanation::Explanation;
 use super::options::Settings;
 use crate::error::{Error, Result};
 use crate::explain::{Explainer as Inner, ExplanationContext};
+use crate::media::Frame;
+use crate::model::Guess;
 
 /// Explains one picture after the other.
 ///
 /// The interpreter's lock is released while it runs. An explainer explains one picture at a time; for several at a time, give
-/// each thread an explainer of its own with `threads=1`.
+/// each thread its own explainer with `threads=1`.
 #[pyclass(module = "whycam", frozen)]
 pub struct Explainer {
     inner: Mutex<Inner>,
@@ -62,10 +64,10 @@ impl Explainer {
 
     /// Explains a picture: a path, an array uint8 `[height,width,3]` in RGB, or a Pillow image.
     fn explain(&self, picture: &Bound<'_, PyAny>) -> PyResult<Explanation> {
-        let name = picture.extract().unwrap_or_default();
+        let name: PathBuf = picture.extract().unwrap_or_default();
         let pixels = convert::picture(picture)?;
         let explanation = self.run(picture.py(), |inner| inner.explain(&pixels))?;
-        Ok(Explanation { explanation, context: self.context.clone(), picture: pixels, name })
+        Ok(Explanation { explanation, context: self.context.clone(), frame: Frame::alone(&name, pixels, None), name })
     }
 
     /// Explains the model's input, an array float32 of its shape, with or without a batch of 1. The map lies over all of it.
@@ -76,7 +78,8 @@ impl Explainer {
         let explanation = self.run(py, |inner| inner.explain_tensor(values.view()))?;
         let size = [explanation.seen.width, explanation.seen.height].map(|side| side.round() as u32);
         let picture = image::RgbImage::new(size[0], size[1]);
-        Ok(Explanation { explanation, context: self.context.clone(), picture, name: Path::new("").into() })
+        let name = PathBuf::new();
+        Ok(Explanation { explanation, context: self.context.clone(), frame: Frame::alone(&name, picture, None), name })
     }
 
     /// The names of the classes, in the order of the logits; empty where the model tells none.
@@ -105,10 +108,8 @@ impl Explainer {
     /// What was guessed or found out about the model, a line each.
     #[getter]
     fn notices(&self) -> Vec<String> {
-        let guess = self.context.guess.iter().map(|guess| {
-            format!("pictures are preprocessed as '{}' ({}); preset= chooses", guess.preset, guess.reason)
-        });
-        guess.chain(self.context.notices.iter().map(|notice| as_keywords(notice))).collect()
+        let guess = self.context.guess.iter().map(Guess::notice);
+        guess.chain(self.context.notices.iter().cloned()).map(|notice| as_keywords(&notice)).collect()
     }
 
     /// Layers to offer: the default one, and for each other grid the last layer that has it.

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use image::RgbImage;
 use numpy::ndarray::Array3;
 use numpy::{IntoPyArray, PyArray2, PyArray3, ToPyArray};
 use pyo3::exceptions::{PyIndexError, PyValueError};
@@ -20,7 +19,7 @@ use crate::sink::json_line;
 pub struct Explanation {
     pub(super) explanation: Inner,
     pub(super) context: Arc<ExplanationContext>,
-    pub(super) picture: RgbImage,
+    pub(super) frame: Frame,
     pub(super) name: PathBuf,
 }
 
@@ -29,10 +28,6 @@ impl Explanation {
         let count = self.explanation.maps().count();
         let missing = || PyIndexError::new_err(format!("there is no map {index}; there are {count}"));
         self.explanation.maps().nth(index).ok_or_else(missing)
-    }
-
-    fn frame(&self) -> Frame {
-        Frame::alone(&self.name, self.picture.clone(), None)
     }
 }
 
@@ -74,7 +69,7 @@ impl Explanation {
     /// lies, zero where the model does not see the picture.
     #[pyo3(signature = (index = 0))]
     fn over_picture<'py>(&self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyArray2<f32>>> {
-        let (width, height) = self.picture.dimensions();
+        let (width, height) = self.frame.picture.dimensions();
         let map = self.map_of(index)?;
         let whole = py.detach(|| self.explanation.over_picture(map, (width as usize, height as usize)))?;
         Ok(whole.into_pyarray(py))
@@ -98,7 +93,7 @@ impl Explanation {
         }
         let mut overlay = Overlay::new(Style { colormap, blend, alpha, scale: HeatScale::Frame, bar })?;
         let drawn = py.detach(|| {
-            let mut frame = self.frame();
+            let mut frame = self.frame.clone();
             overlay.draw(&mut frame, &self.explanation, &self.context).map(|()| frame.picture.into_image())
         })?;
         let (width, height) = drawn.dimensions();
@@ -108,7 +103,7 @@ impl Explanation {
 
     /// The object that `whycam explain --json` writes: class, probability, detections and so on, and the size of each map.
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let line = json_line(&self.frame(), &self.name.to_string_lossy(), &self.explanation, &self.context)?;
+        let line = json_line(&self.frame, &self.name.to_string_lossy(), &self.explanation, &self.context)?;
         py.import("json")?.call_method1("loads", (line,))
     }
 

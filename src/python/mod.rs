@@ -1,5 +1,5 @@
 //! The Python package: `whycam.Explainer`, `whycam.prepare` and `whycam.differentiate`, over the same code as the program.
-//! It is a room of its own, beside the program; docs/python.md is its guide.
+//! This room sits beside `cli/`; docs/python.md is the guide for users.
 
 mod convert;
 mod explainer;

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::{Value, json};
-use whycam::Request;
 use whycam::model::{Contract, prepared};
 use whycam::plumbing::{check_free, write_whole};
 
@@ -84,9 +83,7 @@ impl Web {
         }
         check_outputs(&[Some(&at("model.onnx"))], &[Path::new(&self.model)])?;
         let runtime = self.runtime.as_deref().map(runtime_files).transpose()?;
-        let mut request = Request::default();
-        self.layers.apply(&mut request);
-        let augmented = prepared(&self.settings.options(Some(&self.model)), &request, true)?;
+        let augmented = prepared(&self.settings.options(Some(&self.model)), &self.layers.request(), true)?;
         fs::create_dir_all(&self.out).with_context(|| format!("cannot make the folder {}", self.out.display()))?;
         write_whole(&at("model.onnx"), augmented.model.to_bytes(), self.force)?;
         let mut description = about(&at("model.onnx"))?;

@@ -34,23 +34,20 @@ pub fn make_lengths_free(
     written: &mut Written,
 ) {
     let tried: Vec<usize> = lengths.iter().map(|length| length.tried).collect();
-    let mut free: Vec<usize> = Vec::new();
-    // A length that cannot be free does not stand in the way of the others.
+    let (mut free, mut found) = (Vec::new(), Vec::new());
+    // One length after the other: if one has to stay fixed, the others can still be free.
     for index in 0..lengths.len() {
-        if free.len() < MOST && dependents(model, options, lengths, &tried, &[index], written).is_some() {
-            free.push(index);
+        let with = [free.as_slice(), &[index]].concat();
+        if with.len() <= MOST
+            && let Some(dependents) = dependents(model, options, lengths, &tried, &with, written)
+        {
+            (free, found) = (with, dependents);
         }
     }
-    while let Some(&last) = free.last() {
-        if let Some(found) = dependents(model, options, lengths, &tried, &free, written) {
-            let sources: Vec<&(String, usize)> = free.iter().map(|&index| &lengths[index].places[0]).collect();
-            replace(&mut written.model, &found, &sources);
-            for index in free {
-                lengths[index].stays_free = true;
-            }
-            return;
-        }
-        free.retain(|&index| index != last);
+    let sources: Vec<&(String, usize)> = free.iter().map(|&index| &lengths[index].places[0]).collect();
+    replace(&mut written.model, &found, &sources);
+    for index in free {
+        lengths[index].stays_free = true;
     }
 }
 

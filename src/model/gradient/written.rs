@@ -113,19 +113,14 @@ fn ends(model: &OnnxModel) -> String {
 }
 
 /// An error at lengths that were chosen says so.
-fn at_guess(error: Error, lengths: &[FreeLength]) -> Error {
+fn at_guess(mut error: Error, lengths: &[FreeLength]) -> Error {
     let chosen: Vec<String> = lengths.iter().filter(|length| length.chosen).map(ToString::to_string).collect();
-    match error {
-        Error::Model { model, problem, source } if !chosen.is_empty() => {
-            let problem = format!("{problem} (tried with {}; --shape says other lengths)", chosen.join(", "));
-            Error::Model { model, problem, source }
-        }
-        Error::Runtime { runtime, problem, source } if !chosen.is_empty() => {
-            let problem = format!("{problem} (tried with {}; --shape says other lengths)", chosen.join(", "));
-            Error::Runtime { runtime, problem, source }
-        }
-        error => error,
+    if let Error::Model { problem, .. } | Error::Runtime { problem, .. } = &mut error
+        && !chosen.is_empty()
+    {
+        *problem = format!("{problem} (tried with {}; --shape says other lengths)", chosen.join(", "));
     }
+    error
 }
 
 /// An error at an operator without a rule says why it has none, and what to do.
