@@ -1,5 +1,6 @@
 # make demo    build, and explain drawn flowers in a window (or to a film if there is no display)
-# make test    build, and run the tests; the long ones are test-camera, test-web, test-ray, damage, fuzz and soak
+# make test    build, and run the tests; the long ones are test-camera, test-web, test-ray, test-systems, damage,
+#              fuzz and soak
 # make trials  explain small inputs of every kind that failed once, and print what is right and what came out
 # make wheel   build the Python package; make docs builds the documentation as a site
 # make setup   install what those two need; quick if nothing is missing
@@ -14,7 +15,7 @@ DATA := $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/whycam
 LIBRARY := $(DATA)/libonnxruntime.so
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test wheel docs trials test-camera test-web test-ray soak kiosk-day damage fuzz setup setup-camera packages lint features dist reference train train-vgg gallery
+.PHONY: demo test wheel docs trials test-camera test-web test-ray test-systems soak kiosk-day damage fuzz setup setup-camera packages lint features dist reference train train-vgg gallery
 
 demo: setup
 	cargo run --release -- demo
@@ -55,6 +56,10 @@ test-camera: setup setup-camera
 test-web: setup
 	@$(MAKE) --no-print-directory packages PACKAGES="chromium $$(command -v npm >/dev/null || echo npm)"
 	cargo test --test python_and_web -- --include-ignored --nocapture
+
+# The demo and the tests on a bare Debian 12 and a bare Debian 13.
+test-systems:
+	$(SUDO) env HOME="$(HOME)" PATH="$(PATH)" tests/systems.sh
 
 # An archive explained on Ray by two workers, of which one is killed, against one run. Needs WHYCAM_TEST_DATA.
 test-ray: wheel

@@ -7,7 +7,7 @@ use ndarray::{Array2, Array3, Array4, s};
 use serde_json::Value;
 use support::maps::{self, Tolerance};
 use support::reference;
-use whycam::cam::{self, AttributesTo, Inputs, PerturbedInput, PerturbedRun, ScoreValue};
+use whycam::cam::{self, AttributesTo, Backward, Inputs, PerturbedInput, PerturbedRun, ScoreValue};
 use whycam::{Compute, Explainer, LayerName};
 
 const NETS: &[&str] = &["resnet", "vgg", "squeezenet", "mobilenet3", "efficientnet", "regnet", "convnext"];
@@ -46,10 +46,11 @@ fn every_method_makes_the_map_of_its_formula() {
     let mut compared = 0;
     for name in NETS {
         let (file, size, early) = net(name);
-        // Maps of attention are those of transformers: tests/tasks.rs has them. RefineCAM is of several layers.
+        // tests/tasks.rs has the maps of attention, tests/relevance.rs those of relevance. RefineCAM is of several layers.
         let compared_here = |method: &&cam::Method| {
             !["smooth-grad-cam++", "refine-cam"].contains(&method.name)
                 && !matches!(method.inputs, Inputs::Attention(_))
+                && method.backward == Backward::Gradient
         };
         for method in cam::METHODS.iter().filter(compared_here) {
             let layers: &[(&str, Option<&str>)] = match method.attributes_to {

@@ -170,6 +170,34 @@ fn a_class_folder_counts_whatever_the_case_of_its_letters() {
     assert_eq!(predicted.map(|count| count.as_u64().unwrap()).sum::<u64>(), 1, "{}", result["confusion"]);
 }
 
+#[test]
+fn an_interrupted_evaluation_goes_on_with_what_it_lacks() {
+    let folder = Folder::new("resumed-evaluation");
+    std::fs::create_dir_all(folder.0.join("photos/roses")).unwrap();
+    support::picture(&folder, "photos/roses/a.png", 32, 32);
+    let (photos, json) = (folder.file("photos"), folder.file("out.json"));
+    let run = |methods: &str, seed: &str| {
+        let sample = ["--sample", "1", "--grids", "0", "--seed", seed, "--resume", "--json", &json, "-q"];
+        whycam(&[&["evaluate", &photos, "--method", methods], sample.as_slice()].concat())
+    };
+    let measured = || -> Vec<Value> {
+        let result: Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
+        result["methods"].as_array().unwrap().clone()
+    };
+    let kept = || std::fs::read_to_string(format!("{json}.done")).unwrap();
+    assert!(run("grad-cam", "1").status.success());
+    let (before, half) = (measured(), kept());
+    // As a run leaves it that was killed while it wrote.
+    std::fs::write(format!("{json}.done"), format!("{half}\"{{\\\"method")).unwrap();
+    let out = run("hires-cam,grad-cam", "1");
+    assert!(out.status.success(), "{}", support::stderr(&out));
+    let after = measured();
+    assert_eq!((&after[1], after[0]["method"].as_str()), (&before[0], Some("hires-cam")));
+    assert!(kept().starts_with(&half) && kept().len() > half.len());
+    let refused = run("grad-cam", "2");
+    assert!(!refused.status.success() && support::stderr(&refused).contains("other options"));
+}
+
 mod needs_data {
     use std::path::Path;
 
@@ -232,6 +260,34 @@ mod needs_data {
         let page = std::fs::read_to_string(&page).unwrap();
         assert!(page.contains("data:image/jpeg;base64,") && page.contains("<svg"));
         assert!(!page.contains("src=\"http") && !page.contains("href="), "the report needs other files");
+    }
+
+    #[test]
+    #[ignore = "needs photos and clips; set WHYCAM_TEST_DATA"]
+    fn choosing_corrects_maps_that_lie_beside_what_they_show() {
+        let (val, folder) = (data_file("flowers256/val"), Folder::new("displaced"));
+        let photos = std::fs::read_dir(val.join("sunflowers")).unwrap().map(|e| e.unwrap().path());
+        std::fs::create_dir_all(folder.0.join("photos/sunflowers")).unwrap();
+        for (number, photo) in photos.take(8).enumerate() {
+            std::fs::copy(photo, folder.file(&format!("photos/sunflowers/{number}.jpg"))).unwrap();
+        }
+        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+        std::fs::copy(models.join("flowers.onnx"), folder.file("flowers.onnx")).unwrap();
+        let manifest = std::fs::read_to_string(models.join("flowers.toml")).unwrap();
+        let unshifted: Vec<&str> = manifest.lines().filter(|line| !line.starts_with("shift = ")).collect();
+        std::fs::write(folder.file("flowers.toml"), unshifted.join("\n")).unwrap();
+        let run = || {
+            let (photos, model) = (folder.file("photos"), folder.file("flowers.onnx"));
+            let out = whycam(&["evaluate", &photos, "--model", &model, "--choose", "--json", "-"]);
+            assert!(out.status.success(), "{}", support::stderr(&out));
+            let result: Value = serde_json::from_slice(&out.stdout).unwrap();
+            let found = result["methods"][0]["displacement"]["pixels"].as_array().unwrap().clone();
+            found.iter().map(|pixels| pixels.as_f64().unwrap()).collect::<Vec<_>>()
+        };
+        let before = run();
+        assert!(before.iter().all(|pixels| *pixels > 4.0), "{before:?}");
+        let after = run();
+        assert!(after[0].abs() < before[0] / 2.0 && after[1].abs() < before[1] / 2.0, "{before:?}, then {after:?}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ the limit below which a picture shows none of the classes. TEST is used once, af
 seeded and writes a checkpoint after each epoch; `--resume` continues from it.
 """
 
+import math
 from pathlib import Path
 
 import torch
@@ -32,6 +33,10 @@ FROZEN = 12
 # The first block of the last stages.
 FAMILIAR_BLOCK = 15
 MEAN, DEVIATION = 127, 128
+# The pixels between two cells of the last layer, and the centre of the first one's receptive field.
+CELL, FIRST_CENTRE = 16, 3.5
+# How much the quarters of grids count in training, next to the whole.
+QUARTERS = 1.0
 
 
 class Flowers(nn.Module):
@@ -66,8 +71,16 @@ class Flowers(nn.Module):
         return (photos * 255 - MEAN) / DEVIATION
 
     def features(self, photos):
-        """Features [N,C]."""
-        return self.backbone.extract_features(photos).mean((2, 3))
+        """Features [N,C] of the whole photos; in training [N,5,C], of the whole and of its four quarters, row by row."""
+        cells = self.backbone.extract_features(photos)
+        whole = cells.mean((2, 3))
+        if not self.training:
+            return whole
+        # The cells whose receptive fields have their centres in the first half.
+        first = math.ceil((photos.shape[-1] / 2 - FIRST_CENTRE) / CELL)
+        rows = cells[:, :, :first], cells[:, :, first:]
+        quarters = [part.mean((2, 3)) for row in rows for part in (row[..., :first], row[..., first:])]
+        return torch.stack([whole, *quarters], 1)
 
     def features_and_familiar(self, photos):
         """Features [N,C], and those by which a picture is familiar [N,D], of length 1: the features next to those of the first
@@ -108,11 +121,20 @@ class Published(nn.Module):
         return self.net.classify(features), likeness.topk(self.neighbour, 1).values[:, -1]
 
 
+def loss_of(logits, _, targets):
+    """Cross-entropy of the whole photos, and of the quarters of those that are grids."""
+    losses = -(targets * logits.log_softmax(2)).sum(2)
+    return (losses[:, 0] + QUARTERS * losses[:, 1:].mean(1)).mean()
+
+
 def augment(photos, targets, draw):
-    """Augments a batch: motion, light, tiling, and bad pictures for some. [N,3,h,w] in 0..=1."""
+    """Augments a batch: motion, light, tiling, and bad pictures for some. [N,3,h,w] in 0..=1.
+
+    The targets [N,5,classes] are those of the whole and of its quarters, zeros where the photo is no grid.
+    """
     photos = seen.moved(photos, TRAINED_SIDE, draw, area=(0.2, 1.1), ratio=0.45)
     photos = seen.lit(photos, draw, spread=0.4, saturation=(0.4, 1.6))
-    photos, targets = seen.tiled(photos, targets, draw, share=0.2)
+    photos, targets = seen.tiled(photos, targets, draw, share=0.3)
     return seen.seen_badly(photos, draw, share=0.15), targets
 
 
@@ -223,7 +245,7 @@ def main():
     torch.manual_seed(options.seed)
     (photos, labels, names), validation, test = load_parts(options, STORED_SIDE, SIDE)
     net = Flowers(options.backbone, len(names), options.start).to(memory_format=torch.channels_last)
-    net = train(net, photos, labels, validation[:2], options, augment, weight_decay=0.05, average=0.995)
+    net = train(net, photos, labels, validation[:2], options, augment, loss_of, weight_decay=0.05, average=0.995)
 
     temperature = calibrated(logits_of(net, validation[0]), validation[1])
     chosen = torch.randperm(len(photos), generator=torch.Generator().manual_seed(options.seed))[: (len(photos) + 1) // 2]

@@ -158,7 +158,8 @@ def through_jpeg(photo, quality):
 
 
 def tiled(photos, targets, draw, share=0.25):
-    """Replaces `share` of the batch by 2x2 grids of four photos; the target is the mean of the four.
+    """Replaces `share` of the batch by 2x2 grids of four photos. The targets become [N,5,classes]: the mean of the four, and
+    theirs, which are zeros where the photo is no grid.
 
     The pointing game uses such grids (Böhle, Fritz and Schiele 2021), and they show several flowers at once.
     """
@@ -168,5 +169,7 @@ def tiled(photos, targets, draw, share=0.25):
     mates = [torch.randperm(count, generator=draw.generator) for _ in range(4)]
     rows = [torch.cat([small[mates[row]], small[mates[row + 1]]], 3) for row in (0, 2)]
     grid = torch.cat(rows, 2)
-    mixed = torch.stack([targets[mate] for mate in mates]).mean(0)
-    return torch.where(chosen.view(-1, 1, 1, 1), grid, photos), torch.where(chosen[:, None], mixed, targets)
+    each = torch.stack([targets[mate] for mate in mates], 1)
+    of_grids = torch.cat([each.mean(1, keepdim=True), each], 1)
+    of_photos = torch.cat([targets[:, None], torch.zeros_like(each)], 1)
+    return torch.where(chosen.view(-1, 1, 1, 1), grid, photos), torch.where(chosen.view(-1, 1, 1), of_grids, of_photos)

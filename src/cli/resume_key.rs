@@ -35,7 +35,9 @@ impl ResumeKey {
         // Without a method, it is that of the task: for classifiers Grad-CAM.
         let method = request.method.map(|method| method.name).filter(|name| *name != "grad-cam");
         key.note("method", method, None);
-        key.note("own_method", own_method(options), None);
+        let own = own_manifest(options);
+        key.note("own_method", own.as_ref().and_then(|own| own.method.clone()), None);
+        key.note("own_shift", own.and_then(|own| own.shift).map(|shift| format!("{shift:?}")), None);
         key.note("scores", scores(&request.scores), scores(&Request::default().scores));
         key.note("layers", request.layers.iter().map(ToString::to_string).collect::<Vec<_>>(), Vec::new());
         key.note("signed", request.signed, false);
@@ -56,11 +58,10 @@ impl ResumeKey {
     }
 }
 
-/// The method in the manifest next to a model, which serves where none is named.
-fn own_method(options: &ModelOptions) -> Option<String> {
+/// The manifest next to a model, whose method serves where none is named.
+fn own_manifest(options: &ModelOptions) -> Option<Manifest> {
     let ModelSource::File(path) = &options.model else { return None };
-    let manifest = Manifest::read(&path.with_extension("toml")).ok()?;
-    manifest.method
+    Manifest::read(&path.with_extension("toml")).ok()
 }
 
 fn texts<T: ToString>(values: &[T]) -> Vec<String> {

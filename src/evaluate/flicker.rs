@@ -2,11 +2,13 @@
 
 use ndarray::Array2;
 
+use serde::{Deserialize, Serialize};
+
 use super::statistics::pearson;
 use super::trial::to_unit;
 
 /// How maps change from frame to frame.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Motion {
     /// The mean absolute change of the map, scaled to 0..=1, from one frame to the next. For a static scene, less is
     /// better.

@@ -3,11 +3,13 @@
 
 use ndarray::{Array3, ArrayView3, Axis, Zip, s};
 
+use serde::{Deserialize, Serialize};
+
 use super::trial::Trial;
 use crate::error::Result;
 
 /// The class's probability while pixels are inserted or deleted, in descending order of the map, from none to all.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Curves {
     /// Pixels are inserted into a blurred copy; a larger area is better.
     pub insertion: Vec<f32>,

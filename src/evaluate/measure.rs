@@ -9,6 +9,7 @@ use rand::rngs::SmallRng;
 
 use super::adcc::adcc;
 use super::average_drop::average_drop;
+use super::displacement::{Displacement, displacement};
 use super::flicker::motion;
 use super::grid_pointing::{PhotoGrid, energy_in_tile, grids};
 use super::insertion_deletion::{area_under, insertion_deletion};
@@ -76,6 +77,7 @@ impl<'a> Bench<'a> {
             cases.push(self.case(photo, &mut totals)?);
         }
         cases.sort_by(|a, b| (b.insertion - b.deletion).total_cmp(&(a.insertion - a.deletion)));
+        let displacement = Displacement::of(&totals.displaced);
         let (mut faithfulness, curves) = totals.means(sample.len());
         faithfulness.grid_pointing = self.point(pointing)?;
         report(0.9);
@@ -85,6 +87,7 @@ impl<'a> Bench<'a> {
             layer: self.explainer.context().layer.clone(),
             photos: sample.len(),
             faithfulness,
+            displacement,
             curves,
             cases,
             sanity: self.sanity(&chosen)?,
@@ -123,6 +126,7 @@ impl<'a> Bench<'a> {
         let adcc = adcc(&mut trial, change.drop)?;
         let road = road(&mut trial, &SHARES, NOISE, &mut self.random)?;
         totals.add(&curves, change, adcc, road);
+        totals.displaced.extend(displacement(&mut trial)?);
         Ok(Case {
             photo: photo.clone(),
             predicted: class,

@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 
 use image::RgbImage;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 use crate::model::find_class;
 use crate::source::{ClassFolder, class_folders, read_photo};
 
 /// A photo and its true class.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Photo {
     pub path: PathBuf,
     pub class_index: usize,

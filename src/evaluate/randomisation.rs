@@ -5,13 +5,15 @@
 use image::RgbImage;
 use ndarray::Array2;
 
+use serde::{Deserialize, Serialize};
+
 use super::statistics::spearman;
 use crate::error::Result;
 use crate::explain::Explainer;
 use crate::model::{ModelOptions, Randomised, Request};
 
 /// How similar the maps stay as weights are randomised, from the logits down.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Sanity {
     /// The shares of the weight tensors that are randomised, 0..=1.
     pub shares: Vec<f32>,

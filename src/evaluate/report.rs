@@ -2,12 +2,17 @@
 
 use std::path::PathBuf;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+
 use super::calibration::Bin;
 use super::confusion::Confusion;
+use super::displacement::Displacement;
 use super::flicker::Motion;
 use super::insertion_deletion::Curves;
 use super::photos::Photo;
 use super::randomisation::Sanity;
+use crate::cam;
 use crate::error::Error;
 
 /// The results of an evaluation.
@@ -24,13 +29,20 @@ pub struct Evaluation {
     pub unread: Vec<Error>,
 }
 
+/// The name of a known method. `serde` would borrow a plain reference.
+type MethodName = &'static str;
+
 /// The measures of one method.
+#[derive(Serialize, Deserialize)]
 pub struct Measured {
-    pub method: &'static str,
+    #[serde(deserialize_with = "method_name")]
+    pub method: MethodName,
     pub layer: String,
     /// The number of photos on which maps were measured.
     pub photos: usize,
     pub faithfulness: Faithfulness,
+    /// `None` if no photo has a map.
+    pub displacement: Option<Displacement>,
     /// Means over the photos.
     pub curves: Curves,
     /// Each photo, in descending order of insertion minus deletion.
@@ -41,7 +53,7 @@ pub struct Measured {
 }
 
 /// Means over the photos.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Faithfulness {
     pub insertion: f32,
     pub deletion: f32,
@@ -57,6 +69,7 @@ pub struct Faithfulness {
 }
 
 /// One photo.
+#[derive(Serialize, Deserialize)]
 pub struct Case {
     pub photo: Photo,
     pub predicted: usize,
@@ -67,9 +80,16 @@ pub struct Case {
 }
 
 /// The motion of the maps along a film: those of single frames, and those smoothed over time.
+#[derive(Serialize, Deserialize)]
 pub struct FilmMotion {
     pub film: PathBuf,
     pub frames: usize,
     pub single: Motion,
     pub smoothed: Motion,
+}
+
+/// The name of a known method.
+fn method_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static str, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    cam::find(&name).map(|method| method.name).map_err(D::Error::custom)
 }

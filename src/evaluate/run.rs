@@ -12,7 +12,7 @@ use super::confusion::Confusion;
 use super::measure::Bench;
 use super::photos::{Photo, labelled_photos};
 use super::plan::Plan;
-use super::report::Evaluation;
+use super::report::{Evaluation, Measured};
 use crate::error::{Error, Result};
 use crate::explain::Classifier;
 
@@ -28,17 +28,22 @@ struct Classified {
     unread: Vec<Error>,
 }
 
-/// Classifies all photos in a folder of class folders, and measures the maps of each method. `report` gets the
-/// progress, 0..=1.
+/// What goes on while methods are measured.
+pub struct Progress<'p> {
+    /// Methods that an earlier run has measured.
+    pub done: Vec<Measured>,
+    /// Gets each method as soon as it is measured.
+    pub keep: &'p mut dyn FnMut(&Measured) -> Result<()>,
+    /// Gets the progress, 0..=1.
+    pub report: &'p mut dyn FnMut(f32),
+}
+
+/// Classifies all photos in a folder of class folders, and measures the maps of each method that is not done.
 ///
 /// # Errors
-/// The folder has no photos of the model's classes, none of them can be read, or the model fails.
-pub fn evaluate(
-    folder: &Path,
-    plan: &Plan,
-    mut classifier: Classifier,
-    mut report: impl FnMut(f32),
-) -> Result<Evaluation> {
+/// The folder has no photos of the model's classes, none of them can be read, the model fails, or a result cannot be kept.
+pub fn evaluate(folder: &Path, plan: &Plan, mut classifier: Classifier, progress: Progress) -> Result<Evaluation> {
+    let Progress { mut done, keep, report } = progress;
     let listed = labelled_photos(folder, &classifier.labels, classifier.classes)?;
     let classified = Classified::new(listed, &mut classifier)?;
     let Classified { photos, .. } = &classified;
@@ -48,9 +53,15 @@ pub fn evaluate(
     let pointing = classified.confidently_right();
     let mut methods = Vec::with_capacity(plan.methods.len());
     for (number, method) in plan.methods.iter().enumerate() {
+        if let Some(at) = done.iter().position(|measured| measured.method == method.name) {
+            methods.push(done.swap_remove(at));
+            continue;
+        }
         let mut part = |share: f32| report((number as f32 + share) / plan.methods.len() as f32);
         let mut bench = Bench::new(plan, method, &mut classifier)?;
-        methods.push(bench.measure(photos, &sample, &pointing, &mut part)?);
+        let measured = bench.measure(photos, &sample, &pointing, &mut part)?;
+        keep(&measured)?;
+        methods.push(measured);
     }
     let outcomes: Vec<_> = classified.pairs().map(|pair| (pair.1.1, is_right(&pair))).collect();
     let reliability = reliability(&outcomes, BINS);

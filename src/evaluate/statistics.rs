@@ -36,3 +36,10 @@ fn ranks(values: &[f32]) -> Vec<f32> {
     }
     ranks
 }
+
+/// The middle value, or the mean of the two middle ones; `None` of nothing.
+pub fn median(mut values: Vec<f32>) -> Option<f32> {
+    values.sort_by(f32::total_cmp);
+    let last = values.len().checked_sub(1)?;
+    Some(f32::midpoint(values[last / 2], values[last.div_ceil(2)]))
+}

@@ -12,6 +12,8 @@ pub struct Totals {
     sums: Faithfulness,
     curves: Curves,
     adcc: Adcc,
+    /// How far each map lies beside what it shows.
+    pub displaced: Vec<[f32; 2]>,
 }
 
 impl Totals {
@@ -21,6 +23,7 @@ impl Totals {
             sums: Faithfulness::default(),
             curves: Curves { insertion: vec![0.0; steps + 1], deletion: vec![0.0; steps + 1] },
             adcc: Adcc { coherency: 0.0, complexity: 0.0, drop: 0.0 },
+            displaced: Vec::new(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::decomposed_gelu::DecomposedGelus;
 use super::decomposed_silu::Silu;
 use super::graph_writer::{GraphWriter, Patch};
-use super::ops::activation::gelu_slope;
+use super::ops::activation::{gelu_share, gelu_slope};
 use super::rules::{NOT_DIFFERENTIABLE, Rules};
 use super::value::Value;
 use super::vjp::Vjp;
@@ -51,6 +51,7 @@ pub fn write_backward<'g>(
     let dependents = graph.dependents(target);
     let ancestors = graph.ancestors(output);
     let gelus = DecomposedGelus::find(&graph, target);
+    let relevance = rules.pass_relevance();
     let depends = |tensor: &str| tensor == target || dependents.contains(tensor);
     let mut contributions: HashMap<&str, Vec<Value>> = HashMap::from([(output, vec![seed])]);
 
@@ -69,12 +70,14 @@ pub fn write_backward<'g>(
             continue;
         }
         if let (Some(gelu), [Some(dy)]) = (gelus.ending_at(index), grads.as_slice()) {
-            let gradient = *dy * gelu_slope(writer.tensor(gelu.x));
+            let x = writer.tensor(gelu.x);
+            let gradient = *dy * if relevance { gelu_share(x) } else { gelu_slope(x) };
             contributions.entry(gelu.x).or_default().push(gradient);
             continue;
         }
         if let (Some(silu), [Some(dy)]) = (Silu::ending_at(&graph, node, target), grads.as_slice()) {
-            let gradient = *dy * silu.slope(|tensor| writer.tensor(tensor));
+            let tensor = |name: &str| writer.tensor(name);
+            let gradient = *dy * if relevance { silu.share(tensor) } else { silu.slope(tensor) };
             contributions.entry(silu.x).or_default().push(gradient);
             continue;
         }
@@ -82,8 +85,12 @@ pub fn write_backward<'g>(
             return Err(Error::NoGradientRule { op: node.op().to_owned(), node: node.label().to_owned() });
         }
         let rule = rules.find(node)?;
-        for input in inputs {
-            if let Some(gradient) = rule(Vjp { node, index, input, grads: &grads, writer })? {
+        // A tensor that depends on the picture's shape alone is a constant factor.
+        let varies = |input: &usize| inputs.len() == 1 || graph.depends_on_values(&node.input[*input], target);
+        let variable: Vec<usize> = if relevance { inputs.iter().copied().filter(varies).collect() } else { Vec::new() };
+        for &input in &inputs {
+            let vjp = Vjp { node, index, input, variable: &variable, relevance, graph: &graph, grads: &grads, writer };
+            if let Some(gradient) = rule(vjp)? {
                 contributions.entry(&node.input[input]).or_default().push(gradient.kept_by(writer));
             }
         }

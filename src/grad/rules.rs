@@ -5,6 +5,7 @@ use OpKind::{Activation, Layout, Norm, Other, Pooling, Product, Quantising, Tran
 use super::ops::{
     activation, arithmetic, attention, conv, linear, norm, pool, quantize, reduce, resize, sample, shape,
 };
+use super::relevance::{ConvRule, rule_of};
 use super::vjp::{Gradient, Vjp};
 use crate::error::{Error, Result};
 use crate::onnx::proto::Node;
@@ -201,13 +202,25 @@ fn zero(_: Vjp) -> Gradient {
     Ok(None)
 }
 
-/// The rules in use: the caller's, then those of [`RULES`].
+/// The rules in use: the caller's, then those of relevance if they are wanted, then those of [`RULES`].
 #[derive(Clone, Default)]
 pub struct Rules {
     own: Vec<(String, String, Rule)>,
+    /// Passes on relevance in place of gradients, with this rule for convolutions.
+    relevance: Option<ConvRule>,
 }
 
 impl Rules {
+    /// The rules of layer-wise relevance propagation. What the walk finds is then relevance divided by the target's values.
+    pub fn of_relevance(conv: ConvRule) -> Self {
+        Self { own: Vec::new(), relevance: Some(conv) }
+    }
+
+    /// Whether these are rules of relevance.
+    pub fn pass_relevance(&self) -> bool {
+        self.relevance.is_some()
+    }
+
     /// Adds a rule for an op of a domain; the standard domain is `""`. It overrides earlier rules for that op.
     #[must_use]
     pub fn with(mut self, domain: &str, op: &str, rule: Rule) -> Self {
@@ -229,7 +242,11 @@ impl Rules {
         if let Some((_, _, rule)) = self.own.iter().find(|(d, op, _)| d == domain && op == node.op()) {
             return Ok(*rule);
         }
-        if let Some((_, _, rule)) = built_in(node) {
+        let built_in = built_in(node);
+        if let Some(rule) = self.relevance.filter(|_| built_in.is_some()).and_then(|conv| rule_of(node, conv)) {
+            return Ok(rule);
+        }
+        if let Some((_, _, rule)) = built_in {
             return Ok(*rule);
         }
         if node.is_standard() && NOT_DIFFERENTIABLE.contains(&node.op()) {

@@ -3,8 +3,8 @@
 use super::graph_writer::GraphWriter;
 use super::value::Value;
 use crate::error::{Error, Result};
-use crate::onnx::DataType;
 use crate::onnx::proto::Node;
+use crate::onnx::{DataType, GraphIndex};
 
 /// The gradient with respect to one input of a node, or `None` where it is zero everywhere.
 pub type Gradient<'g> = Result<Option<Value<'g>>>;
@@ -17,6 +17,12 @@ pub struct Vjp<'g> {
     /// The node's index in the graph.
     pub index: usize,
     pub input: usize,
+    /// For relevance: the inputs whose values depend on what the walk leads to, in ascending order.
+    pub variable: &'g [usize],
+    /// Whether relevance is passed on, and not the gradient.
+    pub relevance: bool,
+    /// The forward graph.
+    pub graph: &'g GraphIndex<'g>,
     /// The gradients of the node's outputs.
     pub grads: &'g [Option<Value<'g>>],
     pub writer: &'g GraphWriter<'g>,

@@ -49,7 +49,7 @@ impl Slot {
             layers => Some(layers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")),
         };
         // What a detector's outputs mean, and what its classes are called, is part of the kept model.
-        let meaning = (&manifest.output, &manifest.task, manifest.scores, &manifest.labels);
+        let meaning = (&manifest.output, &manifest.task, manifest.scores, &manifest.labels, manifest.shift);
         // Without a method, the model's default may write another graph.
         let usual = request.method.is_none();
         let made_from = format!("{program} {source} {layers:?} {usual} {meaning:?} {input} {runtime}");

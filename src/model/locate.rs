@@ -10,9 +10,9 @@ use super::preset::Preset;
 use super::references::{compare, own_likeness};
 use super::request::{Request, ScoreQuery};
 use super::typed::TypedModel;
-use crate::cam::{self, AttributesTo, Inputs, Layers, Method};
+use crate::cam::{self, AttributesTo, Backward, ConvShare, Inputs, Layers, Method};
 use crate::error::{Error, Result};
-use crate::grad::{self, Candidate, DetectorPart, LayerName, Reason, Rules, Search, Target, Task};
+use crate::grad::{self, Candidate, ConvRule, DetectorPart, LayerName, Reason, Rules, Search, Target, Task};
 use crate::onnx::{OnnxModel, Tensors};
 
 /// A model whose task and target layers are known.
@@ -44,13 +44,24 @@ pub fn locate(mut typed: TypedModel, request: &Request) -> Result<Located> {
         let problem = "makes its map from the attention of all blocks; leave the layer out";
         return Err(Error::Conflict(format!("{} {problem}", method.name)));
     }
-    let targets = find_targets(&typed, &task, request)?;
+    let mut targets = find_targets(&typed, &task, request)?;
+    correct_place(&typed, &task, &mut targets)?;
     if targets.len() > 1 && method.formula().is_none() {
         let problem = "does not fuse maps of several layers; name one layer, or choose a method of one run and one \
                        gradient, such as layer-cam";
         return Err(Error::Conflict(format!("{} {problem}", method.name)));
     }
-    Ok(Located { typed, task, scores, method, targets, rules: Rules::default(), notices })
+    Ok(Located { typed, task, scores, method, targets, rules: rules_of(method), notices })
+}
+
+/// The rules by which a method goes backwards.
+fn rules_of(method: &Method) -> Rules {
+    match method.backward {
+        Backward::Gradient => Rules::default(),
+        Backward::Relevance(ConvShare::Epsilon) => Rules::of_relevance(ConvRule::Epsilon),
+        Backward::Relevance(ConvShare::ZPlus) => Rules::of_relevance(ConvRule::ZPlus),
+        Backward::Relevance(ConvShare::Gamma) => Rules::of_relevance(ConvRule::Gamma),
+    }
 }
 
 /// Whether nothing else is asked for than the usual map, and the model is a vision transformer, which maps of attention serve
@@ -220,6 +231,18 @@ fn find_targets(typed: &TypedModel, task: &Task, request: &Request) -> Result<Ve
         target.reason = Reason::Augmented;
     }
     Ok(targets)
+}
+
+/// Moves the cells of a layer to where the manifest says that they look, if it is the layer that the manifest speaks of.
+fn correct_place(typed: &TypedModel, task: &Task, targets: &mut [Target]) -> Result<()> {
+    let LoadedModel { manifest, contract, .. } = &typed.loaded;
+    let (Some([x, y]), None, [target]) = (manifest.shift, contract, targets) else { return Ok(()) };
+    let own = find_targets(typed, task, &Request::default())?;
+    if own.iter().any(|own| own.layer.tensor == target.layer.tensor) {
+        let first = &mut target.layer.layout.geometry.first;
+        *first = [first[0] - f64::from(y), first[1] - f64::from(x)];
+    }
+    Ok(())
 }
 
 /// The finer grids that `RefineCAM` takes next to that of the default layer, as the last three stages of a `ResNet`.

@@ -32,6 +32,10 @@ pub struct Manifest {
     /// The target layer, where it is not the default one; several layers are separated by commas.
     #[serde(default)]
     pub layer: Option<String>,
+    /// How far the heat of that layer lies to the right of and below what it shows, in pixels of the input, beyond what
+    /// strides and padding tell: `[x, y]`.
+    #[serde(default)]
+    pub shift: Option<[f32; 2]>,
     /// The output with the class scores, where it is not the first of that form.
     #[serde(default)]
     pub output: Option<String>,
@@ -219,6 +223,7 @@ impl Manifest {
             scores: None,
             method: None,
             layer: None,
+            shift: None,
             output: None,
             licence: String::new(),
             sha256: String::new(),
@@ -243,6 +248,10 @@ impl Manifest {
     pub fn parse(text: &str) -> Result<Self, String> {
         let manifest: Self = toml::from_str(text).map_err(|e| format!("not a manifest: {}", e.message()))?;
         manifest.input.check()?;
+        let size = [manifest.input.width, manifest.input.height].map(|side| side as f32);
+        if manifest.shift.is_some_and(|shift| !(shift[0].abs() < size[0] && shift[1].abs() < size[1])) {
+            return Err("shift must be two numbers of pixels, smaller than the input".into());
+        }
         match &manifest.task {
             Some(task) if !TASKS.contains(&task.as_str()) => {
                 Err(format!("there is no task '{task}'; there are {}", TASKS.join(", ")))

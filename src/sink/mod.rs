@@ -20,6 +20,6 @@ pub use json::{JsonSink, json_line};
 pub use maps::{MapFormat, MapNames, MapSize, MapsSink};
 pub use reconnecting::{Connect, LiveOutput, ReconnectingSink};
 pub use results::{Destination, ResultNames, ResultsSink};
-pub use resume::{ResumeLog, ResumeSink};
+pub use resume::{OpenLog, ResumeLog, ResumeSink};
 #[cfg(all(feature = "camera", target_os = "linux"))]
 pub use virtual_camera::VirtualCamera;

@@ -43,30 +43,52 @@ impl ResumeLog {
         Ok(Self { path, asked, done: lines.collect(), begun: begun.is_some() })
     }
 
+    /// Opens the log for more entries.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn open(&self) -> Result<OpenLog> {
+        let failed = |e: std::io::Error| Error::writing(&self.path, &e);
+        let file = OpenOptions::new().create(true).append(true).open(&self.path).map_err(failed)?;
+        let mut log = OpenLog { file, path: self.path.clone() };
+        // After a line that was cut off, too.
+        let complete = fs::read(&self.path).map_err(failed)?.last().is_none_or(|last| *last == b'\n');
+        if !complete {
+            log.file.write_all(b"\n").map_err(failed)?;
+        }
+        if !self.begun {
+            log.add(&self.asked)?;
+        }
+        Ok(log)
+    }
+
     /// A sink that logs each input once the sinks before it in the list have written it.
     ///
     /// # Errors
     /// The file cannot be written.
     pub fn sink(&self, report: Report) -> Result<ResumeSink> {
-        let failed = |e: std::io::Error| Error::writing(&self.path, &e);
-        let file = OpenOptions::new().create(true).append(true).open(&self.path).map_err(failed)?;
-        let mut sink = ResumeSink { file, path: self.path.clone(), report, current: None };
-        // After a line that was cut off, too.
-        let complete = fs::read(&self.path).map_err(failed)?.last().is_none_or(|last| *last == b'\n');
-        if !complete {
-            sink.file.write_all(b"\n").map_err(failed)?;
-        }
-        if !self.begun {
-            sink.log(&self.asked)?;
-        }
-        Ok(sink)
+        Ok(ResumeSink { log: self.open()?, report, current: None })
+    }
+}
+
+/// A log that takes more entries.
+pub struct OpenLog {
+    file: File,
+    path: PathBuf,
+}
+
+impl OpenLog {
+    /// # Errors
+    /// The file cannot be written.
+    pub fn add(&mut self, entry: &str) -> Result<()> {
+        let line = serde_json::to_string(entry).map_err(|e| Error::output(&self.path, e))? + "\n";
+        self.file.write_all(line.as_bytes()).map_err(|e| Error::writing(&self.path, &e))
     }
 }
 
 /// Logs each input when its last frame is written.
 pub struct ResumeSink {
-    file: File,
-    path: PathBuf,
+    log: OpenLog,
     /// Inputs that failed are tried again by the next run.
     report: Report,
     /// The medium of the last frame.
@@ -75,12 +97,7 @@ pub struct ResumeSink {
 
 impl ResumeSink {
     fn log_completed(&mut self, medium: &Medium) -> Result<()> {
-        if self.report.has_failed(&medium.name) { Ok(()) } else { self.log(&medium.name) }
-    }
-
-    fn log(&mut self, text: &str) -> Result<()> {
-        let line = serde_json::to_string(text).map_err(|e| Error::output(&self.path, e))? + "\n";
-        self.file.write_all(line.as_bytes()).map_err(|e| Error::writing(&self.path, &e))
+        if self.report.has_failed(&medium.name) { Ok(()) } else { self.log.add(&medium.name) }
     }
 }
 

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use toml::Value;
 use whycam::cam::{self, Layers, METHODS};
-use whycam::evaluate::{Measured, choose};
+use whycam::evaluate::{Displacement, Measured, choose};
 use whycam::model::Manifest;
 use whycam::plumbing::write_whole;
 
@@ -24,7 +25,7 @@ pub fn check(model: &ModelArgs) -> Result<()> {
         let problem = "--choose writes into the manifest next to a model's file, and there is none";
         return Err(UsageError(format!("{problem}; docs/models.md shows one")).into());
     };
-    changed(&manifest, METHODS[0].name, None).map(|_| ())
+    changed(&manifest, METHODS[0].name, None, None).map(|_| ())
 }
 
 /// Chooses among measured methods, and writes the best one with its layer into the manifest next to the model.
@@ -36,16 +37,22 @@ pub fn write(model: &str, layers_named: bool, measured: &[Measured]) -> Result<(
     let path = Path::new(model).with_extension("toml");
     // RefineCAM finds its own layers.
     let finds = cam::find(best.method)?.layers == Layers::EachGrid && !layers_named;
-    let text = changed(&path, best.method, (!finds).then_some(best.layer.as_str()))?;
+    let layer = (!finds).then_some(best.layer.as_str());
+    let text = changed(&path, best.method, layer, best.displacement.filter(|_| layer.is_some()))?;
     write_whole(&path, text.into_bytes(), true)?;
     say(format_args!("{}: {} at {} has the best value, {:.3}", path.display(), best.method, best.layer, best.value()));
     Ok(())
 }
 
-/// A manifest with another method and layer.
-fn changed(path: &Path, method: &str, layer: Option<&str>) -> Result<String> {
+/// A manifest with another method and layer, and its shift corrected by how far maps lie beside what they show.
+fn changed(path: &Path, method: &str, layer: Option<&str>, displaced: Option<Displacement>) -> Result<String> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let changed = with_keys(&text, &[("method", Some(method)), ("layer", layer)]);
+    let before: Manifest = toml::from_str(&text).with_context(|| path.display().to_string())?;
+    // The shift of another layer was not in force.
+    let in_force = before.shift.filter(|_| before.layer.is_none() || before.layer.as_deref() == layer);
+    let shift = layer.and(shift(in_force, displaced)).map(Value::from);
+    let changed =
+        with_keys(&text, &[("method", Some(method.into())), ("layer", layer.map(Value::from)), ("shift", shift)]);
     let read: Manifest = toml::from_str(&changed).with_context(|| path.display().to_string())?;
     if read.method.as_deref() != Some(method) {
         bail!("{}: its form does not let whycam write into it; add method = \"{method}\"", path.display());
@@ -53,8 +60,16 @@ fn changed(path: &Path, method: &str, layer: Option<&str>) -> Result<String> {
     Ok(changed)
 }
 
+/// A shift `[x, y]` in whole tenths of a pixel.
+fn shift(before: Option<[f32; 2]>, displaced: Option<Displacement>) -> Option<Vec<f64>> {
+    let more = displaced.filter(Displacement::is_certain).map_or([0.0; 2], |displaced| displaced.pixels);
+    let before = before.unwrap_or_default();
+    let tenths = [0, 1].map(|axis| (f64::from(before[axis] + more[axis]) * 10.0).round() as i64);
+    tenths.iter().any(|tenth| *tenth != 0).then(|| tenths.map(|tenths| tenths as f64 / 10.0).to_vec())
+}
+
 /// A TOML file with top-level keys set, or removed where there is no value. All else stays as it is.
-fn with_keys(text: &str, keys: &[(&str, Option<&str>)]) -> String {
+fn with_keys(text: &str, keys: &[(&str, Option<Value>)]) -> String {
     let is_key = |line: &str, key: &str| line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='));
     let is_table = |line: &str| {
         let bare = line.split('#').next().unwrap_or_default().trim_end();
@@ -64,7 +79,7 @@ fn with_keys(text: &str, keys: &[(&str, Option<&str>)]) -> String {
     let top = text.lines().take(tables).filter(|line| !keys.iter().any(|(key, _)| is_key(line, key)));
     let mut lines: Vec<String> = top.map(str::to_owned).collect();
     let end = lines.iter().rposition(|line| !line.trim().is_empty()).map_or(0, |last| last + 1);
-    let set = keys.iter().filter_map(|(key, value)| Some(format!("{key} = {}", toml::Value::from((*value)?))));
+    let set = keys.iter().filter_map(|(key, value)| Some(format!("{key} = {}", value.as_ref()?)));
     lines.splice(end..end, set);
     lines.extend(text.lines().skip(tables).map(str::to_owned));
     lines.join("\n") + "\n"
@@ -78,8 +93,9 @@ mod tests {
     fn keys_are_set_before_the_first_table_and_the_rest_stays() {
         let rest = "\n[input]    # pixels\nwidth = 8\nmethod = \"mine\"\n";
         let text = format!("# A net.\nname = \"a\"\nlayer = \"old\"\n{rest}");
-        let changed = with_keys(&text, &[("method", Some("layer-cam")), ("layer", None)]);
-        assert_eq!(changed, format!("# A net.\nname = \"a\"\nmethod = \"layer-cam\"\n{rest}"));
-        assert_eq!(with_keys(&changed, &[("method", Some("layer-cam")), ("layer", None)]), changed);
+        let keys = [("method", Some("layer-cam".into())), ("layer", None), ("shift", Some(vec![1.5, -2.0].into()))];
+        let changed = with_keys(&text, &keys);
+        assert_eq!(changed, format!("# A net.\nname = \"a\"\nmethod = \"layer-cam\"\nshift = [1.5, -2.0]\n{rest}"));
+        assert_eq!(with_keys(&changed, &keys), changed);
     }
 }

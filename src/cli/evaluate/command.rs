@@ -6,11 +6,12 @@ use anyhow::Result;
 use clap::Args;
 use indicatif::ProgressBar;
 use whycam::cam::{self, Inputs, Layers, METHODS, Method};
-use whycam::evaluate::{Plan, evaluate, evaluate_detections};
+use whycam::evaluate::{Plan, Progress, evaluate, evaluate_detections};
 use whycam::plumbing::{Classifier, Detector, PlainModel, check_free, write_whole};
+use whycam::sink::ResumeLog;
 use whycam::{Explainer, Request};
 
-use super::{choose, json, page, table};
+use super::{choose, json, kept, page, table};
 use crate::cli::args::{DetectionArgs, GlobalArgs, LayerArgs, ModelArgs};
 use crate::cli::output::{ExitStatus, UsageError, print, say, say_error, write_json};
 use crate::cli::run::progress_bar;
@@ -55,6 +56,9 @@ pub struct Evaluate {
     /// insertion, 1 - deletion and pointing, of those that pass the sanity check
     #[arg(long)]
     choose: bool,
+    /// Continue an interrupted evaluation. What is measured of each method is kept in FILE.done next to --json FILE
+    #[arg(long, requires = "json")]
+    resume: bool,
     /// Overwrite existing files
     #[arg(long)]
     force: bool,
@@ -67,7 +71,7 @@ const STEPS: usize = 32;
 impl Evaluate {
     pub fn run(self, global: &GlobalArgs) -> Result<ExitStatus> {
         for path in [&self.json, &self.html].into_iter().flatten() {
-            check_free(path, self.force)?;
+            check_free(path, self.force || self.resume)?;
         }
         if self.choose {
             choose::check(&self.model)?;
@@ -97,18 +101,33 @@ impl Evaluate {
         if model.task.as_detection().is_some() {
             return self.detections(global, &plan, model);
         }
+        self.classifications(global, &plan, model)
+    }
+}
+
+impl Evaluate {
+    /// Evaluates a classifier and its maps.
+    fn classifications(&self, global: &GlobalArgs, plan: &Plan, model: PlainModel) -> Result<ExitStatus> {
+        let overwrite = self.force || self.resume;
         let classifier = Classifier::of_model(model)?;
         let bar = if global.quiet { ProgressBar::hidden() } else { progress_bar() };
         bar.set_length(1000);
-        let evaluation = evaluate(&self.folder, &plan, classifier, |share| bar.set_position((share * 1000.0) as u64));
+        let log = if self.resume { Some(kept::log(self.json.as_deref(), &self.folder, plan)?) } else { None };
+        let mut open = log.as_ref().map(ResumeLog::open).transpose()?;
+        let progress = Progress {
+            done: log.as_ref().map(kept::measured).unwrap_or_default(),
+            keep: &mut |measured| open.as_mut().map_or(Ok(()), |open| kept::keep(open, measured)),
+            report: &mut |share| bar.set_position((share * 1000.0) as u64),
+        };
+        let evaluation = evaluate(&self.folder, plan, classifier, progress);
         bar.finish_and_clear();
         let evaluation = evaluation?;
         if let Some(path) = &self.html {
-            write_whole(path, page::page(&evaluation, &plan, &self.style)?, self.force)?;
+            write_whole(path, page::page(&evaluation, plan, &self.style)?, overwrite)?;
         }
         evaluation.unread.iter().for_each(say_error);
         let status = if evaluation.unread.is_empty() { ExitStatus::Done } else { ExitStatus::Failed };
-        if !write_json(self.json.as_deref(), || format!("{}\n", json::json(&evaluation)), self.force)? {
+        if !write_json(self.json.as_deref(), || format!("{}\n", json::json(&evaluation)), overwrite)? {
             print(&table::table(&evaluation))?;
         }
         if let Some(model) = self.model.model.as_deref().filter(|_| self.choose) {
@@ -116,13 +135,12 @@ impl Evaluate {
         }
         Ok(status)
     }
-}
 
-impl Evaluate {
     /// Evaluates the maps of a detector.
     fn detections(&self, global: &GlobalArgs, plan: &Plan, model: PlainModel) -> Result<ExitStatus> {
-        if self.html.is_some() || !self.film.is_empty() || self.choose {
-            let problem = "--html, --film and --choose are for classifiers; for a detector, --json writes all measures";
+        if self.html.is_some() || !self.film.is_empty() || self.choose || self.resume {
+            let problem =
+                "--html, --film, --choose and --resume are for classifiers; for a detector, --json writes all measures";
             return Err(UsageError(problem.into()).into());
         }
         if !global.quiet {

@@ -34,6 +34,7 @@ fn method(measured: &Measured) -> Value {
         "road": values.road,
         "stability": values.stability,
         "grid_pointing": values.grid_pointing,
+        "displacement": measured.displacement.map(|found| json!({ "pixels": found.pixels, "error": found.error })),
         "sanity": measured.sanity.as_ref().map(|sanity| json!({
             "shares": sanity.shares,
             "similarity": sanity.similarity,

@@ -3,6 +3,7 @@
 mod choose;
 mod command;
 mod json;
+mod kept;
 mod page;
 mod plots;
 mod table;

@@ -1,6 +1,6 @@
 //! The evaluation as text.
 
-use whycam::evaluate::{DetectionEvaluation, DetectionMeasures, Evaluation, Measured};
+use whycam::evaluate::{DetectionEvaluation, DetectionMeasures, Displacement, Evaluation, Measured};
 
 /// How to get one measure.
 type Value = fn(&Measured) -> Option<f32>;
@@ -61,6 +61,7 @@ pub fn table(evaluation: &Evaluation) -> String {
             first.photos, first.layer
         ));
     }
+    lines.extend(methods.iter().filter_map(displaced));
     for measured in methods.iter().filter(|m| !m.films.is_empty()) {
         lines.push(String::new());
         for film in &measured.films {
@@ -76,6 +77,17 @@ pub fn table(evaluation: &Evaluation) -> String {
         }
     }
     lines.join("\n") + "\n"
+}
+
+/// A line for a method whose maps lie beside what they show.
+fn displaced(measured: &Measured) -> Option<String> {
+    let [x, y] = measured.displacement.filter(Displacement::is_certain)?.pixels;
+    let (across, down) = (if x < 0.0 { "left" } else { "right" }, if y < 0.0 { "above" } else { "below" });
+    let (method, x, y) = (measured.method, x.abs(), y.abs());
+    Some(format!(
+        "{method}: the heat lies {x:.1} pixels {across} of and {y:.1} {down} what it shows, as mirrored photos tell; \
+         --choose corrects it"
+    ))
 }
 
 pub fn of_detections(evaluation: &DetectionEvaluation) -> String {

@@ -188,9 +188,14 @@ pub fn gelu(vjp: Vjp) -> Gradient {
 
 /// `Φ(x) + x φ(x)`, the slope of the exact GELU.
 pub fn gelu_slope(x: Value) -> Value {
-    let distribution = ((x * FRAC_1_SQRT_2).erf() + 1.0) * 0.5;
+    let distribution = gelu_share(x);
     let density = (x * x * -0.5).exp() * (1.0 / (2.0 * PI).sqrt());
     distribution + density * x
+}
+
+/// `Φ(x)`, what the exact GELU leaves of `x`.
+pub fn gelu_share(x: Value) -> Value {
+    ((x * FRAC_1_SQRT_2).erf() + 1.0) * 0.5
 }
 
 /// `(1 + t + x (1 - t²) u')/2`, `t = tanh(u)`, `u = √(2/π) (x + 0.044715 x³)`.

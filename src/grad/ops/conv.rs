@@ -91,27 +91,42 @@ impl ConvWindow {
 /// arithmetic for deep learning*, 2016. `x` is `[N,C,…]`, `w` is `[M,C/group,…]`.
 pub fn conv(vjp: Vjp) -> Gradient {
     let dy = vjp.dy()?;
-    let (x, y) = (&vjp.operand_shape(0)?[2..], &vjp.y_shape()?[2..]);
-    let kernel = vjp.operand_shape(1)?[2..].iter().map(|&k| k as i64).collect();
-    let window = ConvWindow::of(vjp.node, kernel, x, y);
-    let group = vjp.int("group", 1);
+    let axes = vjp.operand_shape(0)?.len() as i64;
     Ok(Some(match vjp.input {
-        0 => match window.reversed_pads() {
-            Some(pads) => reversed(vjp, &window, dy, group, &pads)?,
-            None => window.transposed(dy, vjp.operand(1)?, group, x, y),
-        },
-        1 => weights(vjp, &window, dy, group)?,
-        _ => dy.sum_away(&(0..2 + x.len() as i64).filter(|axis| *axis != 1).collect::<Vec<_>>()),
+        0 => input_gradient(vjp, dy, vjp.operand(1)?)?,
+        1 => weights(vjp, &window_of(vjp)?, dy, vjp.int("group", 1))?,
+        _ => dy.sum_away(&(0..axes).filter(|axis| *axis != 1).collect::<Vec<_>>()),
     }))
+}
+
+fn window_of(vjp: Vjp) -> Result<ConvWindow> {
+    let kernel = vjp.operand_shape(1)?[2..].iter().map(|&k| k as i64).collect();
+    Ok(ConvWindow::of(vjp.node, kernel, &vjp.operand_shape(0)?[2..], &vjp.y_shape()?[2..]))
+}
+
+/// `wᵀ * dy` for any weights of the shape of the convolution's own.
+pub fn input_gradient<'g>(vjp: Vjp<'g>, dy: Value<'g>, weights: Value<'g>) -> Result<Value<'g>> {
+    let (x, y) = (&vjp.operand_shape(0)?[2..], &vjp.y_shape()?[2..]);
+    let (window, group) = (window_of(vjp)?, vjp.int("group", 1));
+    match window.reversed_pads() {
+        Some(pads) => reversed(vjp, &window, dy, weights, &pads),
+        None => Ok(window.transposed(dy, weights, group, x, y)),
+    }
 }
 
 /// The convolution of `dy` with the weights `[M,C/group,…]`, reversed along their spatial axes and with their
 /// channel axes exchanged.
-fn reversed<'g>(vjp: Vjp<'g>, window: &ConvWindow, dy: Value<'g>, group: i64, pads: &[i64]) -> Result<Value<'g>> {
+fn reversed<'g>(
+    vjp: Vjp<'g>,
+    window: &ConvWindow,
+    dy: Value<'g>,
+    mut weights: Value<'g>,
+    pads: &[i64],
+) -> Result<Value<'g>> {
+    let group = vjp.int("group", 1);
     let spatial = window.kernel.as_slice();
     let shape = vjp.operand_shape(1)?;
     let (m, c) = (shape[0] as i64, shape[1] as i64);
-    let mut weights = vjp.operand(1)?;
     let long: Vec<i64> = (2..).zip(spatial).filter(|(_, size)| **size > 1).map(|(axis, _)| axis).collect();
     if !long.is_empty() {
         let bounds = [vec![-1; long.len()], vec![i64::MIN; long.len()], long.clone(), vec![-1; long.len()]];

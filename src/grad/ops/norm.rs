@@ -45,9 +45,12 @@ fn last_axes(vjp: Vjp) -> Result<Vec<i64>> {
 
 /// With `x̂ = (x - mean) / √(var + ε)` over some axes and `g` the gradient of `x̂`:
 /// `dx = (g - mean(g) - x̂ mean(g x̂)) / √(var + ε)`.
-fn standardised<'g>(x: Value<'g>, g: Value<'g>, axes: &[i64], epsilon: f32) -> Value<'g> {
+fn standardised<'g>(vjp: Vjp<'g>, x: Value<'g>, g: Value<'g>, axes: &[i64], epsilon: f32) -> Value<'g> {
     let centred = x - x.mean_over(axes);
     let deviation = ((centred * centred).mean_over(axes) + epsilon).sqrt();
+    if vjp.relevance {
+        return (g - g.mean_over(axes)) / deviation;
+    }
     let standard = centred / deviation;
     (g - g.mean_over(axes) - standard * (g * standard).mean_over(axes)) / deviation
 }
@@ -59,7 +62,7 @@ fn standardised<'g>(x: Value<'g>, g: Value<'g>, axes: &[i64], epsilon: f32) -> V
 pub fn layer_normalization(vjp: Vjp) -> Gradient {
     only_x(vjp)?;
     let g = vjp.dy()? * vjp.operand(1)?;
-    Ok(Some(standardised(vjp.x(), g, &last_axes(vjp)?, epsilon(vjp))))
+    Ok(Some(standardised(vjp, vjp.x(), g, &last_axes(vjp)?, epsilon(vjp))))
 }
 
 /// `y = scale x̂ + bias` over the spatial axes of each channel. `x` is `[N,C,…]`.
@@ -70,7 +73,7 @@ pub fn instance_normalization(vjp: Vjp) -> Gradient {
     only_x(vjp)?;
     let axes: Vec<i64> = (2..vjp.operand_shape(0)?.len() as i64).collect();
     let g = vjp.dy()? * per_channel(vjp, vjp.operand(1)?)?;
-    Ok(Some(standardised(vjp.x(), g, &axes, epsilon(vjp))))
+    Ok(Some(standardised(vjp, vjp.x(), g, &axes, epsilon(vjp))))
 }
 
 /// `y = scale x̂ + bias` over the channels and spatial axes of each group. `x` is `[N,C,…]`, scale is `[C]`, or
@@ -88,7 +91,7 @@ pub fn group_normalization(vjp: Vjp) -> Gradient {
     } else {
         dy.reshape(&grouped) * scale.reshape(&[-1, 1])
     };
-    Ok(Some(standardised(x, g, &[2], epsilon(vjp)).reshape_like(vjp.x_name())))
+    Ok(Some(standardised(vjp, x, g, &[2], epsilon(vjp)).reshape_like(vjp.x_name())))
 }
 
 /// `y = (x - mean) / deviation` over the given axes.
@@ -96,7 +99,7 @@ pub fn group_normalization(vjp: Vjp) -> Gradient {
 /// <https://onnx.ai/onnx/operators/onnx__MeanVarianceNormalization.html>, opset 9 on.
 pub fn mean_variance_normalization(vjp: Vjp) -> Gradient {
     let axes = vjp.node.ints("axes").unwrap_or(&[0, 2, 3]);
-    Ok(Some(standardised(vjp.x(), vjp.dy()?, axes, 1e-9)))
+    Ok(Some(standardised(vjp, vjp.x(), vjp.dy()?, axes, 1e-9)))
 }
 
 /// `y = scale x̂`, `x̂ = x / r`, `r = √(mean(x²) + ε)` over the axes from `axis` on:
@@ -109,6 +112,9 @@ pub fn rms_normalization(vjp: Vjp) -> Gradient {
     let (x, axes) = (vjp.x(), last_axes(vjp)?);
     let g = vjp.dy()? * vjp.operand(1)?;
     let root = ((x * x).mean_over(&axes) + epsilon(vjp)).sqrt();
+    if vjp.relevance {
+        return Ok(Some(g / root));
+    }
     let standard = x / root;
     Ok(Some((g - standard * (g * standard).mean_over(&axes)) / root))
 }
@@ -121,6 +127,9 @@ pub fn lp_normalization(vjp: Vjp) -> Gradient {
     let (x, y, dy, axis) = (vjp.x(), vjp.y(), vjp.dy()?, vjp.int("axis", -1));
     let (norm, s) = if vjp.int("p", 2) == 1 { ("ReduceL1", x.sign()) } else { ("ReduceL2", y) };
     let n = x.apply(norm, &[vjp.int64s(&[axis])], &[]);
+    if vjp.relevance {
+        return Ok(Some(dy / n));
+    }
     Ok(Some((dy - s * (dy * y).sum_over(&[axis])) / n))
 }
 
@@ -135,6 +144,9 @@ pub fn local_response_normalization(vjp: Vjp) -> Gradient {
     let (before, after) = ((size - 1) / 2, size / 2);
     let s = mean_over_channels(vjp, x * x, size, [before, after]) * alpha + vjp.float("bias", 1.0);
     let direct = vjp.dy()? * s.pow(-beta);
+    if vjp.relevance {
+        return Ok(Some(direct));
+    }
     let through = mean_over_channels(vjp, direct * x / s, size, [after, before]);
     Ok(Some(direct - through * (2.0 * alpha * beta) * x))
 }

@@ -1,0 +1,35 @@
+//! What an interrupted evaluation has measured.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde_json::Value;
+use whycam::evaluate::{Measured, Plan};
+use whycam::sink::{OpenLog, ResumeLog};
+
+use crate::cli::output::UsageError;
+use crate::cli::resume_key::ResumeKey;
+
+/// The log next to the file of results.
+pub fn log(json: Option<&Path>, folder: &Path, plan: &Plan) -> Result<ResumeLog> {
+    let Some(json) = json.filter(|json| *json != Path::new("-")) else {
+        return Err(UsageError("--resume needs --json FILE, to keep next to it what is measured".into()).into());
+    };
+    let path = |path: &PathBuf| path.display().to_string();
+    let mut key = ResumeKey::new(&plan.options, &plan.request);
+    key.note("folder", folder.display().to_string(), String::new());
+    key.note("sample", plan.sample, 0);
+    key.note("grids", plan.grids, 0);
+    key.note("seed", plan.seed, 0);
+    key.note("films", plan.films.iter().map(path).collect::<Vec<_>>(), Vec::new());
+    Ok(ResumeLog::read(Path::new(&format!("{}.done", json.display())), &key.text())?)
+}
+
+/// The methods that a log has.
+pub fn measured(log: &ResumeLog) -> Vec<Measured> {
+    log.done.iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+pub fn keep(log: &mut OpenLog, measured: &Measured) -> whycam::Result<()> {
+    log.add(&serde_json::to_value(measured).unwrap_or(Value::Null).to_string())
+}

@@ -1,0 +1,23 @@
+//! Ops of one variable input, element by element.
+
+use super::stabilised;
+use crate::grad::ops::arithmetic;
+use crate::grad::vjp::{Gradient, Vjp};
+
+/// `y = f(x)`, `R_x = R_y`: the identity rule (Achtibat et al. 2024, equation 9).
+pub fn identity(vjp: Vjp) -> Gradient {
+    if vjp.input != 0 {
+        return Ok(None);
+    }
+    vjp.chain(vjp.y() / stabilised(vjp.x()))
+}
+
+/// `y = a / b`, `R_a = R_y`. A divisor gets relevance only if nothing else depends on the picture: what normalises counts as
+/// constant, as in layer normalisation.
+pub fn quotient(vjp: Vjp) -> Gradient {
+    match vjp.input {
+        0 => arithmetic::div(vjp),
+        _ if vjp.variable.contains(&0) => Ok(None),
+        _ => vjp.unbroadcast(vjp.dy()? * vjp.y() / stabilised(vjp.x())),
+    }
+}

@@ -1,0 +1,69 @@
+#!/bin/sh
+# Runs `make demo` and `make test` on other systems, each in a root of its own that starts as a bare Debian.
+#
+#     sudo tests/systems.sh [SUITE…]        default: bookworm trixie (Debian 12 and 13)
+#
+# Needs root, debootstrap and a toolchain of rustup, which the roots share. SYSTEMS is the folder for the roots (about 15 GB
+# each), MIRROR the Debian mirror. Prints the versions of FFmpeg and the times; a log of each root lies next to it.
+set -eu
+cd "$(dirname "$0")/.."
+
+roots=${SYSTEMS:-/var/tmp/whycam-systems}
+mirror=${MIRROR:-http://deb.debian.org/debian}
+cargo=${CARGO_HOME:-$HOME/.cargo}
+rustup=${RUSTUP_HOME:-$HOME/.rustup}
+data=${WHYCAM_TEST_DATA:-$PWD/../shared/data}
+cases=${WHYCAM_TEST_CASES:-$PWD/../shared/cases}
+
+# What runs inside a root.
+inside='
+export HOME=/root PATH=/cargo/bin:/usr/sbin:/usr/bin:/sbin:/bin RUSTUP_HOME=/rustup CARGO_HOME=/cargo DEBIAN_FRONTEND=noninteractive
+export WHYCAM_TEST_DATA=/data WHYCAM_TEST_CASES=/cases
+cd /whycam
+began=$(date +%s)
+make demo
+ffmpeg -version | head -1
+echo "make demo took $(($(date +%s) - began)) s"
+began=$(date +%s)
+make test
+echo "make test took $(($(date +%s) - began)) s"
+'
+
+# run ROOT: the mounts go with the process.
+run() {
+    unshare --mount --pid --fork sh -eu -c '
+        root=$1 cargo=$2 rustup=$3 data=$4 cases=$5 inside=$6
+        mount --make-rprivate /
+        mkdir -p "$root/cargo" "$root/rustup" "$root/data" "$root/cases"
+        mount -t proc proc "$root/proc"
+        mount --rbind /sys "$root/sys"
+        mount --rbind /dev "$root/dev"
+        mount -t tmpfs tmpfs "$root/tmp"
+        mount --bind "$cargo" "$root/cargo"
+        mount --bind "$rustup" "$root/rustup"
+        [ ! -d "$data" ] || mount --bind "$data" "$root/data"
+        [ ! -d "$cases" ] || mount --bind "$cases" "$root/cases"
+        cp /etc/resolv.conf "$root/etc/resolv.conf"
+        exec chroot "$root" sh -eu -c "$inside"
+    ' run "$1" "$cargo" "$rustup" "$data" "$cases" "$inside"
+}
+
+status=0
+[ $# -gt 0 ] || set -- bookworm trixie
+for suite; do
+    root=$roots/$suite
+    if [ ! -e "$root/etc/debian_version" ]; then
+        mkdir -p "$roots"
+        debootstrap --variant=minbase --include=ca-certificates,git,make,sudo "$suite" "$root" "$mirror"
+    fi
+    rm -rf "$root/whycam"
+    git clone --quiet . "$root/whycam"
+    if run "$root" >"$root.log" 2>&1; then
+        echo "$suite: passed"
+    else
+        echo "$suite: FAILED; $root.log tells why"
+        status=1
+    fi
+    grep -E '^ffmpeg version|took [0-9]+ s$|tests run:|^SKIPPED' "$root.log" || true
+done
+exit $status
