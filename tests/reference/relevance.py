@@ -7,7 +7,7 @@ rules of lxt (AttnLRP). Run models.py first: the nets are the same.
     python tests/reference/relevance.py
 
 Writes tests/reference/methods/NET.METHOD.npy [h,w], the relevance of each pixel, summed over its colours, for the predicted
-class's logit; and resnet_without_biases.onnx, whose relevance adds up to the logit.
+class's logit; and NET_without_biases.onnx, whose relevance adds up to the logit.
 """
 
 import importlib
@@ -112,9 +112,9 @@ def main():
             maps = {"lrp-epsilon": by_lxt(net, picture, label)}
         else:
             maps = {name: by_zennit(net, picture, label, rule) for name, rule in RULES.items()}
-        if family.name == "resnet":
-            export(without_biases(net), picture, OUT / "resnet_without_biases.onnx", "legacy")
-            np.save(OUT / "resnet_without_biases.logit.npy", net(picture).detach()[0].max().numpy())
+        if family.name in ("resnet", "vgg"):
+            export(without_biases(net), picture, OUT / f"{family.name}_without_biases.onnx", "legacy")
+            np.save(OUT / f"{family.name}_without_biases.logit.npy", net(picture).detach()[0].max().numpy())
         for name, relevance in maps.items():
             np.save(OUT / f"{family.name}.{name}.npy", relevance.astype(np.float32))
             print(f"{family.name:<16} {name:<12} logit {logits[0, label]:.4f}, sum of the relevance {relevance.sum():.4f}")
