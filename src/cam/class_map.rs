@@ -113,6 +113,19 @@ impl CamMap {
         self.max.max(-self.min)
     }
 
+    /// The value that the hottest colour stands for: the largest one, or of a map of single pixels the one that one in a hundred
+    /// exceeds, since a few stand out so far that the others would not be seen.
+    pub fn hottest(&self) -> f32 {
+        const MOST_CELLS: usize = 10_000;
+        if self.values.len() <= MOST_CELLS {
+            return self.strength();
+        }
+        let mut sizes: Vec<f32> = self.values.iter().map(|value| value.abs()).collect();
+        let at = sizes.len() - sizes.len() / 100;
+        let (_, usual, _) = sizes.select_nth_unstable_by(at, f32::total_cmp);
+        if *usual > 0.0 { *usual } else { self.strength() }
+    }
+
     /// What speaks for a signed map's score, and what against it, as two maps; `None` for another map.
     pub fn sides(&self) -> Option<[Self; 2]> {
         self.signed.then(|| [1.0, -1.0].map(|sign| Self::new(rectified(&self.values * sign))))
@@ -124,6 +137,15 @@ mod tests {
     use ndarray::array;
 
     use super::*;
+
+    #[test]
+    fn a_few_pixels_that_stand_out_do_not_hide_the_others() {
+        let ramp = |side: usize| Array2::from_shape_fn((side, side), |(y, x)| (y * side + x) as f32);
+        let mut pixels = ramp(200);
+        pixels[[0, 0]] = 1e6;
+        assert!((CamMap::new(pixels).hottest() - 39_601.0).abs() < 2.0);
+        assert!((CamMap::new(ramp(14)).hottest() - 195.0).abs() < 1e-3);
+    }
 
     #[test]
     fn a_map_says_what_speaks_against_the_score_and_why_it_is_empty() {

@@ -267,12 +267,12 @@ impl Explain {
 
 type Highest = Arc<Mutex<HashMap<String, f32>>>;
 
-/// Keeps the largest value of the maps of each medium.
+/// Keeps the value of the hottest colour of the maps of each medium.
 struct HighestSink(Highest);
 
 impl Sink for HighestSink {
     fn write(&mut self, explained: &ExplainedFrame, _: &ExplanationContext) -> whycam::Result<Flow> {
-        let value = explained.explanation.maps().map(CamMap::strength).fold(0.0, f32::max);
+        let value = explained.explanation.maps().map(CamMap::hottest).fold(0.0, f32::max);
         let mut highest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = highest.entry(explained.frame.medium.name.clone()).or_default();
         *known = known.max(value);

@@ -121,27 +121,30 @@ impl System {
         let missing = padded(&kept.mapv(|kept| if kept { 0.0 } else { 1.0 }));
         let within = padded(&Array2::ones(channel.dim()));
         let mut system = Self { values: padded(channel), missing, degree: within.clone(), within };
-        let degree = neighbours(&system.within);
-        system.degree = degree;
+        sum_neighbours(&system.within, &mut system.degree);
         system
     }
 
-    /// The matrix applied to a plane that is 0 except at missing pixels.
-    fn applied(&self, plane: &Array2<f32>) -> Array2<f32> {
-        let mut applied = neighbours(plane);
-        Zip::from(&mut applied)
+    /// Applies the matrix to a plane that is 0 except at missing pixels.
+    fn apply(&self, plane: &Array2<f32>, applied: &mut Array2<f32>) {
+        sum_neighbours(plane, applied);
+        Zip::from(applied)
             .and(plane)
             .and(&self.degree)
             .and(&self.missing)
             .for_each(|a, &v, &d, &m| *a = (d * v - *a) * m);
-        applied
     }
 
     fn solve(self, start: &Array2<f32>) -> Array2<f32> {
         const MOST_STEPS: usize = 5000;
         let known = &self.values * &(&self.within - &self.missing);
         let mut solution = padded(start) * &self.missing;
-        let mut residual = neighbours(&known) * &self.missing - self.applied(&solution);
+        // One plane for all steps: a new one in each step costs more than the sum.
+        let mut applied = Array2::zeros(known.dim());
+        sum_neighbours(&known, &mut applied);
+        let mut residual = &applied * &self.missing;
+        self.apply(&solution, &mut applied);
+        residual -= &applied;
         let mut direction = residual.clone();
         let mut length = dot(&residual, &residual);
         let enough = TOLERANCE.powi(2) * f64::from(self.missing.sum());
@@ -149,7 +152,7 @@ impl System {
             if length <= enough {
                 break;
             }
-            let applied = self.applied(&direction);
+            self.apply(&direction, &mut applied);
             let step = (length / dot(&direction, &applied)) as f32;
             solution.scaled_add(step, &direction);
             residual.scaled_add(-step, &applied);
@@ -164,13 +167,13 @@ impl System {
     }
 }
 
-/// The weighted sum of each pixel's neighbours.
-fn neighbours(plane: &Array2<f32>) -> Array2<f32> {
+/// The weighted sum of each pixel's neighbours. The margin of `sums` stays as it is.
+fn sum_neighbours(plane: &Array2<f32>, sums: &mut Array2<f32>) {
     let (height, width) = plane.dim();
-    let mut sums = Array2::zeros(plane.dim());
     let (from, to) = (plane.as_slice().unwrap_or_default(), sums.as_slice_mut().unwrap_or_default());
     for y in 1..height - 1 {
         let row = &mut to[y * width + 1..(y + 1) * width - 1];
+        row.fill(0.0);
         for (down, across, weight) in NEIGHBOURS {
             let start = (y as isize + down) as usize * width + (1 + across) as usize;
             for (sum, value) in row.iter_mut().zip(&from[start..]) {
@@ -178,7 +181,6 @@ fn neighbours(plane: &Array2<f32>) -> Array2<f32> {
             }
         }
     }
-    sums
 }
 
 /// The plane with a margin of one pixel of zeros.

@@ -95,21 +95,56 @@ impl Caption {
     /// Draws small text on a plate of a colour, on the upper side of a box whose upper left corner is `corner`; within it
     /// where there is no room above. The text is black or white, whichever contrasts more.
     pub fn tag(&self, picture: &mut RgbImage, text: &str, corner: [u32; 2], colour: [u8; 3]) {
-        let (width, height) = picture.dimensions();
-        let scale = (Self::HEIGHT * width.min(height) as f32 * Self::TAG).max(Self::SMALLEST_PX);
-        let font = self.font.as_scaled(PxScale::from(scale));
-        let (plate_height, margin) = (font.height().ceil() as u32, (scale * 0.25) as u32);
-        let plate_width = (self.length(text, scale).ceil() as u32 + 2 * margin).min(width);
+        let plate = self.tag_plate(picture, text, corner);
+        self.draw_tag(picture, text, plate, colour);
+    }
+
+    /// As [`Caption::tag`], moved down until it covers none of `taken`, to which it is added.
+    pub fn tag_beside(
+        &self,
+        picture: &mut RgbImage,
+        text: &str,
+        corner: [u32; 2],
+        colour: [u8; 3],
+        taken: &mut Vec<[u32; 4]>,
+    ) {
+        let meant @ [left, top, right, bottom] = self.tag_plate(picture, text, corner);
+        let covers = |plate: &[u32; 4], other: &[u32; 4]| {
+            (0..2).all(|axis| plate[axis] < other[axis + 2] && other[axis] < plate[axis + 2])
+        };
+        let lower = |step: u32| [left, top + step * (bottom - top), right, bottom + step * (bottom - top)];
+        let mut places = (0..).map(lower).take_while(|plate| plate[3] <= picture.height());
+        let free = places.find(|plate| !taken.iter().any(|other| covers(plate, other))).unwrap_or(meant);
+        taken.push(free);
+        self.draw_tag(picture, text, free, colour);
+    }
+
+    /// The plate of a tag: left, top, right and bottom.
+    fn tag_plate(&self, picture: &RgbImage, text: &str, corner: [u32; 2]) -> [u32; 4] {
+        let (width, scale) = (picture.width(), Self::tag_scale(picture));
+        let plate_height = self.font.as_scaled(PxScale::from(scale)).height().ceil() as u32;
+        let plate_width = (self.length(text, scale).ceil() as u32 + 2 * (scale * 0.25) as u32).min(width);
         let left = corner[0].min(width - plate_width);
         let top = if corner[1] >= plate_height { corner[1] - plate_height } else { corner[1] };
-        let rows = top..(top + plate_height).min(height);
-        for (x, y) in rows.flat_map(|y| (left..left + plate_width).map(move |x| (x, y))) {
+        [left, top, left + plate_width, top + plate_height]
+    }
+
+    fn draw_tag(&self, picture: &mut RgbImage, text: &str, [left, top, right, bottom]: [u32; 4], colour: [u8; 3]) {
+        let rows = top..bottom.min(picture.height());
+        for (x, y) in rows.flat_map(|y| (left..right).map(move |x| (x, y))) {
             picture.get_pixel_mut(x, y).0 = colour;
         }
         let [red, green, blue] = colour.map(f32::from);
         let bright = 0.299 * red + 0.587 * green + 0.114 * blue > 110.0;
         let ink = if bright { [0; 3] } else { [255; 3] };
-        self.draw_line(picture, text, ink, scale, [(left + margin) as f32, top as f32 + font.ascent()]);
+        let scale = Self::tag_scale(picture);
+        let ascent = self.font.as_scaled(PxScale::from(scale)).ascent();
+        self.draw_line(picture, text, ink, scale, [left as f32 + (scale * 0.25).floor(), top as f32 + ascent]);
+    }
+
+    fn tag_scale(picture: &RgbImage) -> f32 {
+        let side = picture.width().min(picture.height()) as f32;
+        (Self::HEIGHT * side * Self::TAG).max(Self::SMALLEST_PX)
     }
 
     /// The height of small text, in pixels.

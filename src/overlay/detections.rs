@@ -8,7 +8,7 @@ use crate::explain::{DetectedObject, DetectionPrediction, ExplanationContext};
 
 const NEAR_MISS: [u8; 3] = [170; 3];
 
-/// Draws the box and label of each detection in the colour of its class. Where one is chosen, the others are thin; a near
+/// Draws the box and label of each detection in the colour of its class, so that no label covers another. Where one is chosen, the others are thin; a near
 /// miss is thin and grey.
 pub fn draw(picture: &mut RgbImage, caption: &Caption, found: &DetectionPrediction, context: &ExplanationContext) {
     let thickness = (picture.width().min(picture.height()) / 240).max(2);
@@ -20,11 +20,15 @@ pub fn draw(picture: &mut RgbImage, caption: &Caption, found: &DetectionPredicti
         let chosen = found.chosen.is_none_or(|chosen| chosen == at);
         let colour = PALETTE[object.class_index % PALETTE.len()];
         outline(picture, object, if chosen { thickness } else { 1 }, colour);
+    }
+    let mut taken = Vec::new();
+    for object in &found.detections {
+        let colour = PALETTE[object.class_index % PALETTE.len()];
         let number = object.number.map_or(String::new(), |number| format!("{number}  "));
         let label = context.label(object.class_index);
         let text = format!("{number}{label} {:.0} %", 100.0 * object.probability);
         let corner = [object.bounds.x.max(0.0) as u32, object.bounds.y.max(0.0) as u32];
-        caption.tag(picture, &text, corner, colour);
+        caption.tag_beside(picture, &text, corner, colour, &mut taken);
     }
 }
 

@@ -70,7 +70,7 @@ impl Blend {
 /// The value of the hottest colour.
 #[derive(Clone, Debug, Default)]
 pub enum HeatScale {
-    /// The largest value of each frame's map.
+    /// [`CamMap::hottest`] of each frame's map.
     #[default]
     Frame,
     /// The largest value of all maps of a film, by the name of the medium.
@@ -86,8 +86,8 @@ impl HeatScale {
 
     pub(super) fn top(&self, medium: &str, map: &CamMap) -> f32 {
         let top = match self {
-            Self::Frame => map.strength(),
-            Self::Film(tops) => tops.get(medium).copied().unwrap_or_else(|| map.strength()),
+            Self::Frame => map.hottest(),
+            Self::Film(tops) => tops.get(medium).copied().unwrap_or_else(|| map.hottest()),
             Self::Whole(sum) => sum / map.values.len() as f32,
         };
         if top > 0.0 { top } else { 1.0 }

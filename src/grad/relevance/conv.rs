@@ -1,7 +1,7 @@
 //! Convolutions whose inputs share relevance by the signs of what they add.
 
+use super::STABILISER;
 use super::signs::{is_nonnegative, rectified};
-use super::stabilised;
 use crate::error::Result;
 use crate::grad::ops::conv::{conv, input_gradient};
 use crate::grad::value::Value;
@@ -14,6 +14,8 @@ const GAMMA: f32 = 0.25;
 struct Share<'g> {
     /// `R_y`, in the shape of `y`.
     relevance: Value<'g>,
+    /// Whether the denominator is negative wherever the relevance is not zero; else it is positive there.
+    below: bool,
     /// The weights of positive inputs.
     positive: Value<'g>,
     /// The weights of negative inputs.
@@ -31,7 +33,7 @@ pub fn z_plus(vjp: Vjp) -> Gradient {
     let (relevance, _) = relevance(vjp)?;
     let positive = weights.max(0.0);
     let bias = bias.map(|bias| bias.max(0.0));
-    passed(vjp, &[Share { relevance, positive, negative: weights - positive, bias }])
+    passed(vjp, &[Share { relevance, below: false, positive, negative: weights - positive, bias }])
 }
 
 /// The z-rule with weights `W + γ W⁺` where the output is positive, and `W + γ W⁻` where it is negative; for negative inputs
@@ -46,17 +48,19 @@ pub fn gamma(vjp: Vjp) -> Gradient {
     let (relevance, rectified) = relevance(vjp)?;
     if rectified {
         let bias = bias.map(|bias| bias + up(bias));
-        return passed(vjp, &[Share { relevance, positive: raised, negative: lowered, bias }]);
+        return passed(vjp, &[Share { relevance, below: false, positive: raised, negative: lowered, bias }]);
     }
     let y = vjp.y();
     let above = Share {
-        relevance: y.greater(0.0).choose(relevance, 0.0),
+        relevance: relevance * y.greater(0.0).to_float(),
+        below: false,
         positive: raised,
         negative: lowered,
         bias: bias.map(|bias| bias + up(bias)),
     };
     let below = Share {
-        relevance: y.less(0.0).choose(relevance, 0.0),
+        relevance: relevance * y.less(0.0).to_float(),
+        below: true,
         positive: lowered,
         negative: raised,
         bias: bias.map(|bias| bias - up(-bias)),
@@ -96,7 +100,8 @@ fn passed<'g>(vjp: Vjp<'g>, shares: &[Share<'g>]) -> Gradient<'g> {
         if both_signs {
             z = z + convolved(x - above, share.negative, None);
         }
-        let s = share.relevance / stabilised(z);
+        let size = if share.below { -z } else { z }.max(0.0) + STABILISER;
+        let s = share.relevance / if share.below { -size } else { size };
         of_positive.push(input_gradient(vjp, s, share.positive)?);
         if both_signs {
             of_negative.push(input_gradient(vjp, s, share.negative)?);

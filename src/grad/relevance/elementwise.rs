@@ -1,6 +1,6 @@
 //! Ops of one variable input, element by element.
 
-use super::stabilised;
+use super::ratio;
 use crate::grad::ops::arithmetic;
 use crate::grad::vjp::{Gradient, Vjp};
 
@@ -9,7 +9,7 @@ pub fn identity(vjp: Vjp) -> Gradient {
     if vjp.input != 0 {
         return Ok(None);
     }
-    vjp.chain(vjp.y() / stabilised(vjp.x()))
+    vjp.chain(ratio(vjp.y(), vjp.x()))
 }
 
 /// `y = a / b`, `R_a = R_y`. A divisor gets relevance only if nothing else depends on the picture: what normalises counts as
@@ -18,6 +18,6 @@ pub fn quotient(vjp: Vjp) -> Gradient {
     match vjp.input {
         0 => arithmetic::div(vjp),
         _ if vjp.variable.contains(&0) => Ok(None),
-        _ => vjp.unbroadcast(vjp.dy()? * vjp.y() / stabilised(vjp.x())),
+        _ => vjp.unbroadcast(vjp.dy()? * ratio(vjp.y(), vjp.x())),
     }
 }

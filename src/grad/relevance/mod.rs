@@ -31,6 +31,11 @@ pub enum ConvRule {
 /// What keeps denominators from being 0.
 const STABILISER: f32 = 1e-6;
 
+/// `y / x`, and 0 where `x` is 0.
+fn ratio<'g>(y: Value<'g>, x: Value<'g>) -> Value<'g> {
+    y * x / (x * x + STABILISER * STABILISER)
+}
+
 /// The rule for a node, where it is not that of the gradient.
 pub fn rule_of(node: &Node, conv: ConvRule) -> Option<Rule> {
     let rule: Rule = match node.op() {
@@ -50,9 +55,4 @@ pub fn rule_of(node: &Node, conv: ConvRule) -> Option<Rule> {
         _ => return None,
     };
     Some(rule)
-}
-
-/// A denominator, moved away from 0.
-fn stabilised(z: Value) -> Value {
-    z.less(0.0).choose(z - STABILISER, z + STABILISER)
 }
