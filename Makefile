@@ -159,6 +159,7 @@ reference:
 	python3 tests/reference/models.py
 	python3 tests/reference/detectors.py
 	python3 tests/reference/methods.py
+	python3 tests/reference/relevance.py
 	python3 tests/reference/metrics.py
 	python3 tests/reference/teaching.py
 	$(or $(KERAS_PYTHON),python3) tests/reference/keras_models.py
@@ -176,6 +177,7 @@ gallery: setup
 # make train TRAIN=… VAL=… TEST=…   folders of class folders
 train:
 	python3 models/training/flowers.py $(TRAIN) --val $(VAL) --test $(TEST) --out models
+	cargo run --release -- evaluate $(VAL) --model models/flowers.onnx --choose
 
 # make train-vgg TRAIN=… VAL=… TEST=…   folders of class folders
 train-vgg:

@@ -1,6 +1,7 @@
 //! The method that explains a model best.
 
 use super::report::Measured;
+use crate::cam::{self, AttributesTo, Method, ScoreKind};
 
 /// A map that is this alike to that of random weights, as Spearman's correlation, hardly depends on the model.
 pub const LIKE_RANDOM: f32 = 0.5;
@@ -23,10 +24,54 @@ impl Measured {
     }
 }
 
-/// The method with the largest [`Measured::value`] of those that pass the sanity check; of several that are as good, the
-/// first.
+/// Whether a method may be a model's default: it explains the class's own score, at a layer, in a single run.
+fn may_be_default(method: &Method) -> bool {
+    let needs = method.needs();
+    method.attributes_to == AttributesTo::Layer
+        && method.score == ScoreKind::Class
+        && !(needs.reruns || needs.remainder || needs.curvature)
+}
+
+/// The method with the largest [`Measured::value`] of those that may be a default and pass the sanity check; of several that
+/// are as good, the first.
 pub fn choose(methods: &[Measured]) -> Option<&Measured> {
-    let passing = || methods.iter().filter(|measured| measured.depends_on_weights() && measured.value().is_finite());
+    let may = |measured: &Measured| cam::find(measured.method).is_ok_and(may_be_default);
+    let passing = || {
+        let sound = |m: &&Measured| may(m) && m.depends_on_weights() && m.value().is_finite();
+        methods.iter().filter(sound)
+    };
     let best = passing().map(Measured::value).max_by(f32::total_cmp)?;
     passing().find(|measured| measured.value() > best - CLOSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::{Curves, Faithfulness, Sanity};
+
+    #[test]
+    fn the_default_is_the_best_of_those_that_may_be_one() {
+        let measured = |method, insertion, similarity| Measured {
+            method,
+            layer: "layer".into(),
+            photos: 1,
+            faithfulness: Faithfulness { insertion, deletion: 0.5, ..Faithfulness::default() },
+            displacement: None,
+            curves: Curves { insertion: Vec::new(), deletion: Vec::new() },
+            cases: Vec::new(),
+            sanity: Some(Sanity { shares: vec![1.0], similarity: vec![similarity] }),
+            films: Vec::new(),
+        };
+        // At the input, of another score, of many runs, of any weights; then two that are as good.
+        let passed_over = [("lrp-gamma", 0.0), ("finer-cam", 0.0), ("recipro-cam", 0.0), ("eigen-cam", 0.8)];
+        let mut methods: Vec<_> = passed_over.map(|(method, similarity)| measured(method, 0.9, similarity)).into();
+        methods.extend([
+            measured("layer-cam", 0.5, 0.0),
+            measured("grad-cam", 0.7, 0.1),
+            measured("hires-cam", 0.705, 0.1),
+        ]);
+        assert_eq!(choose(&methods).map(|measured| measured.method), Some("grad-cam"));
+        methods.truncate(4);
+        assert!(choose(&methods).is_none());
+    }
 }

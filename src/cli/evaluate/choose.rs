@@ -33,7 +33,9 @@ pub fn check(model: &ModelArgs) -> Result<()> {
 /// # Errors
 /// No method passes the sanity check, or the manifest cannot be written.
 pub fn write(model: &str, layers_named: bool, measured: &[Measured]) -> Result<()> {
-    let Some(best) = choose(measured) else { bail!("no method passes the sanity check: the manifest is as it was") };
+    let Some(best) = choose(measured) else {
+        bail!("no method that may be a default passes the sanity check: the manifest is as it was")
+    };
     let path = Path::new(model).with_extension("toml");
     // RefineCAM finds its own layers.
     let finds = cam::find(best.method)?.layers == Layers::EachGrid && !layers_named;

@@ -1,5 +1,6 @@
 //! The evaluation as text.
 
+use whycam::cam::{self, AttributesTo};
 use whycam::evaluate::{DetectionEvaluation, DetectionMeasures, Displacement, Evaluation, Measured};
 
 /// How to get one measure.
@@ -84,9 +85,10 @@ fn displaced(measured: &Measured) -> Option<String> {
     let [x, y] = measured.displacement.filter(Displacement::is_certain)?.pixels;
     let (across, down) = (if x < 0.0 { "left" } else { "right" }, if y < 0.0 { "above" } else { "below" });
     let (method, x, y) = (measured.method, x.abs(), y.abs());
+    let at_layer = cam::find(method).is_ok_and(|method| method.attributes_to == AttributesTo::Layer);
+    let remedy = if at_layer { "; --choose corrects it" } else { "" };
     Some(format!(
-        "{method}: the heat lies {x:.1} pixels {across} of and {y:.1} {down} what it shows, as mirrored photos tell; \
-         --choose corrects it"
+        "{method}: the heat lies {x:.1} pixels {across} of and {y:.1} {down} what it shows, as mirrored photos tell{remedy}"
     ))
 }
 

@@ -48,6 +48,7 @@ pub fn rule_of(node: &Node, conv: ConvRule) -> Option<Rule> {
         "MatMul" | "Gemm" | "Einsum" => products::uniform,
         "Attention" => products::attention,
         "Div" => elementwise::quotient,
+        "Clip" => elementwise::clip,
         // y / x is the slope.
         "Relu" | "LeakyRelu" | "PRelu" | "ThresholdedRelu" => return None,
         "Abs" | "Atan" | "Cos" | "Erf" | "Exp" | "Log" | "Pow" | "Reciprocal" | "Sin" | "Sqrt" => elementwise::identity,
