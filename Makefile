@@ -153,7 +153,7 @@ dist: setup
 	@ls -lh $(DIST).tar.gz
 
 # Regenerates the committed reference values. Needs tests/reference/requirements.txt, and for the last line
-# requirements-keras.txt, which may need a separate virtual environment: KERAS_PYTHON is its Python.
+# requirements-keras.txt, and for relevance.py what it names; the last may need a separate virtual environment: KERAS_PYTHON is its Python.
 reference:
 	python3 tests/reference/flowers_vgg.py
 	python3 tests/reference/models.py

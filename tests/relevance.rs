@@ -4,8 +4,11 @@
 mod support;
 
 use ndarray::{Array0, Array2, Array4, s};
+use support::gradient::{Case, case, check_conservation, int, ints, node};
 use support::maps::{self, Tolerance};
 use support::reference;
+use whycam::grad::{ConvRule, Rules};
+use whycam::onnx::proto::{Attribute, Node};
 use whycam::{Compute, Explainer, Explanation, cam};
 
 const METHODS: [&str; 3] = ["lrp-epsilon", "lrp-z-plus", "lrp-gamma"];
@@ -46,4 +49,80 @@ fn without_biases_all_relevance_reaches_the_picture() {
         let sum = explanation.map.values.sum();
         assert!((sum - logit).abs() < 1e-3 * logit.abs(), "{net} {method}: the logit is {logit}, the relevance {sum}");
     }
+}
+
+/// Nodes whose relevance all reaches `x`.
+fn conserving() -> Vec<Case> {
+    let then = |op: &str, inputs: &[&str], output: &str| Node::new(op, output, inputs, &[output]);
+    let unary = |op: &'static str| case(op, "plain", &[2, 3, 5], node(op, &["x"])).with_kinks();
+    let square = |op: &'static str| case(op, "with itself", &[4, 4], node(op, &["x", "x"]));
+    let axes = |op: &'static str| case(op, "plain", &[2, 3, 4], node(op, &["x", "axes"])).int64s("axes", &[0, -1]);
+    let conv = |name, attributes: Vec<Attribute>, group: i64| {
+        let mut tested = node("Conv", &["x", "w"]).with(int("group", group));
+        tested.attribute.extend(attributes);
+        case("Conv", name, &[1, 4, 9, 8], tested).constant("w", &[6, 4 / group, 3, 3])
+    };
+    let clip = |x: &'static [usize]| case("Clip", "to 6", x, node("Clip", &["x", "low", "high"])).scalar("low", 0.0);
+    let unaries = ["Relu", "LeakyRelu", "Elu", "Softplus", "Tanh", "HardSwish", "HardSigmoid", "Erf", "Exp", "Mish"];
+    let mut cases: Vec<Case> = unaries.map(unary).into();
+    cases.extend([
+        case("Pow", "cube", &[2, 3], node("Pow", &["x", "c"])).scalar("c", 3.0),
+        case("Sqrt", "plain", &[2, 3], node("Sqrt", &["x"])).with_positive_x(),
+        clip(&[2, 30]).scalar("high", 0.3),
+        square("Mul"),
+        square("MatMul"),
+        case("Gemm", "of itself", &[4, 4], node("Gemm", &["x", "x"]).with(int("transB", 1))),
+        case(
+            "Einsum",
+            "of itself",
+            &[4, 4],
+            node("Einsum", &["x", "x"]).with(Attribute::from_string("equation", "ij,kj->ik")),
+        ),
+        axes("ReduceSumSquare"),
+        case("Div", "by what depends on x", &[4, 4], then("ReduceL2", &["x"], "n")).and(node("Div", &["x", "n"])),
+        case("Mul", "with a reciprocal", &[4, 4], then("ReduceL2", &["x"], "n"))
+            .and(then("Reciprocal", &["n"], "i"))
+            .and(node("Mul", &["x", "i"])),
+        case("Mul", "SiLU", &[4, 4], then("Sigmoid", &["x"], "s")).and(node("Mul", &["x", "s"])),
+        case("Mul", "decomposed HardSwish", &[4, 4], then("Add", &["x", "three"], "a"))
+            .and(then("Clip", &["a", "zero", "six"], "c"))
+            .and(then("Div", &["c", "six"], "d"))
+            .and(node("Mul", &["x", "d"]))
+            .scalar("three", 3.0)
+            .scalar("zero", 0.0)
+            .scalar("six", 6.0),
+        case("Mul", "GELU by tanh", &[4, 4], then("Mul", &["x", "half"], "h"))
+            .and(then("Tanh", &["x"], "t"))
+            .and(then("Add", &["t", "one"], "o"))
+            .and(node("Mul", &["h", "o"]))
+            .scalar("half", 0.5)
+            .scalar("one", 1.0),
+        conv("strides", vec![ints("strides", &[2, 2]), ints("pads", &[1, 1, 0, 1])], 1),
+        conv("groups", vec![ints("pads", &[1, 1, 1, 1])], 2),
+        conv("same", vec![Attribute::from_string("auto_pad", "SAME_LOWER")], 1),
+    ]);
+    cases
+}
+
+#[test]
+fn each_op_hands_on_all_relevance() {
+    let rules = [ConvRule::Epsilon, ConvRule::ZPlus, ConvRule::Gamma].map(Rules::of_relevance);
+    let failures: Vec<String> = conserving()
+        .iter()
+        .flat_map(|case| rules.iter().filter_map(move |rules| check_conservation(case, rules, 1e-3).err()))
+        .collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn a_dynamically_quantised_product_is_a_product_with_weights() {
+    let then = |op: &str, inputs: &[&str], outputs: &[&str]| Node::new(op, outputs[0], inputs, outputs);
+    let case = case("MatMulInteger", "dynamic", &[4, 6], then("DynamicQuantizeLinear", &["x"], &["q", "s", "z"]))
+        .and(then("DynamicQuantizeLinear", &["w"], &["v", "t", "u"]))
+        .and(then("MatMulInteger", &["q", "v", "z", "u"], &["i"]))
+        .and(then("Cast", &["i"], &["f"]).with(int("to", 1)))
+        .and(then("Mul", &["s", "t"], &["both"]))
+        .and(node("Mul", &["f", "both"]))
+        .constant("w", &[6, 5]);
+    check_conservation(&case, &Rules::of_relevance(ConvRule::Epsilon), 0.03).unwrap();
 }

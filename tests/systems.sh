@@ -18,7 +18,8 @@ cases=${WHYCAM_TEST_CASES:-$PWD/../shared/cases}
 # What runs inside a root.
 inside='
 export HOME=/root PATH=/cargo/bin:/usr/sbin:/usr/bin:/sbin:/bin RUSTUP_HOME=/rustup CARGO_HOME=/cargo DEBIAN_FRONTEND=noninteractive
-export WHYCAM_TEST_DATA=/data WHYCAM_TEST_CASES=/cases
+[ ! -e /data/README.md ] || export WHYCAM_TEST_DATA=/data
+[ ! -e /cases/README.md ] || export WHYCAM_TEST_CASES=/cases
 cd /whycam
 began=$(date +%s)
 make demo
@@ -52,9 +53,11 @@ status=0
 [ $# -gt 0 ] || set -- bookworm trixie
 for suite; do
     root=$roots/$suite
-    if [ ! -e "$root/etc/debian_version" ]; then
+    if [ ! -e "$root.complete" ]; then
+        rm -rf "$root"
         mkdir -p "$roots"
         debootstrap --variant=minbase --include=ca-certificates,git,make,sudo "$suite" "$root" "$mirror"
+        touch "$root.complete"
     fi
     rm -rf "$root/whycam"
     git clone --quiet . "$root/whycam"

@@ -55,7 +55,7 @@ def train(net, photos, labels, validation, options, augment, loss_of=None, weigh
 
     `net.normalised` turns photos in 0..=1 into the net's input.
 
-    `augment(photos, targets, draw)` returns the augmented batch and its targets [N,classes].
+    `augment(photos, targets, draw)` returns the augmented batch and its targets, [N,classes] unless `loss_of` takes others.
     `loss_of(logits, batch, targets)` defaults to cross-entropy.
     """
     loss_of = loss_of or (lambda logits, _, targets: F.cross_entropy(logits, targets))

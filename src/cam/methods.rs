@@ -217,13 +217,13 @@ pub static METHODS: &[Method] = &[
     ),
     of_relevance(
         "lrp-z-plus",
-        "2 forward, 1 backward through the whole model",
+        "2 to 3 forward, 1 to 2 backward through the whole model",
         "nets of ReLUs: smooth relevance of pixels; what speaks against the class hardly counts",
         ConvShare::ZPlus,
     ),
     of_relevance(
         "lrp-gamma",
-        "2 to 3 forward, 1 to 2 backward through the whole model",
+        "2 to 5 forward, 1 to 4 backward through the whole model",
         "nets of ReLUs: relevance of pixels with little noise",
         ConvShare::Gamma,
     ),

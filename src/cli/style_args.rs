@@ -24,7 +24,7 @@ pub struct StyleArgs {
     /// strongest; 0.25 between contours]
     #[arg(long, value_name = "A", value_parser = share)]
     pub alpha: Option<f32>,
-    /// The value of the hottest colour: the largest value of each frame's map, the largest value of all maps of a film
+    /// The value of the hottest colour: the largest value of each frame's map (of a map of pixels, what one in a hundred exceeds), the largest of a film's maps
     /// (which is explained twice), or 20 logits over the whole map
     #[arg(long, value_name = "frame|film|logit", default_value = "frame", value_parser = ["frame", "film", "logit"])]
     pub scale: String,

@@ -25,7 +25,7 @@ impl Measured {
 }
 
 /// Whether a method may be a model's default: it explains the class's own score, at a layer, in a single run.
-fn may_be_default(method: &Method) -> bool {
+pub fn may_be_default(method: &Method) -> bool {
     let needs = method.needs();
     method.attributes_to == AttributesTo::Layer
         && method.score == ScoreKind::Class
@@ -56,6 +56,7 @@ mod tests {
             layer: "layer".into(),
             photos: 1,
             faithfulness: Faithfulness { insertion, deletion: 0.5, ..Faithfulness::default() },
+            shift: None,
             displacement: None,
             curves: Curves { insertion: Vec::new(), deletion: Vec::new() },
             cases: Vec::new(),

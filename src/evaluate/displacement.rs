@@ -1,4 +1,4 @@
-//! How far a map lies beside what it shows. Training can make a net answer beside what it sees, by more than strides and
+//! How far maps are offset from what they show. Training can make a net answer beside what it sees, by more than strides and
 //! padding tell; then the map of a mirrored picture is not the mirrored map.
 
 use ndarray::{Array3, ArrayView2, s};
@@ -11,6 +11,9 @@ use crate::error::Result;
 
 /// Less than this, in pixels, is not worth a correction: maps that reach over the edge of the picture seem to lie further in.
 const LEAST: f32 = 2.0;
+
+/// Of fewer pictures, a median says nothing.
+const FEWEST: usize = 8;
 
 /// How far maps lie to the right of and below what they show, `[x, y]`, in pixels of the model's input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -37,8 +40,11 @@ pub fn displacement(trial: &mut Trial) -> Result<Option<[f32; 2]>> {
 }
 
 impl Displacement {
-    /// The median of those of several pictures. Its error is that of a median of normally distributed values.
+    /// The median of those of [`FEWEST`] or more pictures. Its error is that of a median of normally distributed values.
     pub fn of(pictures: &[[f32; 2]]) -> Option<Self> {
+        if pictures.len() < FEWEST {
+            return None;
+        }
         let axis = |axis: usize| -> Option<(f32, f32)> {
             let values: Vec<f32> = pictures.iter().map(|displacement| displacement[axis]).collect();
             let middle = median(values.clone())?;
@@ -50,10 +56,12 @@ impl Displacement {
         Some(Self { pixels: [x.0, y.0], error: [x.1, y.1] })
     }
 
-    /// Whether it is more than chance: two standard errors, and [`LEAST`].
-    pub fn is_certain(&self) -> bool {
+    /// What of it is more than chance, that is two standard errors, and than [`LEAST`]; the other axis is 0. `None` if nothing
+    /// is.
+    pub fn certain(&self) -> Option<[f32; 2]> {
         let certain = |axis: usize| self.pixels[axis].abs() > f32::max(2.0 * self.error[axis], LEAST);
-        certain(0) || certain(1)
+        let pixels = [0, 1].map(|axis| if certain(axis) { self.pixels[axis] } else { 0.0 });
+        (certain(0) || certain(1)).then_some(pixels)
     }
 }
 
@@ -99,11 +107,13 @@ mod tests {
 
     #[test]
     fn the_median_counts_where_it_is_more_than_its_error() {
-        let displacement = |pictures: &[[f32; 2]]| Displacement::of(pictures).unwrap_or_default();
-        let clear = displacement(&[[9.0, 0.0], [10.0, 3.0], [11.0, -3.0], [90.0, 1.0]]);
-        assert!((clear.pixels[0] - 10.5).abs() < 1e-6 && (clear.pixels[1] - 0.5).abs() < 1e-6, "{clear:?}");
-        assert!(clear.is_certain());
-        assert!(!displacement(&[[9.0, 0.0], [-10.0, 3.0], [11.0, -3.0], [-90.0, 1.0]]).is_certain());
-        assert_eq!(Displacement::of(&[]), None);
+        let far =
+            [[9.0, 0.0], [10.0, 3.0], [11.0, -3.0], [90.0, 1.0], [9.5, 1.0], [10.0, 0.0], [10.5, -1.0], [11.0, 0.5]];
+        let clear = Displacement::of(&far).unwrap_or_default();
+        assert!((clear.pixels[0] - 10.25).abs() < 1e-6, "{clear:?}");
+        assert!(clear.certain().is_some_and(|[x, y]| x > 10.0 && y == 0.0), "{clear:?}");
+        let scattered = [[9.0, 0.0], [-10.0, 3.0], [11.0, -3.0], [-90.0, 1.0]].repeat(2);
+        assert_eq!(Displacement::of(&scattered).and_then(|found| found.certain()), None);
+        assert_eq!(Displacement::of(&far[..7]), None);
     }
 }

@@ -85,6 +85,7 @@ impl<'a> Bench<'a> {
         Ok(Measured {
             method: self.method.name,
             layer: self.explainer.context().layer.clone(),
+            shift: self.explainer.context().shift,
             photos: sample.len(),
             faithfulness,
             displacement,

@@ -29,7 +29,7 @@ pub use adcc::{Adcc, adcc};
 pub use arcc::arcc;
 pub use average_drop::{Change, average_drop};
 pub use calibration::{Bin, calibration_error, reliability};
-pub use choice::choose;
+pub use choice::{choose, may_be_default};
 pub use confusion::Confusion;
 pub use detections::{DetectionEvaluation, DetectionMeasures, evaluate_detections};
 pub use displacement::{Displacement, displacement};

@@ -41,7 +41,10 @@ pub struct Measured {
     /// The number of photos on which maps were measured.
     pub photos: usize,
     pub faithfulness: Faithfulness,
-    /// `None` if no photo has a map.
+    /// How far the cells of the layer were moved before that, `[x, y]` in pixels of the input, as the manifest says.
+    #[serde(default)]
+    pub shift: Option<[f32; 2]>,
+    /// `None` if too few photos have a map.
     pub displacement: Option<Displacement>,
     /// Means over the photos.
     pub curves: Curves,

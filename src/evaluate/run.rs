@@ -28,7 +28,7 @@ struct Classified {
     unread: Vec<Error>,
 }
 
-/// What goes on while methods are measured.
+/// Results to reuse, and where new results and the progress go.
 pub struct Progress<'p> {
     /// Methods that an earlier run has measured.
     pub done: Vec<Measured>,

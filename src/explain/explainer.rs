@@ -351,6 +351,7 @@ impl Prepared {
             task: task.name(),
             model: manifest.name,
             layer: contract.layer,
+            shift: contract.shift,
             method: method.name.to_owned(),
             labels: manifest.labels,
             unit: match task {

@@ -125,6 +125,8 @@ pub struct ExplanationContext {
     pub task: &'static str,
     pub model: String,
     pub layer: String,
+    /// How far the cells of the layer were moved, `[x, y]` in pixels of the input, as the manifest says.
+    pub shift: Option<[f32; 2]>,
     pub method: String,
     pub labels: Vec<String>,
     /// The unit of the map's numbers.

@@ -6,10 +6,12 @@ use super::decomposed_gelu::DecomposedGelus;
 use super::decomposed_silu::Silu;
 use super::graph_writer::{GraphWriter, Patch};
 use super::ops::activation::{gelu_share, gelu_slope};
+use super::relevance::varies;
 use super::rules::{NOT_DIFFERENTIABLE, Rules};
 use super::value::Value;
 use super::vjp::Vjp;
 use crate::error::{Error, Result};
+use crate::onnx::proto::Node;
 use crate::onnx::{GraphIndex, OnnxModel, Tensors};
 
 /// Writes the nodes that compute the gradient of `output` with respect to `target`.
@@ -51,8 +53,9 @@ pub fn write_backward<'g>(
     let dependents = graph.dependents(target);
     let ancestors = graph.ancestors(output);
     let gelus = DecomposedGelus::find(&graph, target);
-    let relevance = rules.pass_relevance();
     let depends = |tensor: &str| tensor == target || dependents.contains(tensor);
+    let relevance = rules.pass_relevance();
+    let infinite = model.graph().node.iter().any(|node| is_steep(node, depends));
     let mut contributions: HashMap<&str, Vec<Value>> = HashMap::from([(output, vec![seed])]);
 
     for (index, node) in model.graph().node.iter().enumerate().rev() {
@@ -85,17 +88,28 @@ pub fn write_backward<'g>(
             return Err(Error::NoGradientRule { op: node.op().to_owned(), node: node.label().to_owned() });
         }
         let rule = rules.find(node)?;
-        // A tensor that depends on the picture's shape alone is a constant factor.
-        let varies = |input: &usize| inputs.len() == 1 || graph.depends_on_values(&node.input[*input], target);
-        let variable: Vec<usize> = if relevance { inputs.iter().copied().filter(varies).collect() } else { Vec::new() };
+        let varies = |input: &&usize| inputs.len() == 1 || varies(&graph, &node.input[**input], target);
+        let variable: Vec<usize> = inputs.iter().filter(|input| relevance && varies(input)).copied().collect();
         for &input in &inputs {
-            let vjp = Vjp { node, index, input, variable: &variable, relevance, graph: &graph, grads: &grads, writer };
+            let (variable, graph, grads) = (&variable, &graph, &grads);
+            let vjp = Vjp { node, index, input, variable, target, infinite, relevance, graph, grads, writer };
             if let Some(gradient) = rule(vjp)? {
                 contributions.entry(&node.input[input]).or_default().push(gradient.kept_by(writer));
             }
         }
     }
     Ok(contributions.remove(target).map(|parts| writer.sum(&parts)))
+}
+
+/// Whether the slope of an op may be infinite.
+fn is_steep(node: &Node, depends: impl Fn(&str) -> bool) -> bool {
+    let depends_on = |input: usize| node.input.get(input).is_some_and(|input| depends(input));
+    match node.op() {
+        "Sqrt" | "Log" | "Reciprocal" | "Pow" | "ReduceL2" | "ReduceLogSum" | "LpNormalization" | "LpPool"
+        | "GlobalLpPool" => depends_on(0),
+        "Div" => depends_on(1),
+        _ => false,
+    }
 }
 
 /// The error for an output without a gradient. It names an op in between that lets none pass, if there is one.

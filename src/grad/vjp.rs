@@ -19,6 +19,10 @@ pub struct Vjp<'g> {
     pub input: usize,
     /// For relevance: the inputs whose values depend on what the walk leads to, in ascending order.
     pub variable: &'g [usize],
+    /// The tensor that the walk leads to.
+    pub target: &'g str,
+    /// Whether a gradient may be infinite where a value is 0.
+    pub infinite: bool,
     /// Whether relevance is passed on, and not the gradient.
     pub relevance: bool,
     /// The forward graph.

@@ -138,7 +138,7 @@ fn is_cacheable(options: &ModelOptions, request: &Request, loaded: &LoadedModel,
 /// # Errors
 /// The model is augmented already, or an op between scores and target layer has no gradient rule.
 pub fn augment(located: Located, batched_classes: bool) -> Result<AugmentedModel> {
-    let Located { typed: TypedModel { loaded, input, tensors }, task, scores, method, targets, rules, notices } =
+    let Located { typed: TypedModel { loaded, input, tensors }, task, scores, method, targets, shift, rules, notices } =
         located;
     let needs = method.needs();
     let batched_classes = batched_classes && task.as_row().is_some();
@@ -177,7 +177,7 @@ pub fn augment(located: Located, batched_classes: bool) -> Result<AugmentedModel
         let tensors = session::probe(&mut model, &inputs)?;
         curvature = grad::augment_with_curvature(&mut model, &tensors, &rules, target, &gradient)?;
     }
-    let contract = contract_of(&task, &targets, &manifest);
+    let contract = Contract { shift, ..contract_of(&task, &targets, &manifest) };
     contract.write(&mut model)?;
     let layers = targets.len();
     let extras = Extras { remainder, curvature, batched_classes };
@@ -247,6 +247,7 @@ fn contract_of(task: &Task, targets: &[Target], manifest: &Manifest) -> Contract
         logits: task.tensor().to_owned(),
         grid,
         geometry,
+        shift: None,
         probability,
         task: (!matches!(task, Task::Classify(_))).then(|| task.name().to_owned()),
         detection: task.as_detection().cloned(),

@@ -23,6 +23,8 @@ pub struct Located {
     pub method: &'static Method,
     /// The target layer, and further layers whose maps are fused with it.
     pub targets: Vec<Target>,
+    /// How far the cells of the target layer were moved, `[x, y]` in pixels of the input, as the manifest says.
+    pub shift: Option<[f32; 2]>,
     /// The gradient rules for the next step.
     pub rules: Rules,
     /// What a user should know of how the task was found.
@@ -45,13 +47,13 @@ pub fn locate(mut typed: TypedModel, request: &Request) -> Result<Located> {
         return Err(Error::Conflict(format!("{} {problem}", method.name)));
     }
     let mut targets = find_targets(&typed, &task, request)?;
-    correct_place(&typed, &task, &mut targets)?;
+    let shift = apply_shift(&typed, &task, &mut targets)?;
     if targets.len() > 1 && method.formula().is_none() {
         let problem = "does not fuse maps of several layers; name one layer, or choose a method of one run and one \
                        gradient, such as layer-cam";
         return Err(Error::Conflict(format!("{} {problem}", method.name)));
     }
-    Ok(Located { typed, task, scores, method, targets, rules: rules_of(method), notices })
+    Ok(Located { typed, task, scores, method, targets, shift, rules: rules_of(method), notices })
 }
 
 /// The rules by which a method goes backwards.
@@ -233,16 +235,21 @@ fn find_targets(typed: &TypedModel, task: &Task, request: &Request) -> Result<Ve
     Ok(targets)
 }
 
-/// Moves the cells of a layer to where the manifest says that they look, if it is the layer that the manifest speaks of.
-fn correct_place(typed: &TypedModel, task: &Task, targets: &mut [Target]) -> Result<()> {
+/// Moves the cells of a layer to where the manifest says that they look, if it is the layer that the manifest speaks of, and
+/// returns how far.
+fn apply_shift(typed: &TypedModel, task: &Task, targets: &mut [Target]) -> Result<Option<[f32; 2]>> {
     let LoadedModel { manifest, contract, .. } = &typed.loaded;
-    let (Some([x, y]), None, [target]) = (manifest.shift, contract, targets) else { return Ok(()) };
-    let own = find_targets(typed, task, &Request::default())?;
-    if own.iter().any(|own| own.layer.tensor == target.layer.tensor) {
-        let first = &mut target.layer.layout.geometry.first;
-        *first = [first[0] - f64::from(y), first[1] - f64::from(x)];
+    let (Some(shift), None, [target]) = (manifest.shift, contract, targets) else { return Ok(None) };
+    if target.reason == Reason::Input {
+        return Ok(None);
     }
-    Ok(())
+    let own = find_targets(typed, task, &Request::default())?;
+    if own.iter().all(|own| own.layer.tensor != target.layer.tensor) {
+        return Ok(None);
+    }
+    let first = &mut target.layer.layout.geometry.first;
+    *first = [first[0] - f64::from(shift[1]), first[1] - f64::from(shift[0])];
+    Ok(Some(shift))
 }
 
 /// The finer grids that `RefineCAM` takes next to that of the default layer, as the last three stages of a `ResNet`.

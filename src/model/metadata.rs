@@ -23,6 +23,9 @@ pub struct Contract {
     /// Where the map's cells lie on the model's input.
     #[serde(rename = "place")]
     pub geometry: FieldGeometry,
+    /// How far these places were moved, as the model's manifest said: `[x, y]` in pixels of the input.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shift: Option<[f32; 2]>,
     pub probability: Probability,
     /// The name of the task; absent for a classifier.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,6 +55,7 @@ const ENTRIES: &[(&str, bool)] = &[
     ("logits", true),
     ("grid", true),
     ("place", false),
+    ("shift", false),
     ("probability", true),
     ("task", true),
     ("detection", false),

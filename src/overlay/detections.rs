@@ -8,7 +8,7 @@ use crate::explain::{DetectedObject, DetectionPrediction, ExplanationContext};
 
 const NEAR_MISS: [u8; 3] = [170; 3];
 
-/// Draws the box and label of each detection in the colour of its class, so that no label covers another. Where one is chosen, the others are thin; a near
+/// Draws the box and label of each detection in the colour of its class, so that no label covers another while there is room. Where one is chosen, the others are thin; a near
 /// miss is thin and grey.
 pub fn draw(picture: &mut RgbImage, caption: &Caption, found: &DetectionPrediction, context: &ExplanationContext) {
     let thickness = (picture.width().min(picture.height()) / 240).max(2);

@@ -73,7 +73,7 @@ pub enum HeatScale {
     /// [`CamMap::hottest`] of each frame's map.
     #[default]
     Frame,
-    /// The largest value of all maps of a film, by the name of the medium.
+    /// The largest [`CamMap::hottest`] of a film, by the name of the medium.
     Film(HashMap<String, f32>),
     /// The value whose sum over all cells of the map is this, whatever the grid. For maps in logits: a share of the
     /// score.

@@ -101,6 +101,14 @@ fn every_rule_has_a_case() {
 }
 
 #[test]
+fn a_rectifier_passes_nothing_where_the_slope_after_it_is_infinite() {
+    let case = case("Sqrt", "after Relu", &[2, 3, 5], Node::new("Relu", "r", &["x"], &["r"])).and(node("Sqrt", &["r"]));
+    let gradient = support::gradient::gradient_of(&case).unwrap();
+    assert!(gradient.iter().all(|v| v.is_finite()), "{gradient}");
+    assert!(gradient.iter().any(|v| *v == 0.0) && gradient.iter().any(|v| *v != 0.0), "{gradient}");
+}
+
+#[test]
 fn the_rules_agree_with_finite_differences() {
     let cases = cases();
     let failures: Vec<String> = cases.iter().filter_map(|c| check(c).err()).collect();

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes layer-wise relevance for tests/cam_methods.rs: of the nets of convolutions by zennit, of a vision transformer by the
+"""Writes layer-wise relevance for tests/relevance.rs: of the nets of convolutions by zennit, of a vision transformer by the
 rules of lxt (AttnLRP). Run models.py first: the nets are the same.
 
     pip install -r tests/reference/requirements.txt

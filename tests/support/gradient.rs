@@ -56,6 +56,10 @@ impl Case {
         self
     }
 
+    fn label(&self, problem: &dyn std::fmt::Display) -> String {
+        format!("{} ({}): {problem}", self.op, self.name)
+    }
+
     /// One more node. The tensor between the two is `t`.
     pub fn and(mut self, node: Node) -> Self {
         self.nodes.push(node);
@@ -161,53 +165,95 @@ pub fn graph_of(case: &Case) -> Graph {
     }
 }
 
+/// A case with a gradient, and random numbers to run it on.
+struct Run<'c> {
+    case: &'c Case,
+    session: Session,
+    /// The tensor of the gradient.
+    gradient: String,
+    x: Vec<f32>,
+    /// The gradient by `y`.
+    seed: ArrayD<f32>,
+    random: Random,
+}
+
+impl<'c> Run<'c> {
+    fn new(case: &'c Case, rules: &Rules) -> Result<Self, String> {
+        let label = |e: &dyn std::fmt::Display| case.label(e);
+        let mut model = OnnxModel::from_graph("case", case.opset, graph_of(case));
+        let tensors = probe(&mut model, &[("x", case.x.to_vec())]).map_err(|e| label(&e))?;
+        let y_shape = tensors["y"].shape.clone();
+        let (patch, gradient) = differentiate(&model, &tensors, rules, "y", "seed", "x").map_err(|e| label(&e))?;
+        patch.apply(&mut model);
+        let y_dims: Vec<i64> = y_shape.iter().map(|&d| d as i64).collect();
+        model.add_input("seed", DataType::Float, &y_dims);
+        model.add_output(&gradient);
+        let session = Session::new(&model, whycam::Compute::on_threads(1)).map_err(|e| label(&e))?;
+        let mut random = Random(0x9E37_79B9_7F4A_7C15);
+        let count: usize = case.x.iter().product();
+        let x = match case.values {
+            Values::Any => random.many(count),
+            Values::Apart => random.apart(count),
+            Values::Positive => random.many(count).iter().map(|v| v.abs() + 0.5).collect(),
+        };
+        let seed = random.many(y_shape.iter().product());
+        let seed = ArrayD::from_shape_vec(IxDyn(&y_shape), seed).map_err(|e| label(&e))?;
+        Ok(Self { case, session, gradient, x, seed, random })
+    }
+
+    /// `y` and the gradient at `x`.
+    fn at(&mut self, x: &[f32]) -> Result<(ArrayD<f32>, ArrayD<f32>), String> {
+        let label = |e: &dyn std::fmt::Display| self.case.label(e);
+        let x = ArrayD::from_shape_vec(IxDyn(self.case.x), x.to_vec()).map_err(|e| label(&e))?;
+        let inputs = vec![("x", Input::Float(x.view())), ("seed", Input::Float(self.seed.view()))];
+        let outputs = self.session.run(inputs).map_err(|e| label(&e))?;
+        let owned = |name: &str| outputs.floats(name).map(|a| a.to_owned()).map_err(|e| label(&e));
+        let (y, gradient) = (owned("y")?, owned(&self.gradient)?);
+        if gradient.shape() != self.case.x {
+            return Err(label(&format!("the gradient has the shape {:?}", gradient.shape())));
+        }
+        Ok((y, gradient))
+    }
+}
+
 /// Compares the rule of a case with finite differences. The error names the case.
 pub fn check(case: &Case) -> Result<(), String> {
-    let label = |e: &dyn std::fmt::Display| format!("{} ({}): {e}", case.op, case.name);
-    let mut model = OnnxModel::from_graph("case", case.opset, graph_of(case));
-    let tensors = probe(&mut model, &[("x", case.x.to_vec())]).map_err(|e| label(&e))?;
-    let y_shape = tensors["y"].shape.clone();
-    let (patch, gradient_name) =
-        differentiate(&model, &tensors, &Rules::default(), "y", "seed", "x").map_err(|e| label(&e))?;
-    patch.apply(&mut model);
-    let y_dims: Vec<i64> = y_shape.iter().map(|&d| d as i64).collect();
-    model.add_input("seed", DataType::Float, &y_dims);
-    model.add_output(&gradient_name);
-    let mut session = Session::new(&model, whycam::Compute::on_threads(1)).map_err(|e| label(&e))?;
-
-    let mut random = Random(0x9E37_79B9_7F4A_7C15);
-    let count: usize = case.x.iter().product();
-    let x = match case.values {
-        Values::Any => random.many(count),
-        Values::Apart => random.apart(count),
-        Values::Positive => random.many(count).iter().map(|v| v.abs() + 0.5).collect(),
-    };
-    let r = random.many(y_shape.iter().product());
-    let r = ArrayD::from_shape_vec(IxDyn(&y_shape), r).map_err(|e| label(&e))?;
-    let mut run = |x: &[f32]| -> Result<(ArrayD<f32>, ArrayD<f32>), String> {
-        let x = ArrayD::from_shape_vec(IxDyn(case.x), x.to_vec()).map_err(|e| label(&e))?;
-        let outputs = session
-            .run(vec![("x", Input::Float(x.view())), ("seed", Input::Float(r.view()))])
-            .map_err(|e| label(&e))?;
-        let owned = |name: &str| outputs.floats(name).map(|a| a.to_owned()).map_err(|e| label(&e));
-        Ok((owned("y")?, owned(&gradient_name)?))
-    };
-    let (_, found) = run(&x)?;
-    if found.shape() != case.x {
-        return Err(label(&format!("the gradient has the shape {:?}", found.shape())));
-    }
+    let mut run = Run::new(case, &Rules::default())?;
+    let x = run.x.clone();
+    let (_, found) = run.at(&x)?;
     let gradient = Array1::from_iter(found.iter().map(|&v| f64::from(v)));
     for _ in 0..3 {
-        let v = random.many(count);
+        let v = run.random.many(x.len());
         let moved = |sign: f32| -> Vec<f32> { x.iter().zip(&v).map(|(x, v)| x + sign * case.step * v).collect() };
-        let (above, below) = (run(&moved(1.0))?.0, run(&moved(-1.0))?.0);
+        let (above, below) = (run.at(&moved(1.0))?.0, run.at(&moved(-1.0))?.0);
         let difference: f64 =
-            above.iter().zip(&below).zip(&r).map(|((a, b), r)| f64::from(a - b) * f64::from(*r)).sum();
+            above.iter().zip(&below).zip(&run.seed).map(|((a, b), r)| f64::from(a - b) * f64::from(*r)).sum();
         let numeric = difference / f64::from(2.0 * case.step);
         let exact: f64 = gradient.iter().zip(&v).map(|(g, v)| g * f64::from(*v)).sum();
         if (numeric - exact).abs() > 2e-3 * (1.0 + exact.abs()) {
-            return Err(label(&format!("finite difference {numeric:.5}, rule {exact:.5}")));
+            return Err(case.label(&format!("finite difference {numeric:.5}, rule {exact:.5}")));
         }
+    }
+    Ok(())
+}
+
+/// The gradient at random numbers.
+pub fn gradient_of(case: &Case) -> Result<ArrayD<f32>, String> {
+    let mut run = Run::new(case, &Rules::default())?;
+    let x = run.x.clone();
+    run.at(&x).map(|(_, gradient)| gradient)
+}
+
+/// Requires that all relevance of `y` reaches `x`, within a share.
+pub fn check_conservation(case: &Case, rules: &Rules, share: f64) -> Result<(), String> {
+    let mut run = Run::new(case, rules)?;
+    let x = run.x.clone();
+    let (y, passed) = run.at(&x)?;
+    let product = |a: &mut dyn Iterator<Item = (f32, f32)>| a.map(|(a, b)| f64::from(a) * f64::from(b)).sum::<f64>();
+    let given = product(&mut y.iter().copied().zip(run.seed.iter().copied()));
+    let found = product(&mut x.iter().copied().zip(passed.iter().copied()));
+    if (given - found).abs() > share * given.abs() {
+        return Err(case.label(&format!("the relevance is {given:.5}, and {found:.5} reaches x")));
     }
     Ok(())
 }

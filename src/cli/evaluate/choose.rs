@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use toml::Value;
-use whycam::cam::{self, Layers, METHODS};
-use whycam::evaluate::{Displacement, Measured, choose};
+use whycam::cam::{self, Layers, METHODS, Method};
+use whycam::evaluate::{Displacement, Measured, choose, may_be_default};
 use whycam::model::Manifest;
 use whycam::plumbing::write_whole;
 
@@ -13,7 +13,12 @@ use crate::cli::args::ModelArgs;
 use crate::cli::output::{UsageError, say};
 
 /// Refuses a model that has no manifest to write into, or one that is not used.
-pub fn check(model: &ModelArgs) -> Result<()> {
+pub fn check(model: &ModelArgs, methods: &[&Method]) -> Result<()> {
+    if !methods.is_empty() && !methods.iter().any(|method| may_be_default(method)) {
+        let problem =
+            "--choose takes a method of one run at a layer that explains the class's own score, and none is named";
+        return Err(UsageError(problem.into()).into());
+    }
     let settings = &model.settings;
     if settings.preset.is_some() || settings.task.is_some() || settings.output.is_some() {
         let problem = "--choose measures what the manifest says; leave out --preset, --task and --output";
@@ -40,21 +45,19 @@ pub fn write(model: &str, layers_named: bool, measured: &[Measured]) -> Result<(
     // RefineCAM finds its own layers.
     let finds = cam::find(best.method)?.layers == Layers::EachGrid && !layers_named;
     let layer = (!finds).then_some(best.layer.as_str());
-    let text = changed(&path, best.method, layer, best.displacement.filter(|_| layer.is_some()))?;
+    // Maps of several layers are fused without their places.
+    let shift = if finds || best.layer.contains(',') { None } else { shift(best) };
+    let text = changed(&path, best.method, layer, shift)?;
     write_whole(&path, text.into_bytes(), true)?;
     say(format_args!("{}: {} at {} has the best value, {:.3}", path.display(), best.method, best.layer, best.value()));
     Ok(())
 }
 
-/// A manifest with another method and layer, and its shift corrected by how far maps lie beside what they show.
-fn changed(path: &Path, method: &str, layer: Option<&str>, displaced: Option<Displacement>) -> Result<String> {
+/// A manifest with another method, layer and shift.
+fn changed(path: &Path, method: &str, layer: Option<&str>, shift: Option<Vec<f64>>) -> Result<String> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let before: Manifest = toml::from_str(&text).with_context(|| path.display().to_string())?;
-    // The shift of another layer was not in force.
-    let in_force = before.shift.filter(|_| before.layer.is_none() || before.layer.as_deref() == layer);
-    let shift = layer.and(shift(in_force, displaced)).map(Value::from);
-    let changed =
-        with_keys(&text, &[("method", Some(method.into())), ("layer", layer.map(Value::from)), ("shift", shift)]);
+    let keys = [("method", Some(method.into())), ("layer", layer.map(Value::from)), ("shift", shift.map(Value::from))];
+    let changed = with_keys(&text, &keys);
     let read: Manifest = toml::from_str(&changed).with_context(|| path.display().to_string())?;
     if read.method.as_deref() != Some(method) {
         bail!("{}: its form does not let whycam write into it; add method = \"{method}\"", path.display());
@@ -62,10 +65,10 @@ fn changed(path: &Path, method: &str, layer: Option<&str>, displaced: Option<Dis
     Ok(changed)
 }
 
-/// A shift `[x, y]` in whole tenths of a pixel.
-fn shift(before: Option<[f32; 2]>, displaced: Option<Displacement>) -> Option<Vec<f64>> {
-    let more = displaced.filter(Displacement::is_certain).map_or([0.0; 2], |displaced| displaced.pixels);
-    let before = before.unwrap_or_default();
+/// The shift `[x, y]` that puts the maps where they belong, in whole tenths of a pixel.
+fn shift(measured: &Measured) -> Option<Vec<f64>> {
+    let more = measured.displacement.as_ref().and_then(Displacement::certain).unwrap_or_default();
+    let before = measured.shift.unwrap_or_default();
     let tenths = [0, 1].map(|axis| (f64::from(before[axis] + more[axis]) * 10.0).round() as i64);
     tenths.iter().any(|tenth| *tenth != 0).then(|| tenths.map(|tenths| tenths as f64 / 10.0).to_vec())
 }

@@ -70,11 +70,12 @@ const STEPS: usize = 32;
 
 impl Evaluate {
     pub fn run(self, global: &GlobalArgs) -> Result<ExitStatus> {
-        for path in [&self.json, &self.html].into_iter().flatten() {
-            check_free(path, self.force || self.resume)?;
+        for path in [&self.json, &self.html].into_iter().flatten().filter(|_| !self.resume) {
+            check_free(path, self.force)?;
         }
         if self.choose {
-            choose::check(&self.model)?;
+            let named = self.method.as_ref().map(|methods| methods.methods.as_slice()).unwrap_or_default();
+            choose::check(&self.model, named)?;
         }
         global.tell_runtime()?;
         let mut request = Request::default();
@@ -108,11 +109,14 @@ impl Evaluate {
 impl Evaluate {
     /// Evaluates a classifier and its maps.
     fn classifications(&self, global: &GlobalArgs, plan: &Plan, model: PlainModel) -> Result<ExitStatus> {
-        let overwrite = self.force || self.resume;
+        let log = if self.resume { Some(kept::log(self.json.as_deref(), &self.folder, plan)?) } else { None };
+        let overwrite = self.force || log.as_ref().is_some_and(|log| log.begun);
+        for path in [&self.json, &self.html].into_iter().flatten() {
+            check_free(path, overwrite)?;
+        }
         let classifier = Classifier::of_model(model)?;
         let bar = if global.quiet { ProgressBar::hidden() } else { progress_bar() };
         bar.set_length(1000);
-        let log = if self.resume { Some(kept::log(self.json.as_deref(), &self.folder, plan)?) } else { None };
         let mut open = log.as_ref().map(ResumeLog::open).transpose()?;
         let progress = Progress {
             done: log.as_ref().map(kept::measured).unwrap_or_default(),

@@ -11,9 +11,9 @@ fn leak<'g>(vjp: Vjp<'g>, active: Value<'g>, slope: impl Operand<'g>) -> Gradien
     Ok(Some(active.choose(dy, dy * slope)))
 }
 
-/// `dx = dy where active, else 0`. ONNX Runtime multiplies several times as fast as it chooses.
+/// `dx = dy where active, else 0`. ONNX Runtime multiplies several times as fast as it chooses, but ∞ · 0 is no number.
 fn pass_where<'g>(vjp: Vjp<'g>, active: Value<'g>) -> Gradient<'g> {
-    vjp.chain(active.to_float())
+    if vjp.infinite { Ok(Some(active.choose(vjp.dy()?, 0.0))) } else { vjp.chain(active.to_float()) }
 }
 
 /// `y = max(x, 0)`, `dx = dy where y > 0, else 0`.

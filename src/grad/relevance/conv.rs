@@ -1,7 +1,7 @@
 //! Convolutions whose inputs share relevance by the signs of what they add.
 
 use super::STABILISER;
-use super::signs::{is_nonnegative, rectified};
+use super::signs::{is_nonnegative, rectifier};
 use crate::error::Result;
 use crate::grad::ops::conv::{conv, input_gradient};
 use crate::grad::value::Value;
@@ -80,9 +80,10 @@ fn has_constant_weights(vjp: Vjp) -> bool {
 /// `R_y = y dy`, and whether it is zero where `y` is not positive. Where only a `ReLU` reads `y`, its output is taken, so that
 /// the runtime can still fuse both.
 fn relevance(vjp: Vjp) -> Result<(Value, bool)> {
-    let rectified = rectified(vjp.graph, vjp.y_name());
-    let y = rectified.map_or(vjp.y(), |rectified| vjp.writer.tensor(rectified));
-    Ok((y * vjp.dy()?, rectified.is_some()))
+    let rectifier = rectifier(vjp.graph, vjp.y_name());
+    let relu = rectifier.filter(|node| node.op() == "Relu").and_then(|node| node.output.first());
+    let y = relu.map_or(vjp.y(), |rectified| vjp.writer.tensor(rectified.as_str()));
+    Ok((y * vjp.dy()?, rectifier.is_some()))
 }
 
 /// What all shares pass on, divided by `x`.

@@ -1,9 +1,9 @@
 //! Ops of one variable input, element by element.
 
+use super::signs::clips_at_zero;
 use super::{STABILISER, ratio};
 use crate::grad::ops::arithmetic;
 use crate::grad::vjp::{Gradient, Vjp};
-use crate::onnx::proto::Tensor;
 
 /// `y = f(x)`, `R_x = R_y`: the identity rule (Achtibat et al. 2024, equation 9).
 pub fn identity(vjp: Vjp) -> Gradient {
@@ -15,8 +15,7 @@ pub fn identity(vjp: Vjp) -> Gradient {
 
 /// As [`identity`], for `y = min(max(x, 0), high)`, which takes fewer ops; any other clipping is as [`identity`] has it.
 pub fn clip(vjp: Vjp) -> Gradient {
-    let low = vjp.node.input.get(1).and_then(|low| vjp.graph.constant(low)).and_then(Tensor::first_f32);
-    if vjp.input == 0 && low.is_some_and(|low| low == 0.0) {
+    if vjp.input == 0 && clips_at_zero(vjp.graph, vjp.node) {
         return vjp.chain(vjp.y() / vjp.x().max(STABILISER));
     }
     identity(vjp)

@@ -12,6 +12,9 @@ mod conv;
 mod elementwise;
 mod products;
 mod signs;
+mod variable;
+
+pub use variable::varies;
 
 use super::rules::{OpKind, Rule};
 use super::value::Value;
@@ -47,6 +50,7 @@ pub fn rule_of(node: &Node, conv: ConvRule) -> Option<Rule> {
         "Mul" => products::mul,
         "MatMul" | "Gemm" | "Einsum" => products::uniform,
         "Attention" => products::attention,
+        "ReduceSumSquare" => products::square,
         "Div" => elementwise::quotient,
         "Clip" => elementwise::clip,
         // y / x is the slope.

@@ -1,7 +1,8 @@
 //! Products. Where several factors depend on the picture, they share the relevance in equal parts: the uniform rule (Achtibat
 //! et al. 2024, equation 7).
 
-use crate::grad::ops::{arithmetic, attention as attention_op, linear};
+use super::variable;
+use crate::grad::ops::{arithmetic, attention as attention_op, linear, reduce};
 use crate::grad::value::Value;
 use crate::grad::vjp::{Gradient, Vjp};
 
@@ -18,17 +19,27 @@ pub fn uniform(vjp: Vjp) -> Gradient {
     Ok(if is_term(vjp.input) { gradient } else { shared(gradient, factors) })
 }
 
-/// Products of elements. A factor that is a reciprocal divides, as in [`super::elementwise::quotient`].
+/// Products of elements. A factor that is a reciprocal divides, as in [`super::elementwise::quotient`], and one that is a
+/// function of the other makes an activation with it, all of whose relevance goes to the other.
 pub fn mul(vjp: Vjp) -> Gradient {
-    let divides = |input: &usize| {
-        let made_by = vjp.node.input.get(*input).and_then(|factor| vjp.graph.producer_node(factor));
-        made_by.is_some_and(|node| node.op() == "Reciprocal")
-    };
-    let factors = vjp.variable.iter().filter(|input| !divides(input)).count();
-    if factors > 0 && divides(&vjp.input) {
-        return Ok(None);
+    let name = |input: usize| vjp.node.input.get(input).map_or("", String::as_str);
+    let divides = |input: usize| vjp.graph.producer_node(name(input)).is_some_and(|node| node.op() == "Reciprocal");
+    let gates = |gate: usize| variable::gates(vjp.graph, name(gate), name(1 - gate), vjp.target) && name(0) != name(1);
+    if vjp.variable == [0, 1] {
+        let aside = |input: usize| divides(input) && !divides(1 - input) || gates(input);
+        if aside(vjp.input) {
+            return Ok(None);
+        }
+        if aside(1 - vjp.input) {
+            return arithmetic::mul(vjp);
+        }
     }
-    Ok(shared(arithmetic::mul(vjp)?, factors))
+    Ok(shared(arithmetic::mul(vjp)?, vjp.variable.len()))
+}
+
+/// `y = Σ x²`: each number is both factors.
+pub fn square(vjp: Vjp) -> Gradient {
+    Ok(shared(reduce::sum_square(vjp)?, 2))
 }
 
 /// `y = softmax(Q Kᵀ) V` as one op: half for V, and of the other half, half for Q and K each.

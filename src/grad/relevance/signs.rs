@@ -42,9 +42,15 @@ fn ends_nonnegative(graph: &GraphIndex, node: &Node) -> bool {
     }
 }
 
-/// The `ReLU` that alone reads a tensor.
-pub fn rectified<'g>(graph: &GraphIndex<'g>, tensor: &str) -> Option<&'g str> {
+/// The op that alone reads a tensor, if it makes negative numbers 0: a `Relu`, or a `Clip` from 0 on.
+pub fn rectifier<'g>(graph: &GraphIndex<'g>, tensor: &str) -> Option<&'g Node> {
     let mut readers = graph.graph.node.iter().filter(|node| node.input.iter().any(|input| input == tensor));
-    let only = readers.next().filter(|node| node.op() == "Relu" && readers.next().is_none())?;
-    only.output.first().map(String::as_str)
+    let only = readers.next().filter(|_| readers.next().is_none())?;
+    (only.op() == "Relu" || clips_at_zero(graph, only)).then_some(only)
+}
+
+/// Whether a node is a `Clip` whose lower bound is 0.
+pub fn clips_at_zero(graph: &GraphIndex, node: &Node) -> bool {
+    let low = || node.input.get(1).and_then(|low| graph.constant(low)).and_then(Tensor::first_f32);
+    node.op() == "Clip" && low().is_some_and(|low| low == 0.0)
 }
