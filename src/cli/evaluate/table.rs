@@ -50,7 +50,9 @@ pub fn table(evaluation: &Evaluation) -> String {
     let head: Vec<String> = COLUMNS.iter().map(|(name, more, _)| format!("  {name:>9}{}", arrow(*more))).collect();
     lines.push(format!("{:<width$}{}", "method", head.concat()));
     for measured in methods {
-        let cells = COLUMNS.iter().map(|(_, _, value)| match value(measured) {
+        // Of no photo, only what needs none was measured.
+        let known = |name: &str| measured.photos > 0 || name == "pointing";
+        let cells = COLUMNS.iter().map(|(name, _, value)| match value(measured).filter(|_| known(name)) {
             Some(value) => format!("  {value:>10.3}"),
             None => format!("  {:>10}", "-"),
         });
