@@ -59,5 +59,5 @@ fi
 status=$?
 
 printf '%s' "$skipped"
-echo "NOT RUN: long tests; make soak, make damage, make fuzz, make test-camera, make test-web, make test-ray"
+echo "NOT RUN: long tests; make soak, make damage, make fuzz, make test-camera, make test-web, make test-ray, make test-systems"
 exit $status
