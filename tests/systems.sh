@@ -45,6 +45,8 @@ run() {
         [ ! -d "$data" ] || mount --bind "$data" "$root/data"
         [ ! -d "$cases" ] || mount --bind "$cases" "$root/cases"
         cp /etc/resolv.conf "$root/etc/resolv.conf"
+        # Trust whom this machine trusts, such as a proxy of its network.
+        mount --bind /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
         exec chroot "$root" sh -eu -c "$inside"
     ' run "$1" "$cargo" "$rustup" "$data" "$cases" "$inside"
 }
