@@ -1,7 +1,8 @@
 //! Class activation maps: one method per file, one entry per method in [`METHODS`].
 //!
 //! Maps are `[h,w]` and not normalised. The formulas leave the last `ReLU` to the caller, since maps of values go without.
-//! Activations and gradients are `[C,h,w]`, of one picture at the target layer. For a method at the input, the activations are the model's input.
+//! Activations and gradients are `[C,h,w]`, of one picture at the target layer. For a method at the input, the
+//! activations are the model's input.
 
 mod ablation_cam;
 mod class_map;

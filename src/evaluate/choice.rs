@@ -17,6 +17,12 @@ impl Measured {
         parts.iter().sum::<f32>() / parts.len() as f32
     }
 
+    /// Whether a shift corrects its maps. Those of several layers are fused without their places.
+    pub fn takes_shift(&self) -> bool {
+        let at_layer = cam::find(self.method).is_ok_and(|method| method.attributes_to == AttributesTo::Layer);
+        at_layer && !self.layer.contains(',')
+    }
+
     /// Whether its maps pass the sanity check (Adebayo et al., *Sanity Checks for Saliency Maps*, `NeurIPS` 2018).
     pub fn depends_on_weights(&self) -> bool {
         let last = self.sanity.as_ref().and_then(|sanity| sanity.similarity.last());

@@ -2,7 +2,6 @@
 //! padding tell; then the map of a mirrored picture is not the mirrored map.
 
 use ndarray::{Array3, ArrayView2, s};
-
 use serde::{Deserialize, Serialize};
 
 use super::statistics::median;

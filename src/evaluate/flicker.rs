@@ -1,7 +1,6 @@
 //! The flicker and the lag of maps along a film.
 
 use ndarray::Array2;
-
 use serde::{Deserialize, Serialize};
 
 use super::statistics::pearson;

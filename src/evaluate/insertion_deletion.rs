@@ -2,7 +2,6 @@
 //! Black-box Models*, BMVC 2018, <https://arxiv.org/abs/1806.07421>, section 4.3.
 
 use ndarray::{Array3, ArrayView3, Axis, Zip, s};
-
 use serde::{Deserialize, Serialize};
 
 use super::trial::Trial;

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use image::RgbImage;
-
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};

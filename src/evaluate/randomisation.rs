@@ -4,7 +4,6 @@
 
 use image::RgbImage;
 use ndarray::Array2;
-
 use serde::{Deserialize, Serialize};
 
 use super::statistics::spearman;

@@ -30,11 +30,6 @@ impl<'m> Silu<'m> {
         }
     }
 
-    /// `s`, what it leaves of `x`.
-    pub fn share<'g>(&self, tensor: impl Fn(&str) -> Value<'g>) -> Value<'g> {
-        tensor(self.sigmoid)
-    }
-
     /// `s (1 - y) + y`, `s = sigmoid(x)`. `tensor` gives the value of a tensor of the graph.
     pub fn slope<'g>(&self, tensor: impl Fn(&str) -> Value<'g>) -> Value<'g> {
         let (sigmoid, y) = (tensor(self.sigmoid), tensor(self.y));

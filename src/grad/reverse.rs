@@ -78,9 +78,9 @@ pub fn write_backward<'g>(
             contributions.entry(gelu.x).or_default().push(gradient);
             continue;
         }
-        if let (Some(silu), [Some(dy)]) = (Silu::ending_at(&graph, node, target), grads.as_slice()) {
-            let tensor = |name: &str| writer.tensor(name);
-            let gradient = *dy * if relevance { silu.share(tensor) } else { silu.slope(tensor) };
+        let silu = if relevance { None } else { Silu::ending_at(&graph, node, target) };
+        if let (Some(silu), [Some(dy)]) = (silu, grads.as_slice()) {
+            let gradient = *dy * silu.slope(|tensor| writer.tensor(tensor));
             contributions.entry(silu.x).or_default().push(gradient);
             continue;
         }

@@ -177,7 +177,7 @@ pub fn augment(located: Located, batched_classes: bool) -> Result<AugmentedModel
         let tensors = session::probe(&mut model, &inputs)?;
         curvature = grad::augment_with_curvature(&mut model, &tensors, &rules, target, &gradient)?;
     }
-    let contract = Contract { shift, ..contract_of(&task, &targets, &manifest) };
+    let contract = contract_of(&task, &targets, shift, &manifest);
     contract.write(&mut model)?;
     let layers = targets.len();
     let extras = Extras { remainder, curvature, batched_classes };
@@ -221,7 +221,7 @@ fn give_side_inputs(model: &mut OnnxModel, remainder: Option<&Remainder>) {
     }
 }
 
-fn contract_of(task: &Task, targets: &[Target], manifest: &Manifest) -> Contract {
+fn contract_of(task: &Task, targets: &[Target], shift: Option<[f32; 2]>, manifest: &Manifest) -> Contract {
     let probability = match task {
         Task::Detect(detection) => detection.probability,
         Task::Segment(segmentation) => segmentation.probability,
@@ -247,7 +247,7 @@ fn contract_of(task: &Task, targets: &[Target], manifest: &Manifest) -> Contract
         logits: task.tensor().to_owned(),
         grid,
         geometry,
-        shift: None,
+        shift,
         probability,
         task: (!matches!(task, Task::Classify(_))).then(|| task.name().to_owned()),
         detection: task.as_detection().cloned(),

@@ -47,7 +47,7 @@ pub fn locate(mut typed: TypedModel, request: &Request) -> Result<Located> {
         return Err(Error::Conflict(format!("{} {problem}", method.name)));
     }
     let mut targets = find_targets(&typed, &task, request)?;
-    let shift = apply_shift(&typed, &task, &mut targets)?;
+    let shift = apply_shift(&typed, &task, request, &mut targets)?;
     if targets.len() > 1 && method.formula().is_none() {
         let problem = "does not fuse maps of several layers; name one layer, or choose a method of one run and one \
                        gradient, such as layer-cam";
@@ -237,14 +237,14 @@ fn find_targets(typed: &TypedModel, task: &Task, request: &Request) -> Result<Ve
 
 /// Moves the cells of a layer to where the manifest says that they look, if it is the layer that the manifest speaks of, and
 /// returns how far.
-fn apply_shift(typed: &TypedModel, task: &Task, targets: &mut [Target]) -> Result<Option<[f32; 2]>> {
+fn apply_shift(typed: &TypedModel, task: &Task, request: &Request, targets: &mut [Target]) -> Result<Option<[f32; 2]>> {
     let LoadedModel { manifest, contract, .. } = &typed.loaded;
     let (Some(shift), None, [target]) = (manifest.shift, contract, targets) else { return Ok(None) };
     if target.reason == Reason::Input {
         return Ok(None);
     }
-    let own = find_targets(typed, task, &Request::default())?;
-    if own.iter().all(|own| own.layer.tensor != target.layer.tensor) {
+    let is_own = |own: &[Target]| own.iter().any(|own| own.layer.tensor == target.layer.tensor);
+    if !request.layers.is_empty() && !is_own(&find_targets(typed, task, &Request::default())?) {
         return Ok(None);
     }
     let first = &mut target.layer.layout.geometry.first;

@@ -69,18 +69,33 @@ impl<'g> GraphIndex<'g> {
 
     /// Whether the values of `tensor` depend on the values of `input`, not only on its shape.
     pub fn depends_on_values(&self, tensor: &str, input: &str) -> bool {
-        let mut seen = HashSet::new();
-        let mut open = vec![tensor];
+        let of_shape =
+            |tensor: &str| self.producer_node(tensor).is_some_and(|node| matches!(node.op(), "Shape" | "Size"));
+        let ended = self.walk_back(tensor, |tensor| match tensor {
+            _ if tensor == input => Step::End,
+            _ if of_shape(tensor) => Step::Skip,
+            _ => Step::On,
+        });
+        ended == Walk::Ended
+    }
+
+    /// Walks from a tensor to all that it is made from, each once.
+    pub fn walk_back(&self, tensor: &str, mut step: impl FnMut(&str) -> Step) -> Walk {
+        let (mut open, mut seen) = (vec![tensor], HashSet::new());
         while let Some(tensor) = open.pop() {
-            if tensor == input {
-                return true;
+            if !seen.insert(tensor) {
+                continue;
             }
-            let node = self.producer_node(tensor).filter(|n| !matches!(n.op(), "Shape" | "Size"));
-            if let Some(node) = node.filter(|_| seen.insert(tensor)) {
+            match step(tensor) {
+                Step::On => {}
+                Step::Skip => continue,
+                Step::End => return Walk::Ended,
+            }
+            if let Some(node) = self.producer_node(tensor) {
                 open.extend(node.input.iter().map(String::as_str).chain(node.captured()));
             }
         }
-        false
+        Walk::Whole
     }
 
     /// All tensors that depend on `tensor`, including itself.
@@ -96,6 +111,25 @@ impl<'g> GraphIndex<'g> {
         found.extend(self.graph.input.iter().map(ValueInfo::name).filter(|name| *name == tensor));
         found
     }
+}
+
+/// What [`GraphIndex::walk_back`] does at a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Goes on to what it is made from.
+    On,
+    /// Leaves that out.
+    Skip,
+    /// Ends the walk.
+    End,
+}
+
+/// How a walk came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Walk {
+    Whole,
+    /// By [`Step::End`].
+    Ended,
 }
 
 /// Sorts nodes topologically, which ONNX requires and some converters omit. Nodes in order keep their indices.

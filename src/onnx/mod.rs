@@ -17,7 +17,7 @@ mod upgrade;
 
 pub use access::DataType;
 pub use einsum::einsum_terms;
-pub use index::GraphIndex;
+pub use index::{GraphIndex, Step, Walk};
 pub use model::{OnnxModel, WORKING_OPSET};
 pub use recurrent::unroll;
 pub use split::{Split, keep_outputs, split_at};

@@ -45,8 +45,7 @@ pub fn write(model: &str, layers_named: bool, measured: &[Measured]) -> Result<(
     // RefineCAM finds its own layers.
     let finds = cam::find(best.method)?.layers == Layers::EachGrid && !layers_named;
     let layer = (!finds).then_some(best.layer.as_str());
-    // Maps of several layers are fused without their places.
-    let shift = if finds || best.layer.contains(',') { None } else { shift(best) };
+    let shift = if finds || !best.takes_shift() { None } else { shift(best) };
     let text = changed(&path, best.method, layer, shift)?;
     write_whole(&path, text.into_bytes(), true)?;
     say(format_args!("{}: {} at {} has the best value, {:.3}", path.display(), best.method, best.layer, best.value()));

@@ -70,14 +70,10 @@ const STEPS: usize = 32;
 
 impl Evaluate {
     pub fn run(self, global: &GlobalArgs) -> Result<ExitStatus> {
-        for path in [&self.json, &self.html].into_iter().flatten().filter(|_| !self.resume) {
-            check_free(path, self.force)?;
-        }
         if self.choose {
             let named = self.method.as_ref().map(|methods| methods.methods.as_slice()).unwrap_or_default();
             choose::check(&self.model, named)?;
         }
-        global.tell_runtime()?;
         let mut request = Request::default();
         self.detections.apply(&mut request);
         self.layers.apply(&mut request);
@@ -92,6 +88,11 @@ impl Evaluate {
             seed: self.seed,
             films: self.film.clone(),
         };
+        let log = if self.resume { Some(kept::log(self.json.as_deref(), &self.folder, &plan)?) } else { None };
+        for path in [&self.json, &self.html].into_iter().flatten() {
+            check_free(path, self.overwrites(log.as_ref()))?;
+        }
+        global.tell_runtime()?;
         let model = PlainModel::new(&plan.options)?;
         if plan.methods.is_empty() {
             plan.methods = vec![cam::find(&Explainer::new(&plan.options, &plan.request)?.context().method)?];
@@ -102,24 +103,31 @@ impl Evaluate {
         if model.task.as_detection().is_some() {
             return self.detections(global, &plan, model);
         }
-        self.classifications(global, &plan, model)
+        self.classifications(global, &plan, model, log.as_ref())
     }
 }
 
 impl Evaluate {
+    /// Whether results may be replaced: unasked only those of a run that is continued.
+    fn overwrites(&self, log: Option<&ResumeLog>) -> bool {
+        self.force || log.is_some_and(|log| log.begun)
+    }
+
     /// Evaluates a classifier and its maps.
-    fn classifications(&self, global: &GlobalArgs, plan: &Plan, model: PlainModel) -> Result<ExitStatus> {
-        let log = if self.resume { Some(kept::log(self.json.as_deref(), &self.folder, plan)?) } else { None };
-        let overwrite = self.force || log.as_ref().is_some_and(|log| log.begun);
-        for path in [&self.json, &self.html].into_iter().flatten() {
-            check_free(path, overwrite)?;
-        }
+    fn classifications(
+        &self,
+        global: &GlobalArgs,
+        plan: &Plan,
+        model: PlainModel,
+        log: Option<&ResumeLog>,
+    ) -> Result<ExitStatus> {
+        let overwrite = self.overwrites(log);
         let classifier = Classifier::of_model(model)?;
         let bar = if global.quiet { ProgressBar::hidden() } else { progress_bar() };
         bar.set_length(1000);
-        let mut open = log.as_ref().map(ResumeLog::open).transpose()?;
+        let mut open = log.map(ResumeLog::open).transpose()?;
         let progress = Progress {
-            done: log.as_ref().map(kept::measured).unwrap_or_default(),
+            done: log.map(kept::measured).unwrap_or_default(),
             keep: &mut |measured| open.as_mut().map_or(Ok(()), |open| kept::keep(open, measured)),
             report: &mut |share| bar.set_position((share * 1000.0) as u64),
         };

@@ -1,6 +1,5 @@
 //! The evaluation as text.
 
-use whycam::cam::{self, AttributesTo};
 use whycam::evaluate::{DetectionEvaluation, DetectionMeasures, Displacement, Evaluation, Measured};
 
 /// How to get one measure.
@@ -87,9 +86,7 @@ fn displaced(measured: &Measured) -> Option<String> {
     let [x, y] = measured.displacement.as_ref().and_then(Displacement::certain)?;
     let (across, down) = (if x < 0.0 { "left" } else { "right" }, if y < 0.0 { "above" } else { "below" });
     let (method, x, y) = (measured.method, x.abs(), y.abs());
-    let at_layer = cam::find(method).is_ok_and(|method| method.attributes_to == AttributesTo::Layer);
-    // Maps of several layers are fused without their places.
-    let remedy = if at_layer && !measured.layer.contains(',') { "; --choose corrects it" } else { "" };
+    let remedy = if measured.takes_shift() { "; --choose corrects it" } else { "" };
     Some(format!(
         "{method}: the heat lies {x:.1} pixels {across} of and {y:.1} {down} what it shows, as mirrored photos tell{remedy}"
     ))

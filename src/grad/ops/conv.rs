@@ -206,8 +206,7 @@ pub fn conv_transpose(vjp: Vjp) -> Gradient {
 fn transposed_window(vjp: Vjp) -> Result<ConvWindow> {
     let auto_pad = vjp.node.string("auto_pad").unwrap_or("NOTSET");
     let (x, y) = (&vjp.operand_shape(0)?[2..], &vjp.y_shape()?[2..]);
-    let kernel = vjp.operand_shape(1)?[2..].iter().map(|&k| k as i64).collect();
-    let mut window = ConvWindow::of(vjp.node, kernel, x, y);
+    let mut window = window_of(vjp)?;
     let size_given = auto_pad.starts_with("SAME") || vjp.node.ints("output_shape").is_some();
     for axis in 0..x.len() {
         let reach = window.reach(axis, x[axis]);
