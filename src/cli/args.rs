@@ -357,3 +357,9 @@ pub fn size(text: &str) -> Result<(u32, u32), String> {
     let sensible = sides.filter(|(w, h)| (1..=8192).contains(w) && (1..=8192).contains(h));
     sensible.ok_or_else(|| "give width and height up to 8192, like 640x480".into())
 }
+
+/// Parses a frame rate.
+pub fn rate(text: &str) -> Result<f64, String> {
+    let sensible = text.parse().ok().filter(|rate| (0.01..=1000.0).contains(rate));
+    sensible.ok_or_else(|| "give frames per second, like 30 or 12.5".into())
+}

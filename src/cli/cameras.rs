@@ -26,7 +26,7 @@ pub fn run() -> Result<ExitStatus> {
 
 #[cfg(feature = "camera")]
 fn line(mode: &whycam::source::camera::CameraMode) -> String {
-    let rates: Vec<String> = mode.rates.iter().map(u32::to_string).collect();
+    let rates: Vec<String> = mode.rates.iter().map(|rate| format!("{}", (100.0 * rate).round() / 100.0)).collect();
     let picture = format!("{}x{}", mode.width, mode.height);
     format!("     {picture:<10} {:<28} {} fps\n", mode.formats.join(" "), rates.join(" "))
 }

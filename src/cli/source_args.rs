@@ -11,7 +11,7 @@ use whycam::pipeline::Opener;
 use whycam::plumbing::Report;
 use whycam::source::{self, EndPolicy, Input, LiveSource, MergedSource, OpenLane, Reopen, StatusReport};
 
-use super::args::size;
+use super::args::{rate, size};
 use super::output::UsageError;
 
 #[derive(Args)]
@@ -29,8 +29,8 @@ pub struct SourceArgs {
     #[arg(long, value_name = "WxH", value_parser = size, conflicts_with = "input")]
     size: Option<(u32, u32)>,
     /// The camera's frame rate, or the nearest that it has
-    #[arg(long, value_name = "N", conflicts_with = "input")]
-    fps: Option<u32>,
+    #[arg(long, value_name = "N", value_parser = rate, conflicts_with = "input")]
+    fps: Option<f64>,
     /// Flip the picture left to right, as a mirror does
     #[arg(long)]
     mirror: bool,

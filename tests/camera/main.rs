@@ -55,6 +55,8 @@ mod needs_qemu {
             fast live --headless --frames 1 --size 320x180 --mirror --json -
             v4l2-ctl -d /dev/video0 --set-fmt-video=width=1280,height=720,pixelformat=GREY --set-parm=12.5
             fast live --headless --frames 2; echo left by another: $?
+            fast live --headless --frames 1 --size 1280x720 --fps 12.5 --json /tmp/slow.json; echo fractional: $?
+            v4l2-ctl -d /dev/video0 --get-fmt-video --get-parm
             (until_lines /tmp/b.json 10; echo vivid.0 >/sys/bus/platform/drivers/vivid/unbind) &
             fast live --headless --record /tmp/b.mp4 --json /tmp/b.json; echo unplugged: $?
             ffprobe -v error -show_entries stream=width -of csv=p=0 /tmp/b.mp4
@@ -120,6 +122,9 @@ mod long {
             fast live --headless --record /tmp/fault.mkv --json /tmp/fault.json; echo fault: $?
             ffprobe -v error -show_entries stream=width -of csv=p=0 /tmp/fault.mkv
             fast live --headless --frames 2; echo after the fault: $?
+            (until_lines /tmp/stall.json 5; v4l2-ctl -d /dev/video0 --set-ctrl=percentage_of_dropped_buffers=100) &
+            fast live --headless --json /tmp/stall.json; echo stalled: $?
+            v4l2-ctl -d /dev/video0 --set-ctrl=percentage_of_dropped_buffers=0
             for each in 0 1; do fast live --headless --frames 30 --camera $((2 * each)) --json /tmp/$each.json & done; wait
             wc -l </tmp/0.json; wc -l </tmp/1.json
         ";
@@ -139,7 +144,10 @@ mod long {
                 "after the fault: 0",
             ],
         );
-        assert_says(&text, &["after the fault: 0", "30\n", "30\n"]);
+        assert_says(
+            &text,
+            &["after the fault: 0", "camera 0: it has sent no picture for 10 s", "stalled: 1", "30\n", "30\n"],
+        );
     }
 
     #[test]

@@ -1,39 +1,25 @@
-//! Listing cameras and finding one.
+//! Listing cameras and their modes, and finding a camera.
 
-use nokhwa::utils::ApiBackend;
-
+use super::driver::{self, CameraName};
+use super::modes::{CameraMode, RequestedMode, by_size, sort};
 use crate::error::{Error, Result};
-
-/// A camera that the system lists.
-#[derive(Clone, Debug)]
-pub struct CameraName {
-    pub index: u32,
-    pub name: String,
-}
 
 /// Lists the cameras by number. Device nodes without pictures, such as those for metadata, are left out.
 pub fn list_cameras() -> Vec<CameraName> {
-    let mut cameras: Vec<CameraName> = nokhwa::query(ApiBackend::Auto)
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|info| Some(CameraName { index: info.index().as_index().ok()?, name: info.human_name() }))
-        .filter(|camera| gives_pictures(camera.index))
-        .collect();
+    let mut cameras = driver::list();
     cameras.sort_by_key(|camera| camera.index);
     cameras
 }
 
-/// Whether a device has picture formats. A device that cannot be opened may have some.
-#[cfg(target_os = "linux")]
-fn gives_pictures(index: u32) -> bool {
-    use v4l::video::Capture;
-    let Ok(device) = v4l::Device::new(index as usize) else { return true };
-    Capture::enum_formats(&device).is_ok_and(|formats| !formats.is_empty())
-}
-
-#[cfg(not(target_os = "linux"))]
-fn gives_pictures(_: u32) -> bool {
-    true
+/// Lists the picture sizes of a camera, the most suitable first.
+///
+/// # Errors
+/// The camera is absent or cannot be opened, or nothing of what it offers can be decoded.
+pub fn list_modes(index: u32) -> Result<Vec<CameraMode>> {
+    let requested = RequestedMode::default();
+    let mut offers = driver::offers(index, requested)?;
+    sort(&mut offers, requested);
+    Ok(by_size(&offers))
 }
 
 /// Finds a camera by its number, its device path or part of its name, and returns its number. `None` finds the first

@@ -1,12 +1,16 @@
-//! Cameras, read with nokhwa.
+//! Cameras.
 
-mod errors;
+mod decode;
+mod driver;
 mod find;
-mod formats;
-#[cfg(target_os = "linux")]
-mod repair;
+mod modes;
+#[cfg(not(target_os = "linux"))]
+mod native;
 mod source;
+#[cfg(target_os = "linux")]
+mod v4l2;
 
-pub use find::{CameraName, find_camera, list_cameras};
-pub use formats::{CameraMode, RequestedMode, list_modes};
+pub use driver::CameraName;
+pub use find::{find_camera, list_cameras, list_modes};
+pub use modes::{CameraMode, RequestedMode};
 pub use source::CameraSource;

@@ -1,0 +1,259 @@
+//! Cameras on Linux, by V4L2 (the kernel's documentation: Linux Media Infrastructure userspace API, part I).
+
+use std::time::{Duration, Instant};
+use std::{fs, io, mem};
+
+use rustix::time::{ClockId, clock_gettime};
+use v4l::buffer::{Flags, Metadata, Type};
+use v4l::format::{Colorspace, Quantization};
+use v4l::frameinterval::FrameIntervalEnum;
+use v4l::framesize::FrameSizeEnum;
+use v4l::io::mmap::Stream;
+use v4l::io::traits::{CaptureStream, Stream as _};
+use v4l::video::Capture;
+use v4l::video::capture::Parameters;
+use v4l::{Device, Format, FourCC, Fraction};
+use yuv::{YuvRange, YuvStandardMatrix};
+
+use super::decode::{Layout, PixelFormat};
+use super::driver::{Camera, CameraName, Shot};
+use super::modes::{Offer, RequestedMode, sort};
+use crate::error::{Error, Result};
+
+/// Lists the cameras. Device nodes without pictures, such as those for metadata, are left out.
+pub fn list() -> Vec<CameraName> {
+    let devices = fs::read_dir("/sys/class/video4linux").into_iter().flatten().flatten();
+    let cameras = devices.filter_map(|device| {
+        let index = device.file_name().to_str()?.strip_prefix("video")?.parse().ok()?;
+        let name = fs::read_to_string(device.path().join("name")).unwrap_or_default().trim().to_owned();
+        Some(CameraName { index, name })
+    });
+    cameras.filter(|camera| gives_pictures(camera.index)).collect()
+}
+
+/// Whether a device has picture formats. A device that cannot be opened may have some.
+fn gives_pictures(index: u32) -> bool {
+    let Ok(device) = Device::new(index as usize) else { return true };
+    Capture::enum_formats(&device).is_ok_and(|formats| !formats.is_empty())
+}
+
+/// What a camera offers that can be decoded.
+///
+/// # Errors
+/// The camera is absent or cannot be opened, or nothing of what it offers can be decoded.
+pub fn offers(index: u32, requested: RequestedMode) -> Result<Vec<Offer>> {
+    let failed = |e| camera_error(index, &e);
+    offers_of(&Device::new(index as usize).map_err(failed)?, index, requested)
+}
+
+fn offers_of(device: &Device, index: u32, requested: RequestedMode) -> Result<Vec<Offer>> {
+    let formats = Capture::enum_formats(device).map_err(|e| camera_error(index, &e))?;
+    let mut offers = Vec::new();
+    for format in formats.iter().filter_map(|offered| known(offered.fourcc)) {
+        for (width, height) in sizes(device, format, requested) {
+            let intervals = intervals(device, format, (width, height), requested);
+            offers.extend(intervals.into_iter().map(|interval| Offer { format, width, height, interval }));
+        }
+    }
+    if offers.is_empty() {
+        let offered: Vec<String> = formats.iter().map(|format| format.fourcc.to_string()).collect();
+        let read = PixelFormat::ALL.map(PixelFormat::name).join(", ");
+        let problem = format!("it sends {}, and whycam reads {read}; try --input with FFmpeg", offered.join(", "));
+        return Err(Error::Camera { camera: index.to_string(), problem });
+    }
+    Ok(offers)
+}
+
+fn known(code: FourCC) -> Option<PixelFormat> {
+    PixelFormat::ALL.into_iter().find(|format| fourcc(*format) == code)
+}
+
+fn fourcc(format: PixelFormat) -> FourCC {
+    let mut code = [b' '; 4];
+    code.copy_from_slice(format.name().as_bytes());
+    FourCC::new(&code)
+}
+
+/// The sizes of a format. Of a range, those that are asked for or usual.
+fn sizes(device: &Device, format: PixelFormat, requested: RequestedMode) -> Vec<(u32, u32)> {
+    const USUAL: [(u32, u32); 3] = [(640, 480), (1280, 720), (1920, 1080)];
+    let offered = device.enum_framesizes(fourcc(format)).unwrap_or_default();
+    let mut sizes: Vec<(u32, u32)> = Vec::new();
+    for offered in offered {
+        match offered.size {
+            FrameSizeEnum::Discrete(size) => sizes.push((size.width, size.height)),
+            FrameSizeEnum::Stepwise(range) => {
+                let nearest = |wanted: u32, least: u32, most: u32, step: u32| {
+                    least + (wanted.clamp(least, most.max(least)) - least) / step.max(1) * step.max(1)
+                };
+                sizes.extend(requested.size.into_iter().chain(USUAL).map(|(width, height)| {
+                    let width = nearest(width, range.min_width, range.max_width, range.step_width);
+                    (width, nearest(height, range.min_height, range.max_height, range.step_height))
+                }));
+            }
+        }
+    }
+    if sizes.is_empty() {
+        // A driver need not list them. It takes the nearest that it has.
+        sizes.extend(requested.size.into_iter().chain(USUAL));
+    }
+    sizes.sort_unstable();
+    sizes.dedup();
+    sizes
+}
+
+/// The times from one frame to the next. Of a range, the shortest, and those that are asked for or usual.
+fn intervals(
+    device: &Device,
+    format: PixelFormat,
+    (width, height): (u32, u32),
+    requested: RequestedMode,
+) -> Vec<(u32, u32)> {
+    let asked_or_usual = || {
+        let asked = requested.rate.map(|rate| (1000, (1000.0 * rate).round() as u32));
+        asked.into_iter().chain([(1, 30)])
+    };
+    let seconds = |(numerator, denominator): (u32, u32)| f64::from(numerator) / f64::from(denominator.max(1));
+    let pair = |fraction: &Fraction| (fraction.numerator, fraction.denominator);
+    let offered = device.enum_frameintervals(fourcc(format), width, height).unwrap_or_default();
+    let mut intervals: Vec<(u32, u32)> = Vec::new();
+    for offered in &offered {
+        match &offered.interval {
+            FrameIntervalEnum::Discrete(interval) => intervals.push(pair(interval)),
+            FrameIntervalEnum::Stepwise(range) => {
+                let (least, most) = (seconds(pair(&range.min)), seconds(pair(&range.max)));
+                intervals.push(pair(&range.min));
+                intervals.extend(asked_or_usual().filter(|asked| (least..=most).contains(&seconds(*asked))));
+            }
+        }
+    }
+    intervals.retain(|interval| interval.0 > 0 && interval.1 > 0);
+    if intervals.is_empty() { asked_or_usual().collect() } else { intervals }
+}
+
+/// Starts a camera in the best mode that it accepts.
+///
+/// # Errors
+/// The camera is absent, busy or cannot be opened, or it refuses every mode.
+pub fn open(index: u32, requested: RequestedMode) -> Result<impl Camera> {
+    let failed = |e: &io::Error| camera_error(index, e);
+    let device = Device::new(index as usize).map_err(|e| failed(&e))?;
+    let mut offers = offers_of(&device, index, requested)?;
+    sort(&mut offers, requested);
+    let mut refused = io::Error::other("it offers nothing");
+    for offer in offers {
+        match start(&device, &offer) {
+            Ok((stream, layout)) => return Ok(V4l2Camera { stream: Some(stream), layout, index }),
+            Err(error) => refused = error,
+        }
+    }
+    Err(failed(&refused))
+}
+
+/// A camera that waits longer than this for a picture has failed.
+const STALLED: Duration = Duration::from_secs(10);
+
+/// As few as keep a camera at its rate; a picture waits in them where the program is slower.
+const BUFFERS: u32 = 4;
+
+/// Sets the mode and starts to stream.
+fn start(device: &Device, offer: &Offer) -> io::Result<(Stream<'static>, Layout)> {
+    let wanted = Format::new(offer.width, offer.height, fourcc(offer.format));
+    let set = Capture::set_format(device, &wanted)?;
+    let format = known(set.fourcc).ok_or_else(|| io::Error::other(format!("it chose the format {}", set.fourcc)))?;
+    // A driver without rates refuses, and streams all the same.
+    let _ = Capture::set_params(device, &Parameters::new(Fraction::new(offer.interval.0, offer.interval.1)));
+    let mut stream = Stream::with_buffers(device, Type::VideoCapture, BUFFERS)?;
+    stream.set_timeout(STALLED);
+    // The first buffer is queued with the first picture. A full USB bus shows when the stream starts.
+    let queued = (1..BUFFERS as usize).try_for_each(|at| CaptureStream::queue(&mut stream, at));
+    if let Err(error) = queued.and_then(|()| stream.start()) {
+        end(stream);
+        return Err(error);
+    }
+    Ok((stream, layout(format, &set)))
+}
+
+fn layout(format: PixelFormat, set: &Format) -> Layout {
+    let usual = Layout::usual(format, set.width, set.height);
+    let full = matches!(set.quantization, Quantization::FullRange)
+        || matches!((set.quantization, set.colorspace), (Quantization::Default, Colorspace::JPEG));
+    let matrix = match set.colorspace {
+        Colorspace::Rec709 => YuvStandardMatrix::Bt709,
+        Colorspace::Rec2020 => YuvStandardMatrix::Bt2020,
+        _ => YuvStandardMatrix::Bt601,
+    };
+    let range = if full { YuvRange::Full } else { YuvRange::Limited };
+    Layout { stride: set.stride.max(usual.stride), range, matrix, ..usual }
+}
+
+struct V4l2Camera {
+    /// Taken when it ends.
+    stream: Option<Stream<'static>>,
+    layout: Layout,
+    index: u32,
+}
+
+impl Camera for V4l2Camera {
+    fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    fn next_shot(&mut self) -> Result<Shot> {
+        let stream =
+            self.stream.as_mut().ok_or_else(|| camera_error(self.index, &io::ErrorKind::NotConnected.into()))?;
+        let (bytes, metadata) = CaptureStream::next(stream).map_err(|e| camera_error(self.index, &e))?;
+        let now = Instant::now();
+        // A damaged picture has too few bytes for its size.
+        let used = if metadata.flags.contains(Flags::ERROR) { 0 } else { metadata.bytesused as usize };
+        let bytes = bytes.get(..used).unwrap_or_default().to_vec();
+        Ok(Shot { bytes, taken: now.checked_sub(age(metadata)).unwrap_or(now) })
+    }
+}
+
+impl Drop for V4l2Camera {
+    fn drop(&mut self) {
+        self.stream.take().into_iter().for_each(end);
+    }
+}
+
+/// Ends a stream. The library panics where a driver refuses that, except on a camera that is gone; such a stream is
+/// left alone.
+fn end(mut stream: Stream<'static>) {
+    const NO_DEVICE: i32 = 19;
+    if stream.stop().is_err_and(|e| e.raw_os_error() != Some(NO_DEVICE)) {
+        mem::forget(stream);
+    }
+}
+
+/// How long ago a picture was taken, where the driver says so. Some drivers stamp their pictures with the future.
+fn age(metadata: &Metadata) -> Duration {
+    /// No camera holds a picture back for longer.
+    const MAX_AGE: Duration = Duration::from_secs(10);
+    if !metadata.flags.contains(Flags::TIMESTAMP_MONOTONIC) {
+        return Duration::ZERO;
+    }
+    let now = clock_gettime(ClockId::Monotonic);
+    let microseconds = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000).saturating_add(rest);
+    let taken = microseconds(metadata.timestamp.sec, metadata.timestamp.usec);
+    let age = microseconds(now.tv_sec, now.tv_nsec / 1000).saturating_sub(taken);
+    let age = Duration::from_micros(u64::try_from(age).unwrap_or(0));
+    if age < MAX_AGE { age } else { Duration::ZERO }
+}
+
+/// The error of a camera, with its remedy if the driver's code tells the cause.
+fn camera_error(index: u32, error: &io::Error) -> Error {
+    let problem = match error.raw_os_error() {
+        Some(2) => "it is not there; plug it in, or try `whycam demo`",
+        Some(5) => "it stopped with a hardware fault; unplug it and plug it in again",
+        Some(13) => "permission denied; add yourself to the group `video` and log in again",
+        Some(16) => "it is busy; close the program that uses it",
+        Some(19) => "it was unplugged",
+        Some(28) => "the USB bus has no room for its pictures; use another port, or a smaller --size or --fps",
+        _ if error.kind() == io::ErrorKind::TimedOut => {
+            "it has sent no picture for 10 s; unplug it and plug it in again"
+        }
+        _ => return Error::Camera { camera: index.to_string(), problem: error.to_string() },
+    };
+    Error::Camera { camera: index.to_string(), problem: problem.into() }
+}
