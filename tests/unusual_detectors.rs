@@ -144,6 +144,33 @@ fn only_detections_of_a_named_class_count() {
 }
 
 #[test]
+fn objects_of_a_named_class_alone_are_measured() {
+    let folder = Folder::new("detector-class-measured");
+    let model = Net::new().write(&folder);
+    let found_of = |class: &str| {
+        let (line, _) = explained(&model, &folder, &["--threshold", "0.6", "--class", class]);
+        line["detections"].as_array().unwrap().len()
+    };
+    let measured_of = |class: &str| {
+        let picture = folder.file("shades.png");
+        let named =
+            ["evaluate", &picture, "--model", &model, "--preset", "unit", "--threshold", "0.6", "--class", class];
+        let output = whycam(&[&named[..], &["--json", "-"]].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        let line: Value = serde_json::from_str(&stdout(&output)).unwrap();
+        line["methods"][0]["detections"].as_u64().unwrap()
+    };
+    let found = ["0", "1", "2"].map(found_of);
+    assert!(found.iter().any(|count| *count != found[0]), "{found:?}");
+    assert_eq!(["0", "1", "2"].map(measured_of), found.map(|count| count.min(4) as u64));
+    let photos = folder.file("classes");
+    fs::create_dir_all(folder.file("classes/roses")).unwrap();
+    fs::copy(folder.file("shades.png"), folder.file("classes/roses/1.png")).unwrap();
+    let output = whycam(&["evaluate", &photos, "--class", "roses"]);
+    assert!(!output.status.success() && stderr(&output).contains("--class is for detectors"), "{}", stderr(&output));
+}
+
+#[test]
 fn the_best_box_below_the_threshold_is_a_near_miss_and_is_explained() {
     let folder = Folder::new("detector-near-miss");
     let (line, _) = explained(&Net::new().write(&folder), &folder, &["--threshold", "1"]);

@@ -1,12 +1,15 @@
 #!/bin/sh
-# Makes page.jpg: the page of live view in a browser. Needs chromium and ffmpeg.
+# Makes page.jpg: the page of live view in a browser. Needs chromium, ffmpeg and Xvfb.
 set -eu
 cd "$(dirname "$0")"
 work=$(mktemp -d)
-../../target/release/whycam demo --headless --size 960x540 --serve 127.0.0.1:8099 --seconds 60 2>"$work/said" &
-whycam=$!
-trap 'kill $whycam 2>/dev/null; rm -rf "$work"' EXIT
-sleep 40
-chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --user-data-dir="$work/profile" \
-    --screenshot="$work/page.png" --timeout=15000 --window-size=1280,820 http://127.0.0.1:8099/ >/dev/null 2>&1
-ffmpeg -v error -y -i "$work/page.png" -q:v 3 page.jpg
+trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$work"' EXIT
+export DISPLAY=:77
+Xvfb $DISPLAY -screen 0 1280x820x24 -nolisten tcp >/dev/null 2>&1 &
+../../target/release/whycam demo --headless --size 960x540 --serve 127.0.0.1:8099 --seconds 60 >/dev/null 2>&1 &
+sleep 20
+# Headless Chromium takes its screenshot before the stream shows anything.
+chromium --no-sandbox --disable-gpu --hide-scrollbars --no-first-run --user-data-dir="$work/profile" --kiosk \
+    --window-position=0,0 --window-size=1280,820 http://127.0.0.1:8099/ >/dev/null 2>&1 &
+sleep 25
+ffmpeg -v error -y -f x11grab -draw_mouse 0 -video_size 1280x820 -i $DISPLAY -frames:v 1 -q:v 3 page.jpg

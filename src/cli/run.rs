@@ -22,6 +22,8 @@ use super::teach::album_of;
 
 /// How often `-v` prints how live view keeps up.
 const PACE_INTERVAL: Duration = Duration::from_secs(1);
+/// How often live view gives memory back.
+const GIVE_BACK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// One run of the pipeline.
 pub struct PipelineRun<'c> {
@@ -51,7 +53,7 @@ impl PipelineRun<'_> {
         let stop = stop_on_ctrl_c()?;
         let bar = if self.progress && !self.global.quiet { progress_bar() } else { ProgressBar::hidden() };
         let live = self.options.policy == Policy::Newest;
-        let report = reporter(bar.clone(), live && self.global.verbose);
+        let report = reporter(bar.clone(), live, self.global.verbose);
         let options = || self.taught.clone().unwrap_or_else(|| taught_by_key(self.explain));
         let request = MapArgs::at(&self.explain.map.method, &self.explain.map.layers).request()?;
         let screen = match &mut self.screen {
@@ -94,11 +96,16 @@ impl PipelineRun<'_> {
     }
 }
 
-/// Moves the bar, and prints how live view keeps up if that is `told`.
-fn reporter(bar: ProgressBar, told: bool) -> impl FnMut(&Progress) {
-    let mut last_told = Instant::now();
+/// Moves the bar, gives memory back in live view, and prints how that keeps up if it is asked to be `verbose`.
+fn reporter(bar: ProgressBar, live: bool, verbose: bool) -> impl FnMut(&Progress) {
+    let (mut last_told, mut last_given_back) = (Instant::now(), Instant::now());
     move |progress| {
-        if told && last_told.elapsed() >= PACE_INTERVAL {
+        // What methods and layers took that are not shown any more.
+        if live && last_given_back.elapsed() >= GIVE_BACK_INTERVAL {
+            allocator::give_back();
+            last_given_back = Instant::now();
+        }
+        if live && verbose && last_told.elapsed() >= PACE_INTERVAL {
             let Pace { age, captured, explained, dropped } = progress.pace;
             let age = age.as_millis();
             say(format_args!(

@@ -14,6 +14,8 @@ mod picture;
 mod report;
 #[cfg(feature = "video")]
 mod timeline;
+#[cfg(all(feature = "camera", target_os = "linux"))]
+pub mod v4l2;
 
 pub use display_matrix::DisplayMatrix;
 pub use frame::{Frame, Medium, MediumKind, Time, TimeBase, name_of, without_secrets};

@@ -9,13 +9,13 @@ use v4l::capability::Flags;
 use v4l::format::{Colorspace, FieldOrder, Format, FourCC};
 use v4l::io::mmap::Stream;
 use v4l::io::traits::OutputStream;
-use v4l::v4l_sys::v4l2_buffer;
 use v4l::{Device, video};
 use yuv::{YuvConversionMode, YuvPackedImageMut, YuvPlanarImage, YuvPlanarImageMut, YuvRange, YuvStandardMatrix};
 
 use super::reconnecting::LiveOutput;
 use crate::error::{Error, Result};
 use crate::media::Frame;
+use crate::media::v4l2::has_buffer;
 
 /// A V4L2 output device while pictures are written to it, as YUYV: the format that every program takes. Its picture is the
 /// last one but one, since the device gets a buffer when the next one is asked for.
@@ -65,7 +65,7 @@ impl VirtualCamera {
         stream.set_timeout(TIMEOUT);
         // Once the stream has begun, the kernel says that a device takes a buffer only while one is done, and some devices hold
         // on to the last one. So two are queued before, when nothing is waited for.
-        for index in (1..=2).filter(|index| has_buffer(&device, *index)) {
+        for index in (1..=2).filter(|index| has_buffer(&device, Type::VideoOutput, *index)) {
             OutputStream::queue(&mut stream, index as usize).map_err(failed)?;
         }
         Ok(Self { path: path.to_owned(), stream, size, planar })
@@ -97,17 +97,6 @@ impl VirtualCamera {
         let yuy = yuv::BufferStoreMut::Borrowed(buffer);
         let mut packed = YuvPackedImageMut { yuy, yuy_stride: 2 * width, width, height };
         yuv::yuv422_to_yuyv422(&mut packed, &planar).map_err(failed)
-    }
-}
-
-/// Whether the device has a buffer of an index: it may have fewer than were asked for.
-#[expect(unsafe_code, reason = "the safe interface does not tell the number of buffers")]
-fn has_buffer(device: &Device, index: u32) -> bool {
-    // SAFETY: the structure is plain numbers, for which zeros are valid, and the kernel only fills it.
-    unsafe {
-        let mut buffer = v4l2_buffer { index, type_: Type::VideoOutput as u32, ..std::mem::zeroed() };
-        let pointer = (&raw mut buffer).cast();
-        v4l::v4l2::ioctl(device.handle().fd(), v4l::v4l2::vidioc::VIDIOC_QUERYBUF, pointer).is_ok()
     }
 }
 

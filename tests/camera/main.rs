@@ -62,9 +62,10 @@ mod needs_qemu {
             ffprobe -v error -show_entries stream=width -of csv=p=0 /tmp/b.mp4
         ";
         let text = run("camera-left", 1, script);
-        let of_default = ["explained 2 ", "default: 0", "0  vivid", "640x480 ", "25 15 10 5 4 2 1 fps", "1280x720 "];
+        let of_default = ["explained 2 ", "default: 0", "0  vivid", "640x480 ", "25 15 12.5 10 5 4 2 1 fps", "1280x720 "];
         assert_says(&text, &of_default);
         assert_says(&text, &["\"width\":320,\"height\":180", "explained 2 ", "left by another: 0"]);
+        assert_says(&text, &["left by another: 0", "fractional: 0", "1280/720", "12.500 (25/2)"]);
         assert_says(&text, &["camera 0: it was unplugged", "unplugged: 1", "640\n"]);
     }
 }
@@ -203,7 +204,8 @@ mod long {
             let end = text.find(before).unwrap_or_else(|| panic!("no '{before}' in: {text}"));
             text[..end].rsplit([' ', '(']).next().unwrap().parse().unwrap()
         };
-        let (age_ms, explained_ms) = (number(" ms old when shown"), 1000.0 / number(" a second)"));
+        let explained_ms = 1000.0 * number(" s (") / number(" + dropped");
+        let age_ms = number(" ms old when shown");
         assert!(age_ms <= explained_ms + 80.0, "{age_ms} ms old where an explanation takes {explained_ms} ms: {text}");
         assert_says(&text, &["cannot write /tmp/small/full.mp4: the disk is full", "full: 1"]);
         let frames: u32 = text.trim_end().lines().last().unwrap().parse().unwrap();

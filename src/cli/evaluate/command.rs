@@ -9,7 +9,7 @@ use whycam::cam::{self, Inputs, Layers, METHODS, Method};
 use whycam::evaluate::{Plan, Progress, evaluate, evaluate_detections};
 use whycam::plumbing::{Classifier, Detector, PlainModel, check_free, write_whole};
 use whycam::sink::ResumeLog;
-use whycam::{Explainer, Request};
+use whycam::{Explainer, Request, ScoreQuery};
 
 use super::{choose, json, kept, page, table};
 use crate::cli::args::{DetectionArgs, GlobalArgs, LayerArgs, ModelArgs};
@@ -32,6 +32,9 @@ pub struct Evaluate {
     layers: LayerArgs,
     #[command(flatten)]
     detections: DetectionArgs,
+    /// Of a detector, measure the objects of these classes alone: names or indices, separated by commas
+    #[arg(long, value_name = "NAME|INDEX,…")]
+    class: Option<String>,
     #[command(flatten)]
     style: StyleArgs,
     /// The number of photos that maps are measured on; all photos are classified
@@ -77,6 +80,9 @@ impl Evaluate {
         let mut request = Request::default();
         self.detections.apply(&mut request);
         self.layers.apply(&mut request);
+        if let Some(classes) = &self.class {
+            request.scores = ScoreQuery::parse_list(classes)?;
+        }
         let mut plan = Plan {
             options: self.model.options(),
             request,
@@ -102,6 +108,11 @@ impl Evaluate {
         }
         if model.task.as_detection().is_some() {
             return self.detections(global, &plan, model);
+        }
+        if self.class.is_some() {
+            let problem =
+                "--class is for detectors; the maps of a classifier are measured for the class that it predicts";
+            return Err(UsageError(problem.into()).into());
         }
         self.classifications(global, &plan, model, log.as_ref())
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io::Cursor;
 
 use image::codecs::jpeg::JpegDecoder;
-use image::{DynamicImage, RgbImage};
+use image::{ColorType, DynamicImage, ImageDecoder, RgbImage};
 use yuv::{YuvBiPlanarImage, YuvConversionMode, YuvError, YuvPackedImage, YuvPlanarImage, YuvRange, YuvStandardMatrix};
 
 /// A pixel format that is decoded.
@@ -56,7 +56,7 @@ pub struct Layout {
 
 impl Layout {
     /// Rows without padding, in the range and matrix of webcams.
-    pub fn usual(format: PixelFormat, width: u32, height: u32) -> Self {
+    pub fn unpadded(format: PixelFormat, width: u32, height: u32) -> Self {
         let bytes = match format {
             PixelFormat::Rgb | PixelFormat::Bgr => 3,
             PixelFormat::Yuyv | PixelFormat::Uyvy => 2,
@@ -71,7 +71,6 @@ impl Layout {
 pub fn decode(bytes: &[u8], layout: Layout, picture: &mut RgbImage) -> Result<(), String> {
     let Layout { width, height, stride, range, matrix, .. } = layout;
     let to_stride = 3 * width;
-    let packed = || YuvPackedImage { yuy: bytes, yuy_stride: stride, width, height };
     let converted = |result: Result<(), YuvError>| result.map_err(|e| e.to_string());
     match layout.format {
         PixelFormat::Rgb => copy_rows(bytes, layout, picture, |to, from| to.copy_from_slice(from)),
@@ -83,8 +82,12 @@ pub fn decode(bytes: &[u8], layout: Layout, picture: &mut RgbImage) -> Result<()
         PixelFormat::Gray => copy_rows(bytes, layout, picture, |to, from| {
             to.as_chunks_mut::<3>().0.iter_mut().zip(from).for_each(|(to, from)| *to = [*from; 3]);
         }),
-        PixelFormat::Yuyv => converted(yuv::yuyv422_to_rgb(&packed(), picture, to_stride, range, matrix)),
-        PixelFormat::Uyvy => converted(yuv::uyvy422_to_rgb(&packed(), picture, to_stride, range, matrix)),
+        PixelFormat::Yuyv | PixelFormat::Uyvy => {
+            let rows = whole_rows(bytes, layout)?;
+            let image = YuvPackedImage { yuy: &rows, yuy_stride: stride, width, height };
+            let convert = if layout.format == PixelFormat::Yuyv { yuv::yuyv422_to_rgb } else { yuv::uyvy422_to_rgb };
+            converted(convert(&image, picture, to_stride, range, matrix))
+        }
         PixelFormat::Nv12 => {
             let (y_plane, uv_plane) = planes(bytes, stride, height)?;
             let uv_stride = stride;
@@ -111,11 +114,27 @@ fn planes(bytes: &[u8], stride: u32, height: u32) -> Result<(&[u8], &[u8]), Stri
         .ok_or_else(|| format!("{} bytes where the first plane has {of_first}", bytes.len()))
 }
 
+/// The rows with their padding, and without what follows them. A driver may leave out the padding of the last row.
+fn whole_rows(bytes: &[u8], layout: Layout) -> Result<Cow<'_, [u8]>, String> {
+    let Layout { format, width, height, stride, .. } = layout;
+    let whole = stride as usize * height as usize;
+    let padding = stride.saturating_sub(Layout::unpadded(format, width, height).stride) as usize;
+    match bytes.len() {
+        count if count >= whole => Ok(bytes[..whole].into()),
+        count if count >= whole - padding => {
+            let mut padded = bytes.to_vec();
+            padded.resize(whole, 0);
+            Ok(padded.into())
+        }
+        count => Err(format!("{count} bytes of {whole}")),
+    }
+}
+
 /// Calls `copy` with each row of the picture and its bytes.
 fn copy_rows(bytes: &[u8], layout: Layout, picture: &mut RgbImage, copy: fn(&mut [u8], &[u8])) -> Result<(), String> {
     let Layout { format, width, height, stride, .. } = layout;
-    let row = Layout::usual(format, width, height).stride as usize;
-    let rows = bytes.chunks(stride.max(1) as usize).filter_map(|chunk| chunk.get(..row));
+    let row_bytes = Layout::unpadded(format, width, height).stride as usize;
+    let rows = bytes.chunks(stride.max(1) as usize).filter_map(|chunk| chunk.get(..row_bytes));
     let mut copied = 0;
     for (to, from) in picture.chunks_exact_mut(3 * width as usize).zip(rows) {
         copy(to, from);
@@ -126,12 +145,14 @@ fn copy_rows(bytes: &[u8], layout: Layout, picture: &mut RgbImage, copy: fn(&mut
 
 fn decode_jpeg(bytes: &[u8], picture: &mut RgbImage) -> Result<(), String> {
     let decoder = JpegDecoder::new(Cursor::new(with_tables(bytes))).map_err(|e| e.to_string())?;
-    let decoded = DynamicImage::from_decoder(decoder).map_err(|e| e.to_string())?.into_rgb8();
-    if decoded.dimensions() != picture.dimensions() {
-        let ((width, height), wanted) = (decoded.dimensions(), picture.dimensions());
+    if decoder.dimensions() != picture.dimensions() {
+        let ((width, height), wanted) = (decoder.dimensions(), picture.dimensions());
         return Err(format!("a picture of {width}x{height}, not {}x{}", wanted.0, wanted.1));
     }
-    picture.copy_from_slice(&decoded);
+    if decoder.color_type() == ColorType::Rgb8 {
+        return decoder.read_image(picture).map_err(|e| e.to_string());
+    }
+    picture.copy_from_slice(&DynamicImage::from_decoder(decoder).map_err(|e| e.to_string())?.into_rgb8());
     Ok(())
 }
 
@@ -244,13 +265,19 @@ mod tests {
     fn each_format_is_decoded_and_too_few_bytes_are_an_error() {
         for format in PixelFormat::ALL {
             for padding in [0, 2] {
-                let usual = Layout::usual(format, WIDTH, HEIGHT);
-                let layout = Layout { stride: usual.stride + padding, ..usual };
+                let unpadded = Layout::unpadded(format, WIDTH, HEIGHT);
+                let layout = Layout { stride: unpadded.stride + padding, ..unpadded };
                 let bytes = red(format, padding as usize);
                 let picture = decoded(&bytes, layout).unwrap_or_else(|e| panic!("{format:?}: {e}"));
                 let wanted = if format == PixelFormat::Gray { [255, 255, 255] } else { [255, 0, 0] };
                 for pixel in picture.pixels() {
                     assert!(pixel.0.iter().zip(wanted).all(|(a, b)| a.abs_diff(b) <= 3), "{format:?}: {pixel:?}");
+                }
+                let followed = [bytes.as_slice(), &[7; 9]].concat();
+                assert_eq!(decoded(&followed, layout).as_ref(), Ok(&picture), "{format:?}");
+                if !matches!(format, PixelFormat::Nv12 | PixelFormat::Yuv420 | PixelFormat::Mjpeg) {
+                    let cut = &bytes[..bytes.len() - padding as usize];
+                    assert_eq!(decoded(cut, layout).as_ref(), Ok(&picture), "{format:?}");
                 }
                 assert!(decoded(&bytes[..bytes.len() / 2], layout).is_err(), "{format:?}");
                 assert!(decoded(&[], layout).is_err(), "{format:?}");
@@ -272,7 +299,7 @@ mod tests {
         }
         bare.extend(&whole[at..]);
         assert!(bare.len() + 400 < whole.len());
-        let layout = Layout::usual(PixelFormat::Mjpeg, WIDTH, HEIGHT);
+        let layout = Layout::unpadded(PixelFormat::Mjpeg, WIDTH, HEIGHT);
         assert_eq!(decoded(&bare, layout), decoded(&whole, layout));
         assert!(decoded(&whole, Layout { width: 8, ..layout }).is_err_and(|e| e.contains("4x2, not 8x2")));
     }

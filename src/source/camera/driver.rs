@@ -1,6 +1,6 @@
-//! What is asked of the way to cameras: V4L2 on Linux, elsewhere nokhwa.
+//! The interface to cameras: V4L2 on Linux, nokhwa elsewhere.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 #[cfg(not(target_os = "linux"))]
 pub use super::native::{list, offers, open};
@@ -8,11 +8,11 @@ pub use super::native::{list, offers, open};
 pub use super::v4l2::{list, offers, open};
 
 use super::decode::Layout;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A camera that the system lists.
 #[derive(Clone, Debug)]
-pub struct CameraName {
+pub struct CameraInfo {
     pub index: u32,
     pub name: String,
 }
@@ -33,4 +33,13 @@ pub trait Camera {
 pub struct Shot {
     pub bytes: Vec<u8>,
     pub taken: Instant,
+}
+
+/// A camera that sends no picture for this long has failed.
+pub const STALLED: Duration = Duration::from_secs(10);
+
+/// The error of a camera that has failed so.
+pub fn stalled(index: u32) -> Error {
+    let problem = format!("it has sent no picture for {} s; unplug it and plug it in again", STALLED.as_secs());
+    Error::Camera { camera: index.to_string(), problem }
 }

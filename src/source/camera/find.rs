@@ -1,11 +1,11 @@
 //! Listing cameras and their modes, and finding a camera.
 
-use super::driver::{self, CameraName};
+use super::driver::{self, CameraInfo};
 use super::modes::{CameraMode, RequestedMode, by_size, sort};
 use crate::error::{Error, Result};
 
 /// Lists the cameras by number. Device nodes without pictures, such as those for metadata, are left out.
-pub fn list_cameras() -> Vec<CameraName> {
+pub fn list_cameras() -> Vec<CameraInfo> {
     let mut cameras = driver::list();
     cameras.sort_by_key(|camera| camera.index);
     cameras
@@ -35,7 +35,7 @@ pub fn find_camera(wanted: Option<&str>) -> Result<u32> {
     };
     let Some(wanted) = wanted else { return Ok(first.index) };
     let number = wanted.strip_prefix("/dev/video").unwrap_or(wanted).parse::<u32>().ok();
-    let matches = |camera: &&CameraName| match number {
+    let matches = |camera: &&CameraInfo| match number {
         Some(number) => camera.index == number,
         None => camera.name.to_lowercase().contains(&wanted.to_lowercase()),
     };

@@ -10,7 +10,7 @@ mod source;
 #[cfg(target_os = "linux")]
 mod v4l2;
 
-pub use driver::CameraName;
+pub use driver::CameraInfo;
 pub use find::{find_camera, list_cameras, list_modes};
 pub use modes::{CameraMode, RequestedMode};
 pub use source::CameraSource;

@@ -52,7 +52,7 @@ impl Offer {
     }
 
     /// How well the offer suits live view. Larger is better: a fluid rate first, then a size neither coarse nor heavy,
-    /// then a high rate, then few pixels, then cheap decoding. Gray is for cameras that have nothing else.
+    /// then a high rate up to 60 a second, then few pixels, then cheap decoding. Gray is for cameras that have nothing else.
     fn suitability(&self) -> impl Ord + use<> {
         let rate = (1000.0 * self.rate()) as u32;
         let pixels = u64::from(self.width) * u64::from(self.height);
@@ -64,7 +64,7 @@ impl Offer {
         };
         let cost = PixelFormat::ALL.iter().position(|format| *format == self.format);
         let coloured = self.format != PixelFormat::Gray;
-        (coloured, rate >= 23_900, size, rate.min(60_000), Reverse(pixels), Reverse(cost))
+        (coloured, rate >= 23_900, size, rate.min(60_000), Reverse(pixels), Reverse(cost), Reverse(rate))
     }
 }
 
@@ -120,6 +120,8 @@ mod tests {
         assert_eq!(best(&all, RequestedMode::default()), raw);
         assert_eq!(best(&[slow, film], RequestedMode::default()), film);
         assert_eq!(best(&[gray], RequestedMode::default()), gray);
+        let fast = [(1, 1000), (1, 60)].map(|interval| offer(Yuyv, (640, 480), interval));
+        assert_eq!(best(&fast, RequestedMode::default()), fast[1]);
         let of = |size, rate| best(&all, RequestedMode { size, rate });
         assert_eq!(of(Some((1300, 700)), None), film);
         assert_eq!(of(Some((1280, 720)), Some(12.5)), slow);

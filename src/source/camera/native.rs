@@ -2,22 +2,21 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use nokhwa::pixel_format::RgbFormat;
 use nokhwa::utils::{
-    ApiBackend, CameraFormat, CameraIndex, FrameFormat, RequestedFormat, RequestedFormatType, Resolution,
+    ApiBackend, CameraFormat, CameraIndex, FrameFormat, RequestedFormat, RequestedFormatType, Resolution, frame_formats,
 };
 use nokhwa::{Buffer, NokhwaError};
 
 use super::decode::{Layout, PixelFormat};
-use super::driver::{Camera, CameraName, Shot};
+use super::driver::{Camera, CameraInfo, Shot};
 use super::modes::{Offer, RequestedMode, sort};
 use crate::error::{Error, Result};
 
 /// Lists the cameras.
-pub fn list() -> Vec<CameraName> {
+pub fn list() -> Vec<CameraInfo> {
     let cameras = nokhwa::query(ApiBackend::Auto).unwrap_or_default();
     let named = |info: &nokhwa::utils::CameraInfo| {
-        Some(CameraName { index: info.index().as_index().ok()?, name: info.human_name() })
+        Some(CameraInfo { index: info.index().as_index().ok()?, name: info.human_name() })
     };
     cameras.iter().filter_map(named).collect()
 }
@@ -39,42 +38,49 @@ pub fn open(index: u32, requested: RequestedMode) -> Result<impl Camera> {
     let (mut camera, mut offers) = open_idle(index)?;
     sort(&mut offers, requested);
     let mut refused = None;
-    let accepted = offers.iter().any(|offer| {
+    for offer in offers {
         let size = Resolution::new(offer.width, offer.height);
         let format = CameraFormat::new(size, frame_format(offer.format), offer.interval.1);
-        refused =
-            camera.set_camera_requset(RequestedFormat::new::<RgbFormat>(RequestedFormatType::Exact(format))).err();
-        refused.is_none()
-    });
-    if let Some(error) = refused.filter(|_| !accepted) {
+        refused = camera.set_camera_requset(request(RequestedFormatType::Exact(format))).err();
+        if refused.is_none() {
+            break;
+        }
+    }
+    if let Some(error) = refused {
         return Err(failed(error));
     }
     camera.open_stream().map_err(failed)?;
     let set = camera.camera_format();
     let unread = || NokhwaError::GeneralError(format!("it chose the format {}", set.format()));
-    let format = known(set.format()).ok_or_else(|| failed(unread()))?;
-    Ok(NativeCamera { camera, layout: Layout::usual(format, set.width(), set.height()), index })
+    let format = pixel_format(set.format()).ok_or_else(|| failed(unread()))?;
+    Ok(NativeCamera { camera, layout: Layout::unpadded(format, set.width(), set.height()), index })
 }
 
 /// Opens a camera without streaming. Returns it with what it offers.
 fn open_idle(index: u32) -> Result<(nokhwa::Camera, Vec<Offer>)> {
     let failed = |e: NokhwaError| camera_error(index, &e);
-    // Every camera has a format for this request. Opening it shows the other formats.
-    let fastest = RequestedFormat::new::<RgbFormat>(RequestedFormatType::AbsoluteHighestFrameRate);
-    let mut camera = nokhwa::Camera::new(CameraIndex::Index(index), fastest).map_err(failed)?;
+    let any = request(RequestedFormatType::None);
+    let mut camera = nokhwa::Camera::new(CameraIndex::Index(index), any).map_err(failed)?;
     let formats = camera.compatible_camera_formats().map_err(failed)?;
     let offers = formats.into_iter().filter_map(|offered| {
-        let format = known(offered.format())?;
+        let format = pixel_format(offered.format())?;
         Some(Offer { format, width: offered.width(), height: offered.height(), interval: (1, offered.frame_rate()) })
     });
-    let offers = offers.collect();
+    let offers: Vec<Offer> = offers.collect();
+    if offers.is_empty() {
+        return Err(failed(NokhwaError::GeneralError("it offers no format that whycam reads".into())));
+    }
     Ok((camera, offers))
 }
 
-fn known(format: FrameFormat) -> Option<PixelFormat> {
-    PixelFormat::ALL.into_iter().find(|known| {
+fn request(kind: RequestedFormatType) -> RequestedFormat<'static> {
+    RequestedFormat::with_formats(kind, frame_formats())
+}
+
+fn pixel_format(format: FrameFormat) -> Option<PixelFormat> {
+    PixelFormat::ALL.into_iter().find(|pixel| {
         // nokhwa has no name for the others.
-        !matches!(known, PixelFormat::Uyvy | PixelFormat::Yuv420) && frame_format(*known) == format
+        !matches!(pixel, PixelFormat::Uyvy | PixelFormat::Yuv420) && frame_format(*pixel) == format
     })
 }
 
@@ -103,6 +109,11 @@ impl Camera for NativeCamera {
     fn next_shot(&mut self) -> Result<Shot> {
         let buffer = self.camera.frame().map_err(|e| camera_error(self.index, &e))?;
         let now = Instant::now();
+        let (size, format) = (buffer.resolution(), pixel_format(buffer.source_frame_format()));
+        if (size.width(), size.height(), format) != (self.layout.width, self.layout.height, Some(self.layout.format)) {
+            let problem = NokhwaError::GeneralError("it changed its format".into());
+            return Err(camera_error(self.index, &problem));
+        }
         let taken = now.checked_sub(age(&buffer)).unwrap_or(now);
         Ok(Shot { bytes: buffer.buffer().to_vec(), taken })
     }

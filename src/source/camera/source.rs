@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::decode::{Layout, decode};
-use super::driver::{self, Camera, Shot};
+use super::driver::{self, Camera, STALLED, Shot, stalled};
 use super::modes::RequestedMode;
 use crate::error::{Error, Result};
 use crate::media::{Frame, Medium, MediumKind, Picture, Pool, Time, TimeBase};
@@ -24,6 +24,9 @@ pub struct CameraSource {
     counted: u64,
     passed_over: u64,
 }
+
+/// The largest width and height that are read, in pixels.
+const MAX_SIDE: u32 = 8192;
 
 /// A picture with its number, counted from 0.
 struct Numbered {
@@ -47,9 +50,16 @@ impl CameraSource {
             }
             Err(error) => drop(opened_sender.send(Err(error))),
         };
-        let failed = |problem: &str| Error::runtime("thread camera", problem);
-        thread::Builder::new().name("camera".into()).spawn(work).map_err(|e| failed(&e.to_string()).caused_by(e))?;
-        let layout = opened.recv().map_err(|_| failed("it panicked; please report this"))??;
+        let spawned = thread::Builder::new().name("camera".into()).spawn(work);
+        spawned.map_err(|e| Error::runtime("thread camera", e.to_string()).caused_by(e))?;
+        let layout = opened.recv().map_err(|_| panicked())??;
+        if !(1..=MAX_SIDE).contains(&layout.width) || !(1..=MAX_SIDE).contains(&layout.height) {
+            let problem = format!(
+                "its pictures have {}x{} pixels; up to {MAX_SIDE} a side are read",
+                layout.width, layout.height
+            );
+            return Err(Error::Camera { camera: index.to_string(), problem });
+        }
         let medium = Medium {
             name: format!("camera {index}"),
             path: None,
@@ -80,6 +90,10 @@ impl CameraSource {
     }
 }
 
+fn panicked() -> Error {
+    Error::runtime("thread camera", "it panicked; please report this")
+}
+
 /// Sends a camera's pictures until it fails or the receiver is gone.
 fn read(mut camera: impl Camera, shots: &channel::Sender<Result<Numbered>>) {
     for number in 0.. {
@@ -107,12 +121,18 @@ impl Source for CameraSource {
     fn next_frame(&mut self) -> Result<Option<Frame>> {
         /// Webcams sometimes send a damaged picture, often the first.
         const MAX_DAMAGED: u32 = 30;
-        let mut damaged = 0;
+        const PATIENCE: Duration = Duration::from_secs(1);
+        let (mut damaged, mut waited) = (0, Duration::ZERO);
         loop {
-            let Numbered { shot, number } = match self.shots.receive_within(Duration::from_secs(1)) {
+            let Numbered { shot, number } = match self.shots.receive_within(PATIENCE) {
                 Received::Item(shot) => shot?,
-                Received::Timeout => continue,
-                Received::End => return Ok(None),
+                // A driver with a limit of its own may be about to say so.
+                Received::Timeout if waited > STALLED => return Err(stalled(self.camera)),
+                Received::Timeout => {
+                    waited += PATIENCE;
+                    continue;
+                }
+                Received::End => return Err(panicked()),
             };
             self.passed_over += number - self.counted;
             self.counted = number + 1;

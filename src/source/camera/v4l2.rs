@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 use std::{fs, io, mem};
 
+use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 use v4l::buffer::{Flags, Metadata, Type};
 use v4l::format::{Colorspace, Quantization};
@@ -16,17 +17,19 @@ use v4l::{Device, Format, FourCC, Fraction};
 use yuv::{YuvRange, YuvStandardMatrix};
 
 use super::decode::{Layout, PixelFormat};
-use super::driver::{Camera, CameraName, Shot};
+use super::driver::{Camera, CameraInfo, STALLED, Shot, stalled};
 use super::modes::{Offer, RequestedMode, sort};
 use crate::error::{Error, Result};
+use crate::media::v4l2::{has_buffer, ycbcr_encoding};
 
 /// Lists the cameras. Device nodes without pictures, such as those for metadata, are left out.
-pub fn list() -> Vec<CameraName> {
+pub fn list() -> Vec<CameraInfo> {
     let devices = fs::read_dir("/sys/class/video4linux").into_iter().flatten().flatten();
     let cameras = devices.filter_map(|device| {
         let index = device.file_name().to_str()?.strip_prefix("video")?.parse().ok()?;
-        let name = fs::read_to_string(device.path().join("name")).unwrap_or_default().trim().to_owned();
-        Some(CameraName { index, name })
+        // A long name may be cut within a character.
+        let name = fs::read(device.path().join("name")).unwrap_or_default();
+        Some(CameraInfo { index, name: String::from_utf8_lossy(&name).trim().to_owned() })
     });
     cameras.filter(|camera| gives_pictures(camera.index)).collect()
 }
@@ -49,7 +52,7 @@ pub fn offers(index: u32, requested: RequestedMode) -> Result<Vec<Offer>> {
 fn offers_of(device: &Device, index: u32, requested: RequestedMode) -> Result<Vec<Offer>> {
     let formats = Capture::enum_formats(device).map_err(|e| camera_error(index, &e))?;
     let mut offers = Vec::new();
-    for format in formats.iter().filter_map(|offered| known(offered.fourcc)) {
+    for format in formats.iter().filter_map(|offered| pixel_format(offered.fourcc)) {
         for (width, height) in sizes(device, format, requested) {
             let intervals = intervals(device, format, (width, height), requested);
             offers.extend(intervals.into_iter().map(|interval| Offer { format, width, height, interval }));
@@ -64,7 +67,7 @@ fn offers_of(device: &Device, index: u32, requested: RequestedMode) -> Result<Ve
     Ok(offers)
 }
 
-fn known(code: FourCC) -> Option<PixelFormat> {
+fn pixel_format(code: FourCC) -> Option<PixelFormat> {
     PixelFormat::ALL.into_iter().find(|format| fourcc(*format) == code)
 }
 
@@ -74,7 +77,7 @@ fn fourcc(format: PixelFormat) -> FourCC {
     FourCC::new(&code)
 }
 
-/// The sizes of a format. Of a range, those that are asked for or usual.
+/// The sizes of a format. Of a range, the largest up to those that are asked for or usual.
 fn sizes(device: &Device, format: PixelFormat, requested: RequestedMode) -> Vec<(u32, u32)> {
     const USUAL: [(u32, u32); 3] = [(640, 480), (1280, 720), (1920, 1080)];
     let offered = device.enum_framesizes(fourcc(format)).unwrap_or_default();
@@ -83,12 +86,12 @@ fn sizes(device: &Device, format: PixelFormat, requested: RequestedMode) -> Vec<
         match offered.size {
             FrameSizeEnum::Discrete(size) => sizes.push((size.width, size.height)),
             FrameSizeEnum::Stepwise(range) => {
-                let nearest = |wanted: u32, least: u32, most: u32, step: u32| {
+                let at_most = |wanted: u32, least: u32, most: u32, step: u32| {
                     least + (wanted.clamp(least, most.max(least)) - least) / step.max(1) * step.max(1)
                 };
                 sizes.extend(requested.size.into_iter().chain(USUAL).map(|(width, height)| {
-                    let width = nearest(width, range.min_width, range.max_width, range.step_width);
-                    (width, nearest(height, range.min_height, range.max_height, range.step_height))
+                    let width = at_most(width, range.min_width, range.max_width, range.step_width);
+                    (width, at_most(height, range.min_height, range.max_height, range.step_height))
                 }));
             }
         }
@@ -102,7 +105,7 @@ fn sizes(device: &Device, format: PixelFormat, requested: RequestedMode) -> Vec<
     sizes
 }
 
-/// The times from one frame to the next. Of a range, the shortest, and those that are asked for or usual.
+/// The times from one frame to the next. Of a range, its ends, and those that are asked for or usual.
 fn intervals(
     device: &Device,
     format: PixelFormat,
@@ -111,7 +114,7 @@ fn intervals(
 ) -> Vec<(u32, u32)> {
     let asked_or_usual = || {
         let asked = requested.rate.map(|rate| (1000, (1000.0 * rate).round() as u32));
-        asked.into_iter().chain([(1, 30)])
+        asked.into_iter().chain([(1, 30), (1, 60)])
     };
     let seconds = |(numerator, denominator): (u32, u32)| f64::from(numerator) / f64::from(denominator.max(1));
     let pair = |fraction: &Fraction| (fraction.numerator, fraction.denominator);
@@ -122,7 +125,7 @@ fn intervals(
             FrameIntervalEnum::Discrete(interval) => intervals.push(pair(interval)),
             FrameIntervalEnum::Stepwise(range) => {
                 let (least, most) = (seconds(pair(&range.min)), seconds(pair(&range.max)));
-                intervals.push(pair(&range.min));
+                intervals.extend([pair(&range.min), pair(&range.max)]);
                 intervals.extend(asked_or_usual().filter(|asked| (least..=most).contains(&seconds(*asked))));
             }
         }
@@ -140,51 +143,61 @@ pub fn open(index: u32, requested: RequestedMode) -> Result<impl Camera> {
     let device = Device::new(index as usize).map_err(|e| failed(&e))?;
     let mut offers = offers_of(&device, index, requested)?;
     sort(&mut offers, requested);
-    let mut refused = io::Error::other("it offers nothing");
+    let mut refused = None;
     for offer in offers {
         match start(&device, &offer) {
             Ok((stream, layout)) => return Ok(V4l2Camera { stream: Some(stream), layout, index }),
-            Err(error) => refused = error,
+            Err(error) if is_refusal(&error) => refused = refused.or(Some(error)),
+            Err(error) => return Err(failed(&error)),
         }
     }
-    Err(failed(&refused))
+    Err(failed(&refused.unwrap_or_else(|| io::Error::other("it offers nothing"))))
 }
 
-/// A camera that waits longer than this for a picture has failed.
-const STALLED: Duration = Duration::from_secs(10);
+/// Whether a mode is refused, so that another one may be accepted: it is invalid, or the USB bus has no room for it.
+fn is_refusal(error: &io::Error) -> bool {
+    match Errno::from_io_error(error) {
+        Some(code) => code == Errno::INVAL || code == Errno::NOSPC,
+        None => error.kind() == io::ErrorKind::Other,
+    }
+}
 
-/// As few as keep a camera at its rate; a picture waits in them where the program is slower.
+/// Enough for the full rate. With more, pictures grow old in the queue while the program is slow.
 const BUFFERS: u32 = 4;
 
 /// Sets the mode and starts to stream.
 fn start(device: &Device, offer: &Offer) -> io::Result<(Stream<'static>, Layout)> {
     let wanted = Format::new(offer.width, offer.height, fourcc(offer.format));
-    let set = Capture::set_format(device, &wanted)?;
-    let format = known(set.fourcc).ok_or_else(|| io::Error::other(format!("it chose the format {}", set.fourcc)))?;
+    let chosen = Capture::set_format(device, &wanted)?;
+    let other = || io::Error::other(format!("it chose the format {}", chosen.fourcc));
+    let format = pixel_format(chosen.fourcc).ok_or_else(other)?;
     // A driver without rates refuses, and streams all the same.
     let _ = Capture::set_params(device, &Parameters::new(Fraction::new(offer.interval.0, offer.interval.1)));
     let mut stream = Stream::with_buffers(device, Type::VideoCapture, BUFFERS)?;
     stream.set_timeout(STALLED);
     // The first buffer is queued with the first picture. A full USB bus shows when the stream starts.
-    let queued = (1..BUFFERS as usize).try_for_each(|at| CaptureStream::queue(&mut stream, at));
+    let mut further = (1..).take_while(|at| has_buffer(device, Type::VideoCapture, *at));
+    let queued = further.try_for_each(|at| CaptureStream::queue(&mut stream, at as usize));
     if let Err(error) = queued.and_then(|()| stream.start()) {
-        end(stream);
+        stop_streaming(stream);
         return Err(error);
     }
-    Ok((stream, layout(format, &set)))
+    Ok((stream, layout(format, &chosen, ycbcr_encoding(device))))
 }
 
-fn layout(format: PixelFormat, set: &Format) -> Layout {
-    let usual = Layout::usual(format, set.width, set.height);
-    let full = matches!(set.quantization, Quantization::FullRange)
-        || matches!((set.quantization, set.colorspace), (Quantization::Default, Colorspace::JPEG));
-    let matrix = match set.colorspace {
-        Colorspace::Rec709 => YuvStandardMatrix::Bt709,
-        Colorspace::Rec2020 => YuvStandardMatrix::Bt2020,
+/// `encoding` is a number of the enumeration `v4l2_ycbcr_encoding`; webcams tell their matrix by it.
+fn layout(format: PixelFormat, chosen: &Format, encoding: u32) -> Layout {
+    let unpadded = Layout::unpadded(format, chosen.width, chosen.height);
+    let full = matches!(chosen.quantization, Quantization::FullRange)
+        || matches!((chosen.quantization, chosen.colorspace), (Quantization::Default, Colorspace::JPEG));
+    let matrix = match (encoding, chosen.colorspace) {
+        (2 | 4, _) | (0, Colorspace::Rec709 | Colorspace::DCIP3) => YuvStandardMatrix::Bt709,
+        (6 | 7, _) | (0, Colorspace::Rec2020) => YuvStandardMatrix::Bt2020,
+        (8, _) | (0, Colorspace::SMPTE240M) => YuvStandardMatrix::Smpte240,
         _ => YuvStandardMatrix::Bt601,
     };
     let range = if full { YuvRange::Full } else { YuvRange::Limited };
-    Layout { stride: set.stride.max(usual.stride), range, matrix, ..usual }
+    Layout { stride: chosen.stride.max(unpadded.stride), range, matrix, ..unpadded }
 }
 
 struct V4l2Camera {
@@ -200,28 +213,42 @@ impl Camera for V4l2Camera {
     }
 
     fn next_shot(&mut self) -> Result<Shot> {
-        let stream =
-            self.stream.as_mut().ok_or_else(|| camera_error(self.index, &io::ErrorKind::NotConnected.into()))?;
-        let (bytes, metadata) = CaptureStream::next(stream).map_err(|e| camera_error(self.index, &e))?;
-        let now = Instant::now();
-        // A damaged picture has too few bytes for its size.
-        let used = if metadata.flags.contains(Flags::ERROR) { 0 } else { metadata.bytesused as usize };
-        let bytes = bytes.get(..used).unwrap_or_default().to_vec();
-        Ok(Shot { bytes, taken: now.checked_sub(age(metadata)).unwrap_or(now) })
+        let failed = |e: &io::Error| camera_error(self.index, e);
+        let stream = self.stream.as_mut().ok_or_else(|| failed(&io::ErrorKind::NotConnected.into()))?;
+        loop {
+            match next_shot(stream) {
+                // A signal came. v4l has queued the buffer already, so the picture that was waited for is lost.
+                Err(error) if is_interrupted(&error) => {
+                    while CaptureStream::dequeue(stream).is_err_and(|error| is_interrupted(&error)) {}
+                }
+                shot => return shot.map_err(|e| failed(&e)),
+            }
+        }
     }
+}
+
+fn next_shot(stream: &mut Stream<'static>) -> io::Result<Shot> {
+    let (bytes, metadata) = CaptureStream::next(stream)?;
+    let now = Instant::now();
+    // A damaged picture has too few bytes for its size.
+    let used = if metadata.flags.contains(Flags::ERROR) { 0 } else { metadata.bytesused as usize };
+    let bytes = bytes.get(..used).unwrap_or_default().to_vec();
+    Ok(Shot { bytes, taken: now.checked_sub(age(metadata)).unwrap_or(now) })
+}
+
+fn is_interrupted(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Interrupted
 }
 
 impl Drop for V4l2Camera {
     fn drop(&mut self) {
-        self.stream.take().into_iter().for_each(end);
+        self.stream.take().into_iter().for_each(stop_streaming);
     }
 }
 
-/// Ends a stream. The library panics where a driver refuses that, except on a camera that is gone; such a stream is
-/// left alone.
-fn end(mut stream: Stream<'static>) {
-    const NO_DEVICE: i32 = 19;
-    if stream.stop().is_err_and(|e| e.raw_os_error() != Some(NO_DEVICE)) {
+/// Stops a stream. If that fails, v4l panics on drop, except for a camera that is gone; so the stream is leaked.
+fn stop_streaming(mut stream: Stream<'static>) {
+    if stream.stop().is_err_and(|e| Errno::from_io_error(&e) != Some(Errno::NODEV)) {
         mem::forget(stream);
     }
 }
@@ -243,16 +270,17 @@ fn age(metadata: &Metadata) -> Duration {
 
 /// The error of a camera, with its remedy if the driver's code tells the cause.
 fn camera_error(index: u32, error: &io::Error) -> Error {
-    let problem = match error.raw_os_error() {
-        Some(2) => "it is not there; plug it in, or try `whycam demo`",
-        Some(5) => "it stopped with a hardware fault; unplug it and plug it in again",
-        Some(13) => "permission denied; add yourself to the group `video` and log in again",
-        Some(16) => "it is busy; close the program that uses it",
-        Some(19) => "it was unplugged",
-        Some(28) => "the USB bus has no room for its pictures; use another port, or a smaller --size or --fps",
-        _ if error.kind() == io::ErrorKind::TimedOut => {
-            "it has sent no picture for 10 s; unplug it and plug it in again"
+    let problem = match Errno::from_io_error(error) {
+        Some(Errno::NOENT) => "it is not there; plug it in, or try `whycam demo`",
+        Some(Errno::IO) => "it stopped with a hardware fault; unplug it and plug it in again",
+        Some(Errno::ACCESS) => "permission denied; add yourself to the group `video` and log in again",
+        Some(Errno::BUSY) => "it is busy; close the program that uses it",
+        Some(Errno::NODEV) => "it was unplugged",
+        Some(Errno::NOSPC) => {
+            "the USB bus has no room for its pictures; use another port, or a smaller --size or --fps"
         }
+        // The time limit of the stream, not an error of the driver.
+        None if error.kind() == io::ErrorKind::TimedOut => return stalled(index),
         _ => return Error::Camera { camera: index.to_string(), problem: error.to_string() },
     };
     Error::Camera { camera: index.to_string(), problem: problem.into() }
