@@ -62,7 +62,8 @@ mod needs_qemu {
             ffprobe -v error -show_entries stream=width -of csv=p=0 /tmp/b.mp4
         ";
         let text = run("camera-left", 1, script);
-        let of_default = ["explained 2 ", "default: 0", "0  vivid", "640x480 ", "25 15 12.5 10 5 4 2 1 fps", "1280x720 "];
+        let of_default =
+            ["explained 2 ", "default: 0", "0  vivid", "640x480 ", "25 15 12.5 10 5 4 2 1 fps", "1280x720 "];
         assert_says(&text, &of_default);
         assert_says(&text, &["\"width\":320,\"height\":180", "explained 2 ", "left by another: 0"]);
         assert_says(&text, &["left by another: 0", "fractional: 0", "1280/720", "12.500 (25/2)"]);
