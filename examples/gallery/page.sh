@@ -12,4 +12,4 @@ sleep 20
 chromium --no-sandbox --disable-gpu --hide-scrollbars --no-first-run --user-data-dir="$work/profile" --kiosk \
     --window-position=0,0 --window-size=1280,820 http://127.0.0.1:8099/ >/dev/null 2>&1 &
 sleep 25
-ffmpeg -v error -y -f x11grab -draw_mouse 0 -video_size 1280x820 -i $DISPLAY -frames:v 1 -q:v 3 page.jpg
+ffmpeg -v error -y -f x11grab -draw_mouse 0 -video_size 1280x820 -i $DISPLAY -vf crop=1278:818:0:0 -frames:v 1 -q:v 3 page.jpg
