@@ -1,6 +1,6 @@
 //! Cameras on systems other than Linux, by nokhwa.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use nokhwa::utils::{
     ApiBackend, CameraFormat, CameraIndex, FrameFormat, RequestedFormat, RequestedFormatType, Resolution, frame_formats,
@@ -108,24 +108,19 @@ impl Camera for NativeCamera {
 
     fn next_shot(&mut self) -> Result<Shot> {
         let buffer = self.camera.frame().map_err(|e| camera_error(self.index, &e))?;
-        let now = Instant::now();
         let (size, format) = (buffer.resolution(), pixel_format(buffer.source_frame_format()));
         if (size.width(), size.height(), format) != (self.layout.width, self.layout.height, Some(self.layout.format)) {
             let problem = NokhwaError::GeneralError("it changed its format".into());
             return Err(camera_error(self.index, &problem));
         }
-        let taken = now.checked_sub(age(&buffer)).unwrap_or(now);
-        Ok(Shot { bytes: buffer.buffer().to_vec(), taken })
+        Ok(Shot::new(buffer.buffer().to_vec(), age(&buffer)))
     }
 }
 
-/// How long ago a picture was taken, if the camera tells. It is zero if the system clock was set in the meantime.
+/// How long ago a picture was taken, if the camera tells. It is zero if its stamp lies in the future.
 fn age(buffer: &Buffer) -> Duration {
-    /// No camera holds a picture back for longer.
-    const MAX_AGE: Duration = Duration::from_secs(10);
     let stamp = buffer.capture_timestamp().map(|stamp| SystemTime::UNIX_EPOCH + stamp);
-    let age = stamp.and_then(|stamp| SystemTime::now().duration_since(stamp).ok()).unwrap_or_default();
-    if age < MAX_AGE { age } else { Duration::ZERO }
+    stamp.and_then(|stamp| SystemTime::now().duration_since(stamp).ok()).unwrap_or_default()
 }
 
 fn camera_error(index: u32, error: &NokhwaError) -> Error {

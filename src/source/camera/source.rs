@@ -126,7 +126,7 @@ impl Source for CameraSource {
         loop {
             let Numbered { shot, number } = match self.shots.receive_within(PATIENCE) {
                 Received::Item(shot) => shot?,
-                // A driver with a limit of its own may be about to say so.
+                // Longer than V4L2 waits, whose own error comes first.
                 Received::Timeout if waited > STALLED => return Err(stalled(self.camera)),
                 Received::Timeout => {
                     waited += PATIENCE;

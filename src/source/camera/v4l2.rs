@@ -1,6 +1,6 @@
 //! Cameras on Linux, by V4L2 (the kernel's documentation: Linux Media Infrastructure userspace API, part I).
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{fs, io, mem};
 
 use rustix::io::Errno;
@@ -229,11 +229,9 @@ impl Camera for V4l2Camera {
 
 fn next_shot(stream: &mut Stream<'static>) -> io::Result<Shot> {
     let (bytes, metadata) = CaptureStream::next(stream)?;
-    let now = Instant::now();
     // A damaged picture has too few bytes for its size.
     let used = if metadata.flags.contains(Flags::ERROR) { 0 } else { metadata.bytesused as usize };
-    let bytes = bytes.get(..used).unwrap_or_default().to_vec();
-    Ok(Shot { bytes, taken: now.checked_sub(age(metadata)).unwrap_or(now) })
+    Ok(Shot::new(bytes.get(..used).unwrap_or_default().to_vec(), age(metadata)))
 }
 
 fn is_interrupted(error: &io::Error) -> bool {
@@ -255,8 +253,6 @@ fn stop_streaming(mut stream: Stream<'static>) {
 
 /// How long ago a picture was taken, where the driver says so. Some drivers stamp their pictures with the future.
 fn age(metadata: &Metadata) -> Duration {
-    /// No camera holds a picture back for longer.
-    const MAX_AGE: Duration = Duration::from_secs(10);
     if !metadata.flags.contains(Flags::TIMESTAMP_MONOTONIC) {
         return Duration::ZERO;
     }
@@ -264,8 +260,7 @@ fn age(metadata: &Metadata) -> Duration {
     let microseconds = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000).saturating_add(rest);
     let taken = microseconds(metadata.timestamp.sec, metadata.timestamp.usec);
     let age = microseconds(now.tv_sec, now.tv_nsec / 1000).saturating_sub(taken);
-    let age = Duration::from_micros(u64::try_from(age).unwrap_or(0));
-    if age < MAX_AGE { age } else { Duration::ZERO }
+    Duration::from_micros(u64::try_from(age).unwrap_or(0))
 }
 
 /// The error of a camera, with its remedy if the driver's code tells the cause.
