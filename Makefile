@@ -7,9 +7,9 @@
 # make lint    check format, clippy, documentation, spelling, licences, interface; make features checks each feature alone
 # make dist    build an archive that runs on a bare Debian 12
 
-PACKAGES := build-essential pkg-config libclang-dev python3-pip python3-venv \
-	libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev libswresample-dev libswscale-dev \
-	ffmpeg librtsp-server-perl openbox parallel xdotool xvfb
+PACKAGES := build-essential pkg-config libclang-dev python3-pip \
+	libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev libswresample-dev libswscale-dev
+TEST_PACKAGES := ffmpeg librtsp-server-perl openbox parallel python3-venv xdotool xvfb
 ONNXRUNTIME := 1.32.0
 DATA := $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/whycam
 LIBRARY := $(DATA)/libonnxruntime.so
@@ -17,7 +17,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: demo test wheel docs trials test-camera test-web test-ray test-systems soak kiosk-day damage fuzz setup setup-camera packages lint features dist reference train train-vgg gallery
 
-demo: setup
+demo: packages $(LIBRARY)
 	cargo run --release -- demo
 
 test: setup
@@ -37,7 +37,7 @@ wheel: setup
 BOOK := target/book
 docs: setup
 	command -v mdbook >/dev/null || cargo install --quiet --locked mdbook@0.5.4
-	cargo test --test documentation
+	cargo test --features tract --test tests documentation::
 	rm -rf $(BOOK) && mkdir -p $(BOOK)/models $(BOOK)/tests/bench
 	cp -r README.md ARCHITECTURE.md ATTRIBUTION.md CHANGELOG.md CONTRIBUTING.md docs examples $(BOOK)
 	cp models/README.md models/*.toml $(BOOK)/models
@@ -50,12 +50,12 @@ docs: setup
 
 # Camera failures of every kind, in a virtual machine.
 test-camera: setup setup-camera
-	cargo test --test camera -- --include-ignored --test-threads 1 --nocapture
+	cargo test --features tract --test camera -- --include-ignored --test-threads 1 --nocapture
 
 # An augmented model in Python and in a headless browser.
 test-web: setup
 	@$(MAKE) --no-print-directory packages PACKAGES="chromium $$(command -v npm >/dev/null || echo npm)"
-	cargo test --test python_and_web -- --include-ignored --nocapture
+	cargo test --features tract --test tests python_and_web:: -- --include-ignored --nocapture
 
 # The demo and the tests on a bare Debian 12 and a bare Debian 13.
 test-systems:
@@ -71,19 +71,19 @@ test-ray: wheel
 # An hour (SOAK_SECONDS) of a window with random keys and of a repeated folder. Memory, threads and open files must not
 # grow. The log is target/tmp/soak.csv.
 soak: setup
-	cargo test --test soak -- --ignored --nocapture
+	cargo test --features tract --test soak -- --ignored --nocapture
 
 # A kiosk whose source dies as often as in a day of deaths every minute. The log is target/tmp/kiosk-day.csv.
 kiosk-day: setup
-	cargo test --test audience -- --ignored --nocapture day_of_deaths
+	cargo test --features tract --test audience -- --ignored --nocapture day_of_deaths
 
 # Small inputs of every kind that failed once, as a table of case, right and got.
 trials: setup
-	cargo test --test trials -- --nocapture --test-threads 1
+	cargo test --features tract --test tests trials:: -- --nocapture --test-threads 1
 
 # 500 damaged copies each of a model, a picture, a film and a tensor.
 damage: setup
-	cargo test --test corrupted_files -- --ignored --nocapture
+	cargo test --features tract --test tests corrupted_files:: -- --ignored --nocapture
 
 # Runs each fuzz target for FUZZ_SECONDS. cargo-fuzz needs nightly flags, which RUSTC_BOOTSTRAP allows. Leak detection is
 # off because the runtime keeps some memory until the process ends; the soak test covers leaks.
@@ -92,7 +92,8 @@ fuzz: setup
 	for target in onnx_reader differentiator manifest npy command_line; do RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=detect_leaks=0 \
 		cargo fuzz run --fuzz-dir tests/fuzz $$target -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=4096 || exit 1; done
 
-setup: packages $(LIBRARY)
+setup: $(LIBRARY)
+	@$(MAKE) --no-print-directory packages PACKAGES="$(PACKAGES) $(TEST_PACKAGES)"
 
 setup-camera:
 	@$(MAKE) --no-print-directory packages PACKAGES="busybox-static cpio kmod qemu-system-x86 v4l-utils"
@@ -121,7 +122,7 @@ SINCE ?= $(shell git describe --tags --abbrev=0 2>/dev/null)
 
 lint:
 	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
+	cargo clippy --all-targets --features tract -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 	$(call with,typos,typos)
 	$(call with,cargo-deny,cargo deny check licenses bans sources || exit 1; cargo deny fetch db >/dev/null 2>&1 || \

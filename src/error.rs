@@ -75,6 +75,10 @@ impl Error {
         Self::Runtime { runtime: runtime.to_string(), problem: problem.to_string(), source: None }
     }
 
+    pub fn camera(camera: impl ToString, problem: impl ToString) -> Self {
+        Self::Camera { camera: camera.to_string(), problem: problem.to_string() }
+    }
+
     pub fn output(path: impl AsRef<Path>, problem: impl ToString) -> Self {
         Self::Output { path: path.as_ref().to_owned(), problem: problem.to_string(), source: None }
     }

@@ -1,14 +1,13 @@
 //! Large collections: shared out to several runs, and resumed after a crash.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod support;
-
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use support::{
-    Folder, assert_fails, assert_ok, command, complete_lines, film, frame_times, picture, stderr, wait_until, whycam,
+use crate::support::{
+    Folder, assert_fails, assert_ok, command, complete_lines, film, frame_times, json_lines, picture, stderr, stdout,
+    wait_until, whycam,
 };
 
 /// Six pictures and a film.
@@ -97,7 +96,10 @@ fn a_killed_run_continues_where_it_stopped() {
     let arguments = explain(&folder, &photos, "twice", "1/1");
     let words: Vec<&str> = arguments.iter().map(String::as_str).chain(["--resume", "--threads", "1"]).collect();
     let log = folder.file("twice/1.jsonl.done");
-    let done = || fs::read_to_string(&log).map_or(0, |text| text.lines().count().saturating_sub(1));
+    let done = || {
+        fs::read_to_string(&log)
+            .map_or(0, |text| text.lines().filter(|line| !line.starts_with('[')).count().saturating_sub(1))
+    };
     let mut kills = 0;
     for wanted in [1, 4] {
         let mut child = command(&words).stderr(Stdio::null()).spawn().unwrap();
@@ -158,6 +160,59 @@ fn a_run_is_resumed_with_the_same_options_in_any_words_and_with_no_others() {
     assert_eq!(done(), 4);
 }
 
+#[test]
+fn results_keep_their_names_when_inputs_come_and_go() {
+    let folder = Folder::new("grown");
+    fs::create_dir(folder.0.join("photos")).unwrap();
+    for (name, side) in [("a", 40), ("c", 50)] {
+        picture(&folder, &format!("photos/{name}.png"), side, side);
+    }
+    let [photos, json, maps, out] = ["photos", "out.jsonl", "maps", "out/"].map(|name| folder.file(name));
+    let run = ["explain", &photos, "--json", &json, "--maps", &maps, "-o", &out, "--resume"];
+    assert_ok(&whycam(&run));
+    let files = || ["maps", "out"].map(|of| results(&folder, of).0);
+    let before = files();
+    for (name, side) in [("0.png", 60), ("a.jpg", 70), ("b.png", 80)] {
+        picture(&folder, &format!("photos/{name}"), side, side);
+    }
+    fs::remove_file(folder.0.join("photos/c.png")).unwrap();
+    assert_ok(&whycam(&run));
+    let after = files();
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!(after.len(), before.len() + 3);
+        assert!(before.iter().all(|(name, bytes)| after[name] == *bytes), "a result was replaced");
+    }
+    let lines = complete_lines(&json);
+    let named: BTreeSet<String> = lines.iter().map(|line| line["map_file"].as_str().unwrap().to_owned()).collect();
+    assert_eq!((lines.len(), named.len()), (5, 5));
+    // Other outputs are other work.
+    let elsewhere = folder.file("elsewhere/");
+    let other = [&run[..6], &["-o", &elsewhere, "--resume"]].concat();
+    assert_fails(&other, 1, &["out.jsonl.done", "a run with other options"]);
+}
+
+#[test]
+fn a_start_that_fails_leaves_nothing() {
+    let folder = Folder::new("failed-start");
+    let (photo, json) = (picture(&folder, "a.png", 40, 40), folder.file("a.jsonl"));
+    assert_fails(&["explain", &photo, "--json", &json, "--resume", "--class", "nosuch"], 2, &["nosuch"]);
+    assert!(!Path::new(&json).exists() && !Path::new(&format!("{json}.done")).exists());
+}
+
+#[test]
+fn standard_output_is_continued_on_standard_output() {
+    let folder = Folder::new("resumed-output");
+    let (photo, out) = (picture(&folder, "a.png", 40, 40), folder.file("out/"));
+    for (lines, more) in [(1, vec![]), (1, vec![picture(&folder, "b.png", 40, 40)])] {
+        let more: Vec<&str> = more.iter().map(String::as_str).collect();
+        let run = command(&[&["explain", &photo, "-o", &out, "--json", "-", "--resume"], &more[..]].concat());
+        let output = { run }.current_dir(&folder.0).output().unwrap();
+        assert_ok(&output);
+        assert_eq!(json_lines(&stdout(&output)).len(), lines);
+    }
+    assert!(!folder.0.join("-").exists());
+}
+
 fn json_strings(path: &str) -> Vec<String> {
-    fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    fs::read_to_string(path).unwrap().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }

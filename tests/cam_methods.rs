@@ -1,14 +1,12 @@
 //! Every method on whole nets: its map is the one of pytorch-grad-cam, or of the paper's formula in PyTorch.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use ndarray::{Array2, Array3, Array4, s};
 use serde_json::Value;
-use support::maps::{self, Tolerance};
-use support::reference;
 use whycam::cam::{self, AttributesTo, Backward, Inputs, PerturbedInput, PerturbedRun, ScoreValue};
 use whycam::{Compute, Explainer, LayerName};
+
+use crate::support::maps::{self, Tolerance};
+use crate::support::reference;
 
 const NETS: &[&str] = &["resnet", "vgg", "squeezenet", "mobilenet3", "efficientnet", "regnet", "convnext"];
 

@@ -1,15 +1,10 @@
 //! Several classes, contrasts, fused layers, and every format of written maps.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use std::fs;
 use std::path::Path;
 
 use ndarray::{Array2, Axis, Ix4, Zip};
 use serde_json::Value;
-use support::maps::{self, Tolerance};
-use support::{Folder, net, photo, picture, stderr, stdout, whycam};
 use whycam::cam::{self, CamMap, enlarged};
 use whycam::grad::{ACTIVATIONS, CLASS_INDEX, GRADIENTS, LayerName};
 use whycam::model::{self, Region};
@@ -18,6 +13,9 @@ use whycam::sink::hot_boxes;
 use whycam::{
     ClassPrediction, Compute, Explainer, ExplainerBuilder, Explanation, Fusion, ModelOptions, Request, ScoreQuery,
 };
+
+use crate::support::maps::{self, Tolerance};
+use crate::support::{self, Folder, net, photo, picture, stderr, stdout, whycam};
 
 fn builder(model: &str) -> ExplainerBuilder {
     Explainer::builder().model(model).compute(Compute::on_threads(1))

@@ -1,14 +1,12 @@
 //! The program as a user runs it: real files and a real runtime.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::Value;
-use support::{
+
+use crate::support::{
     Folder, assert_fails, assert_ok, command, film, frame_times, json_lines, picture, stderr, stdout, whycam,
 };
 
@@ -115,6 +113,7 @@ fn bench_gives_figures_of_model_and_pipeline() {
     assert!(stdout(&whycam(&["bench", "--frames", "3"])).contains("plain forward pass"));
 }
 
+#[cfg(feature = "tract")]
 #[test]
 fn both_runtimes_give_the_same_numbers() {
     let folder = Folder::new("runtimes");
@@ -182,6 +181,12 @@ fn a_trace_tells_what_the_threads_did() {
     let folder = Folder::new("trace");
     let (input, trace) = (film(&folder, "in.mp4", &["-frames:v", "5"]), folder.file("trace.json"));
     assert_ok(&whycam(&["explain", &input, "--json", "-", "--trace", &trace]));
+    assert_ok(&whycam(&["models", "--trace", &trace]));
+    assert_ok(&whycam(&["explain", &input, "--json", "-", "--trace", &trace]));
+    let manifest = folder.file("Cargo.toml");
+    fs::write(&manifest, "[package]").unwrap();
+    assert_fails(&["models", "--trace", &manifest], 1, &["Cargo.toml", "is no trace"]);
+    assert_eq!(fs::read_to_string(manifest).unwrap(), "[package]");
     let events: Vec<Value> = serde_json::from_str(&fs::read_to_string(trace).unwrap()).unwrap();
     for stage in ["decode", "preprocess", "inference", "map", "write"] {
         assert!(events.iter().filter(|event| event["name"] == stage).count() >= 10, "{stage}");

@@ -1,14 +1,11 @@
 //! Damaged models, manifests, pictures, films and tensors: the program says what is wrong with them. It does not crash,
 //! hang or take the machine's memory.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use support::{Folder, Random, film, net, picture, stderr, tool};
+use crate::support::{self, Folder, Random, film, net, picture, stderr, tool};
 
 /// Address space and processor time of a run. A larger allocation or a hang ends it.
 const LIMITS: [&str; 2] = ["--as=12884901888", "--cpu=60"];

@@ -1,20 +1,18 @@
 //! Detectors of many families: boxes, scores and labels are those of the models' own post-processing (torchvision,
 //! transformers), and the gradient of a detection is that of PyTorch's autograd.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use std::collections::HashMap;
 
 use ndarray::{Array2, Array4, ArrayD, Axis, Ix2, s};
 use serde::Deserialize;
-use support::maps::{self, Nearness, Tolerance};
-use support::reference;
 use whycam::grad::{ACTIVATIONS, Detection, GRADIENTS, names_of_layer};
 use whycam::onnx::OnnxModel;
 use whycam::onnx::proto::ValueInfo;
 use whycam::session::{Input, Session};
 use whycam::{Compute, DetectedObject, Explainer, Explanation, LayerName, ModelOptions, Preset, Request, cam, model};
+
+use crate::support::maps::{self, Nearness, Tolerance};
+use crate::support::reference;
 
 /// A detector, as detectors.json lists it.
 #[derive(Deserialize)]

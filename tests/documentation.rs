@@ -1,13 +1,10 @@
 //! The documentation: its links lead somewhere, and its table of contents is whole.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use support::{Folder, assert_ok, whycam};
+use crate::support::{Folder, assert_ok, whycam};
 
 fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

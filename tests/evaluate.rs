@@ -1,7 +1,4 @@
 //! The measures of models and maps, against published implementations (tests/reference/metrics.py).
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use ndarray::{Array2, Array3, ArrayView3};
 use rand::SeedableRng;
@@ -13,8 +10,8 @@ use whycam::evaluate::{
 };
 use whycam::{Explainer, Randomised};
 
-use support::maps::{self, Tolerance};
-use support::{Folder, reference, whycam};
+use crate::support::maps::{self, Tolerance};
+use crate::support::{self, Folder, reference, whycam};
 
 const SHARES: [f32; 9] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 
@@ -203,7 +200,7 @@ mod needs_data {
 
     use serde_json::Value;
 
-    use super::support::{self, Folder, data_file, whycam};
+    use crate::support::{self, Folder, data_file, whycam};
 
     /// The accuracy that the manifests state is what whycam itself gets.
     #[test]

@@ -1,5 +1,4 @@
 //! The example programs print correct results.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

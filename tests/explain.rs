@@ -1,7 +1,4 @@
 //! Explanations against values from PyTorch's autograd, and their position on the picture.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +6,6 @@ use std::sync::Arc;
 
 use image::{Rgb, RgbImage};
 use ndarray::{Array1, Array2};
-use support::{Folder, net, reference};
 use whycam::cam;
 use whycam::grad::{ACTIVATIONS, CLASS_INDEX, GRADIENTS, LOGITS};
 use whycam::model::{Located, augment, augmented, load, locate, type_tensors};
@@ -19,6 +15,8 @@ use whycam::overlay::{Blend, Colormap, HeatScale, Overlay, Style};
 use whycam::plumbing::{Frame, Medium, MediumKind, Time, TimeBase};
 use whycam::session::{Input, Session};
 use whycam::{Compute, Explainer, ModelOptions, Request, Result};
+
+use crate::support::{Folder, reference};
 
 /// A reference map of `flowers-vgg`.
 fn expected_map(file: &str) -> Array2<f32> {
@@ -352,25 +350,4 @@ fn early_layer(models: &Path, net: &str) -> Option<(String, String)> {
     let list: serde_json::Value = serde_json::from_str(&text).unwrap();
     let found = list.as_array()?.iter().find(|entry| entry["name"] == net)?;
     Some((found["file"].as_str()?.to_owned(), found["early"].as_str()?.to_owned()))
-}
-
-/// The resident memory of this process, in kB.
-#[cfg(target_os = "linux")]
-fn resident_kb() -> i64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-#[test]
-#[cfg(target_os = "linux")]
-fn explaining_over_and_over_takes_no_more_memory() {
-    let mut explainer = Explainer::builder().model(net("resnet.legacy").as_str()).build().unwrap();
-    let picture = RgbImage::from_fn(64, 64, |x, y| Rgb([x as u8, y as u8, 9]));
-    let mut explain = |times: usize| (0..times).for_each(|_| drop(explainer.explain(&picture).unwrap()));
-    explain(1000);
-    let before = resident_kb();
-    explain(4000);
-    let grown = resident_kb() - before;
-    assert!(grown < 800, "{grown} kB more after 4000 pictures");
 }

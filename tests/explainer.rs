@@ -1,9 +1,4 @@
 //! The library's explainer: what a builder accepts, what survives a change, and what is an error.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
-#[path = "support/tiny_net.rs"]
-mod tiny_net;
 
 use std::fmt::Debug;
 use std::fs;
@@ -11,8 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use image::{Rgb, RgbImage};
-use support::{Folder, net, photo};
-use tiny_net::Net;
 use whycam::cam;
 use whycam::grad::Reason;
 use whycam::model::{self, Contract};
@@ -22,6 +15,9 @@ use whycam::{
     Compute, Error, Explainer, ExplainerBuilder, Explanation, ExplanationContext, Fusion, LayerName, ModelOptions,
     Preset, Request, Result, ScoreQuery,
 };
+
+use crate::support::tiny_net::Net;
+use crate::support::{Folder, net, photo};
 
 fn builder(model: &str) -> ExplainerBuilder {
     Explainer::builder().model(model).compute(Compute::on_threads(1))
@@ -327,6 +323,18 @@ fn an_explainer_of_several_classes_does_not_change_to_one() {
     let explanation = explainer.explain(&photo()).unwrap();
     assert_eq!(explanation.classes().unwrap().others.len(), 1);
     assert_eq!(explanation.captions(explainer.context()).len(), 2);
+}
+
+#[test]
+fn a_lower_rank_alone_has_the_map_of_its_class() {
+    let mut of_rank = builder("flowers").scores(vec![ScoreQuery::Rank(2)]).build().unwrap();
+    let found = of_rank.explain(&photo()).unwrap();
+    let class = found.classes().unwrap().class_index;
+    let mut of_class = builder("flowers").build().unwrap();
+    of_class.set_class(Some(class)).unwrap();
+    let expected = of_class.explain(&photo()).unwrap();
+    assert_ne!(class, builder("flowers").build().unwrap().explain(&photo()).unwrap().classes().unwrap().class_index);
+    assert_eq!(found.map.values, expected.map.values);
 }
 
 #[test]

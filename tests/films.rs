@@ -1,14 +1,12 @@
 //! Films and GIFs keep their frames, times, size and sound.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::Value;
-use support::{
+
+use crate::support::{
     Folder, assert_fails, assert_ok, command, complete_lines, data_file, film, frame_times, json_lines, stderr, stdout,
     tool, wait_until, whycam,
 };

@@ -1,18 +1,16 @@
 //! Whole nets of many families: whycam finds the layer, and activations, gradient and map
 //! are those of PyTorch's autograd and pytorch-grad-cam, there and at an early layer.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use std::collections::BTreeSet;
 
 use ndarray::{Array1, Array2, Array4, ArrayViewD, s};
 use serde::Deserialize;
-use support::maps::{self, Nearness, Tolerance};
-use support::reference;
 use whycam::grad::{ACTIVATIONS, CLASS_INDEX, GRADIENTS};
 use whycam::session::{Input, Session};
 use whycam::{Compute, Explainer, LayerName, ModelOptions, Request, cam, model};
+
+use crate::support::maps::{self, Nearness, Tolerance};
+use crate::support::reference;
 
 /// One export of a net, as models.json lists it.
 #[derive(Deserialize)]

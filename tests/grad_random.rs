@@ -1,13 +1,11 @@
 //! Random graphs of several ops against finite differences: the differentiator sums, orders and broadcasts what the
 //! rules give it.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use proptest::prelude::*;
-use support::Random;
-use support::gradient::{Case, case, check, int, ints, node};
 use whycam::onnx::proto::{Attribute, Node, Tensor};
+
+use crate::support::Random;
+use crate::support::gradient::{Case, case, check, int, ints, node};
 
 /// One op of a random graph; the numbers choose its inputs and its form.
 #[derive(Clone, Debug)]

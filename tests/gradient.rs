@@ -1,17 +1,15 @@
 //! `whycam gradient` on models that are not of pictures, against PyTorch's autograd.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use std::fs::{self, File};
 
 use ndarray::ArrayD;
 use ndarray_npy::NpzReader;
-use support::{Folder, assert_fails, assert_ok, reference, whycam};
 use whycam::Compute;
 use whycam::onnx::proto::{Attribute, Graph, Node, Tensor, ValueInfo};
 use whycam::onnx::{DataType, OnnxModel};
 use whycam::session::{Input, Session};
+
+use crate::support::{Folder, assert_fails, assert_ok, reference, whycam};
 
 /// The inputs of a model and the gradient that PyTorch gives.
 struct Reference {

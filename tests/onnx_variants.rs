@@ -1,20 +1,16 @@
 //! ONNX files of every form of classifier, without a manifest: inputs, heads and layers, and the errors for models that
 //! do not classify pictures.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
-#[path = "support/tiny_net.rs"]
-mod tiny_net;
 
 use std::fs;
 
 use ndarray::{Array2, Array4};
 use serde_json::Value;
-use support::maps::{self, Tolerance};
-use support::{Folder, picture, stderr, stdout, whycam};
-use tiny_net::{Net, write};
 use whycam::onnx::proto::{Attribute, Function, Graph, Message, Model, Node, Tensor, ValueInfo};
 use whycam::onnx::{DataType, OnnxModel, WORKING_OPSET};
+
+use crate::support::maps::{self, Tolerance};
+use crate::support::tiny_net::{Net, write};
+use crate::support::{Folder, picture, stderr, stdout, whycam};
 
 /// What `explain` says of a picture, and its raw map.
 fn explain(folder: &Folder, input: &str, model: &str, more: &[&str]) -> (Value, Array2<f32>) {
@@ -184,6 +180,9 @@ fn models_that_do_not_classify_pictures_are_refused() {
         ..Net::new().graph()
     };
     says("perceptron.onnx", flat, &["no layer with rows and columns"]);
+    let mut many = Net::new().graph();
+    many.input[0] = ValueInfo::tensor("image", DataType::Float, &[1_000_000_000, 3, 16, 16]);
+    says("many.onnx", many, &["more numbers than whycam takes"]);
     let path = folder.file("not.onnx");
     fs::write(&path, "hello").unwrap();
     assert!(failure(&["inspect", &path], 1).contains("not an ONNX model"));
@@ -301,6 +300,10 @@ fn nodes_out_of_order_are_put_in_order_and_a_circle_is_an_error() {
     graph.node.push(Node::new("Add", "circle", &["image", "round"], &["round"]));
     let path = write(graph, &folder, "circle.onnx");
     assert!(failure(&["inspect", &path], 1).contains("circle needs its own output"));
+    let mut graph = Net::new().graph();
+    graph.node.insert(0, Node::new("Identity", "nothing", &["image", ""], &[""]));
+    let path = write(graph, &folder, "nothing.onnx");
+    assert!(!failure(&["inspect", &path], 1).is_empty());
 }
 
 #[test]
@@ -330,6 +333,8 @@ fn a_prepared_model_is_used_unchanged() {
     );
     let other = failure(&["explain", &photo, "--model", &prepared, "--layer", "active"], 1);
     assert!(other.contains("prepared for the layer seen"), "{other}");
+    let other = failure(&["explain", &photo, "--model", &prepared, "--task", "value"], 1);
+    assert!(other.contains("prepared with its task"), "{other}");
 }
 
 #[test]

@@ -1,7 +1,4 @@
 //! A prepared model in Python and in a browser: the same map as whycam's own.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,9 +9,10 @@ use std::time::Duration;
 
 use ndarray::{Array2, s};
 use serde_json::Value;
-use support::browser::Browser;
-use support::served::Served;
-use support::{Folder, assert_ok, stdout, tool, whycam};
+
+use crate::support::browser::Browser;
+use crate::support::served::Served;
+use crate::support::{Folder, assert_ok, stdout, tool, whycam};
 
 fn example(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name).display().to_string()

@@ -1,15 +1,13 @@
 //! Layer-wise relevance propagation on whole nets, against zennit and lxt.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use ndarray::{Array0, Array2, Array4, s};
-use support::gradient::{Case, case, check_conservation, int, ints, node};
-use support::maps::{self, Tolerance};
-use support::reference;
 use whycam::grad::{ConvRule, Rules};
 use whycam::onnx::proto::{Attribute, Node};
 use whycam::{Compute, Explainer, Explanation, cam};
+
+use crate::support::gradient::{Case, case, check_conservation, int, ints, node};
+use crate::support::maps::{self, Tolerance};
+use crate::support::reference;
 
 const METHODS: [&str; 3] = ["lrp-epsilon", "lrp-z-plus", "lrp-gamma"];
 

@@ -52,9 +52,9 @@ need user_namespaces "full and read-only disks; allow users to mount file system
 # $skip holds several words.
 # shellcheck disable=SC2086
 if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --no-fail-fast -- --include-ignored $skip && cargo test --doc
+    cargo nextest run --features tract --no-fail-fast -- --include-ignored $skip && cargo test --features tract --doc
 else
-    cargo test -- --include-ignored $skip
+    cargo test --features tract -- --include-ignored $skip
 fi
 status=$?
 

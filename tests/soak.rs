@@ -1,5 +1,5 @@
 //! Memory, threads and open files do not grow: in a window on a stream that breaks off and comes back, under random
-//! keys, and in a run that explains a folder with damaged files over and over.
+//! keys, in a run that explains a folder with damaged files over and over, and in the library.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
@@ -9,9 +9,11 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
+use image::{Rgb, RgbImage};
 use support::desktop::Desktop;
 use support::streams::{end, free_port, number_before, serve_http};
-use support::{Folder, Random, command, film, picture, wait_until};
+use support::{Folder, Random, command, film, net, picture, wait_until};
+use whycam::Explainer;
 
 /// What a process holds at one moment.
 #[derive(Clone, Copy, Default)]
@@ -23,7 +25,11 @@ struct Sample {
 
 impl Sample {
     fn of(process: &Child) -> Self {
-        let folder = format!("/proc/{}", process.id());
+        Self::of_id(process.id())
+    }
+
+    fn of_id(process: u32) -> Self {
+        let folder = format!("/proc/{process}");
         let entries = |of: &str| fs::read_dir(format!("{folder}/{of}")).map_or(0, Iterator::count);
         let status = fs::read_to_string(format!("{folder}/status")).unwrap();
         let memory = &status[status.find("VmRSS:").expect("the process runs")..];
@@ -152,6 +158,19 @@ fn soak(seconds: u64, keys: &str) {
         assert!(memory[1] < 1.05 * memory[0] + 10.0, "{name}: memory grows: {memory:?} MB");
         assert!(threads[1] <= threads[0] + 2.0 && files[1] <= files[0] + 2.0, "{name}: {threads:?}, {files:?}");
     }
+}
+
+#[test]
+fn explaining_over_and_over_takes_no_more_memory() {
+    let mut explainer = Explainer::builder().model(net("resnet.legacy").as_str()).build().unwrap();
+    let picture = RgbImage::from_fn(64, 64, |x, y| Rgb([x as u8, y as u8, 9]));
+    let mut explain = |times: usize| (0..times).for_each(|_| drop(explainer.explain(&picture).unwrap()));
+    let memory_mb = || Sample::of_id(std::process::id()).memory_mb;
+    explain(1000);
+    let before = memory_mb();
+    explain(4000);
+    let grown = memory_mb() - before;
+    assert!(grown < 0.8, "{grown} MB more after 4000 pictures");
 }
 
 #[test]

@@ -1,15 +1,18 @@
 #!/bin/sh
-# Runs `make demo` and `make test` on other systems, each in a root of its own that starts as a bare Debian.
+# Runs `make demo` and `make test` on other systems, each in a root of its own that starts as a bare Debian or Ubuntu.
 #
 #     sudo tests/systems.sh [SUITE…]        default: bookworm trixie (Debian 12 and 13)
 #
-# Needs root, debootstrap and a toolchain of rustup, which the roots share. SYSTEMS is the folder for the roots (about 15 GB
-# each), MIRROR the Debian mirror. Prints the versions of FFmpeg and the times; a log of each root lies next to it.
+# noble and resolute are Ubuntu 24.04 and 26.04, any other suite is Debian's. Needs root, debootstrap (for Ubuntu also its
+# keyring) and a toolchain of rustup, which the roots share. SYSTEMS is the folder for the roots (about 15 GB each), MIRROR
+# and UBUNTU_MIRROR are where packages come from. Prints the versions of FFmpeg and the times; a log of each root lies next
+# to it.
 set -eu
 cd "$(dirname "$0")/.."
 
 roots=${SYSTEMS:-/var/tmp/whycam-systems}
 mirror=${MIRROR:-http://deb.debian.org/debian}
+ubuntu_mirror=${UBUNTU_MIRROR:-http://archive.ubuntu.com/ubuntu}
 cargo=${CARGO_HOME:-$HOME/.cargo}
 rustup=${RUSTUP_HOME:-$HOME/.rustup}
 data=${WHYCAM_TEST_DATA:-$PWD/../shared/data}
@@ -51,6 +54,20 @@ run() {
     ' run "$1" "$cargo" "$rustup" "$data" "$cases" "$inside"
 }
 
+# bootstrap SUITE ROOT
+bootstrap() {
+    suite=$1 root=$2
+    set -- --variant=minbase --include=ca-certificates,git,make,sudo
+    case $suite in
+    noble | resolute)
+        # debootstrap has one script for all of Ubuntu, gutsy.
+        debootstrap "$@" --components=main,universe --keyring=/usr/share/keyrings/ubuntu-archive-keyring.gpg \
+            "$suite" "$root" "$ubuntu_mirror" /usr/share/debootstrap/scripts/gutsy
+        ;;
+    *) debootstrap "$@" "$suite" "$root" "$mirror" ;;
+    esac
+}
+
 status=0
 [ $# -gt 0 ] || set -- bookworm trixie
 for suite; do
@@ -58,7 +75,7 @@ for suite; do
     if [ ! -e "$root.complete" ]; then
         rm -rf "$root"
         mkdir -p "$roots"
-        debootstrap --variant=minbase --include=ca-certificates,git,make,sudo "$suite" "$root" "$mirror"
+        bootstrap "$suite" "$root"
         touch "$root.complete"
     fi
     rm -rf "$root/whycam"

@@ -1,13 +1,11 @@
 //! The options and outputs of segmenters, embeddings, models of words, and values: JSON, films, further inputs, and the errors.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod support;
-
-use support::task_case::{Case, near};
-use support::{Folder, reference, stderr, stdout, whycam};
 use whycam::onnx::proto::{Attribute, Node, Tensor, ValueInfo};
 use whycam::onnx::{DataType, OnnxModel};
 use whycam::{Direction, Explainer, Preset, Reference, Request, cam};
+
+use crate::support::task_case::{Case, near};
+use crate::support::{Folder, reference, stderr, stdout, whycam};
 
 #[test]
 fn an_embedding_without_references_says_what_it_needs() {

@@ -1,19 +1,17 @@
 //! Segmenters, embeddings, models of pictures and words, and values: what they say is what PyTorch and transformers say, and
 //! the gradients are those of autograd.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use std::path::PathBuf;
 
 use ndarray::{Array2, Array4, ArrayD, Axis};
-use support::maps::{self, Nearness};
-use support::task_case::{Case, NEAR, near, text};
-use support::{Folder, reference};
 use whycam::grad::{ACTIVATIONS, CLASS_INDEX, GRADIENTS, LOGITS};
 use whycam::onnx::OnnxModel;
 use whycam::session::{Input, Session};
 use whycam::{Compute, Direction, Explainer, ModelOptions, Prediction, Request, ScoreQuery, cam, model};
+
+use crate::support::maps::{self, Nearness};
+use crate::support::task_case::{Case, NEAR, near, text};
+use crate::support::{Folder, reference};
 
 /// Runs a check on every model of the tasks and reports all failures at once.
 fn on_every(tasks: &[&str], check: impl Fn(&Case) -> Result<(), String>) {

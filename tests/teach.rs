@@ -1,16 +1,14 @@
 //! Teaching: from folders, and while a camera runs.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use std::fs;
 use std::path::Path;
 
 use image::RgbImage;
 use serde_json::Value;
-use support::desktop::Desktop;
-use support::things::{CLOTHS, Shape, class, film_of, thing};
-use support::{Folder, assert_ok, json_lines, stderr, stdout, whycam};
+
+use crate::support::desktop::Desktop;
+use crate::support::things::{CLOTHS, Shape, class, film_of, thing};
+use crate::support::{self, Folder, assert_ok, json_lines, stderr, stdout, whycam};
 
 /// Pictures of a shape on these cloths in turn.
 fn pictures(shape: Shape, cloths: &[[u8; 3]], seeds: std::ops::Range<u32>) -> Vec<RgbImage> {

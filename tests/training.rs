@@ -1,13 +1,11 @@
 //! Training on a folder of class folders gives a model and a manifest that whycam takes.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
-use support::{Folder, data_file, stderr, stdout, whycam};
+
+use crate::support::{Folder, data_file, stderr, stdout, whycam};
 
 const REMEDY: &str = "set WHYCAM_TRAINING_PYTHON to a Python with models/training/requirements.txt";
 

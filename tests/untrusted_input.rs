@@ -1,8 +1,4 @@
 //! Hostile input: the short form of the fuzz targets in `tests/fuzz`.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-#[path = "support/edits.rs"]
-mod edits;
 
 use std::process::Command;
 
@@ -11,6 +7,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use whycam::model::Manifest;
 use whycam::onnx::OnnxModel;
+
+use crate::support::edits;
 
 fn check<S: Strategy>(cases: u32, strategy: S, test: impl Fn(S::Value)) {
     let config = Config { cases, failure_persistence: None, ..Config::default() };

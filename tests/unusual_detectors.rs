@@ -1,14 +1,12 @@
 //! Detectors that are odd, damaged or not what they seem: a clear error or a bounded result.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use std::fs;
 
 use serde_json::Value;
-use support::{Folder, Random, picture, stderr, stdout, whycam};
 use whycam::onnx::proto::{Attribute, Graph, Node, Tensor, ValueInfo};
 use whycam::onnx::{DataType, OnnxModel, WORKING_OPSET};
+
+use crate::support::{Folder, Random, picture, stderr, stdout, whycam};
 
 /// A detector of one convolution in the layout of `YOLOv8`: `image` `[1,3,side,side]` to `boxes` `[1,4+K,A]`.
 struct Net {
@@ -141,6 +139,14 @@ fn only_detections_of_a_named_class_count() {
     let (line, _) = explained(&Net::new().write(&folder), &folder, &["--threshold", "0", "--class", "1"]);
     let found = line["detections"].as_array().unwrap();
     assert!(!found.is_empty() && found.iter().all(|of| of["class_index"] == 1), "{found:?}");
+}
+
+#[test]
+fn ranks_of_classes_are_no_choice_of_detections() {
+    let folder = Folder::new("detector-ranks");
+    let (model, image) = (Net::new().write(&folder), picture(&folder, "shades.png", 48, 40));
+    let output = whycam(&["explain", &image, "--model", &model, "--json", "-", "--class", "top3"]);
+    assert!(!output.status.success() && stderr(&output).contains("of detections, name classes"), "{}", stderr(&output));
 }
 
 #[test]

@@ -10,7 +10,8 @@ use crate::error::Result;
 /// `L = ReLU(Σ_k w_k A^k)`, `w_k = (y - y_k) / |y|`, where `y_k` is the class's logit without channel `k`. `[C,h,w]`
 /// to `[h,w]`.
 ///
-/// The paper divides by `y`; the absolute value keeps the sign of the map if the logit is negative. pytorch-grad-cam
+/// The paper divides by `y`; the absolute value keeps the sign of the map if the logit is negative, and where it is 0,
+/// nothing is divided. pytorch-grad-cam
 /// sets a channel to a value far below all others instead of zero, unless its activation is zero.
 pub fn ablation_cam(layer: &mut PerturbedLayer) -> Result<Array2<f32>> {
     let (channels, _, _) = layer.activations.dim();
@@ -19,6 +20,7 @@ pub fn ablation_cam(layer: &mut PerturbedLayer) -> Result<Array2<f32>> {
         version.index_axis_mut(Axis(0), channel).fill(0.0);
     })?;
     let intact = layer.score.logit;
-    let weights = scores.iter().map(|score| (intact - score.logit) / intact.abs().max(f32::MIN_POSITIVE));
+    let scale = if intact == 0.0 { 1.0 } else { intact.abs() };
+    let weights = scores.iter().map(|score| (intact - score.logit) / scale);
     Ok(weighted_sum(layer.activations, weights))
 }

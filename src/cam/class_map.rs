@@ -14,8 +14,13 @@ pub fn weighted_sum(activations: ArrayView3<f32>, weights: impl IntoIterator<Ite
 
 /// `ReLU` of a map: what speaks against the score counts as zero.
 pub fn rectified(mut map: Array2<f32>) -> Array2<f32> {
-    map.mapv_inplace(|v: f32| v.max(0.0));
+    map.mapv_inplace(relu);
     map
+}
+
+/// 0 for a negative number. What is no number stays so, and the map counts as not finite.
+pub fn relu(value: f32) -> f32 {
+    if value < 0.0 { 0.0 } else { value }
 }
 
 /// The share of negative values in the sum of all absolute values.
@@ -137,6 +142,11 @@ mod tests {
     use ndarray::array;
 
     use super::*;
+    use crate::cam::eigen_cam::eigen_cam;
+    use crate::cam::grad_cam_elementwise::grad_cam_elementwise;
+    use crate::cam::grad_cam_plus_plus::grad_cam_plus_plus;
+    use crate::cam::gradient::gradient;
+    use crate::cam::layer_cam::layer_cam;
 
     #[test]
     fn a_few_pixels_that_stand_out_do_not_hide_the_others() {
@@ -145,6 +155,39 @@ mod tests {
         pixels[[0, 0]] = 1e6;
         assert!((CamMap::new(pixels).hottest() - 39_601.0).abs() < 2.0);
         assert!((CamMap::new(ramp(14)).hottest() - 195.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn what_is_no_number_is_not_hidden_by_any_formula() {
+        let activations = array![[[1.0, 2.0]], [[3.0, 4.0]]];
+        let gradients = array![[[0.5, f32::NAN]], [[0.1, 0.2]]];
+        for (name, formula) in [
+            ("layer-cam", layer_cam as fn(_, _) -> _),
+            ("grad-cam-elementwise", grad_cam_elementwise),
+            ("grad-cam++", grad_cam_plus_plus),
+            ("gradient", gradient),
+        ] {
+            let map = CamMap::rectified(formula(activations.view(), gradients.view()));
+            assert_eq!(map.no_evidence, Some(NoEvidence::NotFinite), "{name}");
+        }
+        let map = CamMap::rectified(eigen_cam(gradients.view()));
+        assert_eq!(map.no_evidence, Some(NoEvidence::NotFinite));
+    }
+
+    #[test]
+    fn gradients_of_any_size_have_a_map() {
+        for size in [1e-30_f32, 1.0, 1e30] {
+            let map = grad_cam_plus_plus(array![[[1.0, 2.0]]].view(), array![[[size, 0.0]]].view());
+            let weight = size / (2.0 + 3.0 * size);
+            assert!((map[[0, 1]] / (2.0 * weight) - 1.0).abs() < 1e-5, "{size}: {map}");
+        }
+    }
+
+    #[test]
+    fn the_first_component_is_found_from_a_column_orthogonal_to_it() {
+        let map = eigen_cam(array![[[3.0, 0.0]], [[3.0, 0.0]], [[0.0, 4.0]]].view());
+        let expected = 18.0_f32.sqrt();
+        assert!((map[[0, 0]] - expected).abs() < 1e-3 && map[[0, 1]].abs() < 1e-3, "{map}");
     }
 
     #[test]

@@ -14,6 +14,9 @@ use crate::error::{Error, Result};
 /// A side is 0.
 pub fn enlarged(map: ArrayView2<f32>, height: usize, width: usize) -> Result<Array2<f32>> {
     let (h, w) = map.dim();
+    if (h, w) == (height, width) && !map.is_empty() {
+        return Ok(map.to_owned());
+    }
     crop_map(map, &MapCrop { from: [0.0, 0.0], over: [h as f64, w as f64], height, width })
 }
 
@@ -136,7 +139,14 @@ pub fn fused(maps: Vec<Array2<f32>>, fusion: Fusion, gain: Option<f32>) -> Resul
     for map in maps {
         let CamMap { mut values, max, min, evidence, .. } = CamMap::new(map);
         let least = if fusion == Fusion::Product { min } else { 0.0 };
-        let scale = if evidence && max > least { 1.0 / (max - least) } else { 0.0 };
+        if !values.is_empty() && (!evidence || max <= least) {
+            // A map without evidence, as that of a detector's level without a box, is zero everywhere.
+            if fusion == Fusion::Product {
+                whole.fill(0.0);
+            }
+            continue;
+        }
+        let scale = 1.0 / (max - least);
         values.mapv_inplace(|v| (v - least) * scale);
         if let Some(gain) = gain.filter(|_| values.nrows() >= EARLY * coarsest) {
             values.mapv_inplace(|v| (gain * v).tanh());

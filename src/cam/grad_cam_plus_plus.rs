@@ -3,7 +3,7 @@
 
 use ndarray::{Array2, ArrayView2, ArrayView3};
 
-use super::class_map::weighted_sum;
+use super::class_map::{relu, weighted_sum};
 
 /// `L = ReLU(Σ_k w_k A^k)`, `w_k = Σ α^k ReLU(g^k)`, `α^k = (g^k)² / (2 (g^k)² + (g^k)³ Σ A^k)` with
 /// `g = ∂y/∂A`, where `g` is not 0. The paper differentiates `exp(y)`, which only scales the map. `[C,h,w]` to `[h,w]`.
@@ -17,6 +17,6 @@ pub fn grad_cam_plus_plus(activations: ArrayView3<f32>, gradients: ArrayView3<f3
 
 fn weight(activation: ArrayView2<f32>, gradient: ArrayView2<f32>) -> f32 {
     let sum = activation.sum();
-    let positive = gradient.iter().filter(|g| **g > 0.0);
-    positive.map(|&g| g * g / (2.0 * g * g + g * g * g * sum) * g).sum()
+    // α g, without powers that a float32 cannot hold.
+    gradient.iter().map(|&g| relu(g)).map(|g| g / (2.0 + g * sum)).sum()
 }

@@ -3,14 +3,16 @@
 
 use ndarray::{Array2, ArrayView3};
 
+use super::class_map::relu;
+
 /// `L = ReLU(Σ_k ReLU(∂y/∂A^k) ⊙ A^k)`. Only positive gradients count, each for its own cell, which keeps the maps of
 /// early layers clean. `[C,h,w]` to `[h,w]`.
 pub fn layer_cam(activations: ArrayView3<f32>, gradients: ArrayView3<f32>) -> Array2<f32> {
     let (_, h, w) = activations.dim();
     let mut map = Array2::zeros((h, w));
     for (activation, gradient) in activations.outer_iter().zip(gradients.outer_iter()) {
-        map.zip_mut_with(&(&activation * &gradient.mapv(|g| g.max(0.0))), |sum: &mut f32, v| *sum += v);
+        map.zip_mut_with(&(&activation * &gradient.mapv(relu)), |sum: &mut f32, v| *sum += v);
     }
-    map.mapv_inplace(|v: f32| v.max(0.0));
+    map.mapv_inplace(relu);
     map
 }

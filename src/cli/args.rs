@@ -9,6 +9,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use whycam::cam::{self, Method};
 use whycam::grad::{Probability, TASKS};
+use whycam::plumbing::SIDES;
 use whycam::{
     Area, Comparison, Compute, DetectionOptions, Device, Direction, Feed, FeedValue, Fusion, LayerName, ModelOptions,
     Preset, Reference, Request, ScoreQuery,
@@ -354,7 +355,7 @@ impl DetectionArgs {
 /// Parses the size of a picture.
 pub fn size(text: &str) -> Result<(u32, u32), String> {
     let sides = text.split_once(['x', 'X']).and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
-    let sensible = sides.filter(|(w, h)| (1..=8192).contains(w) && (1..=8192).contains(h));
+    let sensible = sides.filter(|(w, h)| SIDES.contains(w) && SIDES.contains(h));
     sensible.ok_or_else(|| "give width and height up to 8192, like 640x480".into())
 }
 

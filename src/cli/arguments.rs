@@ -163,9 +163,15 @@ fn check_teaching(matches: &ArgMatches) -> Result<(), clap::Error> {
 fn begin_trace(global: &GlobalArgs) -> Result<Option<FlushGuard>> {
     let Some(path) = &global.trace else { return Ok(None) };
     // An earlier trace is written anew; anything else is not.
-    let is_trace = std::fs::read(path).is_ok_and(|bytes| bytes.is_empty() || bytes.starts_with(b"["));
-    if path.is_file() && !is_trace {
-        return Err(whycam::Error::exists(path).into());
+    let is_trace = |text: &str| {
+        let events = text.strip_prefix("[\n");
+        text.is_empty()
+            || events.is_some_and(|events| {
+                matches!(events.trim(), "" | "]") || events.lines().any(|event| event.contains("\"ph\":"))
+            })
+    };
+    if path.is_file() && !std::fs::read_to_string(path).is_ok_and(|text| is_trace(&text)) {
+        return Err(whycam::Error::output(path, "it exists and is no trace; remove it, or choose another name").into());
     }
     let file = File::create(path).map_err(|e| whycam::Error::writing(path, &e))?;
     let (layer, guard) = ChromeLayerBuilder::new().writer(file).build();

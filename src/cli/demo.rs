@@ -48,7 +48,8 @@ impl Demo {
         if !on_screen {
             self.record_instead(global);
         }
-        let sinks = self.view.sinks(on_screen, self.explain.model.settings.threads, &report(global.quiet))?;
+        let report = report(global.quiet);
+        let sinks = || self.view.sinks(on_screen, self.explain.model.settings.threads, &report);
         // For a window the source is endless, since frames may be dropped.
         let frames = if on_screen { None } else { self.view.frames };
         let policy = if on_screen { Policy::Newest } else { Policy::Block };
@@ -56,7 +57,7 @@ impl Demo {
             global,
             explain: &self.explain,
             open: Box::new(move |_| Ok(Box::new(PatternSource::new(size, rate, on_screen, frames)?))),
-            sinks,
+            sinks: Box::new(sinks),
             screen,
             options: self.view.pipeline_options(policy, 1),
             explainers: None,

@@ -89,22 +89,27 @@ impl Explain {
         check_outputs(&[self.out.as_deref(), self.json.as_deref()], &read)?;
         let destination = self.destination(roots, all.len())?;
         let pictures = destination.is_some();
-        let log = if self.resume { Some(self.resume_log(destination.as_ref())?) } else { None };
-        let names = self.map_names(&all)?;
-        let results = destination.as_ref().map(|destination| ResultNames::plan(destination, &paths));
-        let inputs = self.remaining(all, log.as_ref());
+        let mut log = if self.resume { Some(self.resume_log(destination.as_ref())?) } else { None };
+        let listed = listed(&all, log.as_mut());
+        let names = self.map_names(&listed)?;
+        let results = destination.as_ref().map(|destination| ResultNames::plan(destination, &paths_of(&listed, &all)));
+        let inputs = self.remaining(all, &listed, log.as_ref());
         if inputs.is_empty() {
+            let failures = report.take_failures();
+            failures.iter().for_each(say_error);
             if !global.quiet {
                 say("nothing is left to do");
             }
-            return Ok(ExitStatus::Done);
+            return Ok(if failures.is_empty() { ExitStatus::Done } else { ExitStatus::Failed });
         }
-        let sinks = self.sinks(destination.zip(results), &names, log.as_ref(), &report)?;
         let highest = match self.explain.style.scale.as_str() {
             "film" if pictures => Some(self.highest_values(global, inputs.clone())?),
             _ => None,
         };
-        let status = PipelineRun { sinks, pictures, highest, ..self.each(global, inputs, &report) }.run();
+        // Nothing is written before the model is read.
+        let sinks = || self.sinks(destination.zip(results), &names, log.as_ref(), &report);
+        let status =
+            PipelineRun { sinks: Box::new(sinks), pictures, highest, ..self.each(global, inputs, &report) }.run();
         let failures = report.take_failures();
         failures.iter().for_each(say_error);
         let status = status?;
@@ -121,15 +126,18 @@ impl Explain {
     }
 
     /// The inputs of this shard that no earlier run has completed.
-    fn remaining(&self, all: Vec<Input>, log: Option<&ResumeLog>) -> Vec<Input> {
+    fn remaining(&self, all: Vec<Input>, listed: &[String], log: Option<&ResumeLog>) -> Vec<Input> {
         let (part, parts) = self.shard.unwrap_or((1, 1));
-        let shard = all.into_iter().enumerate().filter(|(number, _)| number % parts == part - 1);
+        // An input that is named twice has its first number.
+        let numbers: HashMap<&String, usize> =
+            listed.iter().enumerate().rev().map(|(number, name)| (name, number)).collect();
+        let own = |input: &Input| numbers.get(&input.name).is_some_and(|number| number % parts == part - 1);
         let undone = |input: &Input| log.is_none_or(|log| !log.done.contains(&input.name));
-        shard.map(|(_, input)| input).filter(undone).collect()
+        all.into_iter().filter(|input| own(input) && undone(input)).collect()
     }
 
     /// The names of the raw maps. With `--shard` or `--resume` they count from each input, so that runs do not collide.
-    fn map_names(&self, all: &[Input]) -> Result<MapNames> {
+    fn map_names(&self, listed: &[String]) -> Result<MapNames> {
         let by_input = self.resume || self.shard.is_some();
         let format = match self.maps_as.as_str() {
             "png" => MapFormat::Png,
@@ -141,7 +149,7 @@ impl Explain {
             "npz" => MapFormat::Npz,
             _ => MapFormat::Npy,
         };
-        let numbers = || Arc::new(all.iter().enumerate().map(|(number, input)| (input.name.clone(), number)).collect());
+        let numbers = || Arc::new(listed.iter().cloned().zip(0..).collect());
         let size = if self.map_size == "picture" { MapSize::Picture } else { MapSize::Cells };
         Ok(MapNames { format, size, inputs: by_input.then(numbers) })
     }
@@ -199,6 +207,12 @@ impl Explain {
         key.note("maps-as", self.maps_as.as_str(), "npy");
         key.note("map-size", self.map_size.as_str(), "cells");
         key.note("shard", self.shard.map(|(part, parts)| format!("{part}/{parts}")), None);
+        // What is done is done in all outputs. Those that hold the log may be moved.
+        let lies_in = |output: &Path| path.starts_with(output) || path == beside(output);
+        for (name, output) in [("json", &self.json), ("out", &self.out), ("maps", &self.maps)] {
+            let elsewhere = output.as_deref().filter(|output| !lies_in(output));
+            key.note(name, elsewhere.map(|output| output.display().to_string()), None);
+        }
         Ok(ResumeLog::read(&path, &key.text())?)
     }
 
@@ -215,7 +229,7 @@ impl Explain {
             global,
             explain: &self.explain,
             open: Box::new(open),
-            sinks: Vec::new(),
+            sinks: Box::new(|| Ok(Vec::new())),
             screen: None,
             options: Options {
                 policy: Policy::Block,
@@ -242,8 +256,9 @@ impl Explain {
         }
         let highest = Highest::default();
         let quiet = GlobalArgs { quiet: true, ..global.clone() };
-        let sinks: Vec<Box<dyn Sink>> = vec![Box::new(HighestSink(Arc::clone(&highest)))];
-        PipelineRun { sinks, ..self.each(&quiet, inputs, &Report::silent()) }.run()?;
+        let kept = Arc::clone(&highest);
+        let sinks = || Ok(vec![Box::new(HighestSink(kept)) as Box<dyn Sink>]);
+        PipelineRun { sinks: Box::new(sinks), ..self.each(&quiet, inputs, &Report::silent()) }.run()?;
         let highest = std::mem::take(&mut *highest.lock().unwrap_or_else(PoisonError::into_inner));
         Ok(highest)
     }
@@ -263,6 +278,25 @@ impl Explain {
         }
         Ok(Some(Destination::Folder { folder: out.clone(), roots }))
     }
+}
+
+/// The names of all inputs in the order that numbers and names of results follow: that of the log, if there is one.
+fn listed(all: &[Input], log: Option<&mut ResumeLog>) -> Vec<String> {
+    let names = all.iter().map(|input| input.name.as_str());
+    let Some(log) = log else { return names.map(str::to_owned).collect() };
+    log.list(names);
+    log.listed.clone()
+}
+
+/// The paths of inputs. Those that are gone keep the names of their results.
+fn paths_of(listed: &[String], all: &[Input]) -> Vec<PathBuf> {
+    let paths: HashMap<&str, Option<&PathBuf>> =
+        all.iter().map(|input| (input.name.as_str(), input.path.as_ref())).collect();
+    let path = |name: &String| match paths.get(name.as_str()) {
+        Some(path) => path.cloned(),
+        None => Some(PathBuf::from(name)),
+    };
+    listed.iter().filter_map(path).collect()
 }
 
 type Highest = Arc<Mutex<HashMap<String, f32>>>;

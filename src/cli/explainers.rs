@@ -45,7 +45,7 @@ impl ModelArgs {
         let semaphore = if threads < cores() { Semaphore::new(threads) } else { Semaphore::UNBOUNDED };
         // Each explainer has the weights about three times: as read, as loaded, and as packed for the processor.
         let path = self.model.as_ref().map(PathBuf::from);
-        let path = path.map(|path| whycam::model::graph_in(&path).unwrap_or(path));
+        let path = path.map(|path| whycam::model::graph_file(&path).unwrap_or(path));
         let file = path.and_then(|path| std::fs::metadata(path).ok());
         let weights = file.map_or(1, |file| file.len().max(1));
         let explainers = threads.min((MEMORY / (3 * weights)).max(1) as usize);

@@ -38,12 +38,13 @@ impl Live {
         let outputs = [self.view.record.as_deref(), self.view.json.as_deref()];
         check_outputs(&outputs, &read)?;
         let screen = self.view.audience.screen((640, 480), self.view.headless)?;
-        let sinks = self.view.sinks(screen.is_some(), self.explain.model.settings.threads, &report)?;
+        let on_screen = screen.is_some();
+        let sinks = || self.view.sinks(on_screen, self.explain.model.settings.threads, &report);
         PipelineRun {
             global,
             explain: &self.explain,
             open,
-            sinks,
+            sinks: Box::new(sinks),
             screen,
             options: self.view.pipeline_options(Policy::Newest, self.source.lanes()),
             explainers: None,

@@ -1,8 +1,10 @@
 //! The options of an interrupted run, so that `--resume` continues only the same work.
 
+use std::fs;
+
 use serde_json::{Map, Value, json};
 use whycam::grad::Probability;
-use whycam::model::Manifest;
+use whycam::model::{Manifest, graph_file};
 use whycam::{DetectionOptions, Direction, Fusion, ModelOptions, ModelSource, Request, ScoreQuery};
 
 /// A JSON object of the options that change results. An option with its default value is left out, so that a run can be
@@ -32,18 +34,28 @@ impl ResumeKey {
         key.note("logit_bias", options.comparison.bias, None);
         key.note("region", request.area.map(|area| vec![area.x, area.y, area.width, area.height]), None);
         key.note("direction", (request.direction == Direction::Down).then_some("down"), None);
-        // Without a method, it is that of the task: for classifiers Grad-CAM.
-        let method = request.method.map(|method| method.name).filter(|name| *name != "grad-cam");
-        key.note("method", method, None);
-        let own = own_manifest(options);
-        key.note("own_method", own.as_ref().and_then(|own| own.method.clone()), None);
-        key.note("own_shift", own.and_then(|own| own.shift).map(|shift| format!("{shift:?}")), None);
+        key.note_model(&options.model, request.method.map(|method| method.name));
         key.note("scores", scores(&request.scores), scores(&Request::default().scores));
         key.note("layers", request.layers.iter().map(ToString::to_string).collect::<Vec<_>>(), Vec::new());
         key.note("signed", request.signed, false);
         let fusion = |fusion: Fusion| format!("{fusion:?}").to_lowercase();
         key.note("fusion", fusion(request.fusion), fusion(Fusion::default()));
         key
+    }
+
+    /// Notes the method that is asked for, and of a file what tells it from another model, or from another manifest.
+    fn note_model(&mut self, model: &ModelSource, method: Option<&str>) {
+        // Without a method, it is that of the manifest, or of the task: for the built-in classifiers Grad-CAM.
+        let mut usual = Some("grad-cam".to_owned());
+        if let ModelSource::File(path) = model {
+            let path = graph_file(path).unwrap_or_else(|_| path.clone());
+            let manifest = path.with_extension("toml");
+            self.note("manifest", fs::read_to_string(&manifest).unwrap_or_default(), String::new());
+            let written = fs::metadata(&path).and_then(|metadata| Ok((metadata.len(), metadata.modified()?)));
+            self.note("written", written.map_or(String::new(), |written| format!("{written:?}")), String::new());
+            usual = Manifest::read(&manifest).ok().and_then(|own| own.method);
+        }
+        self.note("method", method.map(str::to_owned).filter(|method| usual.as_ref() != Some(method)), None);
     }
 
     /// Notes an option, unless it has its default value.
@@ -56,12 +68,6 @@ impl ResumeKey {
     pub fn text(&self) -> String {
         json!(self.0).to_string()
     }
-}
-
-/// The manifest next to a model, whose method serves where none is named.
-fn own_manifest(options: &ModelOptions) -> Option<Manifest> {
-    let ModelSource::File(path) = &options.model else { return None };
-    Manifest::read(&path.with_extension("toml")).ok()
 }
 
 fn texts<T: ToString>(values: &[T]) -> Vec<String> {

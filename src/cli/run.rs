@@ -25,12 +25,15 @@ const PACE_INTERVAL: Duration = Duration::from_secs(1);
 /// How often live view gives memory back.
 const GIVE_BACK_INTERVAL: Duration = Duration::from_secs(10);
 
+pub type OpenSinks<'c> = Box<dyn FnOnce() -> Result<Vec<Box<dyn Sink>>> + 'c>;
+
 /// One run of the pipeline.
 pub struct PipelineRun<'c> {
     pub global: &'c GlobalArgs,
     pub explain: &'c ExplainArgs,
     pub open: Opener,
-    pub sinks: Vec<Box<dyn Sink>>,
+    /// Opens what frames are written to, once the model is read.
+    pub sinks: OpenSinks<'c>,
     pub screen: Option<Box<dyn Screen>>,
     pub options: Options,
     /// The number of explainers that share the frames, and the threads of each. `None` is one with all threads.
@@ -50,6 +53,7 @@ impl PipelineRun<'_> {
     pub fn run(mut self) -> Result<ExitStatus> {
         let workers = self.workers()?;
         allocator::give_back();
+        let mut sinks = (self.sinks)()?;
         let stop = stop_on_ctrl_c()?;
         let bar = if self.progress && !self.global.quiet { progress_bar() } else { ProgressBar::hidden() };
         let live = self.options.policy == Policy::Newest;
@@ -66,7 +70,7 @@ impl PipelineRun<'_> {
             }),
             None => None,
         };
-        let outputs = Outputs { sinks: &mut self.sinks, screen };
+        let outputs = Outputs { sinks: &mut sinks, screen };
         let outcome = pipeline::run(self.open, workers, outputs, &self.options, &stop, report);
         bar.finish_and_clear();
         let began = outcome.error.is_none() || outcome.counts.explained > 0;
@@ -130,7 +134,8 @@ fn recording_of_key() -> whycam::Result<(String, Box<dyn Sink>)> {
 /// What a key begins to teach, under the first free name in the current folder: new classes on the features of `objects`.
 fn taught_by_key(explain: &ExplainArgs) -> PupilOptions {
     let names = (1..).map(|number| if number == 1 { "taught".to_owned() } else { format!("taught-{number}") });
-    let out = first_free(names.filter(|name| !Path::new(name).exists()).map(|name| format!("{name}.onnx")));
+    let free = |name: &String| !Path::new(name).exists() && !Path::new(&format!("{name}.toml")).exists();
+    let out = first_free(names.filter(free).map(|name| format!("{name}.onnx")));
     let mut backbone = ModelOptions::default();
     backbone.model = "objects".into();
     backbone.compute = explain.model.options().compute;

@@ -34,7 +34,8 @@ pub struct DetectionMeasures {
     pub layer: String,
     /// The number of detections that were measured.
     pub detections: usize,
-    /// The area under the curve of [`Detector::certainty`] while pixels are inserted, as a share of its first value.
+    /// The area under the curve of [`Detector::certainty`] while pixels are inserted, as a share of that of the whole
+    /// picture.
     pub insertion: f32,
     /// The same while pixels are deleted.
     pub deletion: f32,

@@ -150,10 +150,17 @@ impl Attribution {
         seen.of_map(&self.geometry, map, self.input)
     }
 
-    /// Whether each subject needs runs of the whole model for itself.
+    /// The map of nothing.
+    pub(super) fn empty_map(&self) -> CamMap {
+        CamMap::new(Array2::zeros((self.grid.height, self.grid.width)))
+    }
+
+    /// Whether each subject needs runs of the whole model for itself: one run gives the gradient of one class, that of a number
+    /// or the predicted one.
     fn needs_own_runs(&self) -> bool {
         let needs = self.method.needs();
-        needs.reruns || (needs.gradient && !self.batched && self.subjects.len() > 1)
+        let one = matches!(self.subjects.as_slice(), [Subject::Class(_) | Subject::Rank(0)]);
+        needs.reruns || (needs.gradient && !self.batched && !one)
     }
 
     /// The map of a score.
@@ -185,7 +192,7 @@ impl Attribution {
         aids: &mut Aids,
     ) -> Result<CamMap> {
         if explained.is_empty() {
-            return Ok(CamMap::new(Array2::zeros((self.grid.height, self.grid.width))));
+            return Ok(self.empty_map());
         }
         let Some(backward) = backward.filter(|_| self.method.needs().gradient) else {
             let gradients = GradientsView::Outputs(outputs);

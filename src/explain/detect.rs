@@ -1,6 +1,6 @@
 //! Explaining what a detector finds: one run forward, then one backward for each map.
 
-use ndarray::{Array2, ArrayViewD};
+use ndarray::ArrayViewD;
 use tracing::trace_span;
 
 use super::attribution::{Aids, Attribution, Source};
@@ -8,7 +8,7 @@ use super::candidates::{Candidates, Found};
 use super::explanation::Explanation;
 use super::prediction::{DetectedObject, DetectionPrediction, Prediction};
 use super::reading::Explained;
-use super::runner::ModelRunner;
+use super::runner::{BackwardRunner, GradientsView, ModelOutputs, ModelRunner};
 use super::tracking::{Followed, Tracker};
 use crate::cam::CamMap;
 use crate::error::Result;
@@ -38,36 +38,55 @@ impl Attribution {
         tensor: ArrayViewD<f32>,
         seen: Region,
     ) -> Result<Explanation> {
-        let (outputs, mut backward) = model.run_forward(tensor.view(), &[])?;
+        let (outputs, backward) = model.run_forward(tensor.view(), &[])?;
         let choice = self.choose(&Candidates::new(detection, &outputs)?, aids.tracker.as_deref_mut());
-        let asked = choice.asked();
+        let asked = choice.asked(detection.chosen);
         let _making = trace_span!("map").entered();
         let mut maps = Vec::with_capacity(asked.len());
         if self.method.needs().reruns {
             drop((outputs, backward));
             for entries in asked {
+                if entries.is_empty() {
+                    maps.push(self.empty_map());
+                    continue;
+                }
                 let source = Source::Rerun { model: &mut *model, tensor: tensor.view() };
                 maps.push(self.map_of(Explained::Entries(&entries), &mut aids, source)?);
             }
         } else {
-            for entries in asked {
-                maps.push(self.map_after(
-                    &outputs,
-                    backward.as_deref_mut(),
-                    Explained::Entries(&entries),
-                    &mut aids,
-                )?);
-            }
+            maps = self.maps_after(&outputs, backward, &asked, &mut aids)?;
         }
         let mut maps = maps.into_iter();
-        let (rows, columns) = (self.grid.height, self.grid.width);
-        let map = maps.next().unwrap_or_else(|| CamMap::new(Array2::zeros((rows, columns))));
+        let map = maps.next().unwrap_or_else(|| self.empty_map());
         let region = self.region(seen, map.values.dim());
         let prediction = Prediction::Detections(choice.into_prediction(maps, seen, self.input));
         Ok(Explanation::new(prediction, map, region, seen))
     }
 
-    /// The map of one entry of the flattened logits.
+    /// The map of each list of entries after a run of the model. Windows are run once for all.
+    fn maps_after(
+        &self,
+        outputs: &ModelOutputs,
+        mut backward: Option<&mut BackwardRunner>,
+        lists: &[Vec<i64>],
+        aids: &mut Aids,
+    ) -> Result<Vec<CamMap>> {
+        let lists = lists.iter().map(Vec::as_slice);
+        if let Some(BackwardRunner::Windows(windows)) = backward.as_deref_mut().filter(|_| self.method.needs().gradient)
+        {
+            let gradients = windows.gradients(outputs, &lists.clone().collect::<Vec<_>>())?;
+            let each = lists.zip(&gradients).map(|(entries, layers)| {
+                let gradients = GradientsView::Layers(layers);
+                self.map_of(Explained::Entries(entries), aids, Source::Run { outputs, gradients, row: 0 })
+            });
+            return each.collect();
+        }
+        lists
+            .map(|entries| self.map_after(outputs, backward.as_deref_mut(), Explained::Entries(entries), aids))
+            .collect()
+    }
+
+    /// The map of one entry of the flattened logits. It is empty where the model chooses boxes and chose none of this number.
     ///
     /// # Errors
     /// The runtime fails, or the explanation is cancelled.
@@ -83,6 +102,10 @@ impl Attribution {
             return self.map_of(explained, &mut aids, Source::Rerun { model, tensor });
         }
         let (outputs, backward) = model.run_forward(tensor, &[])?;
+        let entries = outputs.floats(Detection::LOGITS)?.len();
+        if usize::try_from(entry).is_ok_and(|entry| entry >= entries) {
+            return Ok(self.empty_map());
+        }
         self.map_after(&outputs, backward, explained, &mut aids)
     }
 
@@ -119,15 +142,22 @@ impl Attribution {
 }
 
 impl Choice {
-    /// The entries of each map that is made: first those of the map of all or of the chosen one.
-    fn asked(&self) -> Vec<Vec<i64>> {
-        let all: Vec<i64> = match (self.chosen, self.near_miss) {
-            (Some(chosen), _) => self.found.get(chosen).map(|(_, found)| found.entry).into_iter().collect(),
-            (None, Some(near_miss)) => vec![near_miss.entry],
-            (None, None) => self.found.iter().map(|(_, found)| found.entry).collect(),
+    /// The entries of each map that is made: first those of the map of all or of the chosen one. An object that is missed for
+    /// a moment keeps its entry, but not where the model chooses boxes (`of_one_picture`): its map is then empty.
+    fn asked(&self, of_one_picture: bool) -> Vec<Vec<i64>> {
+        if self.found.is_empty() && self.near_miss.is_none() {
+            return Vec::new();
+        }
+        let entry = |(followed, found): &(Option<Followed>, Found)| {
+            (!of_one_picture || followed.is_none_or(|of| of.seen)).then_some(found.entry)
         };
-        let each = self.found.iter().filter(|_| self.each).map(|(_, found)| vec![found.entry]);
-        std::iter::once(all).filter(|all| !all.is_empty()).chain(each).collect()
+        let all: Vec<i64> = match (self.chosen, self.near_miss) {
+            (Some(chosen), _) => self.found.get(chosen).and_then(entry).into_iter().collect(),
+            (None, Some(near_miss)) => vec![near_miss.entry],
+            (None, None) => self.found.iter().filter_map(entry).collect(),
+        };
+        let each = self.found.iter().filter(|_| self.each).map(|found| entry(found).into_iter().collect());
+        std::iter::once(all).chain(each).collect()
     }
 
     /// The prediction with the maps of single detections. `seen` is the part of the picture that the input covers.

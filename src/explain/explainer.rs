@@ -128,7 +128,8 @@ impl Explainer {
     /// # Errors
     /// There is no such class, or the explainer explains several classes or a contrast.
     pub fn set_class(&mut self, class_index: Option<usize>) -> Result<()> {
-        if self.prepared.attribution.batched || self.context().against.is_some() {
+        let Attribution { task, subjects, batched, .. } = &self.prepared.attribution;
+        if *batched || task.as_row().is_some() && subjects.len() > 1 || self.context().against.is_some() {
             let problem = "an explainer of several classes cannot change to one";
             return Err(Error::model(&self.context().model, problem));
         }
@@ -196,8 +197,7 @@ impl Explainer {
         if !self.prepared.followed.trackers.is_empty() {
             prepared.followed.trackers = vec![Tracker::default()];
         }
-        (self.options, self.request) = (options.clone(), request.clone());
-        (self.prepared, self.typed) = (prepared, None);
+        (self.options, self.request, self.prepared, self.typed) = (options.clone(), request.clone(), prepared, None);
         Ok(())
     }
 
@@ -259,8 +259,7 @@ impl Explainer {
     /// The model is no detector, the runtime fails, or the explanation is cancelled.
     pub fn map_of_entry(&mut self, tensor: ArrayViewD<f32>, entry: i64) -> Result<CamMap> {
         let Prepared { runner, remainder, attribution, .. } = &mut self.prepared;
-        let picture = [0.0; 2];
-        let aids = Aids { remainder: remainder.as_mut(), tracker: None, picture, cancelled: &self.cancelled };
+        let aids = Aids { remainder: remainder.as_mut(), tracker: None, picture: [0.0; 2], cancelled: &self.cancelled };
         attribution.map_of_entry(runner, aids, tensor, entry)
     }
 

@@ -61,7 +61,11 @@ impl Pixels {
         }
         Zip::from(&self.best).and(logits).map_collect(|(of, first, second), &logit| {
             // Of equal logits the first counts.
-            if *of == class { (first - second).max(f32::MIN_POSITIVE) } else { logit - first }
+            if *of == class && *first > f32::NEG_INFINITY {
+                (first - second).max(f32::MIN_POSITIVE)
+            } else {
+                logit - first
+            }
         })
     }
 

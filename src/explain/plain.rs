@@ -7,8 +7,8 @@ use super::runner::ModelRunner;
 use crate::error::Result;
 use crate::grad::{self, Additions, Rules, Task};
 use crate::model::{
-    AugmentedModel, LoadedModel, Manifest, ModelOptions, Preprocessor, Request, TypedModel, check_references, load,
-    task_of, type_tensors,
+    AugmentedModel, Guess, LoadedModel, Manifest, ModelOptions, Preprocessor, Request, TypedModel, check_references,
+    load, task_of, type_tensors,
 };
 
 /// A model that is ready to run, and what its outputs mean.
@@ -17,6 +17,8 @@ pub struct PlainModel {
     pub preprocessor: Preprocessor,
     pub manifest: Manifest,
     pub task: Task,
+    /// How pictures are preprocessed, if that was guessed.
+    pub guess: Option<Guess>,
     /// What a user should know of how the model is read.
     pub notices: Vec<String>,
 }
@@ -26,21 +28,21 @@ impl PlainModel {
     /// The model cannot be read or run, or its outputs have no known meaning.
     pub fn new(options: &ModelOptions) -> Result<Self> {
         let loaded = load(options)?;
-        let (model, input, manifest, task, notices) = if loaded.contract.is_some() {
-            let AugmentedModel { model, input, manifest, task, notices, .. } =
+        let (model, input, manifest, task, guess, notices) = if loaded.contract.is_some() {
+            let AugmentedModel { model, input, manifest, task, guess, notices, .. } =
                 AugmentedModel::from_contract(loaded, &Request::default())?;
-            (model, input, manifest, task, notices)
+            (model, input, manifest, task, guess, notices)
         } else {
             let mut typed = type_tensors(loaded)?;
             let (task, notices) = task_of(&mut typed)?;
             check_references(&typed.loaded.model, &task)?;
-            let TypedModel { loaded: LoadedModel { mut model, manifest, .. }, input, tensors } = typed;
+            let TypedModel { loaded: LoadedModel { mut model, manifest, guess, .. }, input, tensors } = typed;
             grad::augment(&mut model, &tensors, &Rules::default(), &task, &[], Additions::default())?;
-            (model, input, manifest, task, notices)
+            (model, input, manifest, task, guess, notices)
         };
         let runner = ModelRunner::plain(model, &input, &manifest.input, options.compute)?;
         let preprocessor = Preprocessor::new(manifest.input.clone());
-        Ok(Self { runner, preprocessor, manifest, task, notices })
+        Ok(Self { runner, preprocessor, manifest, task, guess, notices })
     }
 }
 

@@ -149,7 +149,8 @@ impl BackwardRunner {
         let (session, passed, batch, at) = match (self, explained) {
             (Self::Whole { session, passed, batch, at }, _) => (session, passed, *batch, *at),
             (Self::Windows(windows), Explained::Entries(entries)) => {
-                return Ok(Gradients::Layers(windows.gradients(earlier, entries)?));
+                let layers = windows.gradients(earlier, &[entries])?.pop();
+                return Ok(Gradients::Layers(layers.unwrap_or_default()));
             }
             (Self::Windows(_), _) => return Err(Error::model(Detection::INDEX, "no detection is asked for")),
         };

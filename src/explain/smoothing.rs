@@ -53,8 +53,8 @@ impl TemporalSmoother {
         state.class
     }
 
-    /// Replaces each map, and the familiarity, by its exponential moving average, and decides which class is explained
-    /// in the next frame.
+    /// Replaces each map (of a detector the first one), and the familiarity, by its exponential moving average, and decides
+    /// which class is explained in the next frame.
     pub fn smooth(&mut self, picture: &RgbImage, time_us: i64, explanation: &mut Explanation) {
         let thumbnail = thumbnail(picture);
         let before =

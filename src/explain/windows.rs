@@ -40,6 +40,16 @@ type OutputType = (String, DataType, Vec<i64>);
 /// The gradients by each layer; `None` for a layer that no box depends on.
 pub type LayerGradients = Vec<Option<PartialGradient>>;
 
+/// The gradients of several scores of a level, each by a window of the layer.
+struct WindowGradients {
+    /// `[n,C,rows,columns]`.
+    values: Array4<f32>,
+    /// The first row and column of each window.
+    corners: Vec<[usize; 2]>,
+    /// Rows and columns of the whole layer.
+    whole: [usize; 2],
+}
+
 /// The gradient by a part of a layer. It is zero elsewhere.
 pub struct PartialGradient {
     /// `[1,C,rows,columns]`.
@@ -78,33 +88,47 @@ impl Windows {
         (positions.len() == task.row_length()).then_some(Self { levels, positions })
     }
 
-    /// The gradients of the sum of the logits of `entries`, after a run of the whole model.
+    /// For each of several lists of entries, the gradients of the sum of their logits, after a run of the whole model.
     ///
     /// # Errors
     /// The runtime fails.
-    pub fn gradients(&mut self, outputs: &ModelOutputs, entries: &[i64]) -> Result<LayerGradients> {
-        let mut of_levels: Vec<Vec<usize>> = self.levels.iter().map(|_| Vec::new()).collect();
-        for &entry in entries {
-            let position = usize::try_from(entry).ok().and_then(|entry| self.positions.get(entry));
-            let Some(position) = position else {
-                return Err(Error::model(Detection::INDEX, format!("there is no entry {entry}")));
-            };
-            let mut left = *position as usize;
-            for (level, scores) in self.levels.iter().zip(&mut of_levels) {
-                let size: usize = level.map.iter().product();
-                if left < size {
-                    scores.push(left);
-                    break;
+    pub fn gradients(&mut self, outputs: &ModelOutputs, lists: &[&[i64]]) -> Result<Vec<LayerGradients>> {
+        // For each level the numbers of the scores in its map, each once, and which of them each list asks for.
+        let mut asked: Vec<(Vec<usize>, Vec<Vec<usize>>)> =
+            self.levels.iter().map(|_| (Vec::new(), vec![Vec::new(); lists.len()])).collect();
+        for (list, entries) in lists.iter().enumerate() {
+            for &entry in *entries {
+                let (level, score) = self.place(entry)?;
+                let (scores, members) = &mut asked[level];
+                let known = scores.iter().position(|known| *known == score);
+                members[list].push(known.unwrap_or(scores.len()));
+                if known.is_none() {
+                    scores.push(score);
                 }
-                left -= size;
             }
         }
-        let levels = self.levels.iter_mut().zip(of_levels);
-        let gradient = |(level, scores): (&mut Level, Vec<usize>)| match scores.as_slice() {
-            [] => Ok(None),
-            scores => level.gradient(outputs, scores).map(Some),
-        };
-        levels.map(gradient).collect()
+        let mut gradients: Vec<LayerGradients> = lists.iter().map(|_| Vec::new()).collect();
+        for (level, (scores, members)) in self.levels.iter_mut().zip(asked) {
+            let windows = if scores.is_empty() { None } else { Some(level.run(outputs, &scores)?) };
+            for (of_list, members) in gradients.iter_mut().zip(members) {
+                of_list.push(windows.as_ref().filter(|_| !members.is_empty()).map(|windows| windows.sum(&members)));
+            }
+        }
+        Ok(gradients)
+    }
+
+    /// The level of an entry of the flattened logits, and its number in the level's score map.
+    fn place(&self, entry: i64) -> Result<(usize, usize)> {
+        let position = usize::try_from(entry).ok().and_then(|entry| self.positions.get(entry));
+        let mut left = position.map_or(usize::MAX, |position| *position as usize);
+        for (number, level) in self.levels.iter().enumerate() {
+            let size: usize = level.map.iter().product();
+            if left < size {
+                return Ok((number, left));
+            }
+            left -= size;
+        }
+        Err(Error::model(Detection::INDEX, format!("there is no entry {entry}")))
     }
 }
 
@@ -140,8 +164,8 @@ impl Level {
         Some(Self { session, layer, gradient, activations, channels, map, window })
     }
 
-    /// The gradient of the sum of the scores with these numbers in the map.
-    fn gradient(&mut self, outputs: &ModelOutputs, scores: &[usize]) -> Result<PartialGradient> {
+    /// The gradients of the scores with these numbers in the map, each on its window.
+    fn run(&mut self, outputs: &ModelOutputs, scores: &[usize]) -> Result<WindowGradients> {
         let [classes, height, width] = self.map;
         let ([rows, columns], count) = (self.window, scores.len());
         let start = |at: usize, window: usize, side: usize| at.saturating_sub(window / 2).min(side - window);
@@ -161,18 +185,25 @@ impl Level {
         let inputs = vec![(self.layer.as_str(), Input::Float(windows.view())), (SEED, Input::Float(seeds.view()))];
         let run = self.session.run(inputs)?;
         let gradients = run.floats(&self.gradient)?.into_dimensionality::<Ix4>();
-        let gradients = gradients.map_err(|e| Error::model(&self.gradient, e))?;
-        // The rectangle around all windows.
-        let least = |axis: usize| corners.iter().map(|corner| corner[axis]).min().unwrap_or(0);
-        let most = |axis: usize| corners.iter().map(|corner| corner[axis]).max().unwrap_or(0);
-        let (first, last) = ([least(0), least(1)], [most(0) + rows, most(1) + columns]);
-        let mut values = Array4::zeros((1, self.channels, last[0] - first[0], last[1] - first[1]));
-        for (gradient, [top, left]) in gradients.outer_iter().zip(corners) {
+        let values = gradients.map_err(|e| Error::model(&self.gradient, e))?.to_owned();
+        Ok(WindowGradients { values, corners, whole: [height, width] })
+    }
+}
+
+impl WindowGradients {
+    /// The sum of the gradients with these numbers, on the rectangle around their windows.
+    fn sum(&self, members: &[usize]) -> PartialGradient {
+        let (_, channels, rows, columns) = self.values.dim();
+        let corners = || members.iter().map(|&member| self.corners[member]);
+        let first = [0, 1].map(|axis| corners().map(|corner| corner[axis]).min().unwrap_or(0));
+        let last = [0, 1].map(|axis| corners().map(|corner| corner[axis]).max().unwrap_or(0));
+        let mut values = Array4::zeros((1, channels, last[0] - first[0] + rows, last[1] - first[1] + columns));
+        for (&member, [top, left]) in members.iter().zip(corners()) {
             let (top, left) = (top - first[0], left - first[1]);
             let mut part = values.slice_mut(s![0, .., top..top + rows, left..left + columns]);
-            part += &gradient;
+            part += &self.values.index_axis(Axis(0), member);
         }
-        Ok(PartialGradient { values, first, whole: [height, width] })
+        PartialGradient { values, first, whole: self.whole }
     }
 }
 

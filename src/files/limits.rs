@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -17,8 +18,17 @@ pub const TENSOR_BYTES: u64 = 1 << 30;
 pub const PIPE_BYTES: u64 = 16 << 30;
 /// The largest picture file.
 pub const PICTURE_BYTES: u64 = 1 << 30;
+/// The width and height that a camera or an option may give a picture.
+pub const SIDES: RangeInclusive<u32> = 1..=8192;
+/// The most numbers in an input of a model, whatever shape its file states.
+pub const NUMBERS: usize = 1 << 28;
 /// The most pixels in a picture or frame.
 pub const PIXELS: u64 = 100_000_000;
+
+/// Whether a tensor of this shape has at most [`NUMBERS`].
+pub fn fits(shape: &[usize]) -> bool {
+    shape.iter().try_fold(1_usize, |count, length| count.checked_mul(*length)).is_some_and(|count| count <= NUMBERS)
+}
 
 /// Reads a whole file of at most `most` bytes. Reading stops there, whatever size the file system reports.
 ///

@@ -224,11 +224,14 @@ impl<'g> Value<'g> {
     }
 
     /// In the shape of `like`, a tensor of the forward graph. In a later run the batch may be another, which is the
-    /// first axis, or for tokens in front the second.
+    /// first axis, or with tokens in front part of the second.
     #[must_use]
     pub fn reshape_like(self, like: &str) -> Self {
         let shape = match self.writer.shape(like) {
-            Ok(shape) if shape.len() == 2 || shape.get(1).is_some_and(|&d| d > 1) => {
+            Ok(shape)
+                if shape.len() == 2
+                    || shape.get(1).is_some_and(|&d| d > 1) && (shape[0] == 1 || self.writer.batched_classes) =>
+            {
                 let rest = shape[1..].iter().map(|&d| d as i64);
                 self.writer.int64s(&std::iter::once(-1).chain(rest).collect::<Vec<_>>())
             }

@@ -7,8 +7,12 @@ use super::manifest::{InputSpec, Layout};
 use super::preset::Preset;
 use super::stated::Stated;
 use crate::error::Result;
+use crate::files::limits;
 use crate::onnx::proto::{Node, ValueInfo};
 use crate::onnx::{DataType, GraphIndex, OnnxModel};
+
+/// The longest side of an input.
+const MOST: usize = *limits::SIDES.end() as usize;
 
 /// The preprocessing that was guessed for an ONNX file, and why.
 #[derive(Clone, Copy, Debug)]
@@ -66,10 +70,10 @@ pub fn bare_input(model: &OnnxModel, preset: Option<Preset>, stated: &Stated) ->
             )));
         }
     };
-    let fixed = |side: &Option<i64>| side.map(|side| side.clamp(1, 4096) as usize);
+    let fixed = |side: &Option<i64>| side.map(|side| side.clamp(1, MOST as i64) as usize);
     let [height, width] = [(fixed(height), 0), (fixed(width), 1)].map(|(fixed, axis)| {
         let open = fixed.is_none();
-        let side = fixed.or_else(|| Some(stated.size?[axis].clamp(1, 4096)));
+        let side = fixed.or_else(|| Some(stated.size?[axis].clamp(1, MOST)));
         (side.unwrap_or(USUAL_SIDE), open && side.is_none())
     });
     let size_open = height.1 || width.1;
@@ -139,15 +143,17 @@ fn first_scaling(model: &OnnxModel, input: &str) -> Option<(Preset, &'static str
 /// The first node after the input that is no change of type, and whether channels were moved to the front on the way.
 fn first_op<'m>(model: &'m OnnxModel, input: &'m str) -> Option<(&'m Node, bool)> {
     let (mut tensor, mut channels_last) = (input, false);
-    loop {
+    // Nodes of a broken file may stand in a circle.
+    for _ in &model.graph().node {
         let reads = |node: &&Node| node.input.iter().any(|i| i == tensor);
         let node = model.graph().node.iter().find(reads)?;
         channels_last |= node.op() == "Transpose" && node.ints("perm") == Some(&[0, 3, 1, 2]);
         if !matches!(node.op(), "Cast" | "Identity" | "Transpose" | "QuantizeLinear" | "DequantizeLinear") {
             return Some((node, channels_last));
         }
-        tensor = node.output.first()?;
+        tensor = node.output.first().filter(|output| !output.is_empty())?;
     }
+    None
 }
 
 /// The channels that the first convolution takes, and whether the input has them last.

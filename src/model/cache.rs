@@ -21,6 +21,8 @@ const NOTICES: &str = "whycam.cache.notices";
 /// When a model is stored, the oldest files are removed until this is left, and all that are older than [`AGE`]. A model
 /// has one file here, and one for the runtime's optimised graph.
 const MOST_BYTES: u64 = 1 << 30;
+/// What names of files in the cache end in: augmented models, and graphs that the runtime optimised.
+const KINDS: [&str; 2] = ["prepared", "optimised"];
 const AGE: Duration = Duration::from_hours(30 * 24);
 
 /// A file in the cache for one augmented model.
@@ -52,7 +54,9 @@ impl Slot {
         let meaning = (&manifest.output, &manifest.task, manifest.scores, &manifest.labels, manifest.shift);
         // Without a method, the model's default may write another graph.
         let usual = request.method.is_none();
-        let made_from = format!("{program} {source} {layers:?} {usual} {meaning:?} {input} {runtime}");
+        // A guess gives way to what the task needs, what was asked for does not; a size that is open is found by trying.
+        let open = (loaded.guess.is_some(), loaded.size_open, &manifest.known);
+        let made_from = format!("{program} {source} {layers:?} {usual} {meaning:?} {open:?} {input} {runtime}");
         let mut hasher = DefaultHasher::new();
         made_from.hash(&mut hasher);
         Some(Self { path: folder.join(format!("{:016x}.prepared", hasher.finish())), made_from })
@@ -92,8 +96,12 @@ fn tidy(folder: &Path) -> Result<(), std::io::Error> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let metadata = entry.metadata()?;
-        files.push((metadata.modified()?, metadata.len(), entry.path()));
+        let path = entry.path();
+        // The folder may hold files of others.
+        if path.extension().is_some_and(|extension| KINDS.iter().any(|kind| extension == *kind)) {
+            let metadata = entry.metadata()?;
+            files.push((metadata.modified()?, metadata.len(), path));
+        }
     }
     files.sort();
     let now = SystemTime::now();
@@ -112,7 +120,7 @@ fn tidy(folder: &Path) -> Result<(), std::io::Error> {
 mod tests {
     use super::*;
     use crate::grad::LayerName;
-    use crate::model::{AugmentedModel, augmented};
+    use crate::model::{AugmentedModel, Preset, augmented};
 
     fn prepared(options: &ModelOptions, layer: Option<&str>) -> AugmentedModel {
         let layers = layer.map(LayerName::from).into_iter().collect();
@@ -149,6 +157,35 @@ mod tests {
             fs::write(&file, &bytes[..bytes.len() / 2]).unwrap_or_default();
         }
         same(&first, &prepared(&kept, None));
+        let _ = fs::remove_dir_all(folder);
+    }
+
+    #[test]
+    fn what_was_asked_for_is_kept_apart_from_the_same_as_a_guess() {
+        let folder = std::env::temp_dir().join(format!("whycam-cache-of-guesses-{}", std::process::id()));
+        let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/detectors/yolov8.onnx");
+        let fresh = ModelOptions { model: model.into(), ..ModelOptions::default() };
+        for preset in [None, Some(Preset::ImageNet), None] {
+            let fresh = ModelOptions { preset, ..fresh.clone() };
+            let kept = ModelOptions { cache: Some(folder.clone()), ..fresh.clone() };
+            let input = |options| format!("{:?}", prepared(options, None).manifest.input);
+            assert_eq!(input(&kept), input(&fresh), "{preset:?}");
+        }
+        let _ = fs::remove_dir_all(folder);
+    }
+
+    #[test]
+    fn files_of_others_in_the_folder_stay() {
+        let folder = std::env::temp_dir().join(format!("whycam-cache-of-others-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap_or_default();
+        let old = SystemTime::now() - 2 * AGE;
+        for name in ["mine.onnx", "1.prepared", "2.optimised", "3.prepared"] {
+            let file = fs::File::create(folder.join(name)).and_then(|file| file.set_modified(old));
+            file.unwrap_or_else(|e| panic!("{e}"));
+        }
+        tidy(&folder).unwrap_or_else(|e| panic!("{e}"));
+        let left: Vec<_> = files(&folder).into_iter().filter_map(|path| Some(path.file_name()?.to_owned())).collect();
+        assert!(left.len() == 2 && left.contains(&"mine.onnx".into()), "{left:?}");
         let _ = fs::remove_dir_all(folder);
     }
 }

@@ -111,6 +111,10 @@ impl ResolvedScores {
         }
         // Of segments, the largest ones; of detections, ranks say nothing.
         let ranked = what == "segments" && queries != [ScoreQuery::PREDICTED];
+        if !ranked && queries.iter().any(|query| matches!(query, ScoreQuery::Rank(rank) if *rank > 0)) {
+            let problem = format!("the most likely classes are a classifier's; of {what}, name classes");
+            return Err(Error::Conflict(problem));
+        }
         let named = queries.iter().filter_map(|query| match query {
             ScoreQuery::Class(name) => Some(find_class(name.as_str(), labels, classes).map(Subject::Class)),
             ScoreQuery::Rank(rank) if ranked => Some(Ok(Subject::Rank(*rank))),

@@ -26,6 +26,9 @@ pub fn feed(model: &mut OnnxModel, feeds: &[Feed]) -> Result<()> {
         let value = match value {
             FeedValue::Number(number) => {
                 let shape: Vec<usize> = dims.iter().map(|dim| dim.map_or(1, |dim| dim.max(0) as usize)).collect();
+                if !limits::fits(&shape) {
+                    return Err(model.error(format!("its input {input} {shape:?} is too large to be fed")));
+                }
                 ArrayD::from_elem(shape, *number)
             }
             FeedValue::File(path) => read(path)?,

@@ -11,7 +11,7 @@ use super::label_sets::{LABEL_SETS, label_set};
 use super::manifest::{InputSpec, Manifest};
 use super::metadata::Contract;
 use super::options::{Comparison, Feed, ModelOptions, ModelSource, Randomised, Reference, UNNAMED};
-use super::pretrained::{graph_in, pretrained};
+use super::pretrained::{graph_file, pretrained};
 use super::request::Request;
 use super::stated::{Stated, stated};
 use super::words::{feed_words, takes_words};
@@ -61,6 +61,11 @@ pub fn load(options: &ModelOptions) -> Result<LoadedModel> {
     };
     if let Some(path) = &options.labels {
         loaded.manifest.labels = labels(path)?;
+    }
+    if loaded.contract.is_some() && (options.task.is_some() || options.scores.is_some() || options.output.is_some()) {
+        let problem = "it was prepared with its task, output and scores; --task, --output and --scores go with the model \
+                       that it was made from";
+        return Err(loaded.model.error(problem));
     }
     if let Some(task) = options.task {
         loaded.manifest.task = Some(task.to_owned());
@@ -114,9 +119,8 @@ fn load_file(path: &Path, options: &ModelOptions) -> Result<LoadedModel> {
         return Err(Error::model(path.display(), problem));
     }
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let inside = if path.is_dir() { Some(graph_in(path)?) } else { None };
-    let path = inside.as_deref().unwrap_or(path);
-    load_graph(OnnxModel::read(path)?, name, Some(path), options)
+    let path = graph_file(path)?;
+    load_graph(OnnxModel::read(&path)?, name, Some(&path), options)
 }
 
 /// A model that is read, with what its file and the files beside it state.

@@ -195,8 +195,9 @@ impl InputSpec {
     /// # Errors
     /// A number is out of range.
     pub fn check(&self) -> Result<(), String> {
-        if !(1..=4096).contains(&self.width) || !(1..=4096).contains(&self.height) {
-            return Err(format!("input size {}x{} is not within 1 to 4096", self.width, self.height));
+        let most = *limits::SIDES.end() as usize;
+        if !(1..=most).contains(&self.width) || !(1..=most).contains(&self.height) {
+            return Err(format!("input size {}x{} is not within 1 to {most}", self.width, self.height));
         }
         if !matches!(self.channels, 1 | 3) {
             return Err(format!("{} channels are neither 1 nor 3", self.channels));
@@ -246,7 +247,12 @@ impl Manifest {
     /// # Errors
     /// The text is no manifest, or a number in it is out of range.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let manifest: Self = toml::from_str(text).map_err(|e| format!("not a manifest: {}", e.message()))?;
+        let place = |e: &toml::de::Error| {
+            let line = e.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            line.map_or(String::new(), |line| format!(" (line {line})"))
+        };
+        let manifest: Self =
+            toml::from_str(text).map_err(|e| format!("not a manifest: {}{}", e.message(), place(&e)))?;
         manifest.input.check()?;
         let size = [manifest.input.width, manifest.input.height].map(|side| side as f32);
         if manifest.shift.is_some_and(|shift| !(shift[0].abs() < size[0] && shift[1].abs() < size[1])) {

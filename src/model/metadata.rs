@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::manifest::{InputSpec, Known};
 use crate::error::Result;
+use crate::files::limits;
 use crate::grad::{Detection, FieldGeometry, LOGITS, Probability, ScoreRow, Segmentation, Task};
 use crate::onnx::OnnxModel;
 
@@ -146,6 +147,9 @@ impl Contract {
     }
 }
 
+/// The most rows and columns of a map: those of the largest input.
+const MOST_CELLS: usize = *limits::SIDES.end() as usize;
+
 impl Serialize for MapGrid {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{}x{}", self.height, self.width))
@@ -156,7 +160,11 @@ impl<'de> Deserialize<'de> for MapGrid {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let sides = text.split_once('x').and_then(|(h, w)| Some((h.parse().ok()?, w.parse().ok()?)));
-        let (height, width) = sides.ok_or_else(|| serde::de::Error::custom("a grid is written as 8x8"))?;
+        let sensible =
+            |(height, width): &(usize, usize)| (1..=MOST_CELLS).contains(height) && (1..=MOST_CELLS).contains(width);
+        let (height, width) = sides
+            .filter(sensible)
+            .ok_or_else(|| serde::de::Error::custom(format!("a grid is written as 8x8, up to {MOST_CELLS} a side")))?;
         Ok(Self { height, width })
     }
 }

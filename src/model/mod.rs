@@ -44,7 +44,7 @@ pub use options::{Comparison, Feed, FeedValue, ModelOptions, ModelSource, Random
 pub use prepare::prepared;
 pub use preprocess::{Preprocessor, Region, as_input, channels_first};
 pub use preset::Preset;
-pub use pretrained::graph_in;
+pub use pretrained::graph_file;
 pub use request::{Area, ClassName, DetectionOptions, Direction, Request, ScoreQuery};
 pub use typed::{TypedModel, type_tensors};
 pub use vector_reader::VectorReader;

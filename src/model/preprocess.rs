@@ -128,6 +128,9 @@ impl Preprocessor {
     /// The picture is empty.
     pub fn run(&mut self, picture: &RgbImage, aspect: f64) -> Result<(ArrayViewD<'_, f32>, Region)> {
         let (width, height) = picture.dimensions();
+        if width == 0 || height == 0 {
+            return Err(Error::input("picture", format!("it has {width}x{height} pixels")));
+        }
         let region = Region::of(&self.spec, width, height, aspect);
         self.resize(picture, &region).map_err(|e| {
             Error::input("picture", format!("cannot resize {width}x{height} to the model's input: {e}"))
@@ -153,7 +156,14 @@ impl Preprocessor {
         };
         let resized = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
         if !matches!(self.spec.fit, Fit::Letterbox | Fit::Corner) {
-            let options = resized.crop(region.x, region.y, region.width, region.height);
+            // Rounding may put an edge beyond that of the picture, which is refused.
+            let within = |from: f64, over: f64, side: u32| {
+                let from = from.max(0.0);
+                (from, over.min(f64::from(side) - from))
+            };
+            let (left, across) = within(region.x, region.width, width);
+            let (top, down) = within(region.y, region.height, height);
+            let options = resized.crop(left, top, across, down);
             return self.resizer.resize(picture, &mut self.resized, &options);
         }
         let [left, top, share_width, share_height] = region.filled(width, height);
@@ -191,4 +201,30 @@ pub fn channels_first(input: ArrayViewD<'_, f32>, channels_last: bool) -> Result
 pub fn as_input(picture: ArrayView3<f32>, channels_last: bool) -> ArrayD<f32> {
     let picture = if channels_last { picture.permuted_axes([1, 2, 0]) } else { picture };
     picture.insert_axis(Axis(0)).as_standard_layout().into_owned().into_dyn()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Preset;
+
+    #[test]
+    fn pictures_of_every_pixel_aspect_are_resized() {
+        let mut spec = Preset::Unit.input(384, 384, Layout::ChannelsFirst);
+        for fit in [Fit::Stretch, Fit::Crop, Fit::Letterbox, Fit::Corner] {
+            (spec.fit, spec.crop) = (fit, 1.0);
+            let mut preprocessor = Preprocessor::new(spec.clone());
+            for (width, height, aspect) in [
+                (704, 576, 118.0 / 81.0),
+                (640, 480, 8.0 / 9.0),
+                (480, 576, 16.0 / 11.0),
+                (360, 640, 59.0 / 54.0),
+                (1, 1, 1.0 / 3.0),
+            ] {
+                let made = preprocessor.run(&RgbImage::new(width, height), aspect);
+                assert!(made.is_ok(), "{fit:?} {width}x{height} at {aspect}: {:?}", made.err());
+            }
+            assert!(preprocessor.run(&RgbImage::new(0, 3), 1.0).is_err());
+        }
+    }
 }

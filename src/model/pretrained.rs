@@ -14,12 +14,16 @@ use crate::files::limits;
 /// The graphs that a folder in the layout of Transformers.js may have, the first that exists counts.
 const GRAPHS: &[&str] = &["vision_model.onnx", "model.onnx"];
 
-/// The model of pictures in a folder: `vision_model.onnx` or `model.onnx`, in the folder or in `onnx/` within it
+/// The file of a model of pictures. In a folder it is `vision_model.onnx` or `model.onnx`, in the folder or in `onnx/` within it
 /// (<https://huggingface.co/docs/transformers.js/custom_usage>).
 ///
 /// # Errors
 /// The folder has none.
-pub fn graph_in(folder: &Path) -> Result<PathBuf> {
+pub fn graph_file(path: &Path) -> Result<PathBuf> {
+    if !path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let folder = path;
     let paths = GRAPHS.iter().flat_map(|name| [folder.join(name), folder.join("onnx").join(name)]);
     let found = paths.into_iter().find(|path| path.is_file());
     found.ok_or_else(|| {

@@ -1,9 +1,10 @@
 //! Upgrades a graph from operator sets 1 to 17 to operator set 18, so that all other code sees one form of each op.
 //!
 //! The differences, from <https://onnx.ai/onnx/operators/>: attributes became inputs, and a few attributes were
-//! removed. Before operator set 13, `Softmax` and `LogSoftmax` flattened all axes from `axis` on.
+//! removed. Before operator set 13, `Softmax`, `LogSoftmax` and `Hardmax` flattened all axes from `axis` on. Before 16,
+//! `RoiAlign` put cells half a cell further.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::before_7::to_opset_7;
 use super::proto::{Attribute, Graph, Node, Tensor};
@@ -89,8 +90,10 @@ pub fn to_working_opset(graph: &mut Graph, from: i64) {
         if node.op() == "BatchNormalization" && from < 14 && node.output.len() > 1 {
             upgrade_batch_statistics(node, from);
         }
-        let softmax = matches!(node.op(), "Softmax" | "LogSoftmax");
-        if softmax && from < 13 && node.attribute("axis").is_none() {
+        if node.op() == "RoiAlign" && from < 16 && node.attribute("coordinate_transformation_mode").is_none() {
+            node.attribute.push(Attribute::from_string("coordinate_transformation_mode", "output_half_pixel"));
+        }
+        if is_softmax(node) && from < 13 && node.attribute("axis").is_none() {
             node.attribute.push(Attribute::from_int("axis", 1));
         }
         let split = node.op() == "Split" && from < 18 && node.input.len() == 1;
@@ -104,13 +107,27 @@ pub fn to_working_opset(graph: &mut Graph, from: i64) {
     }
 }
 
-/// Writes out the flattening of a softmax from axis 1 on, unless it is known to have one axis there that is longer than 1.
-/// From a later axis on, that is the last one in all exporters.
+fn is_softmax(node: &Node) -> bool {
+    matches!(node.op(), "Softmax" | "LogSoftmax" | "Hardmax") && node.is_standard()
+}
+
+/// Writes out the flattening of a softmax from axis 0 or 1 on, unless it is known to have one axis there that is longer than 1.
+/// A later axis is the last one in all exporters, unless the file states a longer shape.
 fn flatten_softmaxes(graph: &mut Graph) {
     let of_one_axis: HashSet<String> = tensors_of_one_axis(graph);
-    let flattens = |node: &Node| {
-        let old = matches!(node.op(), "Softmax" | "LogSoftmax") && node.is_standard() && node.int("axis") == Some(1);
-        old && !node.input.iter().any(|x| of_one_axis.contains(x))
+    let infos = graph.input.iter().chain(&graph.value_info).chain(&graph.output);
+    let shapes: HashMap<String, Vec<Option<i64>>> =
+        infos.filter_map(|info| Some((info.name().to_owned(), info.dims()?))).collect();
+    let goes_on = |tensor: &String, axis: usize| {
+        shapes.get(tensor).is_some_and(|dims| dims.iter().skip(axis + 1).any(|length| *length != Some(1)))
+    };
+    let flattens = |node: &Node| match node.int("axis") {
+        _ if !is_softmax(node) => false,
+        Some(1) => !node.input.iter().any(|x| of_one_axis.contains(x)),
+        Some(0) => true,
+        Some(axis) => usize::try_from(axis)
+            .is_ok_and(|axis| node.input.iter().chain(&node.output).any(|tensor| goes_on(tensor, axis))),
+        None => false,
     };
     let mut nodes = Vec::with_capacity(graph.node.len());
     for mut node in std::mem::take(&mut graph.node) {
@@ -120,7 +137,10 @@ fn flatten_softmaxes(graph: &mut Graph) {
         }
         let (x, y) = (node.input[0].clone(), node.output[0].clone());
         let [flat, result, shape] = ["flat", "result", "shape"].map(|part| format!("whycam.upgrade.{y}.{part}"));
-        nodes.push(Node::new("Flatten", flat.as_str(), &[&x], &[&flat]));
+        let from = Attribute::from_int("axis", node.int("axis").unwrap_or(1));
+        nodes.push(Node::new("Flatten", flat.as_str(), &[&x], &[&flat]).with(from));
+        node.take_attribute("axis");
+        node.attribute.push(Attribute::from_int("axis", 1));
         (node.input[0], node.output[0]) = (flat, result.clone());
         nodes.push(node);
         nodes.push(Node::new("Shape", shape.as_str(), &[&x], &[&shape]));
@@ -129,11 +149,11 @@ fn flatten_softmaxes(graph: &mut Graph) {
     graph.node = nodes;
 }
 
-/// Tensors that have at most one axis after the first that is longer than 1.
+/// Tensors whose axes after the second have a length of 1.
 fn tensors_of_one_axis(graph: &Graph) -> HashSet<String> {
     let stated = graph.value_info.iter().chain(&graph.output).filter(|info| {
-        let rest = info.dims().map(|dims| dims.into_iter().skip(1).filter(|length| *length != Some(1)).count());
-        rest.is_some_and(|count| count <= 1)
+        let rest = info.dims().map(|dims| dims.into_iter().skip(2).filter(|length| *length != Some(1)).count());
+        rest == Some(0)
     });
     let mut found: HashSet<String> = stated.map(|info| info.name().to_owned()).collect();
     for node in graph.node.iter().filter(|node| node.is_standard()) {
@@ -142,11 +162,11 @@ fn tensors_of_one_axis(graph: &Graph) -> HashSet<String> {
             "Gemm" | "GlobalAveragePool" | "GlobalMaxPool" => true,
             "Add" | "BatchNormalization" | "Clip" | "Div" | "Dropout" | "Identity" | "MatMul" | "Mul" | "Relu"
             | "Sub" => node.input.first().is_some_and(|x| found.contains(x)),
-            "Softmax" | "LogSoftmax" => node.output.iter().any(|y| found.contains(y)),
+            "Softmax" | "LogSoftmax" | "Hardmax" => node.output.iter().any(|y| found.contains(y)),
             _ => false,
         };
         if kept {
-            let same = if node.op().ends_with("Softmax") { &node.input } else { &node.output };
+            let same = if is_softmax(node) { &node.input } else { &node.output };
             found.extend(same.first().cloned());
         }
     }

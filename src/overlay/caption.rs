@@ -79,7 +79,12 @@ impl Caption {
             baseline += font.height();
         }
         let inner = margin as u32;
-        let text = [left + inner, top + inner / 2, left + plate_width - inner, top + plate_height - inner / 2];
+        let text = [
+            left + inner,
+            top + inner / 2,
+            (left + plate_width).saturating_sub(inner),
+            (top + plate_height).saturating_sub(inner / 2),
+        ];
         (!lines.is_empty() && text[2] > text[0]).then_some(text)
     }
 

@@ -28,7 +28,8 @@ pub fn draw(
     context: &ExplanationContext,
 ) -> Result<()> {
     let thick = (picture.width().min(picture.height()) / 200).max(2);
-    let mut segments: Vec<_> = found.segments.iter().enumerate().take(MOST).collect();
+    let mut segments: Vec<_> =
+        found.segments.iter().enumerate().filter(|(at, _)| *at < MOST || *at == found.explained).collect();
     // The explained one lies on top.
     segments.sort_by_key(|(at, _)| *at == found.explained);
     let mut labels = Vec::new();

@@ -21,7 +21,9 @@ pub fn take(
     explanation: &Explanation,
     context: &ExplanationContext,
 ) -> Result<PathBuf> {
-    let name = first_free((1..).map(|number| format!("whycam-{number}.png")));
+    let numbers = (1..).filter(|number| !Path::new(&format!("whycam-{number}.json")).exists());
+    let numbers = numbers.filter(|number| !Path::new(&format!("whycam-{number}.plain.png")).exists());
+    let name = first_free(numbers.map(|number| format!("whycam-{number}.png")));
     let (plain, json) = (name.with_extension("plain.png"), name.with_extension("json"));
     let write = |path: &Path, picture: &RgbImage| picture.save(path).map_err(|e| Error::output(path, e));
     write(&name, drawn)?;

@@ -97,6 +97,10 @@ impl WorkerThread {
                 let _ = self.channels.status.send(Status::Layers(explainer.layers().unwrap_or_default()));
                 continue;
             }
+            // A class that smoothing holds is not chosen, also where the change is refused.
+            if self.follows_prediction {
+                let _ = explainer.set_class(None);
+            }
             let message = change(explainer, requested).unwrap_or_else(|error| error.to_string());
             let (status, request) = (&self.channels.status, explainer.request().clone());
             let _ = status.send(Status::Request(Box::new(request)));

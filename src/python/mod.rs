@@ -38,7 +38,11 @@ fn as_keywords(message: &str) -> String {
     for part in parts {
         let end = part.find(|c: char| !c.is_ascii_alphabetic() && c != '-').unwrap_or(part.len());
         let (option, rest) = part.split_at(end);
-        text.push_str(&if option.is_empty() { "--".to_owned() } else { option.replace('-', "_") + "=" });
+        text.push_str(&match option {
+            "" => "--".to_owned(),
+            "shape" => "shapes=".to_owned(),
+            option => option.replace('-', "_") + "=",
+        });
         text.push_str(rest);
     }
     text

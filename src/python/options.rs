@@ -9,10 +9,11 @@ use pyo3::types::{PyDict, PyString};
 
 use super::convert::{model_source, names};
 use crate::cam::{self, Fusion};
-use crate::grad::{LayerName, TASKS};
+use crate::files::limits;
+use crate::grad::{LayerName, Probability, TASKS};
 use crate::model::{ClassName, Direction, Feed, FeedValue, ModelOptions, Preset, Reference, Request, ScoreQuery};
 
-const KEYWORDS: &str = "method, layer, fuse, classes, contrast, signed, direction, task, output, labels, preset, \
+const KEYWORDS: &str = "method, layer, fuse, classes, contrast, signed, direction, task, output, scores, labels, preset, \
     input_size, feed, like, words, text_model, tokenizer, logit_scale, logit_bias, threshold, overlap, detections, each, device, threads";
 
 /// Which model, and what is explained.
@@ -50,7 +51,7 @@ impl Settings {
     fn check(&self) -> PyResult<()> {
         let (options, detections) = (&self.options, self.request.detections);
         let is_share = |value: f32| (0.0..=1.0).contains(&value);
-        let sensible = |(width, height): (u32, u32)| [width, height].iter().all(|side| (1..=8192).contains(side));
+        let sensible = |(width, height): (u32, u32)| [width, height].iter().all(|side| limits::SIDES.contains(side));
         let wrong = [
             (!is_share(detections.threshold), "threshold: give a number from 0 to 1"),
             (!is_share(detections.overlap), "overlap: give a number from 0 to 1"),
@@ -70,6 +71,10 @@ impl Settings {
         match name {
             "task" => options.task = Some(one_of(name, value, TASKS)?),
             "output" => options.output = Some(value.extract()?),
+            "scores" => {
+                let sigmoid = one_of(name, value, &["softmax", "sigmoid"])? == "sigmoid";
+                options.scores = Some(if sigmoid { Probability::Sigmoid } else { Probability::Softmax });
+            }
             "labels" => options.labels = Some(value.extract()?),
             "preset" => options.preset = Some(Preset::from_str(&value.extract::<String>()?).map_err(PyErr::from)?),
             "input_size" => options.input_size = Some(value.extract()?),

@@ -9,6 +9,7 @@ use super::device::Compute;
 use super::model_session::{Input, Session};
 use super::reader::TensorReader;
 use crate::error::Result;
+use crate::files::limits;
 use crate::onnx::proto::{Tensor, ValueInfo};
 use crate::onnx::{DataType, GraphIndex, OnnxModel, TensorInfo, Tensors};
 
@@ -82,6 +83,10 @@ fn run_on_zeros(model: &OnnxModel, inputs: &[(&str, Vec<usize>)], wanted: &[Stri
     let mut probe = model.clone();
     let mut filled: Vec<(&str, Zeros)> = Vec::new();
     for (name, shape) in inputs {
+        if !limits::fits(shape) {
+            let problem = format!("its input {name} {shape:?} holds more numbers than whycam takes");
+            return Err(model.error(format!("{problem}; export it with a smaller one")));
+        }
         let kind = model.graph().input.iter().find(|i| i.name() == *name).and_then(ValueInfo::kind);
         filled.push((
             name,

@@ -1,7 +1,7 @@
 //! The choice of the inference runtime.
 //!
 //! ONNX Runtime's library is searched in `ORT_DYLIB_PATH`, next to the executable, in the user's data folder
-//! (`$XDG_DATA_HOME/whycam`), and on the system's library path. Without it, the embedded tract runs the models.
+//! (`$XDG_DATA_HOME/whycam`), and on the system's library path. Without it, tract runs the models, if the build has it.
 
 use std::env;
 use std::fs::File;
@@ -102,7 +102,10 @@ fn embedded_runtime(problem: &str) -> Result<Runtime, String> {
 
 #[cfg(not(feature = "tract"))]
 fn embedded_runtime(problem: &str) -> Result<Runtime, String> {
-    Err(format!("{problem}; run `make setup` or set ORT_DYLIB_PATH to {LIBRARY}"))
+    Err(format!(
+        "{problem}; `make setup` installs it, or set ORT_DYLIB_PATH to {LIBRARY} (PyPI's onnxruntime has it), or build \
+         whycam with its feature `tract`, which is slower"
+    ))
 }
 
 /// The paths of the library to try, in order. If `ORT_DYLIB_PATH` is set, it is the only one.

@@ -2,18 +2,18 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{BufWriter, Cursor};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use image::{ImageBuffer, Luma};
-use ndarray_npy::{NpzWriter, WriteNpyError, write_npy};
+use image::{ImageBuffer, ImageFormat, Luma};
+use ndarray_npy::{NpzWriter, WriteNpyExt};
 
 use super::interface::{Ending, ExplainedFrame, Flow, Sink};
 use crate::cam::CamMap;
 use crate::error::{Error, Result};
 use crate::explain::ExplanationContext;
-use crate::files::PartFile;
+use crate::files::{PartFile, write_whole};
 
 /// The file format of maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +72,7 @@ impl MapNames {
 pub struct MapsSink {
     folder: PathBuf,
     names: MapNames,
+    overwrite: bool,
     archive: Option<Archive>,
 }
 
@@ -86,7 +87,8 @@ impl MapsSink {
     /// Creates the folder if necessary.
     ///
     /// # Errors
-    /// The folder cannot be created, or holds maps of another run and `overwrite` is false.
+    /// The folder cannot be created, or holds maps of another run and `overwrite` is false. Without it, no map that comes later
+    /// replaces a file either.
     pub fn new(folder: &Path, names: MapNames, overwrite: bool) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(|e| Error::writing(folder, &e))?;
         let first = match names.format {
@@ -105,7 +107,7 @@ impl MapsSink {
         } else {
             None
         };
-        Ok(Self { folder: folder.to_owned(), names, archive })
+        Ok(Self { folder: folder.to_owned(), names, overwrite, archive })
     }
 
     fn write_map(&mut self, map: &CamMap, explained: &ExplainedFrame, index: usize) -> Result<()> {
@@ -123,12 +125,13 @@ impl MapsSink {
             let levels = map.values.iter().map(level).collect();
             let picture = ImageBuffer::<Luma<u16>, Vec<u16>>::from_raw(w as u32, h as u32, levels);
             let picture = picture.ok_or_else(|| Error::output(&path, "the map is too large for a picture"))?;
-            return picture.save(&path).map_err(|e| Error::output(&path, e));
+            let mut bytes = Cursor::new(Vec::new());
+            picture.write_to(&mut bytes, ImageFormat::Png).map_err(|e| Error::output(&path, e))?;
+            return write_whole(&path, bytes.into_inner(), self.overwrite);
         }
-        write_npy(&path, &map.values).map_err(|e| match e {
-            WriteNpyError::Io(e) => Error::writing(&path, &e),
-            other => Error::output(&path, other),
-        })
+        let mut bytes = Vec::new();
+        map.values.write_npy(&mut bytes).map_err(|e| Error::output(&path, e))?;
+        write_whole(&path, bytes, self.overwrite)
     }
 }
 

@@ -6,17 +6,25 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::Deserialize;
+use serde_json::Value;
+
 use super::interface::{Ending, ExplainedFrame, Flow, Sink};
 use crate::error::{Error, Result};
 use crate::explain::ExplanationContext;
 use crate::media::{Medium, Report};
 
-/// A file of JSON strings, one per line: first the options of the run, then each completed input.
+/// A file of JSON, a line each: a string with the options of the run, a string for each completed input, and lists of inputs
+/// in the order in which runs found them.
 pub struct ResumeLog {
     path: PathBuf,
     asked: String,
     /// The completed inputs.
     pub done: HashSet<String>,
+    /// The inputs of all runs. Results are named after their numbers in it, which stay when inputs come or go.
+    pub listed: Vec<String>,
+    /// How many of them the file has.
+    written: usize,
     /// Whether an earlier run wrote the log.
     pub begun: bool,
 }
@@ -32,15 +40,29 @@ impl ResumeLog {
             Err(e) if e.kind() == ErrorKind::NotFound => String::new(),
             Err(e) => return Err(Error::reading(path, &e)),
         };
+        let (mut strings, mut listed) = (Vec::new(), Vec::new());
         // The last line may be incomplete.
-        let mut lines = text.lines().filter_map(|line| serde_json::from_str::<String>(line).ok());
-        let begun = lines.next();
+        for line in text.lines().filter_map(|line| serde_json::from_str(line).ok()) {
+            match line {
+                Line::Text(text) => strings.push(text),
+                Line::List(names) => listed.extend(names),
+            }
+        }
+        let mut strings = strings.into_iter();
+        let begun = strings.next();
         if begun.as_ref().is_some_and(|begun| begun != asked) {
             let problem = "it belongs to a run with other options; use those, or remove it to start again";
             return Err(Error::input(path, problem));
         }
         let (path, asked) = (path.to_owned(), asked.to_owned());
-        Ok(Self { path, asked, done: lines.collect(), begun: begun.is_some() })
+        let written = listed.len();
+        Ok(Self { path, asked, done: strings.collect(), listed, written, begun: begun.is_some() })
+    }
+
+    /// Adds the inputs that no earlier run has found.
+    pub fn list<'n>(&mut self, names: impl Iterator<Item = &'n str>) {
+        let known: HashSet<String> = self.listed.iter().cloned().collect();
+        self.listed.extend(names.filter(|name| !known.contains(*name)).map(str::to_owned));
     }
 
     /// Opens the log for more entries.
@@ -59,6 +81,10 @@ impl ResumeLog {
         if !self.begun {
             log.add(&self.asked)?;
         }
+        let new = &self.listed[self.written..];
+        if !new.is_empty() {
+            log.write(&serde_json::json!(new))?;
+        }
         Ok(log)
     }
 
@@ -71,6 +97,13 @@ impl ResumeLog {
     }
 }
 
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Text(String),
+    List(Vec<String>),
+}
+
 /// A log that takes more entries.
 pub struct OpenLog {
     file: File,
@@ -81,7 +114,11 @@ impl OpenLog {
     /// # Errors
     /// The file cannot be written.
     pub fn add(&mut self, entry: &str) -> Result<()> {
-        let line = serde_json::to_string(entry).map_err(|e| Error::output(&self.path, e))? + "\n";
+        self.write(&entry.into())
+    }
+
+    fn write(&mut self, value: &Value) -> Result<()> {
+        let line = format!("{value}\n");
         self.file.write_all(line.as_bytes()).map_err(|e| Error::writing(&self.path, &e))
     }
 }

@@ -2,7 +2,7 @@
 
 use whycam::onnx::proto::Attribute;
 
-use crate::pool;
+use super::pool;
 use crate::support::gradient::{Case, case, int, ints, node};
 
 pub fn cases() -> Vec<Case> {

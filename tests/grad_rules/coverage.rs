@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use whycam::grad::RULES;
 use whycam::onnx::DataType;
 
-use crate::cases;
+use super::cases;
 use crate::support::gradient::{Case, check};
 
 /// Float inputs without a gradient rule: the op, the inputs, and the reason.

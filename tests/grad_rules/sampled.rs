@@ -1,6 +1,6 @@
 //! Ops that sample maps at given points.
 
-use super::support::gradient::{Case, case, int, node};
+use crate::support::gradient::{Case, case, int, node};
 use whycam::onnx::proto::Attribute;
 
 pub fn cases() -> Vec<Case> {

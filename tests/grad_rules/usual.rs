@@ -2,7 +2,7 @@
 
 use whycam::onnx::proto::{Attribute, Node};
 
-use crate::pool;
+use super::pool;
 use crate::support::gradient::{Case, case, int, ints, node};
 
 #[allow(clippy::too_many_lines)]

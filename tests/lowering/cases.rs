@@ -188,6 +188,19 @@ pub fn integer() -> Vec<Lowered> {
             ours("QGemm", &["q", "xs", "u", "w", "ws", "s", "", "rs", "u"]).with(int("transB", 1))
         })
         .signed("w", &[5, 4]),
+        scales_of_a_node(),
+        quantised("QGemm, with alpha and C", &[3, 4], {
+            let node = ours("QGemm", &["q", "xs", "u", "w", "ws", "s", "c", "rs", "u"]);
+            node.with(int("transB", 1)).with(float("alpha", 2.0))
+        })
+        .signed("w", &[5, 4])
+        .with(Tensor {
+            name: Some("c".into()),
+            dims: vec![5],
+            data_type: Some(DataType::Int32 as i32),
+            int32_data: vec![4000, -4000, 0, 2000, -2000],
+            ..Tensor::default()
+        }),
         quantised("QLinearAdd", &[2, 3], ours("QLinearAdd", &binary)).with(byte("k", &[2, 3])),
         quantised("QLinearMul", &[2, 3], ours("QLinearMul", &binary)).with(byte("k", &[2, 3])),
         quantised("QLinearSigmoid", &[2, 3], ours("QLinearSigmoid", &unary)),
@@ -213,4 +226,15 @@ pub fn integer() -> Vec<Lowered> {
         .signed("w", &[4, 5])
         .weights("b", &[5]),
     ]
+}
+
+/// `QLinearConv` with a scale for each channel, which a node makes.
+fn scales_of_a_node() -> Lowered {
+    let conv = Node::new("QLinearConv", "r", &["q", "xs", "u", "w", "cs", "s", "rs", "u"], &["r"]);
+    let mut constant = Node::new("Constant", "cs", &[], &["cs"]);
+    let scales = Tensor::from_f32s("value", &[3], &[0.002, 0.008, 0.02]);
+    constant.attribute.push(Attribute::from_tensor("value", scales));
+    let mut case = quantised("QLinearConv, scales of a node", &[1, 3, 5, 6], conv).signed("w", &[3, 3, 1, 1]);
+    case.nodes.insert(0, constant);
+    case
 }

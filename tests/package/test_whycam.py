@@ -4,6 +4,7 @@ import inspect
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -139,6 +140,13 @@ class Use(unittest.TestCase):
         for call, kind, words in wrong:
             with self.assertRaisesRegex(kind, words):
                 call()
+
+    def test_a_missing_runtime_is_named(self):
+        code = "import whycam; whycam.Explainer()"
+        for library in ["/nowhere/libonnxruntime.so", os.devnull]:
+            environment = os.environ | {"ORT_DYLIB_PATH": library}
+            run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+            self.assertRegex(run.stderr, "whycam.Error: ONNX Runtime: .*PyPI's onnxruntime has it")
 
     def test_the_lock_is_released(self):
         # While one thread explains by many runs, another one counts.

@@ -29,6 +29,7 @@ pub enum Values {
     /// Clear of each other and of zero, for ops with kinks.
     Apart,
     Positive,
+    Given(&'static [f32]),
 }
 
 pub fn case(op: &'static str, name: &'static str, x: &'static [usize], node: Node) -> Case {
@@ -43,6 +44,11 @@ impl Case {
 
     pub fn with_positive_x(mut self) -> Self {
         self.values = Values::Positive;
+        self
+    }
+
+    pub fn at(mut self, x: &'static [f32]) -> Self {
+        self.values = Values::Given(x);
         self
     }
 
@@ -195,6 +201,7 @@ impl<'c> Run<'c> {
             Values::Any => random.many(count),
             Values::Apart => random.apart(count),
             Values::Positive => random.many(count).iter().map(|v| v.abs() + 0.5).collect(),
+            Values::Given(values) => values.to_vec(),
         };
         let seed = random.many(y_shape.iter().product());
         let seed = ArrayD::from_shape_vec(IxDyn(&y_shape), seed).map_err(|e| label(&e))?;
@@ -237,7 +244,7 @@ pub fn check(case: &Case) -> Result<(), String> {
     Ok(())
 }
 
-/// The gradient at random numbers.
+/// The gradient at the numbers of the case.
 pub fn gradient_of(case: &Case) -> Result<ArrayD<f32>, String> {
     let mut run = Run::new(case, &Rules::default())?;
     let x = run.x.clone();

@@ -3,15 +3,18 @@
 
 pub mod browser;
 pub mod desktop;
+pub mod edits;
 pub mod gradient;
 pub mod maps;
 pub mod served;
 pub mod streams;
 pub mod task_case;
 pub mod things;
+pub mod tiny_net;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -56,7 +59,10 @@ pub struct Folder(pub PathBuf);
 
 impl Folder {
     pub fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("whycam-{name}-{}", std::process::id()));
+        // Tests of one process may use the same name.
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("whycam-{name}-{}-{number}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).expect("a temporary folder");
         Self(path)

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::models::look_at;
+use super::models::look_at;
+use super::{Trial, report};
 use crate::support::{json_lines, stdout, whycam};
-use crate::{Trial, report};
 
 /// Pictures and films: how many frames of what size, to which time in milliseconds.
 const MEDIA: &[(&str, &str)] = &[

@@ -5,7 +5,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use crate::Trial;
+use super::Trial;
 use crate::support::{Folder, command, complete_lines, json_lines, stderr, stdout, tool, wait_until, whycam};
 
 /// The drawn files, and a folder for results.

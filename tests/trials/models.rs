@@ -7,9 +7,9 @@ use serde_json::Value;
 use whycam::onnx::proto::{Attribute, Graph, Node, Tensor};
 use whycam::onnx::{DataType, OnnxModel, WORKING_OPSET};
 
-use crate::Trial;
+use super::Trial;
+use crate::support::tiny_net::Net;
 use crate::support::{Folder, picture, stderr, stdout, whycam};
-use crate::tiny_net::Net;
 
 pub fn trials() -> Vec<Trial> {
     let files = Files { folder: Folder::new("trials-models"), count: Cell::new(0) };

@@ -3,9 +3,9 @@
 use whycam::onnx::DataType;
 use whycam::onnx::proto::{Attribute, Graph, Node, Tensor};
 
-use crate::Trial;
-use crate::models::{Files, bare, look_at, node, scalar, trial};
-use crate::tiny_net::Net;
+use super::Trial;
+use super::models::{Files, bare, look_at, node, scalar, trial};
+use crate::support::tiny_net::Net;
 
 fn byte(name: &str, value: u8) -> Tensor {
     bytes(name, DataType::Uint8, &[], vec![value])

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use indicatif::ProgressBar;
-use whycam::cam::{self, Inputs, Layers, METHODS, Method};
+use whycam::cam::{self, METHODS, Method};
 use whycam::evaluate::{Plan, Progress, evaluate, evaluate_detections};
 use whycam::plumbing::{Classifier, Detector, PlainModel, check_free, write_whole};
 use whycam::sink::ResumeLog;
@@ -95,16 +95,27 @@ impl Evaluate {
             films: self.film.clone(),
         };
         let log = if self.resume { Some(kept::log(self.json.as_deref(), &self.folder, &plan)?) } else { None };
-        for path in [&self.json, &self.html].into_iter().flatten() {
-            check_free(path, self.overwrites(log.as_ref()))?;
+        if let Some(json) = &self.json {
+            check_free(json, self.overwrites(log.as_ref()))?;
+        }
+        if let Some(html) = &self.html {
+            check_free(html, self.force)?;
         }
         global.tell_runtime()?;
+        if self.html.is_some() {
+            // What cannot be drawn is refused before anything is measured.
+            self.style.overlay(None)?;
+        }
         let model = PlainModel::new(&plan.options)?;
+        global.tell_guess(model.guess);
+        if !global.quiet {
+            model.notices.iter().for_each(say);
+        }
         if plan.methods.is_empty() {
             plan.methods = vec![cam::find(&Explainer::new(&plan.options, &plan.request)?.context().method)?];
         }
         if self.method.as_ref().is_some_and(|methods| methods.all) {
-            keep_fitting(&mut plan, global);
+            keep_fitting(&mut plan, global)?;
         }
         if model.task.as_detection().is_some() {
             return self.detections(global, &plan, model);
@@ -146,7 +157,7 @@ impl Evaluate {
         bar.finish_and_clear();
         let evaluation = evaluation?;
         if let Some(path) = &self.html {
-            write_whole(path, page::page(&evaluation, plan, &self.style)?, overwrite)?;
+            write_whole(path, page::page(&evaluation, plan, &self.style)?, self.force)?;
         }
         evaluation.unread.iter().for_each(say_error);
         let status = if evaluation.unread.is_empty() { ExitStatus::Done } else { ExitStatus::Failed };
@@ -165,9 +176,6 @@ impl Evaluate {
             let problem =
                 "--html, --film, --choose and --resume are for classifiers; for a detector, --json writes all measures";
             return Err(UsageError(problem.into()).into());
-        }
-        if !global.quiet {
-            model.notices.iter().for_each(say);
         }
         let bar = if global.quiet { ProgressBar::hidden() } else { progress_bar() };
         bar.set_length(1000);
@@ -200,18 +208,22 @@ fn methods(names: &str) -> whycam::Result<Methods> {
     Ok(Methods { methods: if all { METHODS.iter().collect() } else { named()? }, all })
 }
 
-/// Leaves out the methods of transformers if the model is none.
-fn keep_fitting(plan: &mut Plan, global: &GlobalArgs) {
+/// Leaves out the methods that the model has nothing for: those of transformers if it is none, or those of one layer if it has
+/// several heads. It is an error if none is left.
+fn keep_fitting(plan: &mut Plan, global: &GlobalArgs) -> Result<()> {
     let mut request = plan.request.clone();
+    let mut refused = None;
     plan.methods.retain(|method| {
-        if !matches!(method.inputs, Inputs::Attention(_)) && method.layers != Layers::EachGrid {
-            return true;
-        }
         request.method = Some(method);
         let Err(refusal) = Explainer::new(&plan.options, &request) else { return true };
         if !global.quiet {
             say(format_args!("{} is left out: {refusal}", method.name));
         }
+        refused = Some(refusal);
         false
     });
+    match refused {
+        Some(refusal) if plan.methods.is_empty() => Err(refusal.into()),
+        _ => Ok(()),
+    }
 }

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use whycam::ModelSource;
 use whycam::evaluate::{Measured, Plan};
 use whycam::sink::{OpenLog, ResumeLog};
 
@@ -22,12 +21,6 @@ pub fn log(json: Option<&Path>, folder: &Path, plan: &Plan) -> Result<ResumeLog>
     key.note("grids", plan.grids, 0);
     key.note("seed", plan.seed, 0);
     key.note("films", plan.films.iter().map(path).collect::<Vec<_>>(), Vec::new());
-    if let ModelSource::File(model) = &plan.options.model {
-        // Another model, or another manifest, gives other numbers.
-        key.note("manifest", std::fs::read_to_string(model.with_extension("toml")).unwrap_or_default(), String::new());
-        let written = std::fs::metadata(model).and_then(|metadata| Ok((metadata.len(), metadata.modified()?)));
-        key.note("written", written.map_or(String::new(), |written| format!("{written:?}")), String::new());
-    }
     Ok(ResumeLog::read(Path::new(&format!("{}.done", json.display())), &key.text())?)
 }
 

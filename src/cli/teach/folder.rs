@@ -27,6 +27,7 @@ pub fn teach(options: &Teach, global: &GlobalArgs) -> Result<ExitStatus> {
     global.tell_runtime()?;
     let model = settings.options(Some(&options.backbone));
     let backbone = Backbone::new(&model)?;
+    global.tell_guess(backbone.typed.loaded.guess);
     if !global.quiet {
         backbone.typed.loaded.notices.iter().for_each(say);
     }

@@ -32,6 +32,7 @@ pub fn teach(options: Teach, global: &GlobalArgs) -> Result<ExitStatus> {
     let again = album.is_dir();
     if !again {
         check_free(&options.out, options.view.force)?;
+        check_free(&options.out.with_extension("toml"), options.view.force)?;
     }
     let report = report(global.quiet);
     let open = options.source.opener(options.view.ends(), &report)?;
@@ -59,7 +60,7 @@ pub fn teach(options: Teach, global: &GlobalArgs) -> Result<ExitStatus> {
         global,
         explain: &explain,
         open,
-        sinks: options.view.sinks(true, explain.model.settings.threads, &report)?,
+        sinks: Box::new(|| options.view.sinks(true, explain.model.settings.threads, &report)),
         screen: options.view.audience.screen((640, 480), options.view.headless)?,
         options: options.view.pipeline_options(Policy::Newest, 1),
         explainers: None,

@@ -174,15 +174,20 @@ impl<'m> Axes<'m> {
         let weights = node.input.get(1).and_then(|weights| self.shape(weights)?.get(axis).copied());
         let reach = (of("kernel_shape", weights.unwrap_or(1) as f64) - 1.0) * of("dilations", 1.0);
         let stride = of("strides", 1.0);
-        // The total of automatic padding (<https://onnx.ai/onnx/operators/onnx__Conv.html>).
-        let missing = ((y[axis] as f64 - 1.0) * stride + reach + 1.0 - x[axis] as f64).max(0.0);
+        // The total of automatic padding (<https://onnx.ai/onnx/operators/onnx__Conv.html>), and that of a transposed
+        // convolution with a stated shape (<https://onnx.ai/onnx/operators/onnx__ConvTranspose.html>).
+        let transposed = node.op() == "ConvTranspose";
+        let (long, short) = if transposed { (x[axis], y[axis]) } else { (y[axis], x[axis]) };
+        let added = if transposed { of("output_padding", 0.0) } else { 0.0 };
+        let missing = ((long as f64 - 1.0) * stride + reach + 1.0 + added - short as f64).max(0.0);
         let before = match node.string("auto_pad") {
             Some("SAME_UPPER") => (missing / 2.0).floor(),
             Some("SAME_LOWER") => (missing / 2.0).ceil(),
+            _ if transposed && node.ints("output_shape").is_some() => (missing / 2.0).ceil(),
             _ => of("pads", 0.0),
         };
         let shift = reach / 2.0 - before;
-        if node.op() == "ConvTranspose" {
+        if transposed {
             let fine = old.stride / stride;
             return Scale { first: old.first - shift * fine, stride: fine };
         }

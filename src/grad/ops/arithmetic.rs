@@ -93,8 +93,11 @@ pub fn extreme(vjp: Vjp) -> Gradient {
     let (y, dy) = (vjp.y(), vjp.dy()?);
     let operands = vjp.node.input.iter().map(|name| vjp.writer.tensor(name.as_str()));
     let wins: Vec<_> = operands.map(|operand| operand.equals(y).cast_like(dy)).collect();
-    let share = wins[vjp.input] / vjp.writer.sum(&wins);
-    vjp.unbroadcast(dy * share)
+    let count = vjp.writer.sum(&wins);
+    if vjp.infinite {
+        return vjp.unbroadcast(vjp.operand(vjp.input)?.equals(y).choose(dy / count, 0.0));
+    }
+    vjp.unbroadcast(dy * (wins[vjp.input] / count))
 }
 
 /// `y = a where condition, else b`. <https://onnx.ai/onnx/operators/onnx__Where.html>, opset 9 on.

@@ -77,11 +77,13 @@ pub fn lp_pool(vjp: Vjp) -> Gradient {
     Ok(Some(x.abs().pow(p - 1.0) * x.sign() * spread(vjp, &window, share)?))
 }
 
-/// `y = (Σ |x|^p)^(1/p)` over all positions, `dx = dy sign(x) (|x| / y)^(p-1)`.
+/// `y = (Σ |x|^p)^(1/p)` over all positions, `dx = dy sign(x) (|x| / y)^(p-1)`, and 0 where `y` is 0.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__GlobalLpPool.html>, opset 2 on.
 pub fn global_lp_pool(vjp: Vjp) -> Gradient {
     let x = vjp.x();
     let power = vjp.int("p", 2) as f32 - 1.0;
-    Ok(Some((x.abs() / vjp.y()).pow(power) * x.sign() * vjp.dy()?))
+    let y = vjp.y();
+    let slope = (x.abs() / y).pow(power) * x.sign();
+    Ok(Some(y.greater(0.0).choose(slope, 0.0) * vjp.dy()?))
 }

@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::grad::value::Value;
 use crate::grad::vjp::{Gradient, Vjp};
 use crate::onnx::DataType;
+use crate::onnx::proto::Tensor;
 
 /// `y = round(x / scale) + zero point`, clipped to the type's range: `dx = dy / scale`.
 ///
@@ -21,7 +22,12 @@ pub fn quantize(vjp: Vjp) -> Gradient {
     let dx = vjp.dy()? / along_axis(vjp, 1)?;
     let least = vjp.kind(vjp.y_name()).and_then(DataType::integer_range).map(|(least, _)| least as i64);
     let rectifies = match vjp.operand_name(2) {
-        Ok(zero_point) => vjp.writer.integers(zero_point).is_some_and(|zeros| zeros.iter().all(|z| Some(*z) == least)),
+        // One that the picture decides is no constant.
+        Ok(zero_point) => vjp
+            .graph
+            .constant(zero_point)
+            .and_then(Tensor::to_i64s)
+            .is_some_and(|zeros| zeros.iter().all(|z| Some(*z) == least)),
         Err(_) => least == Some(0),
     };
     Ok(Some(if rectifies { vjp.x().at_least(0.0).choose(dx, 0.0) } else { dx }))

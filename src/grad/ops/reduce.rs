@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::grad::value::Value;
 use crate::grad::vjp::{Gradient, Vjp};
+use crate::onnx::proto::Attribute;
 
 /// A tensor of the output's shape, with the reduced axes restored as axes of length 1, so that it broadcasts over
 /// `x`.
@@ -66,7 +67,10 @@ fn count_of<'g>(vjp: Vjp<'g>, wins: Value<'g>) -> Result<Value<'g>> {
         let spatial: Vec<i64> = (2..vjp.operand_shape(0)?.len() as i64).collect();
         return Ok(wins.sum_over(&spatial));
     }
-    Ok(wins.apply("ReduceSum", &[vjp.writer.tensor(vjp.operand_name(1).unwrap_or(""))], &[]))
+    // Without axes, an attribute decides between all and none.
+    let none = vjp.node.attribute("noop_with_empty_axes").cloned();
+    let none: Vec<Attribute> = none.into_iter().collect();
+    Ok(wins.apply("ReduceSum", &[vjp.writer.tensor(vjp.operand_name(1).unwrap_or(""))], &none))
 }
 
 /// `y = Σ x²`, `dx = 2 x dy`. <https://onnx.ai/onnx/operators/onnx__ReduceSumSquare.html>
@@ -85,12 +89,13 @@ pub fn l1(vjp: Vjp) -> Gradient {
     Ok(Some(vjp.x().sign() * restore_axes(vjp, vjp.dy()?)))
 }
 
-/// `y = √Σ x²`, `dx = x dy / y`. <https://onnx.ai/onnx/operators/onnx__ReduceL2.html>
+/// `y = √Σ x²`, `dx = x dy / y`, and 0 where `y` is 0, as in PyTorch. <https://onnx.ai/onnx/operators/onnx__ReduceL2.html>
 pub fn l2(vjp: Vjp) -> Gradient {
     if vjp.input != 0 {
         return Ok(None);
     }
-    Ok(Some(vjp.x() * restore_axes(vjp, vjp.dy()? / vjp.y())))
+    let y = vjp.y();
+    Ok(Some(vjp.x() * restore_axes(vjp, y.greater(0.0).choose(vjp.dy()? / y, 0.0))))
 }
 
 /// `y = ln Σ exp(x)`, `dx = exp(x - y) dy`. <https://onnx.ai/onnx/operators/onnx__ReduceLogSumExp.html>
@@ -110,10 +115,23 @@ pub fn log_sum(vjp: Vjp) -> Gradient {
     spread(vjp, restore_axes(vjp, vjp.dy()? / vjp.y().exp()))
 }
 
-/// `y = Π x`, `dx = dy y / x`; not for an `x` that is 0. <https://onnx.ai/onnx/operators/onnx__ReduceProd.html>
+/// `y = Π x`, `dx = dy` times the product of the others: of one zero the product of all that are not, of several 0.
+/// <https://onnx.ai/onnx/operators/onnx__ReduceProd.html>
 pub fn product(vjp: Vjp) -> Gradient {
     if vjp.input != 0 {
         return Ok(None);
     }
-    Ok(Some(restore_axes(vjp, vjp.dy()? * vjp.y()) / vjp.x()))
+    let (x, dy) = (vjp.x(), vjp.dy()?);
+    let is_zero = x.equals(0.0);
+    let others = is_zero.choose(1.0, x);
+    let (product, zeros) = (reduced(vjp, "ReduceProd", others), reduced(vjp, "ReduceSum", is_zero.to_float()));
+    let of_zero = zeros.less(1.5).choose(product, 0.0);
+    let of_other = zeros.less(0.5).choose(product / others, 0.0);
+    Ok(Some(restore_axes(vjp, dy) * is_zero.choose(of_zero, of_other)))
+}
+
+/// A tensor of the shape of `x`, reduced as the node reduces `x`.
+fn reduced<'g>(vjp: Vjp<'g>, op: &str, of: Value<'g>) -> Value<'g> {
+    let axes: Vec<Value> = vjp.operand(1).into_iter().collect();
+    restore_axes(vjp, of.apply(op, &axes, &vjp.node.attribute))
 }

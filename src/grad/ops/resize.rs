@@ -17,8 +17,14 @@ pub fn resize(vjp: Vjp) -> Gradient {
         return Err(vjp.unsupported("tf_crop_and_resize"));
     }
     let (x, y) = (vjp.operand_shape(0)?, vjp.y_shape()?);
+    let resized: Vec<usize> = (0..x.len()).filter(|&axis| x[axis] != y[axis]).collect();
+    // A policy takes one scale for all axes, of which rounded lengths may not be the ratio.
+    let kept = vjp.node.string("keep_aspect_ratio_policy").is_some_and(|policy| policy != "stretch");
+    if kept && resized.windows(2).any(|pair| x[pair[0]] * y[pair[1]] != x[pair[1]] * y[pair[0]]) {
+        return Err(vjp.unsupported("keep_aspect_ratio_policy with lengths that are not in one ratio"));
+    }
     let mut dx = vjp.dy()?;
-    for axis in (0..x.len()).filter(|&axis| x[axis] != y[axis]) {
+    for axis in resized {
         let matrix = interpolation(vjp, axis, x[axis] as i64, y[axis] as i64)?;
         let mut order: Vec<i64> = (0..x.len() as i64).collect();
         order.swap(axis, x.len() - 1);

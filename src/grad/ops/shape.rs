@@ -13,6 +13,11 @@ pub fn identity(vjp: Vjp) -> Gradient {
     if vjp.input != 0 {
         return Ok(None);
     }
+    let trains = vjp.node.op() == "Dropout"
+        && vjp.node.input.get(2).and_then(|name| vjp.graph.constant(name)?.to_i64s()).is_some_and(|mode| mode == [1]);
+    if trains {
+        return Err(vjp.unsupported("training_mode"));
+    }
     vjp.dy().map(Some)
 }
 
@@ -170,7 +175,14 @@ pub fn scatter_updates(vjp: Vjp) -> Gradient {
     let axis: Vec<Attribute> = vjp.node.attribute("axis").cloned().into_iter().collect();
     Ok(match vjp.input {
         0 if added => Some(dy),
+        // Where several classes are explained at once, the positions are those of each.
+        0 if vjp.writer.batched_classes => {
+            let ones = vjp.zeros_like(vjp.operand(0)?) + 1.0;
+            let kept = ones.apply(op, &[positions, vjp.zeros_like(vjp.operand(2)?)], &axis);
+            Some(kept.greater(0.0).choose(dy, 0.0))
+        }
         0 => Some(dy.apply(op, &[positions, vjp.zeros_like(vjp.operand(2)?)], &axis)),
+        2 if vjp.writer.batched_classes => return Err(vjp.unsupported("several classes of one run; name one class")),
         2 => Some(dy.apply(if op == "ScatterND" { "GatherND" } else { "GatherElements" }, &[positions], &axis)),
         _ => None,
     })

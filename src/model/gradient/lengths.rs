@@ -3,10 +3,8 @@
 use std::fmt;
 
 use crate::error::Result;
+use crate::files::limits;
 use crate::onnx::OnnxModel;
-
-/// More numbers than any input needs to be tried with.
-const MOST_NUMBERS: usize = 1 << 28;
 
 /// Lengths to try free axes with: different, so that no two axes agree by chance.
 const TRIED: [usize; 6] = [2, 3, 5, 7, 11, 13];
@@ -100,8 +98,7 @@ pub fn at(
                 shape[*axis] = *value;
             }
         }
-        let count = shape.iter().try_fold(1_usize, |product, length| product.checked_mul(*length));
-        if count.is_none_or(|count| count > MOST_NUMBERS) {
+        if !limits::fits(&shape) {
             return Err(
                 model.error(format!("the input {name} would be {shape:?}, which is too large; --shape says less"))
             );

@@ -170,7 +170,7 @@ pub fn simplified_layer_normalization(l: &mut Lowering) -> Option<()> {
         return None;
     }
     let x = l.input(0)?;
-    finish_by_root_mean_square(l, x, l.input(1)?)
+    finish_by_root_mean_square(l, x, l.input(1)?, 1e-5)
 }
 
 /// `SkipLayerNormalization`: the normalised `x + skip + b`, and as the fourth output the sum itself.
@@ -184,14 +184,14 @@ pub fn skip_layer_normalization(l: &mut Lowering) -> Option<()> {
     }
     l.write_output(3, "Identity", &[&sum], &[]);
     if simplified {
-        return finish_by_root_mean_square(l, &sum, gamma);
+        return finish_by_root_mean_square(l, &sum, gamma, 1e-12);
     }
     let attributes = [Attribute::from_int("axis", -1), Attribute::from_float("epsilon", l.float("epsilon", 1e-12))];
     l.finish("LayerNormalization", &[&sum, gamma, beta.unwrap_or_default()], &attributes)
 }
 
-fn finish_by_root_mean_square(l: &mut Lowering, x: &str, gamma: &str) -> Option<()> {
-    let epsilon = l.number(l.float("epsilon", 1e-5));
+fn finish_by_root_mean_square(l: &mut Lowering, x: &str, gamma: &str, usual: f32) -> Option<()> {
+    let epsilon = l.number(l.float("epsilon", usual));
     let last = l.integers(&[-1]);
     let square = l.write("Mul", &[x, x], &[]);
     let mean = l.write("ReduceMean", &[&square, &last], &[]);

@@ -69,7 +69,9 @@ pub fn gemm(l: &mut Lowering) -> Option<()> {
         Some(c) => bias_of(l, c, 1, 4)?,
         None => String::new(),
     };
-    let attributes = l.attributes(&["alpha", "transA", "transB"]);
+    let mut attributes = l.attributes(&["alpha", "transA", "transB"]);
+    // C is in units of alpha and both scales.
+    attributes.push(Attribute::from_float("beta", l.float("alpha", 1.0)));
     if l.input(7).is_none() {
         return l.finish("Gemm", &[&a, &b, &c], &attributes);
     }

@@ -49,10 +49,11 @@ impl<'n> Lowering<'n> {
         self.earlier.iter().find(|node| node.output.iter().any(|output| output == tensor))
     }
 
-    /// The shape of an input that is an initializer.
+    /// The shape of an input that is an initializer or comes from a `Constant`.
     pub fn weight_shape(&self, number: usize) -> Option<&'n [i64]> {
         let name = self.input(number)?;
-        self.weights.iter().find(|t| t.name() == name).map(|t| t.dims.as_slice())
+        let made = || self.producer(name).filter(|node| node.op() == "Constant")?.attribute("value")?.t.as_ref();
+        self.weights.iter().find(|t| t.name() == name).or_else(made).map(|t| t.dims.as_slice())
     }
 
     pub fn float(&self, name: &str, default: f32) -> f32 {

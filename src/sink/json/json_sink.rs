@@ -43,7 +43,8 @@ impl JsonSink {
         Ok(Self { writer, path: path.to_owned(), map_files, boxes })
     }
 
-    /// Continues the file of an earlier run: keeps the lines of the inputs in `done` and removes all others.
+    /// Continues the file of an earlier run: keeps the lines of the inputs in `done` and removes all others. Standard output
+    /// gets new lines alone.
     ///
     /// # Errors
     /// The file cannot be read or written.
@@ -56,6 +57,9 @@ impl JsonSink {
         #[derive(Deserialize)]
         struct LineInput {
             input: String,
+        }
+        if path == Path::new("-") {
+            return Self::new(path, map_files, boxes, false);
         }
         let before = match fs::read_to_string(path) {
             Ok(text) => text,

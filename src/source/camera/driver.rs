@@ -52,7 +52,7 @@ pub const STALLED: Duration = Duration::from_secs(10);
 /// The error of a camera that has failed so.
 pub fn stalled(index: u32) -> Error {
     let problem = format!("it has sent no picture for {} s; unplug it and plug it in again", STALLED.as_secs());
-    Error::Camera { camera: index.to_string(), problem }
+    Error::camera(index, problem)
 }
 
 #[cfg(test)]

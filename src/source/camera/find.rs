@@ -30,8 +30,7 @@ pub fn list_modes(index: u32) -> Result<Vec<CameraMode>> {
 pub fn find_camera(wanted: Option<&str>) -> Result<u32> {
     let cameras = list_cameras();
     let Some(first) = cameras.first() else {
-        let camera = wanted.unwrap_or("0").to_owned();
-        return Err(Error::Camera { camera, problem: "no camera was found; plug one in, or try `whycam demo`".into() });
+        return Err(Error::camera(wanted.unwrap_or("0"), "no camera was found; plug one in, or try `whycam demo`"));
     };
     let Some(wanted) = wanted else { return Ok(first.index) };
     let number = wanted.strip_prefix("/dev/video").unwrap_or(wanted).parse::<u32>().ok();
@@ -41,6 +40,6 @@ pub fn find_camera(wanted: Option<&str>) -> Result<u32> {
     };
     cameras.iter().find(matches).map(|camera| camera.index).ok_or_else(|| {
         let known: Vec<String> = cameras.iter().map(|c| format!("{} ({})", c.index, c.name)).collect();
-        Error::Camera { camera: wanted.to_owned(), problem: format!("not found; there are {}", known.join(", ")) }
+        Error::camera(wanted, format!("not found; there are {}", known.join(", ")))
     })
 }

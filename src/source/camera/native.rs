@@ -124,5 +124,5 @@ fn age(buffer: &Buffer) -> Duration {
 }
 
 fn camera_error(index: u32, error: &NokhwaError) -> Error {
-    Error::Camera { camera: index.to_string(), problem: error.to_string() }
+    Error::camera(index, error)
 }

@@ -8,6 +8,7 @@ use super::decode::{Layout, decode};
 use super::driver::{self, Camera, STALLED, Shot, stalled};
 use super::modes::RequestedMode;
 use crate::error::{Error, Result};
+use crate::files::limits;
 use crate::media::{Frame, Medium, MediumKind, Picture, Pool, Time, TimeBase};
 use crate::source::Source;
 use crate::sync::channel::{self, Policy, Received};
@@ -24,9 +25,6 @@ pub struct CameraSource {
     counted: u64,
     passed_over: u64,
 }
-
-/// The largest width and height that are read, in pixels.
-const MAX_SIDE: u32 = 8192;
 
 /// A picture with its number, counted from 0.
 struct Numbered {
@@ -53,12 +51,14 @@ impl CameraSource {
         let spawned = thread::Builder::new().name("camera".into()).spawn(work);
         spawned.map_err(|e| Error::runtime("thread camera", e.to_string()).caused_by(e))?;
         let layout = opened.recv().map_err(|_| panicked())??;
-        if !(1..=MAX_SIDE).contains(&layout.width) || !(1..=MAX_SIDE).contains(&layout.height) {
+        if !limits::SIDES.contains(&layout.width) || !limits::SIDES.contains(&layout.height) {
             let problem = format!(
-                "its pictures have {}x{} pixels; up to {MAX_SIDE} a side are read",
-                layout.width, layout.height
+                "its pictures have {}x{} pixels; up to {} a side are read",
+                layout.width,
+                layout.height,
+                limits::SIDES.end()
             );
-            return Err(Error::Camera { camera: index.to_string(), problem });
+            return Err(Error::camera(index, problem));
         }
         let medium = Medium {
             name: format!("camera {index}"),
@@ -141,7 +141,7 @@ impl Source for CameraSource {
                 Ok(()) => return Ok(Some(self.frame(shot.taken, number, picture))),
                 Err(problem) if damaged == MAX_DAMAGED => {
                     let problem = format!("its pictures are damaged: {problem}");
-                    return Err(Error::Camera { camera: self.camera.to_string(), problem });
+                    return Err(Error::camera(self.camera, problem));
                 }
                 Err(_) => {
                     damaged += 1;

@@ -62,7 +62,7 @@ fn offers_of(device: &Device, index: u32, requested: RequestedMode) -> Result<Ve
         let offered: Vec<String> = formats.iter().map(|format| format.fourcc.to_string()).collect();
         let read = PixelFormat::ALL.map(PixelFormat::name).join(", ");
         let problem = format!("it sends {}, and whycam reads {read}; try --input with FFmpeg", offered.join(", "));
-        return Err(Error::Camera { camera: index.to_string(), problem });
+        return Err(Error::camera(index, problem));
     }
     Ok(offers)
 }
@@ -276,7 +276,7 @@ fn camera_error(index: u32, error: &io::Error) -> Error {
         }
         // The time limit of the stream, not an error of the driver.
         None if error.kind() == io::ErrorKind::TimedOut => return stalled(index),
-        _ => return Error::Camera { camera: index.to_string(), problem: error.to_string() },
+        _ => return Error::camera(index, error),
     };
-    Error::Camera { camera: index.to_string(), problem: problem.into() }
+    Error::camera(index, problem)
 }

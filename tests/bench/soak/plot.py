@@ -34,6 +34,6 @@ for what, height in heights.items():
     times = [float(fault["seconds"]) / 60 for fault in faults if fault["what"] == what]
     place = 1.02 + 0.04 * height
     panels[0].plot(times, [place] * len(times), "|", transform=panels[0].get_xaxis_transform(), clip_on=False, label=what)
-panels[0].legend(loc="upper left", fontsize=7)
+figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
 panels[-1].set(xlabel="minutes", xlim=(0, minutes[-1]))
 figure.savefig(HERE / "soak.png", dpi=100)

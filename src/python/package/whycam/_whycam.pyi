@@ -20,6 +20,7 @@ class Options(TypedDict, total=False):
     direction: Literal["up", "down"]
     task: Literal["classify", "detect", "segment", "embed", "value"] | None
     output: str | None
+    scores: Literal["softmax", "sigmoid"] | None
     labels: Path | None
     preset: str | None
     input_size: tuple[int, int] | None

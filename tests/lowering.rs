@@ -1,19 +1,17 @@
 //! Ops of other operator sets give the same after they are rewritten as standard ones, and quantised ones have the gradient
 //! of the float numbers that they stand for.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod cases;
-#[path = "../support/mod.rs"]
-mod support;
 
 use cases::{Lowered, MICROSOFT, bytes, float, fused, integer, lowered, quantised, text};
 use ndarray::{ArrayD, IxDyn};
-use support::Random;
-use support::gradient::{int, ints};
 use whycam::grad::{Rules, differentiate};
-use whycam::onnx::proto::{Attribute, Node, Tensor};
+use whycam::onnx::proto::{Attribute, Node, Tensor, ValueInfo};
 use whycam::onnx::{DataType, OnnxModel};
 use whycam::session::{Input, Session, probe};
+
+use crate::support::Random;
+use crate::support::gradient::{int, ints};
 
 fn run(model: &OnnxModel, x: &ArrayD<f32>, name: &str) -> ArrayD<f32> {
     let mut session = Session::new(model, whycam::Compute::on_threads(1)).unwrap_or_else(|e| panic!("{name}: {e}"));
@@ -232,14 +230,33 @@ fn ops_that_onnx_removed_are_computed_by_their_formulas() {
     assert!(x.iter().zip(&y).all(|(x, y)| (2.0 * ((0.5 * x).exp() + 1.0).ln() - y).abs() < 1e-5));
 }
 
-/// Before operator set 13 a softmax ran over all axes from its own on.
+/// What the same node meant before: a softmax ran over all axes from its own on, and regions lay half a cell further.
 #[test]
-fn an_old_softmax_over_several_axes_keeps_its_meaning() {
-    let case =
-        lowered("softmax", &[1, 2, 3, 4], vec![Node::new("Softmax", "softmax", &["x"], &["y"]).with(int("axis", 1))]);
-    let old = OnnxModel::from_graph("old", 11, case.model().graph().clone());
-    let new = OnnxModel::from_bytes("new", old.to_bytes()).unwrap();
-    let (before, after) = (run(&old, &case.input(), "old"), run(&new, &case.input(), "new"));
-    assert!((after.sum() - 1.0).abs() < 1e-5);
-    assert!(before.iter().zip(&after).all(|(a, b)| (a - b).abs() < 1e-6), "{before} became {after}");
+fn nodes_of_older_operator_sets_keep_their_meaning() {
+    let node = |op: &str, axis: Option<i64>| {
+        let node = Node::new(op, op, &["x"], &["y"]);
+        axis.map_or(node.clone(), |axis| node.with(int("axis", axis)))
+    };
+    let align = Node::new("RoiAlign", "y", &["x", "rois", "of"], &["y"]);
+    let align = ["output_height", "output_width", "sampling_ratio"].into_iter().fold(align, |n, a| n.with(int(a, 2)));
+    let rois = Tensor::from_f32s("rois", &[1, 4], &[0.0, 0.0, 4.0, 4.0]);
+    for case in [
+        lowered("several axes", &[1, 2, 3, 4], vec![node("Softmax", Some(1))]),
+        lowered("an axis of one", &[1, 1, 3], vec![node("LogSoftmax", None)]),
+        lowered("from the third on", &[1, 2, 3, 4], vec![node("Softmax", Some(2))]),
+        lowered("the last", &[1, 2, 3, 4], vec![node("Softmax", Some(3))]),
+        lowered("from the first on", &[2, 3], vec![node("Softmax", Some(0))]),
+        lowered("the largest", &[1, 3, 1, 1], vec![node("Hardmax", None)]),
+        lowered("RoiAlign", &[1, 1, 6, 6], vec![align]).with(rois).with(Tensor::from_i64s("of", &[1], &[0])),
+    ] {
+        let mut graph = case.model().graph().clone();
+        if case.name == "an axis of one" {
+            graph.output = vec![ValueInfo::tensor("y", DataType::Float, &case.x)];
+        }
+        let old = OnnxModel::from_graph("old", 11, graph);
+        let new = OnnxModel::from_bytes("new", old.to_bytes()).unwrap();
+        let (before, after) = (run(&old, &case.input(), "old"), run(&new, &case.input(), "new"));
+        let same = before.iter().zip(&after).all(|(a, b)| (a - b).abs() < 1e-6);
+        assert!(same && before.shape() == after.shape(), "{}: {before} became {after}", case.name);
+    }
 }

@@ -1,21 +1,19 @@
 //! Every gradient rule against finite differences.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod built_in;
 mod coverage;
 mod rarer;
 mod sampled;
-#[path = "../support/mod.rs"]
-mod support;
 mod usual;
 
 use ndarray::{ArrayD, IxDyn};
-use support::Random;
-use support::gradient::{Case, case, check, graph_of, int, ints, node};
 use whycam::grad::RULES;
 use whycam::onnx::proto::{Attribute, Node};
 use whycam::onnx::{OnnxModel, WORKING_OPSET};
 use whycam::session::{Input, Session};
+
+use crate::support::gradient::{Case, case, check, graph_of, int, ints, node};
+use crate::support::{self, Random};
 
 /// Every case. Each rule in `whycam::grad::RULES` has at least one.
 fn cases() -> Vec<Case> {
@@ -106,6 +104,41 @@ fn a_rectifier_passes_nothing_where_the_slope_after_it_is_infinite() {
     let gradient = support::gradient::gradient_of(&case).unwrap();
     assert!(gradient.iter().all(|v| v.is_finite()), "{gradient}");
     assert!(gradient.iter().any(|v| *v == 0.0) && gradient.iter().any(|v| *v != 0.0), "{gradient}");
+}
+
+#[test]
+fn zeros_do_not_make_a_gradient_infinite() {
+    let product = node("ReduceProd", &["x", "axes"]);
+    for case in [
+        case("ReduceProd", "of a zero", &[3, 3], product.clone())
+            .int64s("axes", &[1])
+            .at(&[0., 2., 3., 0., 0., 4., 1., 2., 5.]),
+        case("ReduceProd", "of all", &[3], node("ReduceProd", &["x"])).at(&[2., 0., 5.]),
+        case("ReduceProd", "without the axis", &[2, 2], product.with(int("keepdims", 0)))
+            .int64s("axes", &[0])
+            .at(&[0., 2., 3., 4.]),
+        case("ReduceL2", "of zeros", &[2, 3], node("ReduceL2", &["x", "axes"]))
+            .int64s("axes", &[1])
+            .at(&[0., 0., 0., 1., 2., 3.]),
+        pool("GlobalLpPool", "of zeros", &[1, 2, 1, 3], vec![]).at(&[0., 0., 0., 1., 2., 3.]),
+        case("ReduceMax", "of no axes", &[2, 3], node("ReduceMax", &["x"]).with(int("noop_with_empty_axes", 1))),
+    ] {
+        // At a kink at zero the difference is taken on both sides, which gives the 0 of PyTorch.
+        check(&case.with_step(1e-3)).unwrap_or_else(|problem| panic!("{problem}"));
+    }
+}
+
+#[test]
+fn what_is_not_passed_stops_an_infinite_gradient() {
+    let max = Node::new("Max", "m", &["x", "zero"], &["t"]);
+    let hard = Node::new("HardSigmoid", "h", &["x"], &["t"]);
+    for case in [
+        case("Max", "before Sqrt", &[3], max).and(node("Sqrt", &["t"])).scalar("zero", 0.0).at(&[-1.0, 4.0, 9.0]),
+        case("HardSigmoid", "before Log", &[3], hard).and(node("Log", &["t"])).at(&[-9.0, 1.0, -1.0]),
+    ] {
+        let gradient = support::gradient::gradient_of(&case).unwrap();
+        assert!(gradient[0] == 0.0 && gradient[1] != 0.0 && gradient[2] != 0.0, "{}: {gradient}", case.op);
+    }
 }
 
 #[test]

@@ -1,14 +1,10 @@
 //! Trials: small inputs of every kind that failed once, as users meet them. `make trials` prints them as a table.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+#![allow(clippy::print_stdout)]
 
 mod cases;
 mod media;
 mod models;
 mod quantised;
-#[path = "../support/mod.rs"]
-mod support;
-#[path = "../support/tiny_net.rs"]
-mod tiny_net;
 
 /// One input, the right answer, and the program's.
 #[derive(Clone)]

@@ -1,0 +1,32 @@
+//! The tests but for those that need a program of their own: one program compiles and links much faster than thirty.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod archives;
+mod cam_methods;
+mod classes_layers_outputs;
+mod cli;
+mod corrupted_files;
+mod detectors;
+mod documentation;
+mod environment_failures;
+mod evaluate;
+mod examples;
+mod explain;
+mod explainer;
+mod films;
+mod grad_models;
+mod grad_random;
+mod grad_rules;
+mod gradient;
+mod lowering;
+mod onnx_variants;
+mod python_and_web;
+mod relevance;
+mod support;
+mod task_options;
+mod tasks;
+mod teach;
+mod training;
+mod trials;
+mod untrusted_input;
+mod unusual_detectors;
