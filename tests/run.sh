@@ -54,7 +54,7 @@ need user_namespaces "full and read-only disks; allow users to mount file system
 if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --features tract --no-fail-fast -- --include-ignored $skip && cargo test --features tract --doc
 else
-    cargo test --features tract -- --include-ignored $skip
+    cargo test --features tract --no-fail-fast -- --include-ignored $skip
 fi
 status=$?
 

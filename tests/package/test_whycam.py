@@ -133,7 +133,7 @@ class Use(unittest.TestCase):
             (
                 lambda: whycam.differentiate(REFERENCE / "gradients/free/audio.onnx", "y", "x", shapes={"x": (1, 1, 10**12)}),
                 whycam.Error,
-                "too large; shape=",
+                "too large; shapes=",
             ),
             (lambda: whycam.differentiate(REFERENCE / "gradients/tabular.onnx", "z", "x"), whycam.Error, "no tensor 'z'"),
         ]
