@@ -21,7 +21,8 @@ still() {
 
 moving 160x120 plain.mp4
 cp plain.mp4 "10:20.mp4"
-draw -i plain.mp4 -c:v copy -c:a pcm_s16le pcm.avi
+# Sound that an MP4 of no version of FFmpeg can hold.
+draw -i plain.mp4 -c:v copy -c:a adpcm_ms adpcm.avi
 # The second track is in a codec that FFmpeg does not know, as phones write it.
 draw -i plain.mp4 -map 0:v -map 0:a -map 0:a -c copy two.mp4
 perl -0777 -pe 's/(.*)mp4a/$1apac/s; s/(.*)esds/$1free/s' two.mp4 >apac.mp4
@@ -59,7 +60,7 @@ for day in 1 2 3 4 5 6 7; do
 done >notes.txt
 : >empty.jpg
 mkdir -p folder/below two
-cp pcm.avi folder/1.avi
+cp adpcm.avi folder/1.avi
 cp plain.mp4 folder/2.mp4
 cp whole.jpg folder/below/3.jpg
 cp notes.txt folder

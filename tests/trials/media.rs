@@ -91,10 +91,10 @@ impl Drawn {
 
     fn results(&self) -> Vec<Trial> {
         vec![
-            trial("sound that .mp4 cannot hold", "60 frames, 2.0 s, h264", self.film("pcm.avi", "pcm.mp4", &[])),
-            trial("the same beside the input", "60 frames, 2.0 s, h264 pcm_s16le", {
-                let output = whycam(&["explain", &self.path("pcm.avi"), "--force"]);
-                if output.status.success() { contents(&self.path("pcm.whycam.mkv")) } else { said(&output) }
+            trial("sound that .mp4 cannot hold", "60 frames, 2.0 s, h264", self.film("adpcm.avi", "adpcm.mp4", &[])),
+            trial("the same beside the input", "60 frames, 2.0 s, h264 adpcm_ms", {
+                let output = whycam(&["explain", &self.path("adpcm.avi"), "--force"]);
+                if output.status.success() { contents(&self.path("adpcm.whycam.mkv")) } else { said(&output) }
             }),
             trial("a track of an unknown codec", "60 frames, 2.0 s, h264 aac", self.film("apac.mp4", "apac.mp4", &[])),
             trial("parts joined, with sound", "180 frames, 6.0 s, h264 aac", self.film("joined.ts", "joined.mp4", &[])),

@@ -57,7 +57,7 @@ impl FilmSource {
         let decoder = open_decoder(&stream, threads, is_stream).map_err(|e| unreadable(name, is_stream, e))?;
         let base = time_base(&stream);
         let start = Time { ticks: start_ticks(&context, base), base };
-        let (frames, frame_ticks) = (frame_count(&context, &stream), frame_ticks(&stream));
+        let (frames, frame_ticks) = (frame_count(&context, &stream), frame_ticks(&stream, &decoder));
         let number = stream.index();
         let display_matrix = read_display_matrix(&stream);
         let is_live = is_stream && context.duration() <= 0;
@@ -249,7 +249,7 @@ fn film_kind(
     start: Time,
     display_matrix: Option<DisplayMatrix>,
 ) -> MediumKind {
-    let (rate, aspect) = (stream.avg_frame_rate(), decoder.aspect_ratio());
+    let (rate, aspect) = (frame_rate(stream, decoder), decoder.aspect_ratio());
     MediumKind::Film {
         frame_rate: (rate.numerator(), rate.denominator()),
         sample_aspect: (aspect.numerator(), aspect.denominator()),
@@ -258,9 +258,16 @@ fn film_kind(
     }
 }
 
+/// The frames a second. A stream without times has what its frames state; FFmpeg 7 calls it 25 whatever they state.
+fn frame_rate(stream: &ffmpeg::Stream, decoder: &ffmpeg::decoder::Video) -> ffmpeg::Rational {
+    let timed = stream.start_time() != ffmpeg::ffi::AV_NOPTS_VALUE;
+    let stated = decoder.frame_rate().filter(|rate| !timed && rate.numerator() > 0 && rate.denominator() > 0);
+    stated.unwrap_or_else(|| stream.avg_frame_rate())
+}
+
 /// Ticks from one frame to the next, at the stream's rate or at 25 a second.
-fn frame_ticks(stream: &ffmpeg::Stream) -> i64 {
-    let rates = [stream.avg_frame_rate(), stream.rate()].map(f64::from);
+fn frame_ticks(stream: &ffmpeg::Stream, decoder: &ffmpeg::decoder::Video) -> i64 {
+    let rates = [frame_rate(stream, decoder), stream.rate()].map(f64::from);
     let rate = rates.into_iter().find(|rate| rate.is_finite() && *rate > 0.0).unwrap_or(25.0);
     ((1.0 / rate / f64::from(stream.time_base())).round() as i64).max(1)
 }
