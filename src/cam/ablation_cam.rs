@@ -11,8 +11,8 @@ use crate::error::Result;
 /// to `[h,w]`.
 ///
 /// The paper divides by `y`; the absolute value keeps the sign of the map if the logit is negative, and where it is 0,
-/// nothing is divided. pytorch-grad-cam
-/// sets a channel to a value far below all others instead of zero, unless its activation is zero.
+/// nothing is divided. pytorch-grad-cam sets a channel to a value far below all others instead of zero, unless its
+/// activation is zero.
 pub fn ablation_cam(layer: &mut PerturbedLayer) -> Result<Array2<f32>> {
     let (channels, _, _) = layer.activations.dim();
     let scores = layer.scores(channels, |channel, activations, mut version| {

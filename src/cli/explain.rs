@@ -95,12 +95,11 @@ impl Explain {
         let results = destination.as_ref().map(|destination| ResultNames::plan(destination, &paths_of(&listed, &all)));
         let inputs = self.remaining(all, &listed, log.as_ref());
         if inputs.is_empty() {
-            let failures = report.take_failures();
-            failures.iter().for_each(say_error);
+            let failed = tell_failures(&report);
             if !global.quiet {
                 say("nothing is left to do");
             }
-            return Ok(if failures.is_empty() { ExitStatus::Done } else { ExitStatus::Failed });
+            return Ok(if failed { ExitStatus::Failed } else { ExitStatus::Done });
         }
         let highest = match self.explain.style.scale.as_str() {
             "film" if pictures => Some(self.highest_values(global, inputs.clone())?),
@@ -110,10 +109,9 @@ impl Explain {
         let sinks = || self.sinks(destination.zip(results), &names, log.as_ref(), &report);
         let status =
             PipelineRun { sinks: Box::new(sinks), pictures, highest, ..self.each(global, inputs, &report) }.run();
-        let failures = report.take_failures();
-        failures.iter().for_each(say_error);
+        let failed = tell_failures(&report);
         let status = status?;
-        Ok(if failures.is_empty() || status == ExitStatus::Interrupted { status } else { ExitStatus::Failed })
+        Ok(if failed && status != ExitStatus::Interrupted { ExitStatus::Failed } else { status })
     }
 
     /// # Errors
@@ -278,6 +276,13 @@ impl Explain {
         }
         Ok(Some(Destination::Folder { folder: out.clone(), roots }))
     }
+}
+
+/// Prints what failed, and tells whether anything did.
+fn tell_failures(report: &Report) -> bool {
+    let failures = report.take_failures();
+    failures.iter().for_each(say_error);
+    !failures.is_empty()
 }
 
 /// The names of all inputs in the order that numbers and names of results follow: that of the log, if there is one.

@@ -18,8 +18,10 @@ pub const TENSOR_BYTES: u64 = 1 << 30;
 pub const PIPE_BYTES: u64 = 16 << 30;
 /// The largest picture file.
 pub const PICTURE_BYTES: u64 = 1 << 30;
-/// The width and height that a camera or an option may give a picture.
-pub const SIDES: RangeInclusive<u32> = 1..=8192;
+/// The longest side of a picture that a camera, an option or a model may state.
+pub const LONGEST_SIDE: usize = 8192;
+/// The lengths that a side may have.
+pub const SIDES: RangeInclusive<u32> = 1..=LONGEST_SIDE as u32;
 /// The most numbers in an input of a model, whatever shape its file states.
 pub const NUMBERS: usize = 1 << 28;
 /// The most pixels in a picture or frame.

@@ -11,9 +11,6 @@ use crate::files::limits;
 use crate::onnx::proto::{Node, ValueInfo};
 use crate::onnx::{DataType, GraphIndex, OnnxModel};
 
-/// The longest side of an input.
-const MOST: usize = *limits::SIDES.end() as usize;
-
 /// The preprocessing that was guessed for an ONNX file, and why.
 #[derive(Clone, Copy, Debug)]
 pub struct Guess {
@@ -70,10 +67,10 @@ pub fn bare_input(model: &OnnxModel, preset: Option<Preset>, stated: &Stated) ->
             )));
         }
     };
-    let fixed = |side: &Option<i64>| side.map(|side| side.clamp(1, MOST as i64) as usize);
+    let fixed = |side: &Option<i64>| side.map(|side| side.clamp(1, limits::LONGEST_SIDE as i64) as usize);
     let [height, width] = [(fixed(height), 0), (fixed(width), 1)].map(|(fixed, axis)| {
         let open = fixed.is_none();
-        let side = fixed.or_else(|| Some(stated.size?[axis].clamp(1, MOST)));
+        let side = fixed.or_else(|| Some(stated.size?[axis].clamp(1, limits::LONGEST_SIDE)));
         (side.unwrap_or(USUAL_SIDE), open && side.is_none())
     });
     let size_open = height.1 || width.1;
@@ -143,7 +140,7 @@ fn first_scaling(model: &OnnxModel, input: &str) -> Option<(Preset, &'static str
 /// The first node after the input that is no change of type, and whether channels were moved to the front on the way.
 fn first_op<'m>(model: &'m OnnxModel, input: &'m str) -> Option<(&'m Node, bool)> {
     let (mut tensor, mut channels_last) = (input, false);
-    // Nodes of a broken file may stand in a circle.
+    // In a broken file this chain of nodes may lead back to itself.
     for _ in &model.graph().node {
         let reads = |node: &&Node| node.input.iter().any(|i| i == tensor);
         let node = model.graph().node.iter().find(reads)?;

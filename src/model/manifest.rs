@@ -195,7 +195,7 @@ impl InputSpec {
     /// # Errors
     /// A number is out of range.
     pub fn check(&self) -> Result<(), String> {
-        let most = *limits::SIDES.end() as usize;
+        let most = limits::LONGEST_SIDE;
         if !(1..=most).contains(&self.width) || !(1..=most).contains(&self.height) {
             return Err(format!("input size {}x{} is not within 1 to {most}", self.width, self.height));
         }

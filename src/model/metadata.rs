@@ -148,7 +148,7 @@ impl Contract {
 }
 
 /// The most rows and columns of a map: those of the largest input.
-const MOST_CELLS: usize = *limits::SIDES.end() as usize;
+const MOST_CELLS: usize = limits::LONGEST_SIDE;
 
 impl Serialize for MapGrid {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

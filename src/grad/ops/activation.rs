@@ -92,7 +92,7 @@ pub fn sigmoid(vjp: Vjp) -> Gradient {
 pub fn hard_sigmoid(vjp: Vjp) -> Gradient {
     let y = vjp.y();
     let inside = y.greater(0.0).and(y.less(1.0));
-    Ok(Some(inside.choose(vjp.dy()? * vjp.float("alpha", 0.2), 0.0)))
+    Ok(pass_where(vjp, inside)?.map(|dx| dx * vjp.float("alpha", 0.2)))
 }
 
 /// `y = x min(max(x/6 + 1/2, 0), 1)`, whose slope is 0 up to -3, 1 from 3 on, and `x/3 + 1/2` between.

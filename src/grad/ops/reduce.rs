@@ -3,7 +3,6 @@
 use crate::error::Result;
 use crate::grad::value::Value;
 use crate::grad::vjp::{Gradient, Vjp};
-use crate::onnx::proto::Attribute;
 
 /// A tensor of the output's shape, with the reduced axes restored as axes of length 1, so that it broadcasts over
 /// `x`.
@@ -67,10 +66,7 @@ fn count_of<'g>(vjp: Vjp<'g>, wins: Value<'g>) -> Result<Value<'g>> {
         let spatial: Vec<i64> = (2..vjp.operand_shape(0)?.len() as i64).collect();
         return Ok(wins.sum_over(&spatial));
     }
-    // Without axes, an attribute decides between all and none.
-    let none = vjp.node.attribute("noop_with_empty_axes").cloned();
-    let none: Vec<Attribute> = none.into_iter().collect();
-    Ok(wins.apply("ReduceSum", &[vjp.writer.tensor(vjp.operand_name(1).unwrap_or(""))], &none))
+    Ok(reduced(vjp, "ReduceSum", wins))
 }
 
 /// `y = Σ x²`, `dx = 2 x dy`. <https://onnx.ai/onnx/operators/onnx__ReduceSumSquare.html>

@@ -56,7 +56,7 @@ impl CameraSource {
                 "its pictures have {}x{} pixels; up to {} a side are read",
                 layout.width,
                 layout.height,
-                limits::SIDES.end()
+                limits::LONGEST_SIDE
             );
             return Err(Error::camera(index, problem));
         }
