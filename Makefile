@@ -1,5 +1,5 @@
 # make demo    build, and explain drawn flowers in a window (or to a film if there is no display)
-# make test    build, and run the tests; the long ones are test-camera, test-web, test-ray, test-systems, damage,
+# make test    build, and run the tests; the others are test-tract, test-camera, test-web, test-ray, test-systems, damage,
 #              fuzz and soak
 # make trials  explain small inputs of every kind that failed once, and print what is right and what came out
 # make wheel   build the Python package; make docs builds the documentation as a site
@@ -15,7 +15,7 @@ DATA := $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/whycam
 LIBRARY := $(DATA)/libonnxruntime.so
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test wheel docs trials test-camera test-web test-ray test-systems soak kiosk-day damage fuzz setup setup-camera packages lint features dist reference train train-vgg gallery
+.PHONY: demo test wheel docs trials test-camera test-tract test-web test-ray test-systems soak kiosk-day damage fuzz setup setup-camera packages lint features dist reference train train-vgg gallery
 
 demo: packages $(LIBRARY)
 	cargo run --release -- demo
@@ -37,7 +37,7 @@ wheel: setup
 BOOK := target/book
 docs: setup
 	command -v mdbook >/dev/null || cargo install --quiet --locked mdbook@0.5.4
-	cargo test --features tract --test tests documentation::
+	cargo test --test tests documentation::
 	rm -rf $(BOOK) && mkdir -p $(BOOK)/models $(BOOK)/tests/bench
 	cp -r README.md ARCHITECTURE.md ATTRIBUTION.md CHANGELOG.md CONTRIBUTING.md docs examples $(BOOK)
 	cp models/README.md models/*.toml $(BOOK)/models
@@ -50,12 +50,16 @@ docs: setup
 
 # Camera failures of every kind, in a virtual machine.
 test-camera: setup setup-camera
-	cargo test --features tract --test camera -- --include-ignored --test-threads 1 --nocapture
+	cargo test --test camera -- --include-ignored --test-threads 1 --nocapture
 
 # An augmented model in Python and in a headless browser.
 test-web: setup
 	@$(MAKE) --no-print-directory packages PACKAGES="chromium $$(command -v npm >/dev/null || echo npm)"
-	cargo test --features tract --test tests python_and_web:: -- --include-ignored --nocapture
+	cargo test --test tests python_and_web:: -- --include-ignored --nocapture
+
+# The embedded runtime tract, which a build has to ask for, against ONNX Runtime.
+test-tract: setup
+	cargo test --features tract --test tests -- both_runtimes_give_the_same_numbers a_broken_library_is_named
 
 # The demo and the tests on a bare Debian 12 and a bare Debian 13.
 test-systems:
@@ -71,19 +75,19 @@ test-ray: wheel
 # An hour (SOAK_SECONDS) of a window with random keys and of a repeated folder. Memory, threads and open files must not
 # grow. The log is target/tmp/soak.csv.
 soak: setup
-	cargo test --features tract --test soak -- --ignored --nocapture
+	cargo test --test soak -- --ignored --nocapture
 
 # A kiosk whose source dies as often as in a day of deaths every minute. The log is target/tmp/kiosk-day.csv.
 kiosk-day: setup
-	cargo test --features tract --test audience -- --ignored --nocapture day_of_deaths
+	cargo test --test tests audience:: -- --ignored --nocapture day_of_deaths
 
 # Small inputs of every kind that failed once, as a table of case, right and got.
 trials: setup
-	cargo test --features tract --test tests trials:: -- --nocapture --test-threads 1
+	cargo test --test tests trials:: -- --nocapture --test-threads 1
 
 # 500 damaged copies each of a model, a picture, a film and a tensor.
 damage: setup
-	cargo test --features tract --test tests corrupted_files:: -- --ignored --nocapture
+	cargo test --test tests corrupted_files:: -- --ignored --nocapture
 
 # Runs each fuzz target for FUZZ_SECONDS. cargo-fuzz needs nightly flags, which RUSTC_BOOTSTRAP allows. Leak detection is
 # off because the runtime keeps some memory until the process ends; the soak test covers leaks.

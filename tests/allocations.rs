@@ -1,9 +1,10 @@
 //! What a warm live pipeline allocates for each frame.
 #![allow(clippy::unwrap_used)]
 
+use std::alloc::System;
 use std::sync::{Arc, Mutex};
 
-use dhat::HeapStats;
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use whycam::overlay::{Blend, Colormap, HeatScale, Overlay, Style};
 use whycam::pipeline::{self, LiveScreen, Options, Outputs, Policy, Stop, Teaching, Worker};
 use whycam::plumbing::{Frame, Medium, MediumKind, Picture, Pool, Semaphore, TemporalSmoother, Time, TimeBase};
@@ -13,7 +14,7 @@ use whycam::source::Source;
 use whycam::{Compute, Explainer, ExplanationContext, Request, Result};
 
 #[global_allocator]
-static ALLOCATOR: dhat::Alloc = dhat::Alloc;
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const WARM: u64 = 20;
 const FRAMES: u64 = 60;
@@ -43,12 +44,12 @@ impl Source for Camera {
 
 /// Bytes and blocks allocated so far, at each frame.
 #[derive(Clone, Default)]
-struct Counter(Arc<Mutex<Vec<(u64, u64)>>>);
+struct Counter(Arc<Mutex<Vec<(usize, usize)>>>);
 
 impl Sink for Counter {
     fn write(&mut self, _: &ExplainedFrame, _: &ExplanationContext) -> Result<Flow> {
-        let stats = HeapStats::get();
-        self.0.lock().unwrap().push((stats.total_bytes, stats.total_blocks));
+        let stats = ALLOCATOR.stats();
+        self.0.lock().unwrap().push((stats.bytes_allocated, stats.allocations + stats.reallocations));
         Ok(Flow::Continue)
     }
 }
@@ -83,7 +84,6 @@ fn overlay() -> Overlay {
 
 #[test]
 fn a_live_frame_allocates_no_picture_and_no_tensor() {
-    let _profiler = dhat::Profiler::builder().testing().build();
     let explainer = Explainer::builder().compute(Compute::on_threads(1)).build().unwrap();
     let counter = Counter::default();
     let options = Options {
@@ -128,8 +128,9 @@ fn a_live_frame_allocates_no_picture_and_no_tensor() {
     assert!(outcome.error.is_none(), "{:?}", outcome.error);
     let counts = counter.0.lock().unwrap();
     // The median: sometimes one more picture is in flight, and then stays in the pool.
-    let median = |of: fn(&(u64, u64)) -> u64| {
-        let mut steps: Vec<u64> = counts[WARM as usize..].windows(2).map(|pair| of(&pair[1]) - of(&pair[0])).collect();
+    let median = |of: fn(&(usize, usize)) -> usize| {
+        let mut steps: Vec<usize> =
+            counts[WARM as usize..].windows(2).map(|pair| of(&pair[1]) - of(&pair[0])).collect();
         steps.sort_unstable();
         steps[steps.len() / 2]
     };

@@ -1,7 +1,4 @@
 //! Live view for an audience: the page, streams, the kiosk.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -11,10 +8,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::desktop::Desktop;
-use support::served::Served;
-use support::streams::free_port;
-use support::{Folder, assert_fails, complete_lines, film, stderr, tool, wait_until, whycam};
+use crate::support::desktop::Desktop;
+use crate::support::served::{Head, Served};
+use crate::support::streams::free_port;
+use crate::support::{Folder, assert_fails, complete_lines, film, stderr, tool, wait_until, whycam};
 
 const SERVE: [&str; 4] = ["demo", "--headless", "--serve", "127.0.0.1:0"];
 
@@ -86,7 +83,7 @@ fn a_stalled_viewer_slows_nobody_and_costs_no_memory() {
     for viewer in &mut viewers {
         viewer.picture();
     }
-    let count = |viewers: &mut [support::served::Head; 2], time: Duration| {
+    let count = |viewers: &mut [Head; 2], time: Duration| {
         let (mut pictures, began) = (0, Instant::now());
         while began.elapsed() < time {
             for viewer in viewers.iter_mut() {

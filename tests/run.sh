@@ -52,12 +52,14 @@ need user_namespaces "full and read-only disks; allow users to mount file system
 # $skip holds several words.
 # shellcheck disable=SC2086
 if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --features tract --no-fail-fast -- --include-ignored $skip && cargo test --features tract --doc
+    cargo nextest run --no-fail-fast -- --include-ignored $skip && cargo test --doc
 else
-    cargo test --features tract --no-fail-fast -- --include-ignored $skip
+    # Many tests wait, for a window or a stream, and leave the processor to others.
+    export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(nproc) + 1))}"
+    cargo test --no-fail-fast -- --include-ignored $skip
 fi
 status=$?
 
 printf '%s' "$skipped"
-echo "NOT RUN: long tests; make soak, make damage, make fuzz, make test-camera, make test-web, make test-ray, make test-systems"
+echo "NOT RUN: make test-tract and the long tests; make soak, make damage, make fuzz, make test-camera, make test-web, make test-ray, make test-systems"
 exit $status

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod archives;
+mod audience;
 mod cam_methods;
 mod classes_layers_outputs;
 mod cli;
