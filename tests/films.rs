@@ -229,3 +229,17 @@ fn sound_that_a_film_format_cannot_hold_is_left_out_with_a_notice() {
     assert_eq!(streams(&output)["streams"].as_array().unwrap().len(), 1);
     assert_fails(&["explain", &input, "-o", &folder.file("out.png")], 1, &["out.png", "mp4"]);
 }
+
+#[test]
+fn a_film_of_fields_is_told_from_one_of_pictures() {
+    let folder = Folder::new("interlaced");
+    for (name, codec) in [("in.mp4", "libx264"), ("in.mpg", "mpeg2video")] {
+        let few = ["-frames:v", "5", "-an", "-c:v", codec];
+        let fields = film(&folder, name, &[&few[..], &["-vf", "interlace", "-flags", "+ilme+ildct"]].concat());
+        for (input, interlaced) in [(fields, true), (film(&folder, &format!("whole.{name}"), &few), false)] {
+            let run = whycam(&["explain", &input, "--json", "-"]);
+            assert_ok(&run);
+            assert_eq!(stderr(&run).contains("it is interlaced"), interlaced, "{input}: {}", stderr(&run));
+        }
+    }
+}

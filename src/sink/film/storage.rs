@@ -1,5 +1,8 @@
 //! How pictures are stored in a film file: their size, aspect and rotation.
 
+use ffmpeg::ffi::AVPacketSideDataType;
+#[cfg(not(ffmpeg_8))]
+use ffmpeg::ffi::av_stream_new_side_data as new_side_data;
 use ffmpeg_the_third as ffmpeg;
 
 use crate::media::{DisplayMatrix, Medium, MediumKind};
@@ -43,13 +46,24 @@ impl Storage {
 #[expect(unsafe_code, reason = "the safe interface cannot write side data")]
 pub fn write_display_matrix(stream: &mut ffmpeg::format::stream::StreamMut, display_matrix: DisplayMatrix) {
     let bytes: Vec<u8> = display_matrix.matrix.iter().flat_map(|number| number.to_ne_bytes()).collect();
-    let kind = ffmpeg::ffi::AVPacketSideDataType::DISPLAYMATRIX;
-    // SAFETY: the stream's pointer is valid while it is borrowed. The call returns null or a buffer of the requested
-    // length. The safe interface cannot write side data of streams.
+    // SAFETY: the stream's pointer is valid while it is borrowed. The buffer is null or of the requested length.
     unsafe {
-        let buffer = ffmpeg::ffi::av_stream_new_side_data(stream.as_mut_ptr(), kind, bytes.len());
+        let buffer = new_side_data(stream.as_mut_ptr(), AVPacketSideDataType::DISPLAYMATRIX, bytes.len());
         if !buffer.is_null() {
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), buffer, bytes.len());
         }
+    }
+}
+
+/// A buffer for side data, which FFmpeg 8 keeps among the parameters.
+#[cfg(ffmpeg_8)]
+#[expect(unsafe_code, reason = "the safe interface cannot write side data")]
+unsafe fn new_side_data(stream: *mut ffmpeg::ffi::AVStream, kind: AVPacketSideDataType, length: usize) -> *mut u8 {
+    // SAFETY: a stream has parameters as long as it lives, and their list of side data grows by this call alone.
+    unsafe {
+        let parameters = &mut *(*stream).codecpar;
+        let (list, count) = (&raw mut parameters.coded_side_data, &raw mut parameters.nb_coded_side_data);
+        let data = ffmpeg::ffi::av_packet_side_data_new(list, count, kind, length, 0);
+        data.as_mut().map_or(std::ptr::null_mut(), |data| data.data)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::sync::Arc;
 
-use ffmpeg::codec::packet::side_data;
+use ffmpeg::FieldOrder;
 use ffmpeg::format::context::Input as FormatInput;
 use ffmpeg::util::frame::{self, Video};
 use ffmpeg_the_third as ffmpeg;
@@ -60,6 +60,8 @@ impl FilmSource {
         let (frames, frame_ticks) = (frame_count(&context, &stream), frame_ticks(&stream, &decoder));
         let number = stream.index();
         let display_matrix = read_display_matrix(&stream);
+        let order = stream.parameters().field_order();
+        let interlaced = !matches!(order, FieldOrder::Unknown | FieldOrder::Progressive);
         let is_live = is_stream && context.duration() <= 0;
         let medium = Medium {
             name: name.to_owned(),
@@ -87,12 +89,12 @@ impl FilmSource {
             drained: false,
             report: report.clone(),
         };
-        film.read_first(display_matrix)?;
+        film.read_first(display_matrix, interlaced)?;
         Ok(film)
     }
 
     /// Decodes the first frame, which may say more than the container: how it is turned, and what its colours are.
-    fn read_first(&mut self, of_stream: Option<DisplayMatrix>) -> Result<()> {
+    fn read_first(&mut self, of_stream: Option<DisplayMatrix>, interlaced: bool) -> Result<()> {
         self.first = self.decode()?;
         let first = self.first.as_ref();
         let of_frame = || {
@@ -102,9 +104,9 @@ impl FilmSource {
         let matrix = of_stream.or_else(of_frame);
         let notices = [
             first.and_then(|first| transfer_notice(first.color_transfer_characteristic())),
-            first.filter(|first| first.is_interlaced()).map(|_| {
-                "it is interlaced, and both fields are explained as one picture; a deinterlaced copy gives clearer maps"
-            }),
+            interlaced.then_some(
+                "it is interlaced, and both fields are explained as one picture; a deinterlaced copy gives clearer maps",
+            ),
         ];
         let medium = Arc::make_mut(&mut self.medium);
         if let MediumKind::Film { display_matrix, .. } = &mut medium.kind {
@@ -290,7 +292,14 @@ fn start_ticks(context: &FormatInput, base: TimeBase) -> i64 {
     (seconds.unwrap_or(0.0) / tick).round() as i64
 }
 
+#[cfg(not(ffmpeg_8))]
 fn read_display_matrix(stream: &ffmpeg::Stream) -> Option<DisplayMatrix> {
-    let data = stream.side_data().find(|d| d.kind() == side_data::Type::DisplayMatrix)?;
+    let data = stream.side_data().find(|d| d.kind() == ffmpeg::codec::packet::side_data::Type::DisplayMatrix)?;
     DisplayMatrix::from_bytes(data.data())
+}
+
+/// FFmpeg 8 hands it on with each frame.
+#[cfg(ffmpeg_8)]
+fn read_display_matrix(_: &ffmpeg::Stream) -> Option<DisplayMatrix> {
+    None
 }
