@@ -1,6 +1,6 @@
 # make demo    build, and explain drawn flowers in a window (or to a film if there is no display)
-# make test    build, and run the tests; the others are test-tract, test-camera, test-web, test-ray, test-systems, damage,
-#              fuzz and soak
+# make test    build, and run the tests; the others are test-tract, test-wheel, test-camera, test-web, test-ray,
+#              test-systems, damage, fuzz and soak
 # make trials  explain small inputs of every kind that failed once, and print what is right and what came out
 # make wheel   build the Python package; make docs builds the documentation as a site
 # make setup   install what those two need; quick if nothing is missing
@@ -15,7 +15,7 @@ DATA := $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/whycam
 LIBRARY := $(DATA)/libonnxruntime.so
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test wheel docs trials test-camera test-tract test-web test-ray test-systems soak kiosk-day damage fuzz setup setup-camera packages lint features dist reference train train-vgg gallery
+.PHONY: demo test wheel docs trials test-camera test-tract test-wheel test-web test-ray test-systems soak kiosk-day damage fuzz setup setup-camera packages lint features dist reference train train-vgg gallery
 
 demo: packages $(LIBRARY)
 	cargo run --release -- demo
@@ -60,6 +60,13 @@ test-web: setup
 # The embedded runtime tract, which a build has to ask for, against ONNX Runtime.
 test-tract: setup
 	cargo test --features tract --test tests -- both_runtimes_give_the_same_numbers a_broken_library_is_named
+
+# The Python package, as a wheel in a fresh virtual environment, against the program.
+test-wheel: setup
+	@place=$$(mktemp -d) && trap 'rm -rf "$$place"' EXIT && \
+	python3 -m pip download --quiet --no-deps --dest "$$place" "maturin>=1.9,<2" || \
+		{ echo "SKIPPED: the Python package; connect to PyPI"; exit 0; }; \
+	cargo test --test package -- --include-ignored
 
 # The demo and the tests on a bare Debian 12 and a bare Debian 13.
 test-systems:

@@ -337,6 +337,22 @@ fn a_prepared_model_is_used_unchanged() {
     assert!(other.contains("prepared with its task"), "{other}");
 }
 
+/// Files need not state the shapes of their outputs.
+#[test]
+fn a_model_that_leaves_its_logits_open_can_be_prepared() {
+    let folder = Folder::new("open");
+    let photo = picture(&folder, "photo.png", 40, 30);
+    let head = vec![
+        Node::new("Flatten", "flatten", &["pooled"], &["flat"]),
+        Node::new("Gemm", "gemm", &["flat", "v"], &["logits"]),
+    ];
+    let model = Net { head, outputs: vec!["logits"], ..Net::new() }.write(&folder, "open.onnx");
+    let (prepared, options) = (folder.file("prepared.onnx"), ["--preset", "symmetric"]);
+    let output = whycam(&[&["prepare", &model, "-o", &prepared], &options[..]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(explain(&folder, &photo, &prepared, &[]).1, explain(&folder, &photo, &model, &options).1);
+}
+
 #[test]
 fn a_tensor_is_the_models_input_unchanged() {
     let folder = Folder::new("tensor");

@@ -9,11 +9,11 @@ use std::process::Command;
 
 use support::{Folder, reference, tool};
 
-mod needs_pypi {
+mod long {
     use super::*;
 
     #[test]
-    #[ignore = "builds the Python package; connect to PyPI, and run make test"]
+    #[ignore = "builds the Python package; make test-wheel runs it"]
     fn the_wheel_gives_what_the_program_writes() {
         let folder = Folder::new("package");
         let project = env!("CARGO_MANIFEST_DIR");

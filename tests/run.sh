@@ -39,9 +39,6 @@ need cases "inputs that failed in the hands of others; set WHYCAM_TEST_CASES to 
     test -d "${WHYCAM_TEST_CASES:-../shared/cases}"
 need python "a prepared model in Python; set PYTHON to a Python with numpy, onnxruntime and pillow" \
     "${PYTHON:-python3}" -c 'import numpy, onnxruntime, PIL'
-need pypi "the Python package; connect to PyPI" \
-    sh -c 'python3 -m pip download --quiet --no-deps --dest "$0" "maturin>=1.9,<2"; status=$?; rm -rf "$0"; exit $status' \
-    "$(mktemp -d)"
 need training_python "training; set WHYCAM_TRAINING_PYTHON to a Python with models/training/requirements.txt" \
     "${WHYCAM_TRAINING_PYTHON:-false}" -c 'import numpy, onnx, PIL, torch'
 need no_camera "what happens without a camera; unplug the cameras" no_camera
@@ -61,5 +58,5 @@ fi
 status=$?
 
 printf '%s' "$skipped"
-echo "NOT RUN: make test-tract and the long tests; make soak, make damage, make fuzz, make test-camera, make test-web, make test-ray, make test-systems"
+echo "NOT RUN: make test-tract, make test-wheel and the long tests: make soak, make damage, make fuzz, make test-camera, make test-web, make test-ray, make test-systems"
 exit $status

@@ -111,6 +111,13 @@ fn declare(model: &mut OnnxModel, task: &Task, targets: &[Target], added: &[&str
         graph.input.push(ValueInfo::tensor(index, DataType::Int64, dims));
     }
     let dims = task.output_dims();
+    // A model's own output of the name may leave its lengths open, which a prepared model must tell.
+    let open = |own: &ValueInfo| own.dims().is_none_or(|dims| dims.iter().skip(1).any(Option::is_none));
+    for own in graph.output.iter_mut().filter(|own| task.outputs().contains(&own.name()) && open(own)) {
+        if let Some(dims) = &dims {
+            *own = ValueInfo::tensor(own.name(), DataType::Float, dims);
+        }
+    }
     graph.output.extend(added.iter().map(|name| match &dims {
         _ if !task.outputs().contains(name) => ValueInfo::tensor(name, DataType::Float, &grid),
         Some(dims) => ValueInfo::tensor(name, DataType::Float, dims),

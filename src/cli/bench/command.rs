@@ -70,7 +70,7 @@ impl Bench {
         let mut plain = ForwardPass::new(&options)?;
         let input = plain.preprocess(&frame.picture)?;
         let request = self.explain.map.request()?;
-        let boxes = ten_boxes(&options, &request, input.view())?;
+        let boxes = boxes_of(&options, &request, input.view())?;
         let mut explainer = Explainer::new(&options, boxes.as_ref().map_or(&request, |boxes| &boxes.sum))?;
         let context = explainer.context().clone();
         let [forward, explained] =
@@ -188,24 +188,26 @@ impl Bench {
     }
 }
 
-/// Requests for the ten most certain boxes of a detector, whatever the picture shows.
-struct TenBoxes {
-    /// One map of all.
+/// Requests to a detector.
+struct Boxes {
+    /// One map of all boxes that are found, or of the best where none is certain enough.
     sum: Request,
-    /// A map of each.
+    /// A map of each of the ten most certain boxes, whatever the picture shows.
     each: Request,
 }
 
 /// `None` for a classifier.
-fn ten_boxes(options: &ModelOptions, request: &Request, input: ArrayViewD<f32>) -> Result<Option<TenBoxes>> {
-    let mut sum = request.clone();
-    (sum.detections.threshold, sum.detections.overlap, sum.detections.most) = (0.0, 1.0, 10);
-    let explanation = Explainer::new(options, &sum)?.explain_tensor(input)?;
+fn boxes_of(options: &ModelOptions, request: &Request, input: ArrayViewD<f32>) -> Result<Option<Boxes>> {
+    let (mut sum, mut each) = (request.clone(), request.clone());
+    (each.detections.threshold, each.detections.overlap, each.detections.most) = (0.0, 1.0, 10);
+    let explanation = Explainer::new(options, &each)?.explain_tensor(input)?;
     let Some(found) = explanation.detections() else { return Ok(None) };
-    sum.detections.threshold = found.detections.last().map_or(0.0, |last| last.probability);
-    let mut each = sum.clone();
+    let [best, last] = [found.detections.first(), found.detections.last()]
+        .map(|detection| detection.map_or(0.0, |detection| detection.probability));
+    sum.detections.threshold = best.min(sum.detections.threshold);
+    each.detections.threshold = last;
     each.detections.each = true;
-    Ok(Some(TenBoxes { sum, each }))
+    Ok(Some(Boxes { sum, each }))
 }
 
 /// The median time of several kinds of run in milliseconds, measured in turns.
