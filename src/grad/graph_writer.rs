@@ -79,6 +79,12 @@ impl Patch {
     }
 }
 
+/// The attributes of a convolution, with other pads.
+pub fn with_pads(attributes: &[Attribute], pads: &[i64]) -> Vec<Attribute> {
+    let others = attributes.iter().filter(|attribute| attribute.name() != "pads").cloned();
+    others.chain([Attribute::from_ints("pads", pads)]).collect()
+}
+
 /// The highest number in a name that an earlier writer generated.
 fn highest_number(model: &OnnxModel) -> usize {
     let graph = model.graph();
@@ -214,6 +220,25 @@ impl<'m> GraphWriter<'m> {
     /// A float32 scalar.
     pub fn scalar(&self, value: f32) -> Value<'_> {
         self.constant("scalar", |name| Tensor::from_f32s(name, &[], &[value]))
+    }
+
+    /// A convolution that was written, without a margin: `cut` holds how much goes at the beginning and at the end of each
+    /// spatial axis. `None` if `value` is no convolution, or one whose pads do not reach so far.
+    pub fn cropped(&self, value: Value, cut: &[i64]) -> Option<Value<'_>> {
+        let name = value.name();
+        let node =
+            self.written.borrow().patch.nodes.iter().rev().find(|node| node.output == [name.as_str()]).cloned()?;
+        let pads = node.ints("pads").filter(|pads| pads.len() == cut.len())?.iter().zip(cut);
+        let pads: Vec<i64> = match node.op() {
+            "Conv" => pads.map(|(pad, cut)| pad - cut).collect(),
+            "ConvTranspose" => pads.map(|(pad, cut)| pad + cut).collect(),
+            _ => return None,
+        };
+        if pads.iter().any(|&pad| pad < 0) {
+            return None;
+        }
+        let inputs: Vec<Value> = node.input.iter().map(|input| self.tensor(input.as_str())).collect();
+        Some(self.emit(node.op(), &inputs, &with_pads(&node.attribute, &pads)))
     }
 
     /// The sum of one or more tensors of one shape.

@@ -55,7 +55,8 @@ pub fn write_backward<'g>(
     let gelus = DecomposedGelus::find(&graph, target);
     let depends = |tensor: &str| tensor == target || dependents.contains(tensor);
     let relevance = rules.pass_relevance();
-    let infinite = model.graph().node.iter().any(|node| is_steep(node, depends));
+    let between = model.graph().node.iter().enumerate().filter(|(index, _)| ancestors.contains(index));
+    let infinite = between.into_iter().any(|(_, node)| is_steep(node, depends));
     let mut contributions: HashMap<&str, Vec<Value>> = HashMap::from([(output, vec![seed])]);
 
     for (index, node) in model.graph().node.iter().enumerate().rev() {

@@ -137,6 +137,11 @@ impl<'g> Value<'g> {
     }
 
     #[must_use]
+    pub fn min(self, other: impl Operand<'g>) -> Self {
+        self.binary("Min", other)
+    }
+
+    #[must_use]
     pub fn max(self, other: impl Operand<'g>) -> Self {
         self.binary("Max", other)
     }
@@ -280,6 +285,19 @@ impl<'g> Value<'g> {
     #[must_use]
     pub fn unsqueeze(self, axes: &[i64]) -> Self {
         self.apply("Unsqueeze", &[self.writer.int64s(axes)], &[])
+    }
+
+    /// `[N,C,…]` with each number repeated along the spatial axes.
+    #[must_use]
+    pub fn repeated(self, times: &[i64]) -> Self {
+        let scales: Vec<f32> = [1, 1].iter().chain(times).map(|&times| times as f32).collect();
+        let scales = self.writer.floats(&[scales.len() as i64], &scales);
+        let attributes = [
+            Attribute::from_string("mode", "nearest"),
+            Attribute::from_string("coordinate_transformation_mode", "asymmetric"),
+            Attribute::from_string("nearest_mode", "floor"),
+        ];
+        self.apply("Resize", &[self.writer.tensor(""), scales], &attributes)
     }
 
     /// The slices at `indices` along an axis.

@@ -69,6 +69,12 @@ pub fn cases() -> Vec<Case> {
         conv("dilated", &[1, 2, 7, 7], &[2, 2, 3, 3], vec![ints("dilations", &[2, 2])]),
         conv("grouped", &[1, 4, 5, 5], &[6, 2, 3, 3], vec![int("group", 2)]),
         conv("depthwise", &[2, 3, 5, 5], &[3, 1, 3, 3], vec![int("group", 3), ints("pads", &[1, 1, 1, 1])]),
+        conv(
+            "depthwise, strided",
+            &[2, 3, 6, 7],
+            &[6, 1, 3, 3],
+            vec![int("group", 3), ints("strides", &[2, 3]), ints("pads", &[1, 1, 1, 1])],
+        ),
         conv("1x1", &[1, 3, 4, 4], &[5, 3, 1, 1], vec![]),
         conv("one axis", &[1, 3, 8], &[2, 3, 3], vec![ints("strides", &[2])]),
         conv(

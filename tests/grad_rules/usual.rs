@@ -101,6 +101,14 @@ pub fn cases() -> Vec<Case> {
         case("GatherElements", "axis 0", &[4], node("GatherElements", &["x", "at"])).int64s("at", &[2, 0, 2, 1]),
         case("GatherND", "one", &[4, 3], node("GatherND", &["x", "at"])).int64s("at", &[2]),
         case("Pad", "constant", &[2, 3, 4], node("Pad", &["x", "pads"])).int64s("pads", &[0, 1, 2, 0, 0, -1]),
+        case("Pad", "before a convolution", &[1, 2, 4, 5], Node::new("Pad", "t", &["x", "pads"], &["t"]))
+            .int64s("pads", &[0, 0, 1, 0, 0, 0, 2, 1])
+            .and(node("Conv", &["t", "w"]))
+            .constant("w", &[3, 2, 3, 2]),
+        case("Pad", "before a strided convolution", &[1, 2, 4, 5], Node::new("Pad", "t", &["x", "pads"], &["t"]))
+            .int64s("pads", &[0, 0, 1, 0, 0, 0, 2, 1])
+            .and(node("Conv", &["t", "w"]).with(ints("strides", &[2, 2])))
+            .constant("w", &[3, 2, 3, 2]),
         case("Pad", "axes", &[2, 3, 4], node("Pad", &["x", "pads", "", "axes"]))
             .int64s("pads", &[1, 2])
             .int64s("axes", &[1]),

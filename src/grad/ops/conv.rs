@@ -75,17 +75,32 @@ impl ConvWindow {
         gradient.apply("ConvTranspose", &[weights], &attributes)
     }
 
-    /// The pads of the convolution that inverts this one's shape, if the stride is 1 and no such pad is negative.
-    fn reversed_pads(&self) -> Option<Vec<i64>> {
-        let left = |pads: &[i64]| (0..pads.len()).map(|axis| self.reach(axis, 1) - 1 - pads[axis]).collect::<Vec<_>>();
-        let pads = [left(&self.pads_begin), left(&self.pads_end)].concat();
-        (self.strides.iter().all(|&stride| stride == 1) && pads.iter().all(|&pad| pad >= 0)).then_some(pads)
+    /// The pads of the convolution that leads back from `y`, stretched by the strides, to the size of `x`; `None` if one is
+    /// negative.
+    fn reversed_pads(&self, x: &[usize], y: &[usize]) -> Option<Vec<i64>> {
+        let begin = |axis: usize| self.reach(axis, 1) - 1 - self.pads_begin[axis];
+        let end = |axis: usize| x[axis] as i64 - y[axis] as i64 * self.strides[axis] + self.pads_begin[axis];
+        let pads: Vec<i64> = (0..x.len()).map(begin).chain((0..x.len()).map(end)).collect();
+        pads.iter().all(|&pad| pad >= 0).then_some(pads)
+    }
+
+    /// `y` with zeros in between, as many as the strides skip.
+    fn stretched<'g>(&self, vjp: Vjp<'g>, y: Value<'g>) -> Value<'g> {
+        let axes = self.strides.len() as i64;
+        let lengths = y.shape().slice(2, 2 + axes, 0);
+        let ones = vjp.writer.scalar(1.0).expand(vjp.int64s(&[1, 1]).concat(&[lengths], 0));
+        let mut first = vec![0.0; self.strides.iter().product::<i64>() as usize];
+        first[0] = 1.0;
+        let first = vjp.writer.floats(&[&[1, 1], self.strides.as_slice()].concat(), &first);
+        let mask = ones.apply("ConvTranspose", &[first], &[Attribute::from_ints("strides", &self.strides)]);
+        y.repeated(&self.strides) * mask
     }
 }
 
 /// `y = w * x + b`: `dx = wᵀ * dy`, the transposed convolution with the same window and the output padding that
 /// restores the size of `x`; `dw = x * dy` with strides and dilations exchanged; `db = Σ dy`. With a stride of 1,
-/// `dx` is the convolution with the reversed weights, which runtimes compute faster.
+/// `dx` is the convolution with the reversed weights, which runtimes compute faster; and so where each channel is convolved
+/// alone.
 ///
 /// <https://onnx.ai/onnx/operators/onnx__Conv.html>, opset 1 on; Dumoulin and Visin, *A guide to convolution
 /// arithmetic for deep learning*, 2016. `x` is `[N,C,…]`, `w` is `[M,C/group,…]`.
@@ -108,9 +123,13 @@ fn window_of(vjp: Vjp) -> Result<ConvWindow> {
 pub fn input_gradient<'g>(vjp: Vjp<'g>, dy: Value<'g>, weights: Value<'g>) -> Result<Value<'g>> {
     let (x, y) = (&vjp.operand_shape(0)?[2..], &vjp.y_shape()?[2..]);
     let (window, group) = (window_of(vjp)?, vjp.int("group", 1));
-    match window.reversed_pads() {
-        Some(pads) => reversed(vjp, &window, dy, weights, &pads),
-        None => Ok(window.transposed(dy, weights, group, x, y)),
+    let dense = window.strides.iter().all(|&stride| stride == 1);
+    // ONNX Runtime transposes the convolution of each group by itself, which takes several times as long.
+    let depthwise = group > 1 && vjp.operand_shape(1)?[1] == 1 && !vjp.infinite;
+    match window.reversed_pads(x, y) {
+        Some(pads) if dense => reversed(vjp, &window, dy, weights, &pads),
+        Some(pads) if depthwise => reversed(vjp, &window, window.stretched(vjp, dy), weights, &pads),
+        _ => Ok(window.transposed(dy, weights, group, x, y)),
     }
 }
 

@@ -5,6 +5,7 @@ use super::shape::scatter;
 use crate::error::Result;
 use crate::grad::value::Value;
 use crate::grad::vjp::{Gradient, Vjp};
+use crate::onnx::proto::Attribute;
 
 /// `y = max x` over a window, `dx[argmax] += dy`.
 ///
@@ -17,6 +18,25 @@ pub fn max_pool(vjp: Vjp) -> Gradient {
     }
     let argmax = vjp.writer.extra_output(vjp.index, 1);
     Ok(Some(scatter(vjp, argmax, dy)))
+}
+
+/// As [`max_pool`], for relevance: equal values share it. Where the windows lie side by side, this is several times as fast
+/// as indices are in ONNX Runtime.
+pub fn max_pool_shared(vjp: Vjp) -> Gradient {
+    let window = window_of(vjp)?;
+    let (x, y) = (&vjp.operand_shape(0)?[2..], &vjp.y_shape()?[2..]);
+    let covered = x.iter().zip(y).zip(&window.kernel).all(|((&x, &y), &kernel)| x as i64 == y as i64 * kernel);
+    let side_by_side = window.kernel == window.strides
+        && [&window.pads_begin, &window.pads_end].iter().all(|pads| pads.iter().all(|&pad| pad == 0))
+        && window.dilations.iter().all(|&dilation| dilation == 1);
+    if !(covered && side_by_side) {
+        return max_pool(vjp);
+    }
+    let kernel = window.kernel.as_slice();
+    let largest = vjp.x().equals(vjp.y().repeated(kernel)).to_float();
+    let attributes = ["kernel_shape", "strides"].map(|name| Attribute::from_ints(name, kernel));
+    let share = largest.apply("AveragePool", &[], &attributes) * kernel.iter().product::<i64>() as f32;
+    Ok(Some((vjp.dy()? / share).repeated(kernel) * largest))
 }
 
 /// `y = mean x` over a window, `dx = Σ dy / count` over the windows that contain it: a transposed depthwise

@@ -1,9 +1,10 @@
 //! Ops that move numbers and leave them unchanged.
 
 use crate::error::Result;
+use crate::grad::graph_writer::GraphWriter;
 use crate::grad::value::Value;
 use crate::grad::vjp::{Gradient, Vjp};
-use crate::onnx::proto::Attribute;
+use crate::onnx::proto::{Attribute, Node};
 
 /// `y = x`, `dx = dy`.
 ///
@@ -134,11 +135,25 @@ pub fn pad(vjp: Vjp) -> Gradient {
     if vjp.node.string("mode").is_some_and(|mode| mode != "constant") {
         return selection(vjp);
     }
+    if let Some(pads) = spatial_pads(vjp.writer, vjp.node)
+        && let Some(dx) = vjp.writer.cropped(vjp.dy()?, &pads)
+    {
+        return Ok(Some(dx));
+    }
     let (dy, cut) = (vjp.dy()?, -vjp.operand(1)?);
     Ok(Some(match vjp.operand(3) {
         Ok(axes) => dy.apply("Pad", &[cut, vjp.writer.tensor(""), axes], &[]),
         Err(_) => dy.apply("Pad", &[cut], &[]),
     }))
+}
+
+/// The pads of a `Pad`, those at the beginning first, if they are known, and along spatial axes alone.
+pub fn spatial_pads(writer: &GraphWriter, node: &Node) -> Option<Vec<i64>> {
+    let of_all_axes = node.input.len() < 4 && node.string("mode").is_none_or(|mode| mode == "constant");
+    let pads = node.input.get(1).filter(|_| of_all_axes).and_then(|pads| writer.integers(pads))?;
+    let (begin, end) = pads.split_at_checked(pads.len() / 2).filter(|(begin, end)| begin.len() == end.len())?;
+    let ([0, 0, begin @ ..], [0, 0, end @ ..]) = (begin, end) else { return None };
+    Some([begin, end].concat())
 }
 
 /// `y = channels moved into spatial blocks`, `dx = dy moved back`.

@@ -1,11 +1,16 @@
 //! Convolutions whose inputs share relevance by the signs of what they add.
 
-use super::STABILISER;
+use super::elementwise::clip;
 use super::signs::{is_nonnegative, rectifier};
+use super::{STABILISER, varies};
 use crate::error::Result;
+use crate::grad::graph_writer::with_pads;
+use crate::grad::ops::activation;
 use crate::grad::ops::conv::{conv, input_gradient};
+use crate::grad::ops::shape::spatial_pads;
 use crate::grad::value::Value;
 use crate::grad::vjp::{Gradient, Vjp};
+use crate::onnx::proto::{Attribute, Node, Tensor};
 
 /// How much larger what has the sign of the output is made.
 const GAMMA: f32 = 0.25;
@@ -14,8 +19,7 @@ const GAMMA: f32 = 0.25;
 struct Share<'g> {
     /// `R_y`, in the shape of `y`.
     relevance: Value<'g>,
-    /// Whether the denominator is negative wherever the relevance is not zero; else it is positive there.
-    below: bool,
+    sign: Sign,
     /// The weights of positive inputs.
     positive: Value<'g>,
     /// The weights of negative inputs.
@@ -23,24 +27,42 @@ struct Share<'g> {
     bias: Option<Value<'g>>,
 }
 
+/// The sign of a denominator.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sign {
+    /// It is at least [`STABILISER`].
+    Positive,
+    /// It is positive wherever the relevance is not zero.
+    PositiveWhereRelevant,
+    /// It is negative wherever the relevance is not zero.
+    NegativeWhereRelevant,
+}
+
 /// `R_x = x⁺ W⁺ᵀ s + x⁻ W⁻ᵀ s`, `s = R_y / (W⁺ x⁺ + W⁻ x⁻ + b⁺)`, where `⁺` and `⁻` are the positive and the negative part:
 /// the z⁺-rule (Bach et al. 2015, with α = 1).
 pub fn z_plus(vjp: Vjp) -> Gradient {
-    if !has_constant_weights(vjp) {
+    if !has_constant_weights(vjp, vjp.node) {
         return conv(vjp);
     }
-    let (weights, bias) = (vjp.operand(1)?, vjp.operand(2).ok());
+    let weights = vjp.operand(1)?;
     let (relevance, _) = relevance(vjp)?;
     let positive = weights.max(0.0);
-    let bias = bias.map(|bias| bias.max(0.0));
-    passed(vjp, &[Share { relevance, below: false, positive, negative: weights - positive, bias }])
+    // The bias keeps the denominator from being 0, which costs no op of its own.
+    let bias = if let Ok(bias) = vjp.operand(2) {
+        bias.max(0.0) + STABILISER
+    } else {
+        let channels = vjp.operand_shape(1)?[0];
+        vjp.writer.floats(&[channels as i64], &vec![STABILISER; channels])
+    };
+    let negative = weights - positive;
+    passed(vjp, &[Share { relevance, sign: Sign::Positive, positive, negative, bias: Some(bias) }])
 }
 
 /// The z-rule with weights `W + γ W⁺` where the output is positive, and `W + γ W⁻` where it is negative; for negative inputs
 /// the other way round (Montavon et al. 2019; Andéol et al., *Learning Domain Invariant Representations by Joint Wasserstein
 /// Distance Minimization*, 2021).
 pub fn gamma(vjp: Vjp) -> Gradient {
-    if !has_constant_weights(vjp) {
+    if !has_constant_weights(vjp, vjp.node) {
         return conv(vjp);
     }
     let (weights, bias) = (vjp.operand(1)?, vjp.operand(2).ok());
@@ -48,19 +70,20 @@ pub fn gamma(vjp: Vjp) -> Gradient {
     let (relevance, rectified) = relevance(vjp)?;
     if rectified {
         let bias = bias.map(|bias| bias + up(bias));
-        return passed(vjp, &[Share { relevance, below: false, positive: raised, negative: lowered, bias }]);
+        let sign = Sign::PositiveWhereRelevant;
+        return passed(vjp, &[Share { relevance, sign, positive: raised, negative: lowered, bias }]);
     }
     let y = vjp.y();
     let above = Share {
         relevance: relevance * y.greater(0.0).to_float(),
-        below: false,
+        sign: Sign::PositiveWhereRelevant,
         positive: raised,
         negative: lowered,
         bias: bias.map(|bias| bias + up(bias)),
     };
     let below = Share {
         relevance: relevance * y.less(0.0).to_float(),
-        below: true,
+        sign: Sign::NegativeWhereRelevant,
         positive: lowered,
         negative: raised,
         bias: bias.map(|bias| bias - up(-bias)),
@@ -73,27 +96,39 @@ fn up(tensor: Value) -> Value {
     tensor.max(0.0) * GAMMA
 }
 
-fn has_constant_weights(vjp: Vjp) -> bool {
-    vjp.input == 0 && vjp.variable == [0]
+/// `R_y = y dy`, and whether it is zero where `y` is not positive. A rectifier hands on its own output's, see
+/// [`rectified`].
+fn relevance(vjp: Vjp) -> Result<(Value, bool)> {
+    let rectifier = rectifier(vjp.graph, vjp.y_name()).filter(|_| vjp.y_name() != vjp.target);
+    let y = rectifier.and_then(|node| node.output.first()).map_or(vjp.y_name(), String::as_str);
+    Ok((vjp.writer.tensor(y) * vjp.dy()?, rectifier.is_some()))
 }
 
-/// `R_y = y dy`, and whether it is zero where `y` is not positive. Where only a `ReLU` reads `y`, its output is taken, so that
-/// the runtime can still fuse both.
-fn relevance(vjp: Vjp) -> Result<(Value, bool)> {
-    let rectifier = rectifier(vjp.graph, vjp.y_name());
-    let relu = rectifier.filter(|node| node.op() == "Relu").and_then(|node| node.output.first());
-    let y = relu.map_or(vjp.y(), |rectified| vjp.writer.tensor(rectified.as_str()));
-    Ok((y * vjp.dy()?, rectifier.is_some()))
+/// A rectifier `y = f(x)`, `R_x = R_y`. After one of these convolutions, it hands on `R_y / y` as it is: the convolution
+/// multiplies it by `y`, which saves ops, and lets the runtime fuse both.
+pub fn rectified(vjp: Vjp) -> Gradient {
+    let before = vjp.graph.producer_node(vjp.x_name()).filter(|_| vjp.input == 0 && vjp.x_name() != vjp.target);
+    let shares = before.is_some_and(|node| node.op() == "Conv" && has_constant_weights(vjp, node));
+    if shares && rectifier(vjp.graph, vjp.x_name()).is_some() {
+        return vjp.dy().map(Some);
+    }
+    if vjp.node.op() == "Relu" { activation::relu(vjp) } else { clip(vjp) }
+}
+
+/// Whether the picture decides what goes into a convolution, and not its weights.
+fn has_constant_weights(vjp: Vjp, conv: &Node) -> bool {
+    let varies = |input: &String| varies(vjp.graph, input, vjp.target);
+    conv.input.first().is_some_and(varies) && !conv.input.iter().skip(1).any(varies)
 }
 
 /// What all shares pass on, divided by `x`.
 fn passed<'g>(vjp: Vjp<'g>, shares: &[Share<'g>]) -> Gradient<'g> {
-    let x = vjp.x();
     let both_signs = !is_nonnegative(vjp.graph, vjp.x_name());
+    let (x, attributes) = unpadded(vjp).unwrap_or_else(|| (vjp.x(), vjp.node.attribute.clone()));
     let above = if both_signs { x.max(0.0) } else { x };
     let convolved = |x: Value<'g>, weights: Value<'g>, bias: Option<Value<'g>>| {
         let operands: Vec<Value> = std::iter::once(weights).chain(bias).collect();
-        x.apply("Conv", &operands, &vjp.node.attribute)
+        x.apply("Conv", &operands, &attributes)
     };
     let (mut of_positive, mut of_negative) = (Vec::new(), Vec::new());
     for share in shares {
@@ -101,13 +136,37 @@ fn passed<'g>(vjp: Vjp<'g>, shares: &[Share<'g>]) -> Gradient<'g> {
         if both_signs {
             z = z + convolved(x - above, share.negative, None);
         }
-        let size = if share.below { -z } else { z }.max(0.0) + STABILISER;
-        let s = share.relevance / if share.below { -size } else { size };
+        let s = share.relevance
+            / match share.sign {
+                Sign::Positive => z,
+                Sign::PositiveWhereRelevant => z.max(STABILISER),
+                Sign::NegativeWhereRelevant => z.min(-STABILISER),
+            };
         of_positive.push(input_gradient(vjp, s, share.positive)?);
         if both_signs {
             of_negative.push(input_gradient(vjp, s, share.negative)?);
         }
     }
     let of_positive = vjp.writer.sum(&of_positive);
-    Ok(Some(if both_signs { x.greater(0.0).choose(of_positive, vjp.writer.sum(&of_negative)) } else { of_positive }))
+    if !both_signs {
+        return Ok(Some(of_positive));
+    }
+    // ONNX Runtime multiplies and adds several times as fast as it chooses.
+    let of_negative = vjp.writer.sum(&of_negative);
+    Ok(Some(vjp.x().greater(0.0).to_float() * (of_positive - of_negative) + of_negative))
+}
+
+/// What a `Pad` of zeros before the convolution pads, and the attributes of the convolution that pads it itself.
+fn unpadded(vjp: Vjp) -> Option<(Value, Vec<Attribute>)> {
+    let (conv, pad) = (vjp.node, vjp.graph.producer_node(vjp.x_name()).filter(|node| node.op() == "Pad")?);
+    let filler = pad.input.get(2).filter(|filler| !filler.is_empty());
+    let zeros = filler.is_none_or(|filler| vjp.graph.constant(filler).and_then(Tensor::first_f32) == Some(0.0));
+    if !zeros || conv.string("auto_pad").is_some_and(|auto_pad| auto_pad != "NOTSET") {
+        return None;
+    }
+    let mut pads = spatial_pads(vjp.writer, pad).filter(|pads| pads.iter().all(|&pad| pad >= 0))?;
+    for (pad, own) in pads.iter_mut().zip(conv.ints("pads").unwrap_or_default()) {
+        *pad += own;
+    }
+    Some((vjp.writer.tensor(pad.input.first()?.as_str()), with_pads(&conv.attribute, &pads)))
 }

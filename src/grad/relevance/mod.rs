@@ -16,6 +16,7 @@ mod variable;
 
 pub use variable::varies;
 
+use super::ops::pool;
 use super::rules::{OpKind, Rule};
 use super::value::Value;
 use crate::onnx::proto::Node;
@@ -47,11 +48,13 @@ pub fn rule_of(node: &Node, conv: ConvRule) -> Option<Rule> {
             ConvRule::ZPlus => conv::z_plus,
             ConvRule::Gamma => conv::gamma,
         },
+        "MaxPool" => pool::max_pool_shared,
         "Mul" => products::mul,
         "MatMul" | "Gemm" | "Einsum" => products::uniform,
         "Attention" => products::attention,
         "ReduceSumSquare" => products::square,
         "Div" => elementwise::quotient,
+        "Relu" | "Clip" if conv != ConvRule::Epsilon => conv::rectified,
         "Clip" => elementwise::clip,
         // y / x is the slope.
         "Relu" | "LeakyRelu" | "PRelu" | "ThresholdedRelu" => return None,

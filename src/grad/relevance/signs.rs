@@ -23,6 +23,7 @@ pub fn is_nonnegative(graph: &GraphIndex, tensor: &str) -> bool {
             | "Split" | "Cast" => {
                 open.extend(node.input.first().map(String::as_str));
             }
+            "Pad" if pads_nonnegative(graph, node) => open.extend(node.input.first().map(String::as_str)),
             "Concat" | "Add" | "Sum" | "Mul" | "Max" => open.extend(node.input.iter().map(String::as_str)),
             _ => return false,
         }
@@ -40,6 +41,16 @@ fn ends_nonnegative(graph: &GraphIndex, node: &Node) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether what a `Pad` adds is not negative if what it pads is not.
+fn pads_nonnegative(graph: &GraphIndex, node: &Node) -> bool {
+    node.string("mode").is_some_and(|mode| mode != "constant")
+        || node
+            .input
+            .get(2)
+            .filter(|value| !value.is_empty())
+            .is_none_or(|value| graph.constant(value).and_then(Tensor::first_f32).is_some_and(|value| value >= 0.0))
 }
 
 /// The op that alone reads a tensor, if it makes negative numbers 0: a `Relu`, or a `Clip` from 0 on.
