@@ -32,6 +32,7 @@ struct Written {
     names: Vec<String>,
     casts: HashMap<String, String>,
     one_hot: Option<OneHot>,
+    infinite: bool,
 }
 
 /// A gradient `[N,K]` that is 1 for one class of each picture and 0 for the others.
@@ -222,15 +223,24 @@ impl<'m> GraphWriter<'m> {
         self.constant("scalar", |name| Tensor::from_f32s(name, &[], &[value]))
     }
 
+    /// Whether what has been written may be infinite, now that `more` is known of it: one walk may go on from another's result.
+    pub fn may_be_infinite(&self, more: bool) -> bool {
+        let infinite = &mut self.written.borrow_mut().infinite;
+        *infinite |= more;
+        *infinite
+    }
+
     /// A convolution that was written, without a margin: `cut` holds how much goes at the beginning and at the end of each
-    /// spatial axis. `None` if `value` is no convolution, or one whose pads do not reach so far.
+    /// spatial axis. `None` if `value` is no convolution, or one whose pads do not reach so far or whose strides skip.
     pub fn cropped(&self, value: Value, cut: &[i64]) -> Option<Value<'_>> {
         let name = value.name();
         let node =
             self.written.borrow().patch.nodes.iter().rev().find(|node| node.output == [name.as_str()]).cloned()?;
         let pads = node.ints("pads").filter(|pads| pads.len() == cut.len())?.iter().zip(cut);
         let pads: Vec<i64> = match node.op() {
-            "Conv" => pads.map(|(pad, cut)| pad - cut).collect(),
+            "Conv" if node.ints("strides").is_none_or(|strides| strides.iter().all(|&stride| stride == 1)) => {
+                pads.map(|(pad, cut)| pad - cut).collect()
+            }
             "ConvTranspose" => pads.map(|(pad, cut)| pad + cut).collect(),
             _ => return None,
         };

@@ -55,8 +55,8 @@ pub fn write_backward<'g>(
     let gelus = DecomposedGelus::find(&graph, target);
     let depends = |tensor: &str| tensor == target || dependents.contains(tensor);
     let relevance = rules.pass_relevance();
-    let between = model.graph().node.iter().enumerate().filter(|(index, _)| ancestors.contains(index));
-    let infinite = between.into_iter().any(|(_, node)| is_steep(node, depends));
+    let mut between = model.graph().node.iter().enumerate().filter(|(index, _)| ancestors.contains(index));
+    let infinite = writer.may_be_infinite(between.any(|(_, node)| is_steep(node, depends)));
     let mut contributions: HashMap<&str, Vec<Value>> = HashMap::from([(output, vec![seed])]);
 
     for (index, node) in model.graph().node.iter().enumerate().rev() {
@@ -93,7 +93,7 @@ pub fn write_backward<'g>(
         let variable: Vec<usize> = inputs.iter().filter(|input| relevance && varies(input)).copied().collect();
         for &input in &inputs {
             let (variable, graph, grads) = (&variable, &graph, &grads);
-            let vjp = Vjp { node, index, input, variable, target, infinite, relevance, graph, grads, writer };
+            let vjp = Vjp { node, index, input, variable, target, output, infinite, relevance, graph, grads, writer };
             if let Some(gradient) = rule(vjp)? {
                 contributions.entry(&node.input[input]).or_default().push(gradient.kept_by(writer));
             }

@@ -21,6 +21,8 @@ pub struct Vjp<'g> {
     pub variable: &'g [usize],
     /// The tensor that the walk leads to.
     pub target: &'g str,
+    /// The tensor that the walk begins at.
+    pub output: &'g str,
     /// Whether a gradient may be infinite where a value is 0.
     pub infinite: bool,
     /// Whether relevance is passed on, and not the gradient.

@@ -193,14 +193,15 @@ impl Tensor {
         }
     }
 
-    /// The first value of a float32 tensor; `None` for another type.
+    /// The first value of a float32 or float16 tensor; `None` for another type.
     pub fn first_f32(&self) -> Option<f32> {
-        if DataType::from_number(self.data_type())? != DataType::Float {
-            return None;
-        }
-        match &self.raw_data {
-            Some(raw) => raw.first_chunk().map(|bytes| f32::from_le_bytes(*bytes)),
-            None => self.float_data.first().copied(),
+        let raw = self.raw_data.as_ref();
+        match (DataType::from_number(self.data_type())?, raw) {
+            (DataType::Float, Some(raw)) => raw.first_chunk().map(|bytes| f32::from_le_bytes(*bytes)),
+            (DataType::Float, None) => self.float_data.first().copied(),
+            (DataType::Float16, Some(raw)) => raw.first_chunk().map(|bytes| f16::from_le_bytes(*bytes).to_f32()),
+            (DataType::Float16, None) => self.int32_data.first().map(|&bits| f16::from_bits(bits as u16).to_f32()),
+            _ => None,
         }
     }
 

@@ -2,19 +2,19 @@
 """Compares whycam's speed on a film and on a folder of photos with the best that the machine allows.
 
     cargo build --release
-    python3 tests/bench/film.py FILM PHOTOS
+    python3 tests/bench/film.py FILM [PHOTOS] [--model FILE.onnx]
 
 The bound is the processor time that must be spent, divided by the number of cores. ffmpeg alone decodes the film (and
 encodes the explained pictures with the same settings), libjpeg decodes the photos, and ONNX Runtime runs the plain
 forward passes. Each uses one thread, where it needs the least time. All runs alternate; the script prints medians.
 """
 
+import argparse
 import json
 import os
 import resource
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -52,11 +52,11 @@ def peak_mb(*command):
     return int(told.split()[-1]) * 1024 / 1e6
 
 
-def forward():
+def forward(model):
     """Processor seconds for a plain forward pass on one thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(ROOT / "models/flowers.onnx", options)
+    session = onnxruntime.InferenceSession(model, options)
     entry = session.get_inputs()[0]
     picture = np.random.default_rng(0).random([1, *entry.shape[1:]], dtype=np.float32)
     for _ in range(10):
@@ -74,10 +74,19 @@ def decode_photos(photos):
     return time.process_time() - began
 
 
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("film")
+    parser.add_argument("photos", nargs="?", help="a folder of photos")
+    parser.add_argument("--model", type=Path, default=ROOT / "models/flowers.onnx")
+    return parser.parse_args()
+
+
 def main():
-    film, folder = sys.argv[1:]
-    photos = sorted(path for path in Path(folder).rglob("*.jpg"))
-    explain = [WHYCAM, "explain", "--force", "--quiet"]
+    given = arguments()
+    film, folder = given.film, given.photos
+    photos = sorted(path for path in Path(folder).rglob("*.jpg")) if folder else []
+    explain = [WHYCAM, "explain", "--force", "--quiet", "--model", given.model]
     found = {}
 
     def note(what, value):
@@ -91,21 +100,23 @@ def main():
             note("decode", processor_seconds(*read, film, "-f", "null", "-"))
             of_lossless = processor_seconds(*read, lossless, "-f", "null", "-")
             note("encode", processor_seconds(*read, lossless, *H264, os.devnull) - of_lossless)
-            note("forward", forward())
-            note("photos", decode_photos(photos))
+            note("forward", forward(given.model))
             note("explained", seconds(*explain, film, "--json", lines))
             frames = len(Path(lines).read_text().splitlines())
             note("into a film", seconds(*explain, film, "-o", out))
-            note("explained photos", seconds(*explain, folder, "--json", lines))
-            explained = len([json.loads(line) for line in Path(lines).read_text().splitlines()])
             note("memory", peak_mb(*explain, film, "-o", out))
+            if photos:
+                note("photos", decode_photos(photos))
+                note("explained photos", seconds(*explain, folder, "--json", lines))
+                explained = len([json.loads(line) for line in Path(lines).read_text().splitlines()])
     middle = {what: statistics.median(values) for what, values in found.items()}
     passes = frames * middle["forward"]
     bounds = {
         "explained": (frames, (middle["decode"] + passes) / CORES),
         "into a film": (frames, (middle["decode"] + middle["encode"] + passes) / CORES),
-        "explained photos": (explained, (middle["photos"] + explained * middle["forward"]) / CORES),
     }
+    if photos:
+        bounds["explained photos"] = (explained, (middle["photos"] + explained * middle["forward"]) / CORES)
     print("| | frames | a second | bound | share of the bound |\n| --- | --- | --- | --- | --- |")
     for what, (count, bound) in bounds.items():
         took = middle[what]

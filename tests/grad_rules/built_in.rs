@@ -6,11 +6,6 @@ use super::pool;
 use crate::support::gradient::{Case, case, int, ints, node};
 
 pub fn cases() -> Vec<Case> {
-    let conv = |name, x, w: &[i64], attributes: Vec<Attribute>| {
-        let mut tested = node("Conv", &["x", "w", "b"]);
-        tested.attribute = attributes;
-        case("Conv", name, x, tested).constant("w", w).constant("b", &w[..1])
-    };
     let gemm = |name, x, inputs: &[&str], trans_a, trans_b| {
         let tested = node("Gemm", inputs)
             .with(int("transA", trans_a))
@@ -27,7 +22,7 @@ pub fn cases() -> Vec<Case> {
             .constant("mean", &[3])
             .positive("var", &[3])
     };
-    vec![
+    let others = vec![
         case("Add", "same shape", &[2, 3], node("Add", &["x", "c"])).constant("c", &[2, 3]),
         case("Add", "broadcast", &[3, 1], node("Add", &["c", "x"])).constant("c", &[2, 3, 4]),
         case("Sub", "left", &[1, 3], node("Sub", &["x", "c"])).constant("c", &[2, 3]),
@@ -63,26 +58,6 @@ pub fn cases() -> Vec<Case> {
         gemm("C", &[4], &["c", "d", "x"], 0, 0).constant("c", &[2, 3]).constant("d", &[3, 4]),
         batch_norm("four axes", &[2, 3, 2, 2]),
         batch_norm("two axes", &[4, 3]),
-        conv("3x3", &[2, 3, 5, 6], &[4, 3, 3, 3], vec![ints("pads", &[1, 1, 1, 1])]),
-        conv("strided, odd", &[1, 2, 6, 7], &[3, 2, 3, 3], vec![ints("strides", &[2, 2]), ints("pads", &[1, 1, 1, 1])]),
-        conv("asymmetric pads", &[1, 2, 5, 5], &[3, 2, 3, 2], vec![ints("pads", &[0, 1, 2, 0])]),
-        conv("dilated", &[1, 2, 7, 7], &[2, 2, 3, 3], vec![ints("dilations", &[2, 2])]),
-        conv("grouped", &[1, 4, 5, 5], &[6, 2, 3, 3], vec![int("group", 2)]),
-        conv("depthwise", &[2, 3, 5, 5], &[3, 1, 3, 3], vec![int("group", 3), ints("pads", &[1, 1, 1, 1])]),
-        conv(
-            "depthwise, strided",
-            &[2, 3, 6, 7],
-            &[6, 1, 3, 3],
-            vec![int("group", 3), ints("strides", &[2, 3]), ints("pads", &[1, 1, 1, 1])],
-        ),
-        conv("1x1", &[1, 3, 4, 4], &[5, 3, 1, 1], vec![]),
-        conv("one axis", &[1, 3, 8], &[2, 3, 3], vec![ints("strides", &[2])]),
-        conv(
-            "auto_pad",
-            &[1, 2, 6, 6],
-            &[2, 2, 3, 3],
-            vec![Attribute::from_string("auto_pad", "SAME_UPPER"), ints("strides", &[2, 2])],
-        ),
         pool("MaxPool", "2x2", &[2, 2, 4, 6], vec![ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])]),
         pool(
             "MaxPool",
@@ -102,6 +77,44 @@ pub fn cases() -> Vec<Case> {
             "overlapping, pads counted",
             &[2, 2, 5, 5],
             vec![ints("kernel_shape", &[3, 3]), ints("pads", &[1, 1, 1, 1]), int("count_include_pad", 1)],
+        ),
+    ];
+    others.into_iter().chain(convolutions()).collect()
+}
+
+fn convolutions() -> Vec<Case> {
+    let conv = |name, x, w: &[i64], attributes: Vec<Attribute>| {
+        let mut tested = node("Conv", &["x", "w", "b"]);
+        tested.attribute = attributes;
+        case("Conv", name, x, tested).constant("w", w).constant("b", &w[..1])
+    };
+    vec![
+        conv("3x3", &[2, 3, 5, 6], &[4, 3, 3, 3], vec![ints("pads", &[1, 1, 1, 1])]),
+        conv("strided, odd", &[1, 2, 6, 7], &[3, 2, 3, 3], vec![ints("strides", &[2, 2]), ints("pads", &[1, 1, 1, 1])]),
+        conv("asymmetric pads", &[1, 2, 5, 5], &[3, 2, 3, 2], vec![ints("pads", &[0, 1, 2, 0])]),
+        conv("dilated", &[1, 2, 7, 7], &[2, 2, 3, 3], vec![ints("dilations", &[2, 2])]),
+        conv("grouped", &[1, 4, 5, 5], &[6, 2, 3, 3], vec![int("group", 2)]),
+        conv("depthwise", &[2, 3, 5, 5], &[3, 1, 3, 3], vec![int("group", 3), ints("pads", &[1, 1, 1, 1])]),
+        conv("depthwise, strided", &[2, 3, 6, 7], &[3, 1, 3, 3], vec![int("group", 3), ints("strides", &[2, 2])]),
+        conv(
+            "depthwise, strided, padded",
+            &[1, 4, 7],
+            &[4, 1, 5],
+            vec![int("group", 4), ints("strides", &[3]), ints("pads", &[2, 2])],
+        ),
+        conv(
+            "several channels of each, strided",
+            &[2, 3, 6, 7],
+            &[6, 1, 3, 3],
+            vec![int("group", 3), ints("strides", &[2, 3]), ints("pads", &[1, 1, 1, 1])],
+        ),
+        conv("1x1", &[1, 3, 4, 4], &[5, 3, 1, 1], vec![]),
+        conv("one axis", &[1, 3, 8], &[2, 3, 3], vec![ints("strides", &[2])]),
+        conv(
+            "auto_pad",
+            &[1, 2, 6, 6],
+            &[2, 2, 3, 3],
+            vec![Attribute::from_string("auto_pad", "SAME_UPPER"), ints("strides", &[2, 2])],
         ),
     ]
 }

@@ -105,6 +105,18 @@ pub fn cases() -> Vec<Case> {
             .int64s("pads", &[0, 0, 1, 0, 0, 0, 2, 1])
             .and(node("Conv", &["t", "w"]))
             .constant("w", &[3, 2, 3, 2]),
+        case("Pad", "cut, before a convolution", &[1, 2, 5, 6], Node::new("Pad", "t", &["x", "pads"], &["t"]))
+            .int64s("pads", &[0, 0, 1, 0, 0, 0, 0, -1])
+            .and(node("Conv", &["t", "w"]).with(ints("pads", &[1, 1, 1, 1])))
+            .constant("w", &[3, 2, 3, 3]),
+        case("Pad", "cut, before a strided convolution", &[1, 2, 5, 6], Node::new("Pad", "t", &["x", "pads"], &["t"]))
+            .int64s("pads", &[0, 0, 1, 0, 0, 0, 0, -1])
+            .and(node("Conv", &["t", "w"]).with(ints("pads", &[1, 1, 1, 1])).with(ints("strides", &[2, 2])))
+            .constant("w", &[3, 2, 3, 3]),
+        case("Pad", "before a transposed convolution", &[1, 2, 5], Node::new("Pad", "t", &["x", "pads"], &["t"]))
+            .int64s("pads", &[0, 0, 1, 0, 0, 1])
+            .and(node("ConvTranspose", &["t", "w"]).with(ints("pads", &[1, 1])).with(ints("strides", &[2])))
+            .constant("w", &[2, 3, 4]),
         case("Pad", "before a strided convolution", &[1, 2, 4, 5], Node::new("Pad", "t", &["x", "pads"], &["t"]))
             .int64s("pads", &[0, 0, 1, 0, 0, 0, 2, 1])
             .and(node("Conv", &["t", "w"]).with(ints("strides", &[2, 2])))

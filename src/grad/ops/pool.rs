@@ -20,8 +20,8 @@ pub fn max_pool(vjp: Vjp) -> Gradient {
     Ok(Some(scatter(vjp, argmax, dy)))
 }
 
-/// As [`max_pool`], for relevance: equal values share it. Where the windows lie side by side, this is several times as fast
-/// as indices are in ONNX Runtime.
+/// As [`max_pool`], for relevance. Where the windows lie side by side, equal values share it, which is several times as fast as
+/// indices are in ONNX Runtime.
 pub fn max_pool_shared(vjp: Vjp) -> Gradient {
     let window = window_of(vjp)?;
     let (x, y) = (&vjp.operand_shape(0)?[2..], &vjp.y_shape()?[2..]);
@@ -29,14 +29,15 @@ pub fn max_pool_shared(vjp: Vjp) -> Gradient {
     let side_by_side = window.kernel == window.strides
         && [&window.pads_begin, &window.pads_end].iter().all(|pads| pads.iter().all(|&pad| pad == 0))
         && window.dilations.iter().all(|&dilation| dilation == 1);
-    if !(covered && side_by_side) {
+    if !(covered && side_by_side) || vjp.infinite {
         return max_pool(vjp);
     }
     let kernel = window.kernel.as_slice();
     let largest = vjp.x().equals(vjp.y().repeated(kernel)).to_float();
     let attributes = ["kernel_shape", "strides"].map(|name| Attribute::from_ints(name, kernel));
-    let share = largest.apply("AveragePool", &[], &attributes) * kernel.iter().product::<i64>() as f32;
-    Ok(Some((vjp.dy()? / share).repeated(kernel) * largest))
+    let count = largest.apply("AveragePool", &[], &attributes) * kernel.iter().product::<i64>() as f32;
+    // A device that pools in fewer bits may find none.
+    Ok(Some((vjp.dy()? / count.max(1.0)).repeated(kernel) * largest))
 }
 
 /// `y = mean x` over a window, `dx = Σ dy / count` over the windows that contain it: a transposed depthwise

@@ -1,9 +1,9 @@
 //! Ops that move numbers and leave them unchanged.
 
 use crate::error::Result;
-use crate::grad::graph_writer::GraphWriter;
 use crate::grad::value::Value;
 use crate::grad::vjp::{Gradient, Vjp};
+use crate::onnx::GraphIndex;
 use crate::onnx::proto::{Attribute, Node};
 
 /// `y = x`, `dx = dy`.
@@ -135,7 +135,7 @@ pub fn pad(vjp: Vjp) -> Gradient {
     if vjp.node.string("mode").is_some_and(|mode| mode != "constant") {
         return selection(vjp);
     }
-    if let Some(pads) = spatial_pads(vjp.writer, vjp.node)
+    if let Some(pads) = spatial_pads(vjp.graph, vjp.node)
         && let Some(dx) = vjp.writer.cropped(vjp.dy()?, &pads)
     {
         return Ok(Some(dx));
@@ -147,10 +147,14 @@ pub fn pad(vjp: Vjp) -> Gradient {
     }))
 }
 
-/// The pads of a `Pad`, those at the beginning first, if they are known, and along spatial axes alone.
-pub fn spatial_pads(writer: &GraphWriter, node: &Node) -> Option<Vec<i64>> {
+/// The pads of a `Pad` that adds constants, those at the beginning first, if they are constant, along spatial axes alone, and
+/// cut nothing.
+pub fn spatial_pads(graph: &GraphIndex, node: &Node) -> Option<Vec<i64>> {
     let of_all_axes = node.input.len() < 4 && node.string("mode").is_none_or(|mode| mode == "constant");
-    let pads = node.input.get(1).filter(|_| of_all_axes).and_then(|pads| writer.integers(pads))?;
+    let pads = node.input.get(1).filter(|_| of_all_axes).and_then(|pads| graph.constant(pads))?.to_i64s()?;
+    if pads.iter().any(|&pad| pad < 0) {
+        return None;
+    }
     let (begin, end) = pads.split_at_checked(pads.len() / 2).filter(|(begin, end)| begin.len() == end.len())?;
     let ([0, 0, begin @ ..], [0, 0, end @ ..]) = (begin, end) else { return None };
     Some([begin, end].concat())

@@ -30,7 +30,7 @@ struct Share<'g> {
 /// The sign of a denominator.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sign {
-    /// It is at least [`STABILISER`].
+    /// It is positive.
     Positive,
     /// It is positive wherever the relevance is not zero.
     PositiveWhereRelevant,
@@ -41,13 +41,15 @@ enum Sign {
 /// `R_x = x⁺ W⁺ᵀ s + x⁻ W⁻ᵀ s`, `s = R_y / (W⁺ x⁺ + W⁻ x⁻ + b⁺)`, where `⁺` and `⁻` are the positive and the negative part:
 /// the z⁺-rule (Bach et al. 2015, with α = 1).
 pub fn z_plus(vjp: Vjp) -> Gradient {
-    if !has_constant_weights(vjp, vjp.node) {
+    if vjp.input != 0 || !has_constant_weights(vjp, vjp.node) {
         return conv(vjp);
     }
     let weights = vjp.operand(1)?;
-    let (relevance, _) = relevance(vjp)?;
+    let (relevance, rectified) = relevance(vjp)?;
     let positive = weights.max(0.0);
-    // The bias keeps the denominator from being 0, which costs no op of its own.
+    // The bias keeps the denominator from being 0, which costs no op of its own. It may be rounded to less where it is small
+    // beside its neighbours, where a rectifier leaves no relevance.
+    let sign = if rectified { Sign::Positive } else { Sign::PositiveWhereRelevant };
     let bias = if let Ok(bias) = vjp.operand(2) {
         bias.max(0.0) + STABILISER
     } else {
@@ -55,14 +57,14 @@ pub fn z_plus(vjp: Vjp) -> Gradient {
         vjp.writer.floats(&[channels as i64], &vec![STABILISER; channels])
     };
     let negative = weights - positive;
-    passed(vjp, &[Share { relevance, sign: Sign::Positive, positive, negative, bias: Some(bias) }])
+    passed(vjp, &[Share { relevance, sign, positive, negative, bias: Some(bias) }])
 }
 
 /// The z-rule with weights `W + γ W⁺` where the output is positive, and `W + γ W⁻` where it is negative; for negative inputs
 /// the other way round (Montavon et al. 2019; Andéol et al., *Learning Domain Invariant Representations by Joint Wasserstein
 /// Distance Minimization*, 2021).
 pub fn gamma(vjp: Vjp) -> Gradient {
-    if !has_constant_weights(vjp, vjp.node) {
+    if vjp.input != 0 || !has_constant_weights(vjp, vjp.node) {
         return conv(vjp);
     }
     let (weights, bias) = (vjp.operand(1)?, vjp.operand(2).ok());
@@ -96,23 +98,37 @@ fn up(tensor: Value) -> Value {
     tensor.max(0.0) * GAMMA
 }
 
-/// `R_y = y dy`, and whether it is zero where `y` is not positive. A rectifier hands on its own output's, see
-/// [`rectified`].
+/// `R_y`, and whether it is zero where `y` is not positive.
 fn relevance(vjp: Vjp) -> Result<(Value, bool)> {
-    let rectifier = rectifier(vjp.graph, vjp.y_name()).filter(|_| vjp.y_name() != vjp.target);
-    let y = rectifier.and_then(|node| node.output.first()).map_or(vjp.y_name(), String::as_str);
-    Ok((vjp.writer.tensor(y) * vjp.dy()?, rectifier.is_some()))
+    let y = |node: &Node| node.output.first().map_or(vjp.y(), |y| vjp.writer.tensor(y.as_str()));
+    match merged(vjp, vjp.node) {
+        Some(rectifier) => Ok((y(rectifier) * vjp.dy()?, true)),
+        None => Ok((vjp.y() * vjp.dy()?, follower(vjp, vjp.node).is_some())),
+    }
 }
 
-/// A rectifier `y = f(x)`, `R_x = R_y`. After one of these convolutions, it hands on `R_y / y` as it is: the convolution
-/// multiplies it by `y`, which saves ops, and lets the runtime fuse both.
+/// A rectifier `y = f(x)`, `R_x = R_y`. After a convolution that it is [`merged`] with, it hands on `R_y / y`, which only the
+/// rule of that convolution knows to read.
 pub fn rectified(vjp: Vjp) -> Gradient {
-    let before = vjp.graph.producer_node(vjp.x_name()).filter(|_| vjp.input == 0 && vjp.x_name() != vjp.target);
-    let shares = before.is_some_and(|node| node.op() == "Conv" && has_constant_weights(vjp, node));
-    if shares && rectifier(vjp.graph, vjp.x_name()).is_some() {
-        return vjp.dy().map(Some);
+    let before = vjp.graph.producer_node(vjp.x_name()).filter(|node| vjp.input == 0 && node.op() == "Conv");
+    match before.and_then(|conv| merged(vjp, conv)) {
+        Some(_) => vjp.dy().map(Some),
+        None if vjp.node.op() == "Relu" => activation::relu(vjp),
+        None => clip(vjp),
     }
-    if vjp.node.op() == "Relu" { activation::relu(vjp) } else { clip(vjp) }
+}
+
+/// The rectifier whose output's relevance a convolution takes: their rules are one, which saves ops, and lets the runtime fuse
+/// both. `0 ∞` would be no number.
+fn merged<'g>(vjp: Vjp<'g>, conv: &Node) -> Option<&'g Node> {
+    let is_target = conv.output.iter().any(|y| y == vjp.target);
+    follower(vjp, conv).filter(|_| !is_target && !vjp.infinite && has_constant_weights(vjp, conv))
+}
+
+/// The rectifier that all relevance of a convolution comes through.
+fn follower<'g>(vjp: Vjp<'g>, conv: &Node) -> Option<&'g Node> {
+    let y = conv.output.first().filter(|y| *y != vjp.output)?;
+    rectifier(vjp.graph, y)
 }
 
 /// Whether the picture decides what goes into a convolution, and not its weights.
@@ -152,8 +168,8 @@ fn passed<'g>(vjp: Vjp<'g>, shares: &[Share<'g>]) -> Gradient<'g> {
         return Ok(Some(of_positive));
     }
     // ONNX Runtime multiplies and adds several times as fast as it chooses.
-    let of_negative = vjp.writer.sum(&of_negative);
-    Ok(Some(vjp.x().greater(0.0).to_float() * (of_positive - of_negative) + of_negative))
+    let is_positive = vjp.x().greater(0.0).to_float();
+    Ok(Some(is_positive * of_positive + (1.0 - is_positive) * vjp.writer.sum(&of_negative)))
 }
 
 /// What a `Pad` of zeros before the convolution pads, and the attributes of the convolution that pads it itself.
@@ -164,7 +180,7 @@ fn unpadded(vjp: Vjp) -> Option<(Value, Vec<Attribute>)> {
     if !zeros || conv.string("auto_pad").is_some_and(|auto_pad| auto_pad != "NOTSET") {
         return None;
     }
-    let mut pads = spatial_pads(vjp.writer, pad).filter(|pads| pads.iter().all(|&pad| pad >= 0))?;
+    let mut pads = spatial_pads(vjp.graph, pad)?;
     for (pad, own) in pads.iter_mut().zip(conv.ints("pads").unwrap_or_default()) {
         *pad += own;
     }

@@ -3,6 +3,7 @@
 //! A rule passes on the relevance of a tensor divided by the tensor, `R / x`, so that relevance is the product of both. For a sum
 //! of products, LRP-ε with ε → 0 is then the vector-Jacobian product: `R_x = x Wᵀ (R_y / y)`. So it is for sums, pooling, and the
 //! softmax of `AttnLRP`; their gradient rules serve here too. This table holds the ops whose relevance is passed on otherwise.
+//! One exception: a rectifier after a convolution leaves it to the convolution's rule to divide, see [`conv::rectified`].
 //!
 //! Bach et al., *On Pixel-Wise Explanations for Non-Linear Classifier Decisions by Layer-Wise Relevance Propagation*, PLOS ONE
 //! 2015; Montavon et al., *Layer-Wise Relevance Propagation: An Overview*, 2019; Achtibat et al., *`AttnLRP`: Attention-Aware
