@@ -32,6 +32,7 @@ struct Written {
     names: Vec<String>,
     casts: HashMap<String, String>,
     one_hot: Option<OneHot>,
+    /// Whether a gradient may be infinite.
     infinite: bool,
 }
 

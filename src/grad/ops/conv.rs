@@ -46,7 +46,8 @@ impl ConvWindow {
         (count as i64 - 1) * self.strides[axis] + (self.kernel[axis] - 1) * self.dilations[axis] + 1
     }
 
-    fn pads(&self) -> Vec<i64> {
+    /// Those at the beginning of each axis, then those at its end.
+    pub fn pads(&self) -> Vec<i64> {
         [self.pads_begin.as_slice(), &self.pads_end].concat()
     }
 

@@ -27,7 +27,7 @@ pub fn max_pool_shared(vjp: Vjp) -> Gradient {
     let (x, y) = (&vjp.operand_shape(0)?[2..], &vjp.y_shape()?[2..]);
     let covered = x.iter().zip(y).zip(&window.kernel).all(|((&x, &y), &kernel)| x as i64 == y as i64 * kernel);
     let side_by_side = window.kernel == window.strides
-        && [&window.pads_begin, &window.pads_end].iter().all(|pads| pads.iter().all(|&pad| pad == 0))
+        && window.pads().iter().all(|&pad| pad == 0)
         && window.dilations.iter().all(|&dilation| dilation == 1);
     if !(covered && side_by_side) || vjp.infinite {
         return max_pool(vjp);

@@ -1,7 +1,7 @@
 //! Convolutions whose inputs share relevance by the signs of what they add.
 
 use super::elementwise::clip;
-use super::signs::{is_nonnegative, rectifier};
+use super::signs::{is_nonnegative, padding_value, rectifier};
 use super::{STABILISER, varies};
 use crate::error::Result;
 use crate::grad::graph_writer::with_pads;
@@ -10,7 +10,7 @@ use crate::grad::ops::conv::{conv, input_gradient};
 use crate::grad::ops::shape::spatial_pads;
 use crate::grad::value::Value;
 use crate::grad::vjp::{Gradient, Vjp};
-use crate::onnx::proto::{Attribute, Node, Tensor};
+use crate::onnx::proto::{Attribute, Node};
 
 /// How much larger what has the sign of the output is made.
 const GAMMA: f32 = 0.25;
@@ -28,7 +28,6 @@ struct Share<'g> {
 }
 
 /// The sign of a denominator.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Sign {
     /// It is positive.
     Positive,
@@ -47,8 +46,8 @@ pub fn z_plus(vjp: Vjp) -> Gradient {
     let weights = vjp.operand(1)?;
     let (relevance, rectified) = relevance(vjp)?;
     let positive = weights.max(0.0);
-    // The bias keeps the denominator from being 0, which costs no op of its own. It may be rounded to less where it is small
-    // beside its neighbours, where a rectifier leaves no relevance.
+    // The stabiliser is part of the bias, so that it costs no op. A runtime may still round a small denominator to 0 or below;
+    // after a rectifier the relevance is 0 there.
     let sign = if rectified { Sign::Positive } else { Sign::PositiveWhereRelevant };
     let bias = if let Ok(bias) = vjp.operand(2) {
         bias.max(0.0) + STABILISER
@@ -175,9 +174,9 @@ fn passed<'g>(vjp: Vjp<'g>, shares: &[Share<'g>]) -> Gradient<'g> {
 /// What a `Pad` of zeros before the convolution pads, and the attributes of the convolution that pads it itself.
 fn unpadded(vjp: Vjp) -> Option<(Value, Vec<Attribute>)> {
     let (conv, pad) = (vjp.node, vjp.graph.producer_node(vjp.x_name()).filter(|node| node.op() == "Pad")?);
-    let filler = pad.input.get(2).filter(|filler| !filler.is_empty());
-    let zeros = filler.is_none_or(|filler| vjp.graph.constant(filler).and_then(Tensor::first_f32) == Some(0.0));
-    if !zeros || conv.string("auto_pad").is_some_and(|auto_pad| auto_pad != "NOTSET") {
+    if padding_value(vjp.graph, pad) != Some(0.0)
+        || conv.string("auto_pad").is_some_and(|auto_pad| auto_pad != "NOTSET")
+    {
         return None;
     }
     let mut pads = spatial_pads(vjp.graph, pad)?;

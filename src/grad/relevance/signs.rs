@@ -46,11 +46,15 @@ fn ends_nonnegative(graph: &GraphIndex, node: &Node) -> bool {
 /// Whether what a `Pad` adds is not negative if what it pads is not.
 fn pads_nonnegative(graph: &GraphIndex, node: &Node) -> bool {
     node.string("mode").is_some_and(|mode| mode != "constant")
-        || node
-            .input
-            .get(2)
-            .filter(|value| !value.is_empty())
-            .is_none_or(|value| graph.constant(value).and_then(Tensor::first_f32).is_some_and(|value| value >= 0.0))
+        || padding_value(graph, node).is_some_and(|value| value >= 0.0)
+}
+
+/// The number that a `Pad` of mode `constant` adds, if it is known.
+pub fn padding_value(graph: &GraphIndex, pad: &Node) -> Option<f32> {
+    match pad.input.get(2).filter(|value| !value.is_empty()) {
+        Some(value) => graph.constant(value).and_then(Tensor::first_f32),
+        None => Some(0.0),
+    }
 }
 
 /// The op that alone reads a tensor, if it makes negative numbers 0: a `Relu`, or a `Clip` from 0 on.
