@@ -7,7 +7,7 @@ use super::fusion_guards::fusion_guards;
 use super::value::Value;
 use crate::error::Result;
 use crate::onnx::proto::{Attribute, Node, Tensor};
-use crate::onnx::{DataType, OnnxModel, Tensors};
+use crate::onnx::{DataType, OnnxModel, Tensors, written_name, written_number};
 
 /// Writes the backward pass of a model, or another extension of its graph.
 ///
@@ -92,14 +92,13 @@ fn highest_number(model: &OnnxModel) -> usize {
     let graph = model.graph();
     let made = graph.node.iter().flat_map(|n| n.output.iter().map(String::as_str).chain([n.name()]));
     let names = made.chain(graph.initializer.iter().map(Tensor::name));
-    let numbers = names.filter_map(|name| name.strip_prefix("whycam.")?.split_once('.')?.0.parse().ok());
-    numbers.max().unwrap_or(0)
+    names.filter_map(written_number).max().unwrap_or(0)
 }
 
 impl Written {
     fn fresh_name(&mut self, what: &str) -> String {
         self.last_number += 1;
-        format!("whycam.{}.{what}", self.last_number)
+        written_name(self.last_number, what)
     }
 }
 

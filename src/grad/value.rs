@@ -1,6 +1,6 @@
 //! The handle that formulas are written with: operators on it emit nodes.
 
-use std::ops::{Add, Div, Mul, Neg, Sub};
+use std::ops::{Add, Div, Mul, Neg, Not, Sub};
 
 use super::graph_writer::GraphWriter;
 use crate::onnx::DataType;
@@ -66,6 +66,14 @@ impl Neg for Value<'_> {
     }
 }
 
+impl Not for Value<'_> {
+    type Output = Self;
+
+    fn not(self) -> Self {
+        self.unary("Not")
+    }
+}
+
 macro_rules! unary {
     ($($method:ident $op:literal),* $(,)?) => {
         /// Element by element.
@@ -87,6 +95,7 @@ unary!(
     exp "Exp",
     log "Log",
     reciprocal "Reciprocal",
+    relu "Relu",
     round "Round",
     sigmoid "Sigmoid",
     sign "Sign",

@@ -14,6 +14,7 @@ mod recurrent;
 mod split;
 mod tensor_info;
 mod upgrade;
+mod written;
 
 pub use access::DataType;
 pub use einsum::einsum_terms;
@@ -22,3 +23,4 @@ pub use model::{OnnxModel, WORKING_OPSET};
 pub use recurrent::unroll;
 pub use split::{Split, keep_outputs, split_at};
 pub use tensor_info::{TensorInfo, Tensors};
+pub use written::{written_name, written_number};

@@ -1,5 +1,6 @@
 //! Running models. This room alone names the inference runtime.
 
+mod blocks;
 mod device;
 mod graph_session;
 mod model_session;

@@ -8,6 +8,7 @@ use ort::session::{HasSelectedOutputs, RunOptions, SessionInputValue};
 use ort::value::TensorRef;
 use tracing::trace_span;
 
+use super::blocks::in_blocks;
 use super::device::{Compute, Device};
 use super::graph_session::GraphSession;
 use super::optimised::shared_session;
@@ -87,7 +88,12 @@ impl Session {
             let provider = provider(compute.device, runtime)?;
             builder = builder.with_execution_providers([provider]).map_err(|e| rejected(e.into()))?;
         }
-        let bytes = model.to_bytes();
+        let faster = if compute.device == Device::Cpu && runtime.onnx_runtime && level == GraphOptimizationLevel::All {
+            in_blocks(model)
+        } else {
+            None
+        };
+        let bytes = faster.as_ref().unwrap_or(model).to_bytes();
         // Graphs optimised for other devices than the CPU cannot be saved.
         let cache = cache.filter(|_| runtime.onnx_runtime && compute.device == Device::Cpu);
         let inner = if let Some(shared) = cache.and_then(|folder| shared_session(&bytes, folder, &builder)) {

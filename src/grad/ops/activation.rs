@@ -5,15 +5,15 @@ use std::f32::consts::{FRAC_1_SQRT_2, PI};
 use crate::grad::value::{Operand, Value};
 use crate::grad::vjp::{Gradient, Vjp};
 
-/// `dx = dy where active, else dy slope`.
-fn leak<'g>(vjp: Vjp<'g>, active: Value<'g>, slope: impl Operand<'g>) -> Gradient<'g> {
-    let dy = vjp.dy()?;
-    Ok(Some(active.choose(dy, dy * slope)))
+/// `dx = dy yes where active, else dy no`. ONNX Runtime multiplies and adds many times as fast as it chooses.
+fn either<'g>(vjp: Vjp<'g>, active: Value<'g>, yes: impl Operand<'g>, no: impl Operand<'g>) -> Gradient<'g> {
+    let active = active.to_float();
+    vjp.chain(active * yes + (1.0 - active) * no)
 }
 
-/// `dx = dy where active, else 0`. ONNX Runtime multiplies several times as fast as it chooses, but ∞ · 0 is no number.
+/// `dx = dy where active, else 0`.
 fn pass_where<'g>(vjp: Vjp<'g>, active: Value<'g>) -> Gradient<'g> {
-    if vjp.infinite { Ok(Some(active.choose(vjp.dy()?, 0.0))) } else { vjp.chain(active.to_float()) }
+    Ok(Some(vjp.masked(vjp.dy()?, active)))
 }
 
 /// `y = max(x, 0)`, `dx = dy where y > 0, else 0`.
@@ -28,7 +28,11 @@ pub fn leaky_relu(vjp: Vjp) -> Gradient {
     let alpha = vjp.float("alpha", 0.01);
     // For α > 0, y has the sign of x. Reading y lets a runtime fuse this op with the one that makes x.
     let signed = if alpha > 0.0 { vjp.y() } else { vjp.x() };
-    leak(vjp, signed.greater(0.0), alpha)
+    let active = signed.greater(0.0);
+    if (0.0..=1.0).contains(&alpha) {
+        return vjp.chain(active.to_float().max(alpha));
+    }
+    either(vjp, active, 1.0, alpha)
 }
 
 /// `y = x where x > 0, else slope x`. <https://onnx.ai/onnx/operators/onnx__PRelu.html>, opset 7 on.
@@ -36,14 +40,14 @@ pub fn prelu(vjp: Vjp) -> Gradient {
     if vjp.input != 0 {
         return Err(vjp.unsupported("its slope"));
     }
-    leak(vjp, vjp.x().greater(0.0), vjp.operand(1)?)
+    either(vjp, vjp.x().greater(0.0), 1.0, vjp.operand(1)?)
 }
 
 /// `y = x where x > 0, else α (exp(x) - 1)`, whose slope there is `y + α`.
 /// <https://onnx.ai/onnx/operators/onnx__Elu.html>, opset 6 on.
 pub fn elu(vjp: Vjp) -> Gradient {
     let y = vjp.y();
-    leak(vjp, y.greater(0.0), y + vjp.float("alpha", 1.0))
+    either(vjp, y.greater(0.0), 1.0, y + vjp.float("alpha", 1.0))
 }
 
 /// `y = γ x where x > 0, else γ α (exp(x) - 1)`, whose slope there is `y + γ α`.
@@ -51,14 +55,14 @@ pub fn elu(vjp: Vjp) -> Gradient {
 pub fn selu(vjp: Vjp) -> Gradient {
     let y = vjp.y();
     let (alpha, gamma) = (vjp.float("alpha", 1.673_263_2), vjp.float("gamma", 1.050_701));
-    vjp.chain(y.greater(0.0).choose(gamma, y + alpha * gamma))
+    either(vjp, y.greater(0.0), gamma, y + alpha * gamma)
 }
 
 /// `y = x where x > 0, else α (exp(x/α) - 1)`, whose slope there is `y/α + 1`.
 /// <https://onnx.ai/onnx/operators/onnx__Celu.html>, opset 12 on.
 pub fn celu(vjp: Vjp) -> Gradient {
     let y = vjp.y();
-    leak(vjp, y.greater(0.0), y / vjp.float("alpha", 1.0) + 1.0)
+    either(vjp, y.greater(0.0), 1.0, y / vjp.float("alpha", 1.0) + 1.0)
 }
 
 /// `y = min(max(x, low), high)`, `dx = dy where low < y < high, else 0`.
@@ -101,9 +105,8 @@ pub fn hard_sigmoid(vjp: Vjp) -> Gradient {
 /// MobileNetV3*, 2019.
 pub fn hard_swish(vjp: Vjp) -> Gradient {
     let x = vjp.x();
-    let ramp = x * (1.0 / 3.0) + 0.5;
-    let below_high = x.at_least(3.0).choose(1.0, ramp);
-    vjp.chain(x.at_most(-3.0).choose(0.0, below_high))
+    let (rising, above) = (x.greater(-3.0).and(x.less(3.0)), x.at_least(3.0));
+    vjp.chain(rising.to_float() * (x * (1.0 / 3.0) + 0.5) + above.to_float())
 }
 
 /// `y = x t`, `t = tanh(softplus(x))`, `dx = dy (t + x (1 - t²) sigmoid(x))`.

@@ -104,8 +104,8 @@ pub fn extreme(vjp: Vjp) -> Gradient {
 pub fn choice(vjp: Vjp) -> Gradient {
     let (condition, dy) = (vjp.operand(0)?, vjp.dy()?);
     vjp.unbroadcast(match vjp.input {
-        1 => condition.choose(dy, 0.0),
-        2 => condition.choose(0.0, dy),
+        1 => vjp.masked(dy, condition),
+        2 => vjp.masked(dy, !condition),
         _ => return Ok(None),
     })
 }

@@ -30,7 +30,7 @@ pub fn quantize(vjp: Vjp) -> Gradient {
             .is_some_and(|zeros| zeros.iter().all(|z| Some(*z) == least)),
         Err(_) => least == Some(0),
     };
-    Ok(Some(if rectifies { vjp.x().at_least(0.0).choose(dx, 0.0) } else { dx }))
+    Ok(Some(if rectifies { vjp.masked(dx, vjp.x().at_least(0.0)) } else { dx }))
 }
 
 /// `y = (x - zero point) scale`: `dx = dy scale`.

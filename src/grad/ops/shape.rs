@@ -198,7 +198,7 @@ pub fn scatter_updates(vjp: Vjp) -> Gradient {
         0 if vjp.writer.batched_classes => {
             let ones = vjp.zeros_like(vjp.operand(0)?) + 1.0;
             let kept = ones.apply(op, &[positions, vjp.zeros_like(vjp.operand(2)?)], &axis);
-            Some(kept.greater(0.0).choose(dy, 0.0))
+            Some(vjp.masked(dy, kept.greater(0.0)))
         }
         0 => Some(dy.apply(op, &[positions, vjp.zeros_like(vjp.operand(2)?)], &axis)),
         2 if vjp.writer.batched_classes => return Err(vjp.unsupported("several classes of one run; name one class")),

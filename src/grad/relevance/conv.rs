@@ -140,7 +140,7 @@ fn has_constant_weights(vjp: Vjp, conv: &Node) -> bool {
 fn passed<'g>(vjp: Vjp<'g>, shares: &[Share<'g>]) -> Gradient<'g> {
     let both_signs = !is_nonnegative(vjp.graph, vjp.x_name());
     let (x, attributes) = unpadded(vjp).unwrap_or_else(|| (vjp.x(), vjp.node.attribute.clone()));
-    let above = if both_signs { x.max(0.0) } else { x };
+    let above = if both_signs { x.relu() } else { x };
     let convolved = |x: Value<'g>, weights: Value<'g>, bias: Option<Value<'g>>| {
         let operands: Vec<Value> = std::iter::once(weights).chain(bias).collect();
         x.apply("Conv", &operands, &attributes)
@@ -149,7 +149,7 @@ fn passed<'g>(vjp: Vjp<'g>, shares: &[Share<'g>]) -> Gradient<'g> {
     for share in shares {
         let mut z = convolved(above, share.positive, share.bias);
         if both_signs {
-            z = z + convolved(x - above, share.negative, None);
+            z = z + convolved(x * x.less(0.0).to_float(), share.negative, None);
         }
         let s = share.relevance
             / match share.sign {
@@ -167,8 +167,8 @@ fn passed<'g>(vjp: Vjp<'g>, shares: &[Share<'g>]) -> Gradient<'g> {
         return Ok(Some(of_positive));
     }
     // ONNX Runtime multiplies and adds several times as fast as it chooses.
-    let is_positive = vjp.x().greater(0.0).to_float();
-    Ok(Some(is_positive * of_positive + (1.0 - is_positive) * vjp.writer.sum(&of_negative)))
+    let [above, below] = [vjp.x().greater(0.0), vjp.x().less(0.0)].map(Value::to_float);
+    Ok(Some(above * of_positive + below * vjp.writer.sum(&of_negative)))
 }
 
 /// What a `Pad` of zeros before the convolution pads, and the attributes of the convolution that pads it itself.
