@@ -241,7 +241,7 @@ fn a_model_that_is_no_detector_is_not_taken_for_one() {
     assert!(stderr(&output).contains("no layout of a detector"), "{}", stderr(&output));
 }
 
-/// Ultralytics' models of masks, keypoints and rotated boxes, and `NanoDet`-Plus, have such columns.
+/// Ultralytics' models of masks, keypoints and rotated boxes have such columns.
 #[test]
 fn boxes_with_further_numbers_than_scores_are_refused() {
     let folder = Folder::new("detector-further");

@@ -349,10 +349,28 @@ class NanoDet(Dense):
         return *classes, *(box.flatten(2).permute(0, 2, 1) for _, box in raw)
 
     def read(self, *outputs):
-        raw = torch.cat(outputs[3:], 1)[0].unflatten(1, (4, 8))
+        return self.decoded(*(torch.cat(levels, 1)[0] for levels in (outputs[3:], outputs[:3])))
+
+    def decoded(self, boxes, scores):
+        raw = boxes.unflatten(1, (4, 8))
         first, second = (raw.softmax(-1) @ torch.arange(8.0)).chunk(2, 1)
-        boxes = torch.cat((self.places - first, self.places + second), 1) * self.steps[:, None]
-        return boxes, torch.cat(outputs[:3], 1)[0]
+        return torch.cat((self.places - first, self.places + second), 1) * self.steps[:, None], scores
+
+
+class NanoDetPlus(NanoDet):
+    """`output` [1,h*w of all levels,K+4*8]: sigmoids, then distributions; the point of a cell is x * stride."""
+
+    offset, input_name, outputs = 0.0, "data", ("output",)
+
+    def forward(self, x):
+        classes, boxes = zip(*(head(p).split((self.labels, 32), 1) for head, p in zip(self.head, self.features(x))))
+        self.keep(torch.cat([cls.flatten(2) for cls in classes], 2).transpose(1, 2))
+        levels = [torch.cat((cls.sigmoid(), box), 1).flatten(2) for cls, box in zip(classes, boxes)]
+        return torch.cat(levels, 2).permute(0, 2, 1)
+
+    def read(self, output):
+        scores, boxes = output[0].split((self.labels, 32), 1)
+        return self.decoded(boxes, scores)
 
 
 class FastestDet(Dense):

@@ -271,6 +271,7 @@ def families():
     yield "rfdetr", libraries.RfDetr
     yield "detr", libraries.Detr
     yield "yolos", libraries.Yolos
+    yield "nanodet_plus", own.NanoDetPlus
 
 
 def main():

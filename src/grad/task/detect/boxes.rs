@@ -17,9 +17,9 @@ pub enum BoxForm {
     Centre { pixels: bool },
     /// An offset from the cell in cells, and the logarithms of width and height in cells (Ge et al., *YOLOX*, 2021).
     CellOffsets,
-    /// Distances from the middle of the cell to the four sides, in cells, as distributions (Li et al., *Generalized Focal
-    /// Loss*, 2020).
-    Distributions { bins: usize },
+    /// Distances from the middle of the cell, or from its upper left corner, to the four sides, in cells, as distributions
+    /// (Li et al., *Generalized Focal Loss*, 2020).
+    Distributions { bins: usize, of_corner: bool },
     /// Offsets from anchors of three scales and three ratios (Lin et al., *Focal Loss for Dense Object Detection*, 2017).
     AnchorOffsets,
     /// An offset from the middle of the cell, width and height in pixels (Bazarevsky et al., *`BlazeFace`*, 2019).
@@ -60,7 +60,8 @@ impl BoxForm {
             writer.floats(&[1, cells.len() as i64, 2], &values)
         };
         let stride = || pair(&|cell| [cell.stride[1], cell.stride[0]]);
-        let middle = || pair(&|c| [(c.column as f32 + 0.5) * c.stride[1], (c.row as f32 + 0.5) * c.stride[0]]);
+        let within =
+            |share: f32| pair(&|c| [(c.column as f32 + share) * c.stride[1], (c.row as f32 + share) * c.stride[0]]);
         let (first, second) = (boxes.slice(0, 2, 2), boxes.slice(2, 4, 2));
         match self {
             Self::Corners { pixels } => scale(boxes, pixels),
@@ -69,21 +70,21 @@ impl BoxForm {
                 let corner = pair(&|cell| [cell.column as f32, cell.row as f32]);
                 around((first + corner) * stride(), second.exp() * stride())
             }
-            Self::Distributions { bins } => {
+            Self::Distributions { bins, of_corner } => {
                 let of_side = boxes.reshape(&[0, 0, 4, bins as i64]).softmax(3);
                 let numbers: Vec<f32> = (0..bins).map(|bin| bin as f32).collect();
                 let distances = (of_side * writer.floats(&[bins as i64], &numbers)).sum_away(&[3]);
-                let from = middle() - distances.slice(0, 2, 2) * stride();
-                from.concat(&[middle() + distances.slice(2, 4, 2) * stride()], 2)
+                let point = within(if of_corner { 0.0 } else { 0.5 });
+                let from = point - distances.slice(0, 2, 2) * stride();
+                from.concat(&[point + distances.slice(2, 4, 2) * stride()], 2)
             }
             Self::AnchorOffsets => {
                 // Steps are limited as in torchvision's coder, so that no box is infinite.
                 let limit = writer.scalar((1000.0_f32 / 16.0).ln());
                 let size = pair(&anchor_size);
-                let corner = pair(&|c| [c.column as f32 * c.stride[1], c.row as f32 * c.stride[0]]);
-                around(corner + first * size, second.apply("Min", &[limit], &[]).exp() * size)
+                around(within(0.0) + first * size, second.apply("Min", &[limit], &[]).exp() * size)
             }
-            Self::MiddleOffsets => around(middle() + first, second),
+            Self::MiddleOffsets => around(within(0.5) + first, second),
         }
     }
 }
@@ -109,7 +110,7 @@ impl fmt::Display for BoxForm {
             Self::Corners { pixels } => write!(f, "corners in {}", unit(pixels)),
             Self::Centre { pixels } => write!(f, "centres and sizes in {}", unit(pixels)),
             Self::CellOffsets => f.write_str("offsets from cells, as in YOLOX"),
-            Self::Distributions { bins } => write!(f, "distributions over {bins} distances"),
+            Self::Distributions { bins, .. } => write!(f, "distributions over {bins} distances"),
             Self::AnchorOffsets => f.write_str("offsets from the anchors of RetinaNet"),
             Self::MiddleOffsets => f.write_str("offsets from the middles of cells"),
         }

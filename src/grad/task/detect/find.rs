@@ -64,6 +64,7 @@ pub fn find_detector(model: &OnnxModel, tensors: &Tensors, hints: &Hints) -> Res
     let reader = Reader { model, moves, writer: &writer, hints };
     let (detection, family, notices) = match layout {
         Layout::Joint { output, anchors_last, objectness } => reader.joint(output, anchors_last, objectness)?,
+        Layout::ScoresFirst { output, anchors_last, classes } => reader.scores_first(output, anchors_last, classes)?,
         Layout::Apart { boxes, scores, anchors_last } => reader.apart(boxes, scores, anchors_last)?,
         Layout::Levels { scores, boxes } => reader.levels(&scores, &boxes)?,
         Layout::Rows { .. } | Layout::Triple { .. } => {
@@ -180,6 +181,24 @@ impl<'w, 'm> Reader<'w, 'm> {
         Ok(self.write(&classes, boxes, [anchors, columns - first], true, family, layout))
     }
 
+    fn scores_first(&self, output: &'m str, anchors_last: bool, columns: usize) -> Result<Read> {
+        let shape = self.moves.shape(output);
+        let (anchors, all) = if anchors_last { (shape[2], shape[1]) } else { (shape[1], shape[2]) };
+        let at = |anchor: usize| if anchors_last { vec![0, 0, anchor] } else { vec![0, anchor, 0] };
+        let part = |from: usize, to: usize, logits: bool| {
+            let part = Part { axis: if anchors_last { 1 } else { 2 }, from, to };
+            let narrowed = self.moves.narrowed(self.writer, output, part, logits);
+            if anchors_last { narrowed.transpose(&[0, 2, 1]) } else { narrowed }
+        };
+        let given = (part(0, columns, false), self.probability(output, &at(0)));
+        let classes = self.classes(part(0, columns, true), given, columns, false);
+        let form = BoxForm::Distributions { bins: (all - columns) / SIDES, of_corner: true };
+        let cells = self.cells(output, anchors, at, columns)?;
+        let corners = form.corners(self.writer, part(columns, all, false), &cells, self.hints.input);
+        let layout = format!("{output} {shape:?}: classes, {form}");
+        Ok(self.write(&classes, corners, [anchors, columns], true, Family::NanoDet, layout))
+    }
+
     fn apart(&self, boxes: &'m str, scores: &'m str, anchors_last: bool) -> Result<Read> {
         let (shape, sides) = (self.moves.shape(scores), self.moves.shape(boxes));
         let columns = if anchors_last { shape[1] } else { shape[2] };
@@ -240,7 +259,7 @@ impl<'w, 'm> Reader<'w, 'm> {
         let (columns, numbers) = (per_cell(first) / anchors, per_cell(first_boxes) / anchors);
         let form = match numbers / SIDES {
             1 if anchors == 9 => BoxForm::AnchorOffsets,
-            bins if bins > 1 => BoxForm::Distributions { bins },
+            bins if bins > 1 => BoxForm::Distributions { bins, of_corner: false },
             _ => return Err(self.unknown_boxes(first_boxes)),
         };
         for (score, side) in scores.iter().zip(boxes) {

@@ -10,6 +10,8 @@ use crate::onnx::{DataType, OnnxModel};
 pub enum Layout<'m> {
     /// One tensor with box, perhaps objectness, and classes of each anchor.
     Joint { output: &'m str, anchors_last: bool, objectness: bool },
+    /// One tensor with the scores of `classes` and, after them, distributions of the distances to the sides of each anchor.
+    ScoresFirst { output: &'m str, anchors_last: bool, classes: usize },
     /// Boxes `[N,A,4]` or more, and scores `[N,A,K]`, or `[N,K,A]` with the anchors last.
     Apart { boxes: &'m str, scores: &'m str, anchors_last: bool },
     /// A tensor of scores and a tensor of boxes for each level of a pyramid, fine to coarse.
@@ -30,6 +32,9 @@ struct Output<'m> {
 
 /// The box columns of an anchor.
 pub const SIDES: usize = 4;
+
+/// The most distances that a distribution is over; keypoints make more numbers.
+const MOST_BINS: usize = 32;
 
 /// The layout of a model's outputs, or of the one called `wanted`; `None` if it is no detector of a known layout. `labels`
 /// is the number of labels, if there are any.
@@ -54,7 +59,8 @@ pub fn find_layout<'m>(
     let found = triple(&outputs)
         .or_else(|| outputs.iter().find_map(|output| rows(moves, output)))
         .or_else(|| levels(&outputs))
-        .or_else(|| apart(&outputs));
+        .or_else(|| apart(&outputs))
+        .or_else(|| outputs.iter().find_map(|output| scores_first(moves, output)));
     if found.is_some() {
         return Ok(found);
     }
@@ -69,13 +75,15 @@ pub fn find_layout<'m>(
 /// Whether an output holds boxes with scores and, after them, numbers of another origin that are no scores.
 fn is_mixed<'m>(moves: &Moves<'m>, output: &Output<'m>) -> bool {
     let Some(Columns { count, .. }) = columns(output) else { return false };
-    let is_score =
-        |column: usize| moves.before_probability(moves.origin(output.name, &at(output, column)).tensor).is_some();
     // Boxes are no scores. A net whose last layer is one for all columns is not mixed.
-    let scores = (SIDES + 1..count).filter(|column| is_score(*column)).count();
+    let scores = (SIDES + 1..count).filter(|column| is_score(moves, output, *column)).count();
     let further = count - SIDES - 1 - scores;
-    let first_is_score = is_score(SIDES);
-    further > 0 && (scores > 0 || first_is_score)
+    further > 0 && (scores > 0 || is_score(moves, output, SIDES))
+}
+
+/// Whether a column holds what a sigmoid or a softmax gives.
+fn is_score<'m>(moves: &Moves<'m>, output: &Output<'m>, column: usize) -> bool {
+    moves.before_probability(moves.origin(output.name, &at(output, column)).tensor).is_some()
 }
 
 /// The columns of an output that may hold boxes and scores in one.
@@ -201,6 +209,19 @@ fn apart<'m>(outputs: &[Output<'m>]) -> Option<Layout<'m>> {
     let fits = |o: &&Output<'m>| o.shape[1] == anchors || o.shape[2] == anchors;
     let scores = others().filter(fits).max_by_key(|o| named(o))?;
     Some(Layout::Apart { boxes: boxes.name, scores: scores.name, anchors_last: scores.shape[1] != anchors })
+}
+
+fn scores_first<'m>(moves: &Moves<'m>, output: &Output<'m>) -> Option<Layout<'m>> {
+    let Columns { count, anchors_last } = columns(output)?;
+    let classes = (0..count).take_while(|column| is_score(moves, output, *column)).count();
+    let further = count - classes;
+    let distributed = further > SIDES && further.is_multiple_of(SIDES) && further / SIDES <= MOST_BINS;
+    let mixed = || (classes..count).any(|column| is_score(moves, output, column));
+    (classes > 0 && distributed && !mixed()).then_some(Layout::ScoresFirst {
+        output: output.name,
+        anchors_last,
+        classes,
+    })
 }
 
 fn joint<'m>(moves: &Moves<'m>, output: &Output<'m>, labels: Option<usize>) -> Option<Layout<'m>> {
