@@ -375,3 +375,20 @@ fn a_tensor_is_the_models_input_unchanged() {
     let message = failure(&["explain", &small, "--model", &model, "--tensor", "--json", "-"], 1);
     assert!(message.contains("[1, 3, 8, 8]") && message.contains("[3, 16, 16]"), "{message}");
 }
+
+#[test]
+fn an_output_without_numbers_is_named() {
+    let folder = Folder::new("empty");
+    let cases = [("active", 1, "[1, 0, 16, 16]"), ("active", 3, "[1, 8, 16, 0]"), ("flat", 2, "[1, 8, 0]")];
+    for (from, axis, shape) in cases {
+        let constant = |name: &str, values: &[i64]| Tensor::from_i64s(name, &[values.len() as i64], values);
+        let constants = vec![constant("along", &[axis]), constant("zero", &[0]), constant("rows", &[1, 8, -1])];
+        let head = vec![
+            Node::new("Reshape", "flatten", &["active", "rows"], &["flat"]),
+            Node::new("Slice", "none", &[from, "zero", "zero", "along"], &["nothing"]),
+        ];
+        let net = Net { head, outputs: vec!["nothing"], constants, ..Net::new() };
+        let told = failure(&["inspect", &net.write(&folder, "empty.onnx")], 1);
+        assert!(told.contains(&format!("nothing {shape} (empty)")), "{told}");
+    }
+}

@@ -266,7 +266,6 @@ fn classes(outputs: &Outputs, logits: &str, of_largest: bool) -> Result<usize, S
     };
     let long: Vec<usize> = of_one.iter().copied().filter(|&d| d > 1).collect();
     match long.as_slice() {
-        [] if of_one.contains(&0) => Err("(empty)".into()),
         [] => Ok(1),
         [_] if outputs.has_position(logits) => Err("(a number for each cell or anchor of a map, no classes)".into()),
         [classes] => Ok(*classes),

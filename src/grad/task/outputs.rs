@@ -92,8 +92,11 @@ impl<'m> Outputs<'m> {
     /// What an output is made from.
     ///
     /// # Errors
-    /// It holds no numbers of a float type; the text says so.
+    /// It holds no numbers, or none of a float type; the text says so.
     pub fn source_of(&self, output: &'m str) -> Result<Source<'m>, String> {
+        if self.shape(output).contains(&0) {
+            return Err("(empty)".into());
+        }
         let (mut probability, mut ending, mut of_largest) = (Probability::Softmax, Ending::Bare, false);
         // A change of shape, order or size is passed over only if a softmax comes before it.
         let (mut logits, mut tensor) = (output, output);
