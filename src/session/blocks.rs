@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use crate::onnx::proto::{Attribute, Graph, Node, Tensor};
+use crate::onnx::proto::{Attribute, Graph, Node};
 use crate::onnx::{DataType, GraphIndex, OnnxModel, written_number};
 
 /// The ops that the runtime computes on blocks of channels.
@@ -72,7 +72,7 @@ fn ramp(ramp: &Ramp, output: &str) -> Node {
 fn raised(index: &GraphIndex, node: &Node) -> Option<Vec<Node>> {
     let [mask, bound] = node.input.as_slice() else { return None };
     let condition = index.producer_node(mask).filter(|cast| is_written(cast) && cast.op() == "Cast")?.input.first()?;
-    let bound = index.constant(bound)?.first_f32().filter(|bound| (0.0..=1.0).contains(bound))?;
+    let bound = number(index, bound).filter(|bound| (0.0..=1.0).contains(bound))?;
     if node.op() != "Max" || ramps(index, condition).is_none() {
         return None;
     }
@@ -89,9 +89,7 @@ fn ramps<'g>(index: &GraphIndex<'g>, condition: &str) -> Option<Vec<Ramp<'g>>> {
         both.extend(ramps(index, other)?);
         return Some(both);
     }
-    let is_float = |constant: &&Tensor| constant.data_type() == DataType::Float as i32;
-    let single = |constant: &&Tensor| constant.dims.iter().all(|&length| length == 1);
-    let bound = index.constant(other).filter(is_float).filter(single)?.first_f32().filter(|bound| bound.is_finite())?;
+    let bound = number(index, other)?;
     let steepness = steepness(bound);
     let (slope, offset) = match node.op() {
         "Greater" => (steepness, -bound * steepness),
@@ -100,6 +98,13 @@ fn ramps<'g>(index: &GraphIndex<'g>, condition: &str) -> Option<Vec<Ramp<'g>>> {
         _ => return None,
     };
     Some(vec![Ramp { x, slope, offset }])
+}
+
+/// The value of a constant that is a single finite float32.
+fn number(index: &GraphIndex, tensor: &str) -> Option<f32> {
+    let constant = index.constant(tensor)?;
+    let single = constant.data_type() == DataType::Float as i32 && matches!(constant.dims.as_slice(), [] | [1]);
+    constant.first_f32().filter(|value| single && value.is_finite())
 }
 
 /// The steepest power of two, so that products with it are exact, that keeps `bound` finite.
@@ -118,7 +123,7 @@ fn growth(index: &GraphIndex, node: &Node) -> Option<Vec<Node>> {
     let moved = format!("{}.moved", node.output.first()?);
     let mut grown = node.clone();
     grown.input[0].clone_from(&moved);
-    let copy = Node::new("MaxPool", moved.as_str(), &[source], &[&moved]);
+    let copy = Node::new("AveragePool", moved.as_str(), &[source], &[&moved]);
     Some(vec![copy.with(Attribute::from_ints("kernel_shape", &[1, 1])), grown])
 }
 
@@ -144,7 +149,7 @@ mod tests {
 
     use super::*;
     use crate::error::Result;
-    use crate::onnx::proto::ValueInfo;
+    use crate::onnx::proto::{Tensor, ValueInfo};
     use crate::session::{Compute, Input, Session};
 
     /// Bounds, their neighbours among the floats, and the ends of the range.

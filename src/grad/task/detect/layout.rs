@@ -216,12 +216,10 @@ fn scores_first<'m>(moves: &Moves<'m>, output: &Output<'m>) -> Option<Layout<'m>
     let classes = (0..count).take_while(|column| is_score(moves, output, *column)).count();
     let further = count - classes;
     let distributed = further > SIDES && further.is_multiple_of(SIDES) && further / SIDES <= MOST_BINS;
-    let mixed = || (classes..count).any(|column| is_score(moves, output, column));
-    (classes > 0 && distributed && !mixed()).then_some(Layout::ScoresFirst {
-        output: output.name,
-        anchors_last,
-        classes,
-    })
+    // What a layer gives is no box yet.
+    let raw = |column: usize| moves.op(moves.origin(output.name, &at(output, column)).tensor) == "Conv";
+    let fits = classes > 0 && distributed && (classes..count).all(raw);
+    fits.then_some(Layout::ScoresFirst { output: output.name, anchors_last, classes })
 }
 
 fn joint<'m>(moves: &Moves<'m>, output: &Output<'m>, labels: Option<usize>) -> Option<Layout<'m>> {
