@@ -109,6 +109,16 @@ fn refine_cam_finds_the_layers_of_the_next_finer_grids() {
 }
 
 #[test]
+fn refine_cam_goes_on_from_the_layer_of_the_manifest() {
+    let builder = || Explainer::builder().model("flowers");
+    let layer = builder().build().unwrap().context().layer.clone();
+    let layers = builder().method(cam::find("refine-cam").unwrap()).build().unwrap().context().layer.clone();
+    assert!(layers.starts_with(&format!("{layer},")) && layers.split(',').count() == 3, "{layers}");
+    let named = builder().method(cam::find("refine-cam").unwrap()).layer(layer.as_str()).build().unwrap();
+    assert_eq!(named.context().layer, layer);
+}
+
+#[test]
 fn smooth_grad_cam_plus_plus_without_a_change_is_grad_cam_plus_plus() {
     let expected: Array4<f32> = ndarray_npy::read_npy(reference("models/resnet.early.npy")).unwrap();
     let [activations, gradients] = [0, 1].map(|at| expected.index_axis(ndarray::Axis(0), at).to_owned());

@@ -102,12 +102,12 @@ pub fn write_backward<'g>(
     Ok(contributions.remove(target).map(|parts| writer.sum(&parts)))
 }
 
-/// Whether the slope of an op may be infinite.
+/// Whether the slope of an op may be infinite; or, where a model asks for what is no number, none.
 fn is_steep(node: &Node, depends: impl Fn(&str) -> bool) -> bool {
     let depends_on = |input: usize| node.input.get(input).is_some_and(|input| depends(input));
     match node.op() {
         "Sqrt" | "Log" | "Reciprocal" | "Pow" | "ReduceL2" | "ReduceLogSum" | "LpNormalization" | "LpPool"
-        | "GlobalLpPool" => depends_on(0),
+        | "GlobalLpPool" | "IsNaN" | "IsInf" => depends_on(0),
         "Div" => depends_on(1),
         _ => false,
     }

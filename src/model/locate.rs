@@ -205,15 +205,17 @@ fn find_targets(typed: &TypedModel, task: &Task, request: &Request) -> Result<Ve
     };
     let part = |part| grad::find_detector_targets(model, &typed.tensors, task, channels_last, part);
     let detects = task.as_detection().is_some() && contract.is_none();
-    let each_grid = request.method_for(task).layers == Layers::EachGrid && named.is_empty() && augmented_for.is_none();
+    // A manifest's layer, which is that of its own method, is the deepest of them.
+    let free = request.layers.is_empty() && augmented_for.is_none() && named.len() <= usize::from(!detects);
+    let each_grid = free && request.method_for(task).layers == Layers::EachGrid;
     if each_grid && detects {
         let problem = "fuses layers that lie one after the other, and the heads of a detector lie side by side; name layers \
                        with --layer, or choose hires-cam";
         return Err(Error::Conflict(format!("{} {problem}", request.method_for(task).name)));
     }
     let mut targets = match named.as_slice() {
-        [] if each_grid => {
-            let first = find(None)?;
+        deepest if each_grid => {
+            let first = find(deepest.first())?;
             let candidates = grad::list_candidates(model, &typed.tensors, task, channels_last);
             let finer = finer_layers(&first, candidates).into_iter();
             let finer = finer.map(|layer| find(Some(&LayerName::Named(layer)))).collect::<Result<Vec<_>>>()?;

@@ -9,9 +9,21 @@ use std::collections::HashSet;
 use crate::onnx::proto::{Attribute, Graph, Node};
 use crate::onnx::{DataType, GraphIndex, OnnxModel, written_number};
 
-/// The ops that the runtime computes on blocks of channels.
-const BLOCKED: &[&str] =
-    &["Add", "AveragePool", "Conv", "HardSigmoid", "MaxPool", "Mul", "Relu", "Resize", "Sigmoid", "Sum", "Tanh"];
+/// Ops that the runtime computes on blocks of channels.
+const BLOCKED: &[&str] = &[
+    "Add",
+    "AveragePool",
+    "Concat",
+    "Conv",
+    "HardSigmoid",
+    "MaxPool",
+    "Mul",
+    "Relu",
+    "Resize",
+    "Sigmoid",
+    "Sum",
+    "Tanh",
+];
 
 /// `min(max(slope x + offset, 0), 1)`: 0 or 1 for a slope so steep that no float lies between.
 struct Ramp<'g> {
@@ -21,7 +33,7 @@ struct Ramp<'g> {
 }
 
 /// The model with such ops in the backward pass that the runtime need not reorder for, if there are any to replace. The numbers
-/// are the same to the bit, but for masks of magnitudes below 2⁻¹²⁷.
+/// are the same to the bit, unless what is compared lies within 2⁻¹²⁷ of its bound or is no number.
 pub fn in_blocks(model: &OnnxModel) -> Option<OnnxModel> {
     let index = GraphIndex::new(model.graph());
     let mut changed = false;
@@ -90,11 +102,12 @@ fn ramps<'g>(index: &GraphIndex<'g>, condition: &str) -> Option<Vec<Ramp<'g>>> {
         return Some(both);
     }
     let bound = number(index, other)?;
-    let steepness = steepness(bound);
+    let above = |bound: f32| (steepness(bound), -bound * steepness(bound));
     let (slope, offset) = match node.op() {
-        "Greater" => (steepness, -bound * steepness),
-        "Less" => (-steepness, bound * steepness),
-        "GreaterOrEqual" if bound == 0.0 => (steepness, 1.0),
+        "Greater" => above(bound),
+        "Less" => (-steepness(bound), bound * steepness(bound)),
+        "GreaterOrEqual" if bound == 0.0 => (steepness(bound), 1.0),
+        "GreaterOrEqual" => above(bound.next_down()),
         _ => return None,
     };
     Some(vec![Ramp { x, slope, offset }])
@@ -109,8 +122,8 @@ fn number(index: &GraphIndex, tensor: &str) -> Option<f32> {
 
 /// The steepest power of two, so that products with it are exact, that keeps `bound` finite.
 fn steepness(bound: f32) -> f32 {
-    let exponent = if bound == 0.0 { 0 } else { bound.abs().log2().floor() as i32 };
-    2_f32.powi((126 - exponent).min(127))
+    let exponent = if bound == 0.0 { i32::MIN } else { bound.abs().log2().floor() as i32 };
+    2_f32.powi(126_i32.saturating_sub(exponent).min(127))
 }
 
 /// An enlarged map whose source is in no blocks, after an op that brings it there: less is reordered before than after.
@@ -156,8 +169,8 @@ mod tests {
     const X: [f32; 16] = [
         0.0,
         -0.0,
-        1e-37,
-        -1e-37,
+        1.2e-38,
+        -1.2e-38,
         1.0,
         -1.0,
         -3.0,
@@ -193,14 +206,16 @@ mod tests {
             node("GreaterOrEqual", &["x", "zero"], "whycam.8.GreaterOrEqual"),
             float("whycam.8.GreaterOrEqual", "whycam.9.Cast"),
             float("whycam.4.Less", "whycam.10.Cast"),
+            node("GreaterOrEqual", &["x", "six"], "whycam.11.GreaterOrEqual"),
+            float("whycam.11.GreaterOrEqual", "whycam.12.Cast"),
         ];
-        let outputs = ["whycam.2.Cast", "whycam.3.Max", "whycam.7.Cast", "whycam.9.Cast", "whycam.10.Cast"];
+        let outputs = [2, 7, 9, 10, 12].map(|number| format!("whycam.{number}.Cast"));
         let graph = Graph {
             name: Some("masks".into()),
             node,
             initializer: vec![number("zero", 0.0), number("tenth", 0.1), number("six", 6.0), number("low", -3.0)],
             input: vec![ValueInfo::tensor("x", DataType::Float, &[1, 1, 4, 4])],
-            output: outputs.map(ValueInfo::untyped).to_vec(),
+            output: outputs.iter().map(String::as_str).chain(["whycam.3.Max"]).map(ValueInfo::untyped).collect(),
             ..Graph::default()
         };
         OnnxModel::from_graph("masks", 18, graph)

@@ -326,53 +326,6 @@ class YoloXDecoded(YoloX):
         return self.decoded(super().forward(x))
 
 
-class NanoDet(Dense):
-    """A tensor of sigmoids [1,h*w,K] and one of distributions [1,h*w,4*8] a level; the centre is (x + 0.5) * stride."""
-
-    act, input_name = partial(nn.LeakyReLU, 0.1), "input.1"
-    outputs = tuple(f"{kind}_pred_stride_{stride}" for kind in ("cls", "dis") for stride in Dense.strides)
-
-    def make_heads(self):
-        self.head = self.branches(self.labels + 32)
-
-    def set_weights(self):
-        bias = torch.cat([torch.full((self.labels,), -0.5), (-0.5 * torch.arange(8)).repeat(4)])
-        set_bias(self.head, bias, 1.8)
-
-    def class_layers(self):
-        return [(branch[-1], slice(self.labels)) for branch in self.head]
-
-    def forward(self, x):
-        raw = [head(p).split((self.labels, 32), 1) for head, p in zip(self.head, self.features(x))]
-        self.keep(torch.cat([cls.flatten(2) for cls, _ in raw], 2).transpose(1, 2))
-        classes = (cls.sigmoid().flatten(2).permute(0, 2, 1) for cls, _ in raw)
-        return *classes, *(box.flatten(2).permute(0, 2, 1) for _, box in raw)
-
-    def read(self, *outputs):
-        return self.decoded(*(torch.cat(levels, 1)[0] for levels in (outputs[3:], outputs[:3])))
-
-    def decoded(self, boxes, scores):
-        raw = boxes.unflatten(1, (4, 8))
-        first, second = (raw.softmax(-1) @ torch.arange(8.0)).chunk(2, 1)
-        return torch.cat((self.places - first, self.places + second), 1) * self.steps[:, None], scores
-
-
-class NanoDetPlus(NanoDet):
-    """`output` [1,h*w of all levels,K+4*8]: sigmoids, then distributions; the point of a cell is x * stride."""
-
-    offset, input_name, outputs = 0.0, "data", ("output",)
-
-    def forward(self, x):
-        classes, boxes = zip(*(head(p).split((self.labels, 32), 1) for head, p in zip(self.head, self.features(x))))
-        self.keep(torch.cat([cls.flatten(2) for cls in classes], 2).transpose(1, 2))
-        levels = [torch.cat((cls.sigmoid(), box), 1).flatten(2) for cls, box in zip(classes, boxes)]
-        return torch.cat(levels, 2).permute(0, 2, 1)
-
-    def read(self, output):
-        scores, boxes = output[0].split((self.labels, 32), 1)
-        return self.decoded(boxes, scores)
-
-
 class FastestDet(Dense):
     """`output` [1,h*w,5+K] at stride 16: centre, width, height in pixels, objectness, a softmax over the classes."""
 

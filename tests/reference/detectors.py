@@ -12,7 +12,7 @@ Writes to tests/reference/detectors/:
 - detectors.json, one object per net: see `described`
 - input.npy: the picture, uint8 [1,3,H,W]; every net takes its upper left corner, divided by 255
 
-The nets are in detector_nets.py, detector_faces.py and detector_libraries.py.
+The nets are in detector_nets.py, detector_nanodet.py, detector_faces.py and detector_libraries.py.
 
 The expected values come from PyTorch: autograd for gradients, torchvision.ops.nms class by class for dense heads,
 the outputs of torchvision's models that have NMS inside, transformers' post_process_object_detection for its models.
@@ -40,6 +40,7 @@ OUT = Path(__file__).with_suffix("")
 
 import detector_faces as faces
 import detector_libraries as libraries
+import detector_nanodet as nanodet
 import detector_nets as own
 from detector_nets import Unusable, need
 from models import randomise, without_remarks
@@ -258,7 +259,7 @@ def families():
     yield "ppyoloe", own.PpYoloE
     yield "ultraface", faces.UltraFace
     yield "retinanet_levels", libraries.RetinaNetLevels
-    yield "nanodet", own.NanoDet
+    yield "nanodet", nanodet.NanoDet
     yield "fastestdet", own.FastestDet
     yield "blazeface", faces.BlazeFace
     yield "retinanet", libraries.RetinaNet
@@ -271,7 +272,8 @@ def families():
     yield "rfdetr", libraries.RfDetr
     yield "detr", libraries.Detr
     yield "yolos", libraries.Yolos
-    yield "nanodet_plus", own.NanoDetPlus
+    yield "nanodet_plus", nanodet.NanoDetPlus
+    yield "nanodet_joined", nanodet.NanoDetJoined
 
 
 def main():

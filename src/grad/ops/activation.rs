@@ -5,7 +5,7 @@ use std::f32::consts::{FRAC_1_SQRT_2, PI};
 use crate::grad::value::{Operand, Value};
 use crate::grad::vjp::{Gradient, Vjp};
 
-/// `dx = dy yes where active, else dy no`. ONNX Runtime multiplies and adds many times as fast as it chooses.
+/// `dx = dy yes where active, else dy no`.
 fn either<'g>(vjp: Vjp<'g>, active: Value<'g>, yes: impl Operand<'g>, no: impl Operand<'g>) -> Gradient<'g> {
     let active = active.to_float();
     vjp.chain(active * yes + (1.0 - active) * no)

@@ -166,9 +166,8 @@ fn passed<'g>(vjp: Vjp<'g>, shares: &[Share<'g>]) -> Gradient<'g> {
     if !both_signs {
         return Ok(Some(of_positive));
     }
-    // ONNX Runtime multiplies and adds several times as fast as it chooses.
-    let [above, below] = [vjp.x().greater(0.0), vjp.x().less(0.0)].map(Value::to_float);
-    Ok(Some(above * of_positive + below * vjp.writer.sum(&of_negative)))
+    let [is_positive, is_negative] = [vjp.x().greater(0.0), vjp.x().less(0.0)].map(Value::to_float);
+    Ok(Some(is_positive * of_positive + is_negative * vjp.writer.sum(&of_negative)))
 }
 
 /// What a `Pad` of zeros before the convolution pads, and the attributes of the convolution that pads it itself.

@@ -110,7 +110,10 @@ impl fmt::Display for BoxForm {
             Self::Corners { pixels } => write!(f, "corners in {}", unit(pixels)),
             Self::Centre { pixels } => write!(f, "centres and sizes in {}", unit(pixels)),
             Self::CellOffsets => f.write_str("offsets from cells, as in YOLOX"),
-            Self::Distributions { bins, .. } => write!(f, "distributions over {bins} distances"),
+            Self::Distributions { bins, of_corner } => {
+                let point = if *of_corner { "corners" } else { "middles" };
+                write!(f, "distributions over {bins} distances from the {point} of cells")
+            }
             Self::AnchorOffsets => f.write_str("offsets from the anchors of RetinaNet"),
             Self::MiddleOffsets => f.write_str("offsets from the middles of cells"),
         }

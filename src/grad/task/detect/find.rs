@@ -192,8 +192,14 @@ impl<'w, 'm> Reader<'w, 'm> {
         };
         let given = (part(0, columns, false), self.probability(output, &at(0)));
         let classes = self.classes(part(0, columns, true), given, columns, false);
-        let form = BoxForm::Distributions { bins: (all - columns) / SIDES, of_corner: true };
-        let cells = self.cells(output, anchors, at, columns)?;
+        let mut cells = self.cells(output, anchors, at, columns)?;
+        // The last cells may reach over the border, so that fewer would be as wide as the input.
+        let whole = |stride: f32| (stride.ceil() as u32).next_power_of_two() as f32;
+        cells.iter_mut().for_each(|cell| cell.stride = cell.stride.map(whole));
+        // NanoDet-Plus has four levels. The nets before it have three, and other points.
+        let mut strides: Vec<f32> = cells.iter().map(|cell| cell.stride[0]).collect();
+        strides.dedup();
+        let form = BoxForm::Distributions { bins: (all - columns) / SIDES, of_corner: strides.len() > 3 };
         let corners = form.corners(self.writer, part(columns, all, false), &cells, self.hints.input);
         let layout = format!("{output} {shape:?}: classes, {form}");
         Ok(self.write(&classes, corners, [anchors, columns], true, Family::NanoDet, layout))

@@ -1,5 +1,7 @@
 //! Recognising how a detector's outputs hold boxes and scores, by their shapes and by where their numbers come from.
 
+use std::ops::RangeInclusive;
+
 use super::moves::Moves;
 use crate::error::Result;
 use crate::onnx::proto::ValueInfo;
@@ -33,8 +35,8 @@ struct Output<'m> {
 /// The box columns of an anchor.
 pub const SIDES: usize = 4;
 
-/// The most distances that a distribution is over; keypoints make more numbers.
-const MOST_BINS: usize = 32;
+/// How many distances a distribution may be over: 8 and 17 are usual. Boxes with keypoints make fewer numbers or more.
+const BINS: RangeInclusive<usize> = 6..=17;
 
 /// The layout of a model's outputs, or of the one called `wanted`; `None` if it is no detector of a known layout. `labels`
 /// is the number of labels, if there are any.
@@ -215,9 +217,12 @@ fn scores_first<'m>(moves: &Moves<'m>, output: &Output<'m>) -> Option<Layout<'m>
     let Columns { count, anchors_last } = columns(output)?;
     let classes = (0..count).take_while(|column| is_score(moves, output, *column)).count();
     let further = count - classes;
-    let distributed = further > SIDES && further.is_multiple_of(SIDES) && further / SIDES <= MOST_BINS;
+    let distributed = further.is_multiple_of(SIDES) && BINS.contains(&(further / SIDES));
     // What a layer gives is no box yet.
-    let raw = |column: usize| moves.op(moves.origin(output.name, &at(output, column)).tensor) == "Conv";
+    let raw = |column: usize| {
+        let tensor = moves.origin(output.name, &at(output, column)).tensor;
+        moves.op(tensor) == "Conv" && moves.shape(tensor).len() == 4
+    };
     let fits = classes > 0 && distributed && (classes..count).all(raw);
     fits.then_some(Layout::ScoresFirst { output: output.name, anchors_last, classes })
 }
