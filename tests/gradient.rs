@@ -237,3 +237,38 @@ fn what_cannot_be_differentiated_is_named() {
     let refused = ["gradient", &own, "--of", "y", "--by", "x", "-o", &own, "--force"];
     assert_fails(&refused, 2, &["is read", "another file"]);
 }
+
+/// A row of masked attention whose scores are all masked is no number, and zero in its place.
+#[test]
+fn what_is_no_number_is_masked_away() {
+    let folder = Folder::new("gradient-no-number");
+    let info = |name: &str| ValueInfo::tensor(name, DataType::Float, &[2, 2]);
+    let mask = Tensor { data_type: Some(DataType::Bool as i32), int32_data: vec![1, 1, 0, 0], ..Tensor::default() };
+    let graph = Graph {
+        name: Some("test".into()),
+        input: vec![info("x")],
+        output: vec![info("y")],
+        initializer: vec![
+            Tensor { name: Some("mask".into()), dims: vec![2, 2], ..mask },
+            Tensor::from_f32s("never", &[], &[f32::NEG_INFINITY]),
+            Tensor::from_f32s("zero", &[], &[0.0]),
+        ],
+        node: vec![
+            Node::new("Where", "scores", &["mask", "x", "never"], &["scores"]),
+            Node::new("Softmax", "softmax", &["scores"], &["shares"]),
+            Node::new("IsNaN", "missing", &["shares"], &["missing"]),
+            Node::new("Where", "filled", &["missing", "zero", "shares"], &["y"]),
+        ],
+        ..Graph::default()
+    };
+    let (from, out) = (folder.file("model.onnx"), folder.file("out.onnx"));
+    fs::write(&from, OnnxModel::from_graph("test", 17, graph).to_bytes()).unwrap();
+    assert_ok(&whycam(&["gradient", &from, "--of", "y", "--by", "x", "-o", &out]));
+    let values = |values: [f32; 4]| ArrayD::from_shape_vec(vec![2, 2], values.to_vec()).unwrap();
+    let found = Reference {
+        floats: vec![("x".into(), values([0.0, 0.0, 1.0, 2.0])), ("seed".into(), values([1.0, 0.0, 1.0, 0.0]))],
+        integers: Vec::new(),
+        expected: ("x.gradient".into(), values([0.25, -0.25, 0.0, 0.0])),
+    };
+    assert_eq!(found.run(&out), found.expected.1);
+}

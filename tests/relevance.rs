@@ -2,12 +2,13 @@
 
 use ndarray::{Array0, Array2, Array4, s};
 use whycam::grad::{ConvRule, Rules};
-use whycam::onnx::proto::{Attribute, Node};
+use whycam::onnx::proto::{Attribute, Node, Tensor};
 use whycam::{Compute, Explainer, Explanation, cam};
 
 use crate::support::gradient::{Case, case, check_conservation, int, ints, node};
 use crate::support::maps::{self, Tolerance};
-use crate::support::reference;
+use crate::support::tiny_net::Net;
+use crate::support::{Folder, reference};
 
 const METHODS: [&str; 3] = ["lrp-epsilon", "lrp-z-plus", "lrp-gamma"];
 
@@ -143,4 +144,25 @@ fn a_dynamically_quantised_product_is_a_product_with_weights() {
         .and(node("Mul", &["f", "both"]))
         .constant("w", &[6, 5]);
     check_conservation(&case, &Rules::of_relevance(ConvRule::Epsilon), 0.03).unwrap();
+}
+
+#[test]
+fn the_largest_of_integers_gets_the_relevance() {
+    let folder = Folder::new("relevance-integers");
+    let then = |op: &str, inputs: &[&str], output: &str| Node::new(op, output, inputs, &[output]);
+    let activation = vec![
+        then("QuantizeLinear", &["seen", "scale"], "quantised"),
+        then("MaxPool", &["quantised"], "largest").with(ints("kernel_shape", &[2, 2])).with(ints("strides", &[2, 2])),
+        then("DequantizeLinear", &["largest", "scale"], "back"),
+        then("Relu", &["back"], "active"),
+    ];
+    let constants = vec![Tensor::from_f32s("scale", &[], &[0.02])];
+    let model = Net { activation, constants, ..Net::new() }.write(&folder, "integers.onnx");
+    for method in METHODS {
+        let builder = Explainer::builder().model(model.as_str()).method(cam::find(method).unwrap());
+        let mut explainer = builder.compute(Compute::on_threads(1)).build().unwrap();
+        let picture = Array4::from_shape_fn((1, 3, 16, 16), |(_, c, y, x)| ((c + 3 * y + 5 * x) % 7) as f32 / 7.0);
+        let map = explainer.explain_tensor(picture.view().into_dyn()).unwrap().map;
+        assert!(map.values.iter().any(|value| *value > 0.0), "{method}: {map:?}");
+    }
 }

@@ -195,7 +195,9 @@ impl<'w, 'm> Reader<'w, 'm> {
         let mut cells = self.cells(output, anchors, at, columns)?;
         // The last cells may reach over the border, so that fewer would be as wide as the input.
         let whole = |stride: f32| (stride.ceil() as u32).next_power_of_two() as f32;
-        cells.iter_mut().for_each(|cell| cell.stride = cell.stride.map(whole));
+        for cell in &mut cells {
+            cell.stride = cell.stride.map(whole);
+        }
         // NanoDet-Plus has four levels. The nets before it have three, and other points.
         let mut strides: Vec<f32> = cells.iter().map(|cell| cell.stride[0]).collect();
         strides.dedup();
