@@ -205,7 +205,7 @@ fn find_targets(typed: &TypedModel, task: &Task, request: &Request) -> Result<Ve
     };
     let part = |part| grad::find_detector_targets(model, &typed.tensors, task, channels_last, part);
     let detects = task.as_detection().is_some() && contract.is_none();
-    // A manifest's layer, which is that of its own method, is the deepest of them.
+    // RefineCAM starts at the layer that the manifest names for another method, and adds finer ones.
     let free = request.layers.is_empty() && augmented_for.is_none() && named.len() <= usize::from(!detects);
     let each_grid = free && request.method_for(task).layers == Layers::EachGrid;
     if each_grid && detects {

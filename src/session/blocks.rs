@@ -4,10 +4,10 @@
 //! the few ops that it knows in this layout, among them products and `HardSigmoid`. Before and after any other op it reorders
 //! the tensor, which takes as long as the op. A comparison is such another op, and so the mask of each rectifier.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
-use crate::onnx::proto::{Attribute, Graph, Node};
-use crate::onnx::{DataType, GraphIndex, OnnxModel, written_number};
+use crate::onnx::proto::{Attribute, Node};
+use crate::onnx::{DataType, GraphIndex, OnnxModel, keep_outputs, written_number};
 
 /// Ops that the runtime computes on blocks of channels.
 const BLOCKED: &[&str] = &[
@@ -36,24 +36,19 @@ struct Ramp<'g> {
 /// are the same to the bit, unless what is compared lies within 2⁻¹²⁷ of its bound or is no number.
 pub fn in_blocks(model: &OnnxModel) -> Option<OnnxModel> {
     let index = GraphIndex::new(model.graph());
-    let mut changed = false;
-    let mut nodes = Vec::with_capacity(model.graph().node.len());
-    for node in &model.graph().node {
-        let replacement = if is_written(node) {
-            mask(&index, node).or_else(|| raised(&index, node)).or_else(|| growth(&index, node))
-        } else {
-            None
-        };
-        changed |= replacement.is_some();
-        nodes.extend(replacement.unwrap_or_else(|| vec![node.clone()]));
-    }
-    if !changed {
+    let replacement =
+        |node: &Node| mask(&index, node).or_else(|| raised(&index, node)).or_else(|| growth(&index, node));
+    let written = model.graph().node.iter().enumerate().filter(|(_, node)| is_written(node));
+    let mut replaced: HashMap<usize, Vec<Node>> =
+        written.filter_map(|(at, node)| Some((at, replacement(node)?))).collect();
+    if replaced.is_empty() {
         return None;
     }
-    let mut model = model.clone();
-    model.graph_mut().node = nodes;
-    drop_unread(model.graph_mut());
-    Some(model)
+    let mut graph = model.graph().clone();
+    let nodes = std::mem::take(&mut graph.node).into_iter().enumerate();
+    graph.node = nodes.flat_map(|(at, node)| replaced.remove(&at).unwrap_or_else(|| vec![node])).collect();
+    // The runtime would compute the comparisons that nothing reads any more.
+    Some(keep_outputs(&model.with_graph(graph), |_| true))
 }
 
 fn is_written(node: &Node) -> bool {
@@ -140,21 +135,6 @@ fn growth(index: &GraphIndex, node: &Node) -> Option<Vec<Node>> {
     Some(vec![copy.with(Attribute::from_ints("kernel_shape", &[1, 1])), grown])
 }
 
-/// Drops what was written and nothing reads any more; the runtime would compute it.
-fn drop_unread(graph: &mut Graph) {
-    let mut read: HashSet<String> = graph.output.iter().map(|output| output.name().to_owned()).collect();
-    let mut kept = Vec::with_capacity(graph.node.len());
-    for node in std::mem::take(&mut graph.node).into_iter().rev() {
-        if !is_written(&node) || node.output.iter().any(|output| read.contains(output)) {
-            read.extend(node.input.iter().cloned());
-            read.extend(node.captured().into_iter().map(str::to_owned));
-            kept.push(node);
-        }
-    }
-    kept.reverse();
-    graph.node = kept;
-}
-
 #[cfg(test)]
 mod tests {
     use ndarray::{ArrayD, ArrayViewD};
@@ -162,7 +142,7 @@ mod tests {
 
     use super::*;
     use crate::error::Result;
-    use crate::onnx::proto::{Tensor, ValueInfo};
+    use crate::onnx::proto::{Graph, Tensor, ValueInfo};
     use crate::session::{Compute, Input, Session};
 
     /// Bounds, their neighbours among the floats, and the ends of the range.

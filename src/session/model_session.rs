@@ -88,14 +88,11 @@ impl Session {
             let provider = provider(compute.device, runtime)?;
             builder = builder.with_execution_providers([provider]).map_err(|e| rejected(e.into()))?;
         }
-        let faster = if compute.device == Device::Cpu && runtime.onnx_runtime && level == GraphOptimizationLevel::All {
-            in_blocks(model)
-        } else {
-            None
-        };
+        let on_processor = runtime.onnx_runtime && compute.device == Device::Cpu;
+        let faster = (on_processor && level == GraphOptimizationLevel::All).then(|| in_blocks(model)).flatten();
         let bytes = faster.as_ref().unwrap_or(model).to_bytes();
         // Graphs optimised for other devices than the CPU cannot be saved.
-        let cache = cache.filter(|_| runtime.onnx_runtime && compute.device == Device::Cpu);
+        let cache = cache.filter(|_| on_processor);
         let inner = if let Some(shared) = cache.and_then(|folder| shared_session(&bytes, folder, &builder)) {
             shared
         } else {

@@ -24,11 +24,16 @@ class NanoDet(Dense):
     def class_layers(self):
         return [(branch[-1], slice(self.labels)) for branch in self.head]
 
+    def raw(self, x):
+        """The logits and the distributions of each level."""
+        classes, boxes = zip(*(head(p).split((self.labels, 32), 1) for head, p in zip(self.head, self.features(x))))
+        self.keep(torch.cat([cls.flatten(2) for cls in classes], 2).transpose(1, 2))
+        return classes, boxes
+
     def forward(self, x):
-        raw = [head(p).split((self.labels, 32), 1) for head, p in zip(self.head, self.features(x))]
-        self.keep(torch.cat([cls.flatten(2) for cls, _ in raw], 2).transpose(1, 2))
-        classes = (cls.sigmoid().flatten(2).permute(0, 2, 1) for cls, _ in raw)
-        return *classes, *(box.flatten(2).permute(0, 2, 1) for _, box in raw)
+        classes, boxes = self.raw(x)
+        rows = lambda level: level.flatten(2).permute(0, 2, 1)
+        return *(rows(cls.sigmoid()) for cls in classes), *map(rows, boxes)
 
     def read(self, *outputs):
         return self.decoded(*(torch.cat(levels, 1)[0] for levels in (outputs[3:], outputs[:3])))
@@ -45,8 +50,7 @@ class NanoDetJoined(NanoDet):
     input_name, outputs = "data", ("output",)
 
     def forward(self, x):
-        classes, boxes = zip(*(head(p).split((self.labels, 32), 1) for head, p in zip(self.head, self.features(x))))
-        self.keep(torch.cat([cls.flatten(2) for cls in classes], 2).transpose(1, 2))
+        classes, boxes = self.raw(x)
         levels = [torch.cat((cls.sigmoid(), box), 1).flatten(2) for cls, box in zip(classes, boxes)]
         return torch.cat(levels, 2).permute(0, 2, 1)
 

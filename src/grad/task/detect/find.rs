@@ -128,6 +128,13 @@ impl<'w, 'm> Reader<'w, 'm> {
         Some(if softmax { Probability::Softmax } else { Probability::Sigmoid })
     }
 
+    /// Some columns of an output with a row for each anchor, or with the anchors last: `[N,A,to-from]`.
+    fn columns_of(&self, output: &'m str, anchors_last: bool, [from, to]: [usize; 2], logits: bool) -> Value<'w> {
+        let part = Part { axis: if anchors_last { 1 } else { 2 }, from, to };
+        let narrowed = self.moves.narrowed(self.writer, output, part, logits);
+        if anchors_last { narrowed.transpose(&[0, 2, 1]) } else { narrowed }
+    }
+
     fn joint(&self, output: &'m str, anchors_last: bool, objectness: bool) -> Result<Read> {
         let shape = self.moves.shape(output);
         let (anchors, columns) = if anchors_last { (shape[2], shape[1]) } else { (shape[1], shape[2]) };
@@ -137,9 +144,8 @@ impl<'w, 'm> Reader<'w, 'm> {
         let in_rows = |value: Value<'w>| if anchors_last { value.transpose(&[0, 2, 1]) } else { value };
         let whole = in_rows(self.writer.tensor(output));
         let first = SIDES + usize::from(objectness);
-        let part = |from: usize, to: usize| Part { axis: if anchors_last { 1 } else { 2 }, from, to };
-        let logits = in_rows(self.moves.narrowed(self.writer, output, part(first, columns), true));
-        let sides = in_rows(self.moves.narrowed(self.writer, output, part(0, SIDES), false));
+        let logits = self.columns_of(output, anchors_last, [first, columns], true);
+        let sides = self.columns_of(output, anchors_last, [0, SIDES], false);
         let probability = self.probability(output, &at(0, columns - 1));
         let of_classes = |value: Value<'w>| value.slice(first as i64, columns as i64, 2);
         let scores = if probability.is_some() { of_classes(whole) } else { logits.sigmoid() };
@@ -185,15 +191,11 @@ impl<'w, 'm> Reader<'w, 'm> {
         let shape = self.moves.shape(output);
         let (anchors, all) = if anchors_last { (shape[2], shape[1]) } else { (shape[1], shape[2]) };
         let at = |anchor: usize| if anchors_last { vec![0, 0, anchor] } else { vec![0, anchor, 0] };
-        let part = |from: usize, to: usize, logits: bool| {
-            let part = Part { axis: if anchors_last { 1 } else { 2 }, from, to };
-            let narrowed = self.moves.narrowed(self.writer, output, part, logits);
-            if anchors_last { narrowed.transpose(&[0, 2, 1]) } else { narrowed }
-        };
+        let part = |from, to, logits| self.columns_of(output, anchors_last, [from, to], logits);
         let given = (part(0, columns, false), self.probability(output, &at(0)));
         let classes = self.classes(part(0, columns, true), given, columns, false);
         let mut cells = self.cells(output, anchors, at, columns)?;
-        // The last cells may reach over the border, so that fewer would be as wide as the input.
+        // Where cells reach beyond the border, the input's side divided by their number is less than the stride.
         let whole = |stride: f32| (stride.ceil() as u32).next_power_of_two() as f32;
         for cell in &mut cells {
             cell.stride = cell.stride.map(whole);
