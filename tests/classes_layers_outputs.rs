@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ndarray::{Array2, Axis, Ix4, Zip};
 use serde_json::Value;
-use whycam::cam::{self, CamMap, enlarged};
+use whycam::cam::{self, CamMap, LayerMap, MapCrop, crop_map};
 use whycam::grad::{ACTIVATIONS, CLASS_INDEX, GRADIENTS, LayerName};
 use whycam::model::{self, Region};
 use whycam::session::{Input, Session};
@@ -138,10 +138,13 @@ fn maps_of_several_layers_are_fused_at_the_finest_grid() {
         assert_eq!(explainer.context().layer, layer);
         explainer.explain(&photo()).unwrap().map.values
     };
-    let singles = layers.map(|layer| {
+    let placed = |layer: &str, from: f64, over: f64| {
         let map = CamMap::new(map(layer, Fusion::Max));
-        enlarged((&map.values / map.max).view(), 16, 16).unwrap()
-    });
+        let crop = MapCrop { from: [from; 2], over: [over; 2], height: 16, width: 16 };
+        crop_map((&map.values / map.max).view(), &crop).unwrap()
+    };
+    // Each cell of the late map looks at the first of the 8x8 early ones, whose middle lies 3.5 of them before its own.
+    let singles = [placed(layers[0], 0.0, 16.0), placed(layers[1], 3.5 / 8.0, 2.0)];
     let mut highest = singles[0].clone();
     Zip::from(&mut highest).and(&singles[1]).for_each(|a, &b| *a = a.max(b));
     let both = layers.join(",");
@@ -302,11 +305,15 @@ fn a_signed_map_keeps_what_speaks_against_the_class() {
 
 #[test]
 fn the_product_of_two_layers_shows_what_both_show() {
-    let coarse = ndarray::array![[4.0, 0.0]];
-    let fine = ndarray::array![[1.0, 2.0, 0.0, 2.0]];
-    let fused = cam::fused(vec![coarse, fine], Fusion::Product, None).unwrap();
+    let fine = LayerMap { values: ndarray::array![[1.0, 2.0, 0.0, 2.0]], from: [0.0, 0.0], over: [1.0, 4.0] };
+    let product = |column: f64| {
+        let coarse = LayerMap { values: ndarray::array![[4.0, 0.0]], from: [0.0, column], over: [1.0, 2.0] };
+        cam::fused(vec![coarse, fine.clone()], Fusion::Product, None).unwrap()
+    };
     // The coarse map, enlarged between the middles of its cells: 1, 0.75, 0.25, 0.
-    assert_eq!(fused, ndarray::array![[0.5, 0.75, 0.0, 0.0]]);
+    assert_eq!(product(0.0), ndarray::array![[0.5, 0.75, 0.0, 0.0]]);
+    // The same where its cells look half a cell, one of the fine map's, further to the right: 1, 1, 0.75, 0.25.
+    assert_eq!(product(-0.5), ndarray::array![[0.5, 1.0, 0.0, 0.25]]);
 }
 
 #[test]

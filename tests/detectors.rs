@@ -217,7 +217,16 @@ fn whole_map(of: &Family, request: &Request, entry: i64) -> Result<Array2<f32>, 
         map.into_dimensionality::<Ix2>().map_err(|e| e.to_string())
     };
     let maps = (0..augmented.layers).map(map).collect::<Result<Vec<_>, String>>()?;
-    if augmented.layers == 1 { Ok(maps[0].clone()) } else { cam::fused(maps, cam::Fusion::Max, None).map_err(text) }
+    if augmented.layers == 1 {
+        return Ok(maps[0].clone());
+    }
+    let finest = [0, 1].map(|axis| maps.iter().map(|map| map.shape()[axis]).max().unwrap_or(0));
+    let contract = &augmented.contract;
+    let placed = maps.into_iter().zip(&contract.of_layers).map(|(values, of_layer)| {
+        let [from, over] = of_layer.part_under(&contract.geometry, finest);
+        cam::LayerMap { values, from, over }
+    });
+    cam::fused(placed.collect(), cam::Fusion::Max, None).map_err(text)
 }
 
 #[test]

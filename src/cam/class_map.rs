@@ -1,6 +1,6 @@
 //! The map of one class at one layer.
 
-use ndarray::{Array2, ArrayView3};
+use ndarray::{Array2, ArrayView3, Zip};
 
 /// `Σ_k w_k A^k`, `[C,h,w]` to `[h,w]`.
 pub fn weighted_sum(activations: ArrayView3<f32>, weights: impl IntoIterator<Item = f32>) -> Array2<f32> {
@@ -8,6 +8,20 @@ pub fn weighted_sum(activations: ArrayView3<f32>, weights: impl IntoIterator<Ite
     let mut map = Array2::zeros((h, w));
     for (activation, weight) in activations.outer_iter().zip(weights) {
         map.scaled_add(weight, &activation);
+    }
+    map
+}
+
+/// `Σ_k f(A^k, ∂y/∂A^k)` in each cell, `[C,h,w]` to `[h,w]`.
+pub fn sum_over_channels(
+    activations: ArrayView3<f32>,
+    gradients: ArrayView3<f32>,
+    of: impl Fn(f32, f32) -> f32,
+) -> Array2<f32> {
+    let (_, h, w) = activations.dim();
+    let mut map = Array2::zeros((h, w));
+    for (activation, gradient) in activations.outer_iter().zip(gradients.outer_iter()) {
+        Zip::from(&mut map).and(activation).and(gradient).for_each(|sum: &mut f32, a, g| *sum += of(*a, *g));
     }
     map
 }

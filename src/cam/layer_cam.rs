@@ -3,16 +3,10 @@
 
 use ndarray::{Array2, ArrayView3};
 
-use super::class_map::relu;
+use super::class_map::{rectified, relu, sum_over_channels};
 
 /// `L = ReLU(Σ_k ReLU(∂y/∂A^k) ⊙ A^k)`. Only positive gradients count, each for its own cell, which keeps the maps of
 /// early layers clean. `[C,h,w]` to `[h,w]`.
 pub fn layer_cam(activations: ArrayView3<f32>, gradients: ArrayView3<f32>) -> Array2<f32> {
-    let (_, h, w) = activations.dim();
-    let mut map = Array2::zeros((h, w));
-    for (activation, gradient) in activations.outer_iter().zip(gradients.outer_iter()) {
-        map.zip_mut_with(&(&activation * &gradient.mapv(relu)), |sum: &mut f32, v| *sum += v);
-    }
-    map.mapv_inplace(relu);
-    map
+    rectified(sum_over_channels(activations, gradients, |activation, gradient| activation * relu(gradient)))
 }

@@ -9,7 +9,8 @@ use super::remainder_runner::RemainderRunner;
 use super::runner::{BackwardRunner, GradientsView, LayerGradient, ModelOutputs, ModelRunner};
 use super::tracking::Tracker;
 use crate::cam::{
-    self, CamMap, Formula, Fusion, Inputs, Layers, Method, PerturbedInput, PerturbedLayer, PerturbedRun, ScoreValue,
+    self, CamMap, Formula, Fusion, Inputs, LayerMap, Layers, Method, PerturbedInput, PerturbedLayer, PerturbedRun,
+    ScoreValue,
 };
 use crate::error::{Error, Result};
 use crate::grad::{ACTIVATIONS, FieldGeometry, GRADIENTS, Probability, ScoreRow, Task, names_of_layer};
@@ -28,7 +29,6 @@ pub struct Attribution {
     pub detections: DetectionOptions,
     /// Whether one run gives the gradients of all subjects.
     pub batched: bool,
-    pub layers: usize,
     pub fusion: Fusion,
     /// Whether the run gives the Hessian times the activations. Without it the product is zero.
     pub curvature: bool,
@@ -36,7 +36,10 @@ pub struct Attribution {
     pub input: [usize; 2],
     /// Rows and columns of the map.
     pub grid: MapGrid,
+    /// Where the cells of the map lie on the model's input.
     pub geometry: FieldGeometry,
+    /// Where those of each layer lie, if there are several.
+    pub of_layers: Vec<FieldGeometry>,
     pub known: Option<Known>,
     /// The labels of the classes.
     pub labels: Vec<String>,
@@ -174,13 +177,13 @@ impl Attribution {
         }
         let map = CamMap::rectified(values);
         // Other formulas leave out what speaks against the score.
-        let against = map.against.filter(|_| self.method.signed && self.layers == 1);
+        let against = map.against.filter(|_| self.method.signed && self.of_layers.is_empty());
         Ok(CamMap { against, ..map })
     }
 
     /// Whether maps keep what speaks against the score, as negative numbers.
     fn is_signed(&self) -> bool {
-        (self.signed || matches!(self.task, Task::Value(_))) && self.method.signed && self.layers == 1
+        (self.signed || matches!(self.task, Task::Value(_))) && self.method.signed && self.of_layers.is_empty()
     }
 
     /// The map of a score after a run of the model, for a task whose runs are cut in two.
@@ -263,17 +266,23 @@ impl Attribution {
             let gradients = gradients.ok_or_else(|| Error::model(&self.model, "the run gave too few gradients"))?;
             Ok(of(activations, gradients))
         };
-        if self.layers == 1 {
+        if self.of_layers.is_empty() {
             return map(0);
         }
-        let maps = (0..self.layers).map(|layer| Ok(cam::rectified(map(layer)?))).collect::<Result<_>>()?;
+        let maps =
+            (0..self.of_layers.len()).map(|layer| Ok(cam::rectified(map(layer)?))).collect::<Result<Vec<_>>>()?;
+        let finest = maps.iter().fold([0, 0], |[h, w], map| [h.max(map.nrows()), w.max(map.ncols())]);
+        let placed = maps.into_iter().zip(&self.of_layers).map(|(values, of_layer)| {
+            let [from, over] = of_layer.part_under(&self.geometry, finest);
+            LayerMap { values, from, over }
+        });
         let (fusion, gain) = match self.method.layers {
             // The heads of a detector lie side by side, so that none is early.
             Layers::Lifted { gain } if self.task.as_detection().is_none() => (self.fusion, Some(gain)),
             Layers::One | Layers::Lifted { .. } => (self.fusion, None),
             Layers::EachGrid => (Fusion::Product, None),
         };
-        cam::fused(maps, fusion, gain)
+        cam::fused(placed.collect(), fusion, gain)
     }
 
     /// The gradients by the only layer, `[N,C,h,w]`.

@@ -197,7 +197,10 @@ impl WindowGradients {
         let corners = || members.iter().map(|&member| self.corners[member]);
         let first = [0, 1].map(|axis| corners().map(|corner| corner[axis]).min().unwrap_or(0));
         let last = [0, 1].map(|axis| corners().map(|corner| corner[axis]).max().unwrap_or(0));
-        let mut values = Array4::zeros((1, channels, last[0] - first[0] + rows, last[1] - first[1] + columns));
+        let shape = (1, channels, last[0] - first[0] + rows, last[1] - first[1] + columns);
+        // Zeros that are written. Memory that is zero because it is new costs a second fault a page, on all cores, if it is
+        // read before it is written.
+        let mut values = Array4::from_shape_simple_fn(shape, || 0.0);
         for (&member, [top, left]) in members.iter().zip(corners()) {
             let (top, left) = (top - first[0], left - first[1]);
             let mut part = values.slice_mut(s![0, .., top..top + rows, left..left + columns]);

@@ -19,7 +19,7 @@ use crate::cam::{AttentionFormula, AttributesTo, InGraph, Inputs, Layers, Method
 use crate::error::Result;
 use crate::grad::{
     self, Additions, AttentionMap, AttentionRequest, CamWeights, FieldGeometry, LIKENESS, Probability, Remainder,
-    Score, Target, Task,
+    Score, Target, Task, TensorLayout,
 };
 use crate::onnx::proto::{Attribute, Node};
 use crate::onnx::{DataType, OnnxModel};
@@ -229,24 +229,23 @@ fn contract_of(task: &Task, targets: &[Target], shift: Option<[f32; 2]>, manifes
     };
     let tensors: Vec<&str> = targets.iter().map(|target| target.layer.tensor.as_str()).collect();
     let input = [manifest.input.height, manifest.input.width];
-    let (grid, geometry) = match targets {
-        [only] => {
-            let layout = &only.layer.layout;
-            (MapGrid { height: layout.height, width: layout.width }, layout.geometry)
-        }
-        // Fused maps are enlarged to the finest of them, each as if its cells lay evenly over the input.
-        several => {
-            let layouts = several.iter().map(|target| &target.layer.layout);
-            let finest = layouts.fold([0, 0], |[h, w], layout| [h.max(layout.height), w.max(layout.width)]);
-            let first = several.first().map_or([0, 0], |t| [t.layer.layout.height, t.layer.layout.width]);
-            (MapGrid { height: first[0], width: first[1] }, FieldGeometry::even(finest, input))
-        }
+    let layouts: Vec<&TensorLayout> = targets.iter().map(|target| &target.layer.layout).collect();
+    let grid = layouts
+        .first()
+        .map_or(MapGrid { height: 0, width: 0 }, |layout| MapGrid { height: layout.height, width: layout.width });
+    let several = if layouts.len() > 1 { layouts.as_slice() } else { &[] };
+    // The inputs of a detector's heads tile the picture, whatever padding and strides do: that is how its boxes were trained,
+    // and its maps are more faithful so.
+    let tiles = task.as_detection().is_some() && !several.is_empty();
+    let place = |layout: &TensorLayout| {
+        if tiles { FieldGeometry::even([layout.height, layout.width], input) } else { layout.geometry }
     };
     Contract {
         layer: tensors.join(","),
         logits: task.tensor().to_owned(),
         grid,
-        geometry,
+        geometry: finest_geometry(&layouts, input, place),
+        of_layers: several.iter().copied().map(place).collect(),
         shift,
         probability,
         task: (!matches!(task, Task::Classify(_))).then(|| task.name().to_owned()),
@@ -256,6 +255,22 @@ fn contract_of(task: &Task, targets: &[Target], shift: Option<[f32; 2]>, manifes
         preprocessing: manifest.input.clone(),
         known: manifest.known.clone(),
     }
+}
+
+/// Where the cells of the finest of several maps lie.
+fn finest_geometry(
+    layouts: &[&TensorLayout],
+    input: [usize; 2],
+    place: impl Fn(&TensorLayout) -> FieldGeometry,
+) -> FieldGeometry {
+    let mut geometry = FieldGeometry::even([1, 1], input);
+    for (axis, side) in [|of: &TensorLayout| of.height, |of: &TensorLayout| of.width].into_iter().enumerate() {
+        if let Some(finest) = layouts.iter().max_by_key(|layout| side(layout)) {
+            let FieldGeometry { first, stride } = place(finest);
+            (geometry.first[axis], geometry.stride[axis]) = (first[axis], stride[axis]);
+        }
+    }
+    geometry
 }
 
 impl AugmentedModel {
@@ -275,6 +290,10 @@ impl AugmentedModel {
         }
         let Some(contract) = contract else { return Err(model.error("it is not augmented; prepare it first")) };
         let layer = &contract.layer;
+        let layers = layer.split(',').count();
+        if layers > 1 && contract.of_layers.len() != layers {
+            return Err(model.error("it does not say where the cells of its layers lie; prepare it again"));
+        }
         let others: Vec<String> = request.layers.iter().map(ToString::to_string).collect();
         if !others.is_empty() && others.join(",") != *layer {
             let others = others.join(",");
@@ -296,7 +315,6 @@ impl AugmentedModel {
         }
         let input = image_input(&model)?.name().to_owned();
         let extras = Extras::default();
-        let layers = contract.layer.split(',').count();
         Ok(Self { model, manifest, guess, input, task, scores, method, contract, layers, extras, notices, cache: None })
     }
 

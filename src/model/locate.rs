@@ -241,14 +241,16 @@ fn find_targets(typed: &TypedModel, task: &Task, request: &Request) -> Result<Ve
 /// returns how far.
 fn apply_shift(typed: &TypedModel, task: &Task, request: &Request, targets: &mut [Target]) -> Result<Option<[f32; 2]>> {
     let LoadedModel { manifest, contract, .. } = &typed.loaded;
-    let (Some(shift), None, [target]) = (manifest.shift, contract, targets) else { return Ok(None) };
-    if target.reason == Reason::Input {
-        return Ok(None);
-    }
-    let is_own = |own: &[Target]| own.iter().any(|own| own.layer.tensor == target.layer.tensor);
-    if !request.layers.is_empty() && !is_own(&find_targets(typed, task, &Request::default())?) {
-        return Ok(None);
-    }
+    let (Some(shift), None) = (manifest.shift, contract) else { return Ok(None) };
+    let own = match targets {
+        [only] if request.layers.is_empty() => only.layer.tensor.clone(),
+        _ => match find_targets(typed, task, &Request::default())?.as_slice() {
+            [own] => own.layer.tensor.clone(),
+            _ => return Ok(None),
+        },
+    };
+    let is_own = |target: &&mut Target| target.layer.tensor == own && target.reason != Reason::Input;
+    let Some(target) = targets.iter_mut().find(is_own) else { return Ok(None) };
     let first = &mut target.layer.layout.geometry.first;
     *first = [first[0] - f64::from(shift[1]), first[1] - f64::from(shift[0])];
     Ok(Some(shift))

@@ -24,6 +24,9 @@ pub struct Contract {
     /// Where the map's cells lie on the model's input.
     #[serde(rename = "place")]
     pub geometry: FieldGeometry,
+    /// Where the cells of each layer lie on the model's input, if there are several.
+    #[serde(rename = "places", default, skip_serializing_if = "Vec::is_empty")]
+    pub of_layers: Vec<FieldGeometry>,
     /// How far these places were moved, as the model's manifest said: `[x, y]` in pixels of the input.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shift: Option<[f32; 2]>,
@@ -56,6 +59,7 @@ const ENTRIES: &[(&str, bool)] = &[
     ("logits", true),
     ("grid", true),
     ("place", false),
+    ("places", false),
     ("shift", false),
     ("probability", true),
     ("task", true),

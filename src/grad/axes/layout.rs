@@ -38,6 +38,15 @@ impl FieldGeometry {
         let stride = [0, 1].map(|axis| input[axis] as f64 / map[axis] as f64);
         Self { first: stride.map(|stride| stride / 2.0), stride }
     }
+
+    /// The part of a map of this geometry that a map `[height, width]` of another one covers, in cells: the upper left corner
+    /// `[row, column]`, and the size `[rows, columns]`. It may reach over the edges.
+    pub fn part_under(&self, other: &Self, map: [usize; 2]) -> [[f64; 2]; 2] {
+        let edge = |of: &Self, axis: usize| of.first[axis] - of.stride[axis] / 2.0;
+        let from = [0, 1].map(|axis| (edge(other, axis) - edge(self, axis)) / self.stride[axis]);
+        let over = [0, 1].map(|axis| map[axis] as f64 * other.stride[axis] / self.stride[axis]);
+        [from, over]
+    }
 }
 
 impl TensorLayout {
