@@ -119,6 +119,17 @@ fn refine_cam_goes_on_from_the_layer_of_the_manifest() {
 }
 
 #[test]
+fn the_manifest_shifts_the_layer_that_refine_cam_starts_from_and_none_of_a_list() {
+    let builder = || Explainer::builder().model("flowers");
+    let default = builder().build().unwrap().context().clone();
+    let refined = builder().method(cam::find("refine-cam").unwrap()).build().unwrap().context().clone();
+    assert!(default.shift.is_some());
+    assert_eq!(refined.shift, default.shift);
+    let list = builder().layers(LayerName::parse_list(&refined.layer)).build().unwrap().context().clone();
+    assert_eq!((list.layer, list.shift), (refined.layer, None));
+}
+
+#[test]
 fn smooth_grad_cam_plus_plus_without_a_change_is_grad_cam_plus_plus() {
     let expected: Array4<f32> = ndarray_npy::read_npy(reference("models/resnet.early.npy")).unwrap();
     let [activations, gradients] = [0, 1].map(|at| expected.index_axis(ndarray::Axis(0), at).to_owned());

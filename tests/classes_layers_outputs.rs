@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ndarray::{Array2, Axis, Ix4, Zip};
 use serde_json::Value;
-use whycam::cam::{self, CamMap, LayerMap, MapCrop, crop_map};
+use whycam::cam::{self, CamMap, MapCrop, crop_map};
 use whycam::grad::{ACTIVATIONS, CLASS_INDEX, GRADIENTS, LayerName};
 use whycam::model::{self, Region};
 use whycam::session::{Input, Session};
@@ -305,10 +305,10 @@ fn a_signed_map_keeps_what_speaks_against_the_class() {
 
 #[test]
 fn the_product_of_two_layers_shows_what_both_show() {
-    let fine = LayerMap { values: ndarray::array![[1.0, 2.0, 0.0, 2.0]], from: [0.0, 0.0], over: [1.0, 4.0] };
+    let maps = || vec![ndarray::array![[4.0, 0.0]], ndarray::array![[1.0, 2.0, 0.0, 2.0]]];
     let product = |column: f64| {
-        let coarse = LayerMap { values: ndarray::array![[4.0, 0.0]], from: [0.0, column], over: [1.0, 2.0] };
-        cam::fused(vec![coarse, fine.clone()], Fusion::Product, None).unwrap()
+        let part = |layer: usize, _| if layer == 0 { [[0.0, column], [1.0, 2.0]] } else { [[0.0, 0.0], [1.0, 4.0]] };
+        cam::fused(maps(), part, Fusion::Product, None).unwrap()
     };
     // The coarse map, enlarged between the middles of its cells: 1, 0.75, 0.25, 0.
     assert_eq!(product(0.0), ndarray::array![[0.5, 0.75, 0.0, 0.0]]);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use ndarray::{Array2, Array4, ArrayD, Axis, Ix2, s};
 use serde::Deserialize;
-use whycam::grad::{ACTIVATIONS, Detection, GRADIENTS, names_of_layer};
+use whycam::grad::{ACTIVATIONS, Detection, FieldGeometry, GRADIENTS, names_of_layer};
 use whycam::onnx::OnnxModel;
 use whycam::onnx::proto::ValueInfo;
 use whycam::session::{Input, Session};
@@ -220,13 +220,13 @@ fn whole_map(of: &Family, request: &Request, entry: i64) -> Result<Array2<f32>, 
     if augmented.layers == 1 {
         return Ok(maps[0].clone());
     }
-    let finest = [0, 1].map(|axis| maps.iter().map(|map| map.shape()[axis]).max().unwrap_or(0));
     let contract = &augmented.contract;
-    let placed = maps.into_iter().zip(&contract.of_layers).map(|(values, of_layer)| {
-        let [from, over] = of_layer.part_under(&contract.geometry, finest);
-        cam::LayerMap { values, from, over }
-    });
-    cam::fused(placed.collect(), cam::Fusion::Max, None).map_err(text)
+    for geometry in &contract.layer_geometries {
+        let first = geometry.stride.map(|stride| stride / 2.0);
+        assert_eq!(*geometry, FieldGeometry { first, ..*geometry }, "{}", of.name);
+    }
+    let part = |layer: usize, size| contract.layer_geometries[layer].part_under(&contract.geometry, size);
+    cam::fused(maps, part, cam::Fusion::Max, None).map_err(text)
 }
 
 #[test]

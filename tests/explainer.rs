@@ -117,10 +117,16 @@ fn augmented() -> model::AugmentedModel {
 
 #[test]
 fn the_contract_of_an_augmented_model_reads_back() {
-    let augmented = augmented();
-    let bytes = augmented.model.to_bytes();
-    let read = Contract::read(&OnnxModel::from_bytes("prepared", bytes).unwrap()).unwrap().unwrap();
-    assert_eq!(format!("{read:?}"), format!("{:?}", augmented.contract));
+    let layers = LayerName::parse_list("/layer1/layer1.0/relu_1/Relu_output_0,-1");
+    let mut several = Request::default();
+    several.layers = layers;
+    let several = model::augmented(&options(&net("resnet.legacy")), &several, false, &mut None).unwrap();
+    assert_eq!(several.contract.layer_geometries.len(), 2);
+    for augmented in [augmented(), several] {
+        let bytes = augmented.model.to_bytes();
+        let read = Contract::read(&OnnxModel::from_bytes("prepared", bytes).unwrap()).unwrap().unwrap();
+        assert_eq!(format!("{read:?}"), format!("{:?}", augmented.contract));
+    }
     let plain = OnnxModel::read(net("resnet.legacy").as_ref()).unwrap();
     assert!(Contract::read(&plain).unwrap().is_none());
 }
@@ -141,6 +147,9 @@ fn a_damaged_contract_is_an_error_and_never_a_guess() {
         ("grid", Some("8 by 8")),
         ("place", Some("{")),
         ("place", Some(r#"{"first":[0.5]}"#)),
+        ("place", Some(r#"{"first":[0.5,0.5],"stride":[0.0,2.0]}"#)),
+        ("place", Some(r#"{"first":[1e18,0.5],"stride":[2.0,2.0]}"#)),
+        ("places", Some(r#"[{"first":[0.5,0.5],"stride":[2.0,2.0]}]"#)),
         ("probability", Some("perhaps")),
         ("labels", Some("[1]")),
         ("preprocessing", Some("{}")),

@@ -107,16 +107,6 @@ fn fit<P: PixelTrait>(image: &mut TypedImage<'static, P>, width: u32, height: u3
     }
 }
 
-/// The map of one of several layers, and the part of it that the fused map covers.
-#[derive(Clone, Debug)]
-pub struct LayerMap {
-    pub values: Array2<f32>,
-    /// The upper left corner `[row, column]` of that part, in cells of the map.
-    pub from: [f64; 2],
-    /// Its size `[rows, columns]`, in cells of the map.
-    pub over: [f64; 2],
-}
-
 /// How the maps of several layers become one, each enlarged to the finest grid and divided by its largest value (Jiang
 /// et al., *LayerCAM*, IEEE TIP 2021, section III-C).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -134,20 +124,28 @@ pub enum Fusion {
 /// A layer is early if its grid is this many times as fine as the coarsest: the first three of VGG's five stages.
 const EARLY: usize = 4;
 
-/// Fuses the maps of several layers at the finest grid, each divided by its largest value and laid where its cells look,
-/// which strides and padding shift from layer to layer. A map without evidence counts as zero. With `gain`, the maps of early layers, which are weak but for a few cells, become `tanh(gain M)`.
+/// Fuses the maps of several layers at the finest grid, each divided by its largest value. A map without evidence counts as
+/// zero. With `gain`, the maps of early layers, which are weak but for a few cells, become `tanh(gain M)`.
+///
+/// `part` gives for the number of a layer and the size `[rows, columns]` of the fused map the part of the layer's map that lies
+/// under it, in cells: the upper left corner `[row, column]`, and the size `[rows, columns]`.
 ///
 /// # Errors
 /// A map is empty.
-pub fn fused(maps: Vec<LayerMap>, fusion: Fusion, gain: Option<f32>) -> Result<Array2<f32>> {
-    let sides = |side: fn(&Array2<f32>) -> usize| maps.iter().map(move |map| side(&map.values));
-    let (height, width) = (sides(Array2::nrows).max().unwrap_or(0), sides(Array2::ncols).max().unwrap_or(0));
-    let coarsest = sides(Array2::nrows).min().unwrap_or(0);
+pub fn fused(
+    maps: Vec<Array2<f32>>,
+    part: impl Fn(usize, [usize; 2]) -> [[f64; 2]; 2],
+    fusion: Fusion,
+    gain: Option<f32>,
+) -> Result<Array2<f32>> {
+    let sides = |side: fn(&Array2<f32>) -> usize| maps.iter().map(side).max().unwrap_or(0);
+    let (height, width) = (sides(Array2::nrows), sides(Array2::ncols));
+    let coarsest = maps.iter().map(Array2::nrows).min().unwrap_or(0);
     let start = if fusion == Fusion::Product { 1.0 } else { 0.0 };
     let mut whole = Array2::from_elem((height, width), start);
     let share = 1.0 / maps.len() as f32;
-    for LayerMap { values, from, over } in maps {
-        let CamMap { mut values, max, min, evidence, .. } = CamMap::new(values);
+    for (layer, map) in maps.into_iter().enumerate() {
+        let CamMap { mut values, max, min, evidence, .. } = CamMap::new(map);
         let least = if fusion == Fusion::Product { min } else { 0.0 };
         if !values.is_empty() && (!evidence || max <= least) {
             // A map without evidence, as that of a detector's level without a box, is zero everywhere.
@@ -161,6 +159,7 @@ pub fn fused(maps: Vec<LayerMap>, fusion: Fusion, gain: Option<f32>) -> Result<A
         if let Some(gain) = gain.filter(|_| values.nrows() >= EARLY * coarsest) {
             values.mapv_inplace(|v| (gain * v).tanh());
         }
+        let [from, over] = part(layer, [height, width]);
         let resized = crop_map(values.view(), &MapCrop { from, over, height, width })?;
         Zip::from(&mut whole).and(&resized).for_each(|whole: &mut f32, &v| match fusion {
             Fusion::Max => *whole = whole.max(v),

@@ -26,7 +26,7 @@ mod smooth_grad_cam_plus_plus;
 mod x_grad_cam;
 
 pub use class_map::{CamMap, NoEvidence, rectified, weighted_sum};
-pub use enlarge::{Enlarger, Fusion, LayerMap, MapCrop, crop_map, enlarged, fused};
+pub use enlarge::{Enlarger, Fusion, MapCrop, crop_map, enlarged, fused};
 pub use method::{
     AttentionFormula, AttributesTo, Backward, ConvShare, Formula, InGraph, Inputs, Layers, Method, Needs, ScoreKind,
 };

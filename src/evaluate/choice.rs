@@ -17,7 +17,7 @@ impl Measured {
         parts.iter().sum::<f32>() / parts.len() as f32
     }
 
-    /// Whether a shift corrects its maps. Those of several layers are fused without their places.
+    /// Whether a shift corrects its maps. It is that of a single layer.
     pub fn takes_shift(&self) -> bool {
         let at_layer = cam::find(self.method).is_ok_and(|method| method.attributes_to == AttributesTo::Layer);
         at_layer && !self.layer.contains(',')

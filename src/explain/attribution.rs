@@ -9,8 +9,7 @@ use super::remainder_runner::RemainderRunner;
 use super::runner::{BackwardRunner, GradientsView, LayerGradient, ModelOutputs, ModelRunner};
 use super::tracking::Tracker;
 use crate::cam::{
-    self, CamMap, Formula, Fusion, Inputs, LayerMap, Layers, Method, PerturbedInput, PerturbedLayer, PerturbedRun,
-    ScoreValue,
+    self, CamMap, Formula, Fusion, Inputs, Layers, Method, PerturbedInput, PerturbedLayer, PerturbedRun, ScoreValue,
 };
 use crate::error::{Error, Result};
 use crate::grad::{ACTIVATIONS, FieldGeometry, GRADIENTS, Probability, ScoreRow, Task, names_of_layer};
@@ -38,8 +37,8 @@ pub struct Attribution {
     pub grid: MapGrid,
     /// Where the cells of the map lie on the model's input.
     pub geometry: FieldGeometry,
-    /// Where those of each layer lie, if there are several.
-    pub of_layers: Vec<FieldGeometry>,
+    /// Where those of each layer lie, if there are several; else empty.
+    pub layer_geometries: Vec<FieldGeometry>,
     pub known: Option<Known>,
     /// The labels of the classes.
     pub labels: Vec<String>,
@@ -177,13 +176,17 @@ impl Attribution {
         }
         let map = CamMap::rectified(values);
         // Other formulas leave out what speaks against the score.
-        let against = map.against.filter(|_| self.method.signed && self.of_layers.is_empty());
+        let against = map.against.filter(|_| self.method.signed && self.is_of_one_layer());
         Ok(CamMap { against, ..map })
+    }
+
+    fn is_of_one_layer(&self) -> bool {
+        self.layer_geometries.is_empty()
     }
 
     /// Whether maps keep what speaks against the score, as negative numbers.
     fn is_signed(&self) -> bool {
-        (self.signed || matches!(self.task, Task::Value(_))) && self.method.signed && self.of_layers.is_empty()
+        (self.signed || matches!(self.task, Task::Value(_))) && self.method.signed && self.is_of_one_layer()
     }
 
     /// The map of a score after a run of the model, for a task whose runs are cut in two.
@@ -266,23 +269,19 @@ impl Attribution {
             let gradients = gradients.ok_or_else(|| Error::model(&self.model, "the run gave too few gradients"))?;
             Ok(of(activations, gradients))
         };
-        if self.of_layers.is_empty() {
+        if self.is_of_one_layer() {
             return map(0);
         }
         let maps =
-            (0..self.of_layers.len()).map(|layer| Ok(cam::rectified(map(layer)?))).collect::<Result<Vec<_>>>()?;
-        let finest = maps.iter().fold([0, 0], |[h, w], map| [h.max(map.nrows()), w.max(map.ncols())]);
-        let placed = maps.into_iter().zip(&self.of_layers).map(|(values, of_layer)| {
-            let [from, over] = of_layer.part_under(&self.geometry, finest);
-            LayerMap { values, from, over }
-        });
+            (0..self.layer_geometries.len()).map(|layer| Ok(cam::rectified(map(layer)?))).collect::<Result<_>>()?;
         let (fusion, gain) = match self.method.layers {
             // The heads of a detector lie side by side, so that none is early.
             Layers::Lifted { gain } if self.task.as_detection().is_none() => (self.fusion, Some(gain)),
             Layers::One | Layers::Lifted { .. } => (self.fusion, None),
             Layers::EachGrid => (Fusion::Product, None),
         };
-        cam::fused(placed.collect(), fusion, gain)
+        let part = |layer: usize, size| self.layer_geometries[layer].part_under(&self.geometry, size);
+        cam::fused(maps, part, fusion, gain)
     }
 
     /// The gradients by the only layer, `[N,C,h,w]`.

@@ -375,7 +375,7 @@ impl Prepared {
             input: [manifest.input.height, manifest.input.width],
             grid: contract.grid,
             geometry: contract.geometry,
-            of_layers: contract.of_layers,
+            layer_geometries: contract.layer_geometries,
             known: manifest.known,
             labels: context.labels.clone(),
             focus: None,

@@ -193,13 +193,16 @@ impl Level {
 impl WindowGradients {
     /// The sum of the gradients with these numbers, on the rectangle around their windows.
     fn sum(&self, members: &[usize]) -> PartialGradient {
+        if let [only] = *members {
+            let values = self.values.slice(s![only..=only, .., .., ..]).to_owned();
+            return PartialGradient { values, first: self.corners[only], whole: self.whole };
+        }
         let (_, channels, rows, columns) = self.values.dim();
         let corners = || members.iter().map(|&member| self.corners[member]);
         let first = [0, 1].map(|axis| corners().map(|corner| corner[axis]).min().unwrap_or(0));
         let last = [0, 1].map(|axis| corners().map(|corner| corner[axis]).max().unwrap_or(0));
         let shape = (1, channels, last[0] - first[0] + rows, last[1] - first[1] + columns);
-        // Zeros that are written. Memory that is zero because it is new costs a second fault a page, on all cores, if it is
-        // read before it is written.
+        // Written explicitly: memory that is zero because it is new faults on its first read and again on its first write.
         let mut values = Array4::from_shape_simple_fn(shape, || 0.0);
         for (&member, [top, left]) in members.iter().zip(corners()) {
             let (top, left) = (top - first[0], left - first[1]);

@@ -230,22 +230,21 @@ fn contract_of(task: &Task, targets: &[Target], shift: Option<[f32; 2]>, manifes
     let tensors: Vec<&str> = targets.iter().map(|target| target.layer.tensor.as_str()).collect();
     let input = [manifest.input.height, manifest.input.width];
     let layouts: Vec<&TensorLayout> = targets.iter().map(|target| &target.layer.layout).collect();
-    let grid = layouts
-        .first()
-        .map_or(MapGrid { height: 0, width: 0 }, |layout| MapGrid { height: layout.height, width: layout.width });
-    let several = if layouts.len() > 1 { layouts.as_slice() } else { &[] };
-    // The inputs of a detector's heads tile the picture, whatever padding and strides do: that is how its boxes were trained,
-    // and its maps are more faithful so.
-    let tiles = task.as_detection().is_some() && !several.is_empty();
-    let place = |layout: &TensorLayout| {
+    let grid = layouts.first().map_or([0, 0], |layout| [layout.height, layout.width]);
+    let several = layouts.len() > 1;
+    // Several layers of a detector, such as the inputs of its heads, tile the picture, whatever padding and strides do: so its
+    // boxes were trained, and its maps are more faithful so.
+    let tiles = several && task.as_detection().is_some();
+    let geometry = |layout: &TensorLayout| {
         if tiles { FieldGeometry::even([layout.height, layout.width], input) } else { layout.geometry }
     };
+    let placed: Vec<_> = layouts.iter().map(|layout| ([layout.height, layout.width], geometry(layout))).collect();
     Contract {
         layer: tensors.join(","),
         logits: task.tensor().to_owned(),
-        grid,
-        geometry: finest_geometry(&layouts, input, place),
-        of_layers: several.iter().copied().map(place).collect(),
+        grid: MapGrid { height: grid[0], width: grid[1] },
+        geometry: finest_geometry(&placed, input),
+        layer_geometries: if several { placed.iter().map(|(_, geometry)| *geometry).collect() } else { Vec::new() },
         shift,
         probability,
         task: (!matches!(task, Task::Classify(_))).then(|| task.name().to_owned()),
@@ -257,20 +256,19 @@ fn contract_of(task: &Task, targets: &[Target], shift: Option<[f32; 2]>, manifes
     }
 }
 
-/// Where the cells of the finest of several maps lie.
-fn finest_geometry(
-    layouts: &[&TensorLayout],
-    input: [usize; 2],
-    place: impl Fn(&TensorLayout) -> FieldGeometry,
-) -> FieldGeometry {
-    let mut geometry = FieldGeometry::even([1, 1], input);
-    for (axis, side) in [|of: &TensorLayout| of.height, |of: &TensorLayout| of.width].into_iter().enumerate() {
-        if let Some(finest) = layouts.iter().max_by_key(|layout| side(layout)) {
-            let FieldGeometry { first, stride } = place(finest);
-            (geometry.first[axis], geometry.stride[axis]) = (first[axis], stride[axis]);
+/// Where the cells of the finest of some maps lie, each given by its rows and columns: along each axis the first cell of those
+/// with the most cells.
+fn finest_geometry(maps: &[([usize; 2], FieldGeometry)], input: [usize; 2]) -> FieldGeometry {
+    let mut finest = FieldGeometry::even([1, 1], input);
+    for axis in [0, 1] {
+        let most = maps.iter().map(|(map, _)| map[axis]).max();
+        let of_axis = maps.iter().filter(|(map, _)| Some(map[axis]) == most);
+        let first = of_axis.map(|(_, of)| (of.first[axis], of.stride[axis])).min_by(|a, b| a.0.total_cmp(&b.0));
+        if let Some((first, stride)) = first {
+            (finest.first[axis], finest.stride[axis]) = (first, stride);
         }
     }
-    geometry
+    finest
 }
 
 impl AugmentedModel {
@@ -290,10 +288,6 @@ impl AugmentedModel {
         }
         let Some(contract) = contract else { return Err(model.error("it is not augmented; prepare it first")) };
         let layer = &contract.layer;
-        let layers = layer.split(',').count();
-        if layers > 1 && contract.of_layers.len() != layers {
-            return Err(model.error("it does not say where the cells of its layers lie; prepare it again"));
-        }
         let others: Vec<String> = request.layers.iter().map(ToString::to_string).collect();
         if !others.is_empty() && others.join(",") != *layer {
             let others = others.join(",");
@@ -315,6 +309,7 @@ impl AugmentedModel {
         }
         let input = image_input(&model)?.name().to_owned();
         let extras = Extras::default();
+        let layers = layer.split(',').count();
         Ok(Self { model, manifest, guess, input, task, scores, method, contract, layers, extras, notices, cache: None })
     }
 
@@ -346,5 +341,22 @@ impl AugmentedModel {
         let made_of = [grad::ACTIVATIONS, grad::GRADIENTS];
         self.model.graph_mut().output.retain(|output| !made_of.contains(&output.name()));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_finest_of_several_maps_is_found_along_each_axis_in_any_order() {
+        let of = |first: [f64; 2], stride: [f64; 2]| FieldGeometry { first, stride };
+        let high = ([16, 4], of([1.0, 4.0], [2.0, 8.0]));
+        let wide = ([4, 16], of([4.0, 1.0], [8.0, 2.0]));
+        let moved = ([16, 4], of([-3.0, 0.0], [2.0, 8.0]));
+        let finest = of([-3.0, 1.0], [2.0, 2.0]);
+        for maps in [[high, wide, moved], [moved, high, wide], [wide, moved, high]] {
+            assert_eq!(finest_geometry(&maps, [32, 32]), finest);
+        }
     }
 }

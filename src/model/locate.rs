@@ -237,20 +237,19 @@ fn find_targets(typed: &TypedModel, task: &Task, request: &Request) -> Result<Ve
     Ok(targets)
 }
 
-/// Moves the cells of a layer to where the manifest says that they look, if it is the layer that the manifest speaks of, and
-/// returns how far.
+/// Moves the cells of the layer that the manifest speaks of to where it says that they look, and returns how far. Layers that
+/// a list names stay where they are.
 fn apply_shift(typed: &TypedModel, task: &Task, request: &Request, targets: &mut [Target]) -> Result<Option<[f32; 2]>> {
     let LoadedModel { manifest, contract, .. } = &typed.loaded;
     let (Some(shift), None) = (manifest.shift, contract) else { return Ok(None) };
-    let own = match targets {
-        [only] if request.layers.is_empty() => only.layer.tensor.clone(),
-        _ => match find_targets(typed, task, &Request::default())?.as_slice() {
-            [own] => own.layer.tensor.clone(),
-            _ => return Ok(None),
-        },
+    let default = find_targets(typed, task, &Request::default())?;
+    let same = |a: &Target, b: &Target| a.layer.tensor == b.layer.tensor;
+    let target = match (targets, default.as_slice()) {
+        ([only], own) if own.iter().any(|own| same(own, only)) => only,
+        // RefineCAM goes on from the manifest's layer.
+        ([first, _, ..], [own]) if request.layers.is_empty() && same(first, own) => first,
+        _ => return Ok(None),
     };
-    let is_own = |target: &&mut Target| target.layer.tensor == own && target.reason != Reason::Input;
-    let Some(target) = targets.iter_mut().find(is_own) else { return Ok(None) };
     let first = &mut target.layer.layout.geometry.first;
     *first = [first[0] - f64::from(shift[1]), first[1] - f64::from(shift[0])];
     Ok(Some(shift))

@@ -24,10 +24,10 @@ pub struct Contract {
     /// Where the map's cells lie on the model's input.
     #[serde(rename = "place")]
     pub geometry: FieldGeometry,
-    /// Where the cells of each layer lie on the model's input, if there are several.
+    /// Where the cells of each layer lie on the model's input, if there are several; else empty.
     #[serde(rename = "places", default, skip_serializing_if = "Vec::is_empty")]
-    pub of_layers: Vec<FieldGeometry>,
-    /// How far these places were moved, as the model's manifest said: `[x, y]` in pixels of the input.
+    pub layer_geometries: Vec<FieldGeometry>,
+    /// How far the cells of the manifest's own layer were moved, as it said: `[x, y]` in pixels of the input.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shift: Option<[f32; 2]>,
     pub probability: Probability,
@@ -94,6 +94,13 @@ impl Contract {
         }
         let contract: Self = serde_json::from_value(fields.into()).map_err(|e| damaged(&e))?;
         contract.preprocessing.check().map_err(|problem| damaged(&problem))?;
+        let (layers, places) = (contract.layer.split(',').count(), &contract.layer_geometries);
+        if places.len() != if layers > 1 { layers } else { 0 } {
+            return Err(damaged(&format_args!("{} places of {layers} layers", places.len())));
+        }
+        if !places.iter().chain([&contract.geometry]).all(FieldGeometry::is_sound) {
+            return Err(damaged(&"a place that is none"));
+        }
         Ok(Some(contract))
     }
 

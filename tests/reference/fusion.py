@@ -41,6 +41,10 @@ def enlarged(map, like, shrinking):
     first, stride = 0.0, 1
     for kernel, step, padding in shrinking:
         first, stride = first + ((kernel - 1) / 2 - padding) * stride, stride * step
+    for early, late in zip(like.shape[2:], map.shape[2:]):
+        for kernel, step, padding in shrinking:
+            early = (early + 2 * padding - kernel) // step + 1
+        assert early == late > 1
     at = [2 * (torch.arange(early) - first) / stride / (late - 1) - 1 for early, late in zip(like.shape[2:], map.shape[2:])]
     rows, columns = torch.meshgrid(*at, indexing="ij")
     grid = torch.stack([columns, rows], dim=-1)[None]

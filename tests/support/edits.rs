@@ -83,6 +83,7 @@ pub const CONTRACT: &[(&str, &str)] = &[
     ("logits", "scores"),
     ("grid", "8x8"),
     ("place", r#"{"first":[0.5,0.5],"stride":[2.0,2.0]}"#),
+    ("places", "[]"),
     ("probability", "softmax"),
     ("labels", r#"["a","b"]"#),
     ("preprocessing", r#"{"width":16,"height":16,"scale":1.0}"#),

@@ -95,8 +95,8 @@ impl Bench {
         let _ = tracing::subscriber::set_global_default(subscriber);
         let (pipeline, _) = self.pipeline(global, &stages, None)?;
         let film = std::env::temp_dir().join(format!("whycam-bench-{}.mp4", std::process::id()));
-        // What is to be said about the model was said by the first one.
-        let silent = GlobalArgs { quiet: true, ..global.clone() };
+        // The first pipeline has printed the notices.
+        let silent = GlobalArgs { quiet: true, verbose: false, ..global.clone() };
         let encoded = self.pipeline(&silent, &stages, Some(&film));
         let _ = std::fs::remove_file(film);
         let (encoded, stages) = encoded?;

@@ -30,7 +30,7 @@ pub fn check(model: &ModelArgs, methods: &[&Method]) -> Result<()> {
         let problem = "--choose writes into the manifest next to a model's file, and there is none";
         return Err(UsageError(format!("{problem}; docs/models.md shows one")).into());
     };
-    changed(&manifest, METHODS[0].name, None, None).map(|_| ())
+    changed(&manifest, METHODS[0].name, &[]).map(|_| ())
 }
 
 /// Chooses among measured methods, and writes the best one with its layer into the manifest next to the model.
@@ -42,21 +42,20 @@ pub fn write(model: &str, layers_named: bool, measured: &[Measured]) -> Result<(
         bail!("no method that may be a default passes the sanity check: the manifest is as it was")
     };
     let path = Path::new(model).with_extension("toml");
-    // RefineCAM finds its own layers.
+    let shift = if best.takes_shift() { shift(best) } else { None };
+    let place = [("layer", Some(Value::from(best.layer.as_str()))), ("shift", shift.map(Value::from))];
+    // RefineCAM finds its own layers, starting from the manifest's and where its shift says.
     let finds = cam::find(best.method)?.layers == Layers::EachGrid && !layers_named;
-    let layer = (!finds).then_some(best.layer.as_str());
-    let shift = if finds || !best.takes_shift() { None } else { shift(best) };
-    let text = changed(&path, best.method, layer, shift)?;
+    let text = changed(&path, best.method, if finds { &[] } else { &place })?;
     write_whole(&path, text.into_bytes(), true)?;
     say(format_args!("{}: {} at {} has the best value, {:.3}", path.display(), best.method, best.layer, best.value()));
     Ok(())
 }
 
-/// A manifest with another method, layer and shift.
-fn changed(path: &Path, method: &str, layer: Option<&str>, shift: Option<Vec<f64>>) -> Result<String> {
+/// A manifest with another method, and with other keys set or removed.
+fn changed(path: &Path, method: &str, others: &[(&str, Option<Value>)]) -> Result<String> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let keys = [("method", Some(method.into())), ("layer", layer.map(Value::from)), ("shift", shift.map(Value::from))];
-    let changed = with_keys(&text, &keys);
+    let changed = with_keys(&text, &[&[("method", Some(method.into()))], others].concat());
     let read: Manifest = toml::from_str(&changed).with_context(|| path.display().to_string())?;
     if read.method.as_deref() != Some(method) {
         bail!("{}: its form does not let whycam write into it; add method = \"{method}\"", path.display());

@@ -44,8 +44,16 @@ impl FieldGeometry {
     pub fn part_under(&self, other: &Self, map: [usize; 2]) -> [[f64; 2]; 2] {
         let edge = |of: &Self, axis: usize| of.first[axis] - of.stride[axis] / 2.0;
         let from = [0, 1].map(|axis| (edge(other, axis) - edge(self, axis)) / self.stride[axis]);
-        let over = [0, 1].map(|axis| map[axis] as f64 * other.stride[axis] / self.stride[axis]);
+        let over = [0, 1].map(|axis| map[axis] as f64 * (other.stride[axis] / self.stride[axis]));
         [from, over]
+    }
+
+    /// Whether a map may lie so: all numbers are within the largest input and its padding, and no stride is tiny or negative.
+    pub fn is_sound(&self) -> bool {
+        const FARTHEST: f64 = 1e5;
+        const LEAST: f64 = 1e-3;
+        let stride = self.stride.iter().all(|stride| (LEAST..FARTHEST).contains(stride));
+        stride && self.first.iter().all(|first| first.abs() < FARTHEST)
     }
 }
 
@@ -58,5 +66,18 @@ impl TensorLayout {
     /// Whether the tensor is `[N,C,h,w]` without a transposition.
     pub fn is_plain(&self) -> bool {
         self.prefix.is_none() && self.order.is_sorted()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_part_of_a_map_under_another_is_told_along_each_axis() {
+        let late = FieldGeometry { first: [0.0, 2.0], stride: [8.0, 4.0] };
+        let early = FieldGeometry { first: [0.0, 1.0], stride: [2.0, 2.0] };
+        assert_eq!(late.part_under(&early, [16, 32]), [[3.0 / 8.0, 0.0], [4.0, 16.0]]);
+        assert_eq!(late.part_under(&late, [7, 3]), [[0.0, 0.0], [7.0, 3.0]]);
     }
 }
