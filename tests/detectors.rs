@@ -216,8 +216,8 @@ fn whole_map(of: &Family, request: &Request, entry: i64) -> Result<Array2<f32>, 
         let map = (activations * gradients).sum_axis(Axis(0)).mapv(|value| value.max(0.0));
         map.into_dimensionality::<Ix2>().map_err(|e| e.to_string())
     };
-    let maps = (0..augmented.layers).map(map).collect::<Result<Vec<_>, String>>()?;
-    if augmented.layers == 1 {
+    let maps = (0..augmented.layers()).map(map).collect::<Result<Vec<_>, String>>()?;
+    if augmented.layers() == 1 {
         return Ok(maps[0].clone());
     }
     let contract = &augmented.contract;

@@ -332,9 +332,9 @@ impl Prepared {
         mut notices: Vec<String>,
     ) -> Result<Self> {
         let method = augmented.method;
-        check_layers(method, augmented.layers, request)?;
+        check_layers(method, augmented.layers(), request)?;
         let batched = augmented.extras.batched_classes;
-        let in_graph = method.in_graph.is_some() && augmented.layers == 1 && !batched && !Windows::fit(&augmented);
+        let in_graph = method.in_graph.is_some() && augmented.layers() == 1 && !batched && !Windows::fit(&augmented);
         if in_graph {
             augmented.reduce_to_cam()?;
         }
@@ -344,7 +344,7 @@ impl Prepared {
         if let Some(reason) = remainder.as_ref().and_then(|remainder| remainder.one_at_a_time.as_ref()) {
             notices.push(format!("the layers after the target take one activation at a time: {reason}"));
         }
-        let AugmentedModel { manifest, guess, task, scores, contract, layers, extras, notices: found, .. } = augmented;
+        let AugmentedModel { manifest, guess, task, scores, contract, extras, notices: found, .. } = augmented;
         notices.splice(..0, found);
         let context = ExplanationContext {
             task: task.name(),
@@ -354,7 +354,7 @@ impl Prepared {
             method: method.name.to_owned(),
             labels: manifest.labels,
             unit: match task {
-                _ if layers > 1 => "share of the largest",
+                _ if contract.layer_geometries.len() > 1 => "share of the largest",
                 Task::Value(_) if method.unit == "logit" => "",
                 _ => method.unit,
             },

@@ -37,8 +37,6 @@ pub struct AugmentedModel {
     pub scores: ResolvedScores,
     pub method: &'static Method,
     pub contract: Contract,
-    /// How many layers it gives maps of.
-    pub layers: usize,
     pub extras: Extras,
     /// What a user should know of how the scores were found.
     pub notices: Vec<String>,
@@ -179,22 +177,8 @@ pub fn augment(located: Located, batched_classes: bool) -> Result<AugmentedModel
     }
     let contract = contract_of(&task, &targets, shift, &manifest);
     contract.write(&mut model)?;
-    let layers = targets.len();
     let extras = Extras { remainder, curvature, batched_classes };
-    Ok(AugmentedModel {
-        model,
-        manifest,
-        guess,
-        input,
-        task,
-        scores,
-        method,
-        contract,
-        layers,
-        extras,
-        notices,
-        cache: None,
-    })
+    Ok(AugmentedModel { model, manifest, guess, input, task, scores, method, contract, extras, notices, cache: None })
 }
 
 /// # Errors
@@ -261,11 +245,11 @@ fn contract_of(task: &Task, targets: &[Target], shift: Option<[f32; 2]>, manifes
 fn finest_geometry(maps: &[([usize; 2], FieldGeometry)], input: [usize; 2]) -> FieldGeometry {
     let mut finest = FieldGeometry::even([1, 1], input);
     for axis in [0, 1] {
-        let most = maps.iter().map(|(map, _)| map[axis]).max();
-        let of_axis = maps.iter().filter(|(map, _)| Some(map[axis]) == most);
-        let first = of_axis.map(|(_, of)| (of.first[axis], of.stride[axis])).min_by(|a, b| a.0.total_cmp(&b.0));
-        if let Some((first, stride)) = first {
-            (finest.first[axis], finest.stride[axis]) = (first, stride);
+        let most = maps
+            .iter()
+            .max_by(|(a, of_a), (b, of_b)| a[axis].cmp(&b[axis]).then(of_b.first[axis].total_cmp(&of_a.first[axis])));
+        if let Some((_, of)) = most {
+            (finest.first[axis], finest.stride[axis]) = (of.first[axis], of.stride[axis]);
         }
     }
     finest
@@ -309,8 +293,12 @@ impl AugmentedModel {
         }
         let input = image_input(&model)?.name().to_owned();
         let extras = Extras::default();
-        let layers = layer.split(',').count();
-        Ok(Self { model, manifest, guess, input, task, scores, method, contract, layers, extras, notices, cache: None })
+        Ok(Self { model, manifest, guess, input, task, scores, method, contract, extras, notices, cache: None })
+    }
+
+    /// How many layers it gives maps of.
+    pub fn layers(&self) -> usize {
+        self.contract.layer_geometries.len().max(1)
     }
 
     /// Adds the map as the output `cam`, float32 `[N,h,w]`: that of the method, or of Grad-CAM if the graph cannot compute

@@ -62,7 +62,7 @@ impl Region {
     /// The part of the frame that the cells of a map cover, if the input `[height, width]` covers this region.
     #[must_use]
     pub fn of_map(&self, geometry: &FieldGeometry, map: (usize, usize), input: [usize; 2]) -> Self {
-        let [y, x] = [0, 1].map(|axis| geometry.first[axis] - geometry.stride[axis] / 2.0);
+        let [y, x] = geometry.corner();
         let [height, width] = [geometry.stride[0] * map.0 as f64, geometry.stride[1] * map.1 as f64];
         let (down, across) = (self.height / input[0] as f64, self.width / input[1] as f64);
         Self { x: self.x + x * across, y: self.y + y * down, width: width * across, height: height * down }

@@ -39,11 +39,16 @@ impl FieldGeometry {
         Self { first: stride.map(|stride| stride / 2.0), stride }
     }
 
+    /// The upper left corner `[y, x]` of the map, in pixels of the input.
+    pub fn corner(&self) -> [f64; 2] {
+        [0, 1].map(|axis| self.first[axis] - self.stride[axis] / 2.0)
+    }
+
     /// The part of a map of this geometry that a map `[height, width]` of another one covers, in cells: the upper left corner
     /// `[row, column]`, and the size `[rows, columns]`. It may reach over the edges.
     pub fn part_under(&self, other: &Self, map: [usize; 2]) -> [[f64; 2]; 2] {
-        let edge = |of: &Self, axis: usize| of.first[axis] - of.stride[axis] / 2.0;
-        let from = [0, 1].map(|axis| (edge(other, axis) - edge(self, axis)) / self.stride[axis]);
+        let (own, others) = (self.corner(), other.corner());
+        let from = [0, 1].map(|axis| (others[axis] - own[axis]) / self.stride[axis]);
         let over = [0, 1].map(|axis| map[axis] as f64 * (other.stride[axis] / self.stride[axis]));
         [from, over]
     }
