@@ -18,6 +18,8 @@ struct Net {
     sides: Option<[f32; 4]>,
     /// Whether raw numbers follow the scores, as those of masks do.
     further: bool,
+    /// The dilation of a block of 3x3 cells before a head of 3x3 cells; without it, the head sees the picture.
+    block: Option<i64>,
     outputs: Vec<&'static str>,
 }
 
@@ -29,16 +31,25 @@ impl Net {
             classes: 3,
             sides: Some([1.0, 1.0, 8.0, 8.0]),
             further: false,
+            block: None,
             outputs: vec!["found"],
         }
     }
 
     fn write(self, folder: &Folder) -> String {
-        let Self { side, stride, classes, sides, further, outputs } = self;
+        let Self { side, stride, classes, sides, further, block, outputs } = self;
         let cells = (side / stride) * (side / stride);
-        let conv = |name: &str, weights: &str, bias: &str| {
-            let node = Node::new("Conv", name, &["image", weights, bias], &[name]);
-            node.with(Attribute::from_ints("strides", &[stride, stride]))
+        let strided = |name: &str, inputs: &[&str]| {
+            Node::new("Conv", name, inputs, &[name]).with(Attribute::from_ints("strides", &[stride, stride]))
+        };
+        let same = |name: &str, inputs: &[&str], dilation: i64| {
+            let node = Node::new("Conv", name, inputs, &[name]);
+            let node = node.with(Attribute::from_ints("pads", &[dilation; 4]));
+            node.with(Attribute::from_ints("dilations", &[dilation, dilation]))
+        };
+        let conv = |name: &str, weights: &str, bias: &str| match block {
+            Some(_) => same(name, &["block.relu", weights, bias], 1),
+            None => strided(name, &["image", weights, bias]),
         };
         let along_cells = |from: &str, to: &str| Node::new("Reshape", to, &[from, "flat"], &[to]);
         let concat = |to: &str| {
@@ -46,13 +57,25 @@ impl Net {
             let node = Node::new("Concat", to, parts, &[to]);
             node.with(Attribute::from_int("axis", 1))
         };
-        let mut node = vec![
+        let relu = |name: &str| {
+            let output = format!("{name}.relu");
+            Node::new("Relu", output.as_str(), &[name], &[&output])
+        };
+        let mut node = block.map_or(Vec::new(), |dilation| {
+            vec![
+                strided("stem", &["image", "s"]),
+                relu("stem"),
+                same("block", &["stem.relu", "b"], dilation),
+                relu("block"),
+            ]
+        });
+        node.extend([
             conv("sides", "w", "wb"),
             conv("logits", "v", "vb"),
             along_cells("sides", "raw"),
             along_cells("logits", "rows"),
             Node::new("Sigmoid", "scores", &["rows"], &["scores"]),
-        ];
+        ]);
         match sides {
             Some(_) => node.push(Node::new("Mul", "boxes", &["raw", "scale"], &["boxes"])),
             None => node.push(Node::new("Identity", "boxes", &["raw"], &["boxes"])),
@@ -64,9 +87,12 @@ impl Net {
         };
         // Each box has its centre in the picture.
         let middle = side as f32 / 2.0;
+        let (channels, kernel) = if block.is_some() { (8, 3) } else { (3, stride) };
         let initializer = vec![
-            weights("w", &[4, 3, stride, stride]),
-            weights("v", &[classes, 3, stride, stride]),
+            weights("s", &[8, 3, stride, stride]),
+            weights("b", &[8, 8, 3, 3]),
+            weights("w", &[4, channels, kernel, kernel]),
+            weights("v", &[classes, channels, kernel, kernel]),
             Tensor::from_f32s("wb", &[4], &[middle, middle, 1.0, 1.0]),
             weights("vb", &[classes]),
             Tensor::from_f32s("scale", &[1, 4, 1], &sides.unwrap_or_default()),
@@ -106,6 +132,17 @@ fn a_plain_detector_is_found_and_its_detections_have_boxes_labels_and_maps() {
     let probability = |of: &Value| of["probability"].as_f64().unwrap();
     assert!(found.windows(2).all(|pair| probability(&pair[0]) >= probability(&pair[1])));
     assert!(found.iter().all(|of| of["map"]["evidence"].is_boolean() && of["box"]["width"].as_f64().unwrap() > 0.0));
+}
+
+#[test]
+fn a_block_that_looks_far_around_a_box_lies_before_the_input_of_the_head() {
+    for (dilation, layer) in [(1, "stem.relu"), (5, "block.relu")] {
+        let folder = Folder::new("block");
+        let (line, printed) =
+            explained(&Net { block: Some(dilation), ..Net::new() }.write(&folder), &folder, &["--verbose"]);
+        assert!(printed.contains(layer), "dilation {dilation}: {printed}");
+        assert_eq!(line["map"]["height"], 8);
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::grad::{ACTIVATIONS, Branch, Detection, Rules, cut_branch, differentia
 use crate::model::AugmentedModel;
 use crate::onnx::proto::{Graph, ValueInfo};
 use crate::onnx::{DataType, GraphIndex, OnnxModel, Tensors};
-use crate::session::{self, Compute, Input, Session};
+use crate::session::{self, Compute, Input, RunOutputs, Session};
 
 /// The input that holds the gradient of the score map.
 const SEED: &str = "whycam.seed";
@@ -41,9 +41,10 @@ type OutputType = (String, DataType, Vec<i64>);
 pub type LayerGradients = Vec<Option<PartialGradient>>;
 
 /// The gradients of several scores of a level, each by a window of the layer.
-struct WindowGradients {
-    /// `[n,C,rows,columns]`.
-    values: Array4<f32>,
+struct WindowGradients<'s> {
+    run: RunOutputs<'s>,
+    /// The output with the gradients, `[n,C,rows,columns]`.
+    gradient: &'s str,
     /// The first row and column of each window.
     corners: Vec<[usize; 2]>,
     /// Rows and columns of the whole layer.
@@ -111,7 +112,8 @@ impl Windows {
         for (level, (scores, members)) in self.levels.iter_mut().zip(asked) {
             let windows = if scores.is_empty() { None } else { Some(level.run(outputs, &scores)?) };
             for (of_list, members) in gradients.iter_mut().zip(members) {
-                of_list.push(windows.as_ref().filter(|_| !members.is_empty()).map(|windows| windows.sum(&members)));
+                let windows = windows.as_ref().filter(|_| !members.is_empty());
+                of_list.push(windows.map(|windows| windows.sum(&members)).transpose()?);
             }
         }
         Ok(gradients)
@@ -165,7 +167,7 @@ impl Level {
     }
 
     /// The gradients of the scores with these numbers in the map, each on its window.
-    fn run(&mut self, outputs: &ModelOutputs, scores: &[usize]) -> Result<WindowGradients> {
+    fn run(&mut self, outputs: &ModelOutputs, scores: &[usize]) -> Result<WindowGradients<'_>> {
         let [classes, height, width] = self.map;
         let ([rows, columns], count) = (self.window, scores.len());
         let start = |at: usize, window: usize, side: usize| at.saturating_sub(window / 2).min(side - window);
@@ -184,20 +186,20 @@ impl Level {
         let (windows, seeds) = (windows.into_dyn(), seeds.into_dyn());
         let inputs = vec![(self.layer.as_str(), Input::Float(windows.view())), (SEED, Input::Float(seeds.view()))];
         let run = self.session.run(inputs)?;
-        let gradients = run.floats(&self.gradient)?.into_dimensionality::<Ix4>();
-        let values = gradients.map_err(|e| Error::model(&self.gradient, e))?.to_owned();
-        Ok(WindowGradients { values, corners, whole: [height, width] })
+        Ok(WindowGradients { run, gradient: &self.gradient, corners, whole: [height, width] })
     }
 }
 
-impl WindowGradients {
+impl WindowGradients<'_> {
     /// The sum of the gradients with these numbers, on the rectangle around their windows.
-    fn sum(&self, members: &[usize]) -> PartialGradient {
+    fn sum(&self, members: &[usize]) -> Result<PartialGradient> {
+        let gradients = self.run.floats(self.gradient)?.into_dimensionality::<Ix4>();
+        let gradients = gradients.map_err(|e| Error::model(self.gradient, e))?;
         if let [only] = *members {
-            let values = self.values.slice(s![only..=only, .., .., ..]).to_owned();
-            return PartialGradient { values, first: self.corners[only], whole: self.whole };
+            let values = gradients.slice(s![only..=only, .., .., ..]).to_owned();
+            return Ok(PartialGradient { values, first: self.corners[only], whole: self.whole });
         }
-        let (_, channels, rows, columns) = self.values.dim();
+        let (_, channels, rows, columns) = gradients.dim();
         let corners = || members.iter().map(|&member| self.corners[member]);
         let first = [0, 1].map(|axis| corners().map(|corner| corner[axis]).min().unwrap_or(0));
         let last = [0, 1].map(|axis| corners().map(|corner| corner[axis]).max().unwrap_or(0));
@@ -207,9 +209,9 @@ impl WindowGradients {
         for (&member, [top, left]) in members.iter().zip(corners()) {
             let (top, left) = (top - first[0], left - first[1]);
             let mut part = values.slice_mut(s![0, .., top..top + rows, left..left + columns]);
-            part += &self.values.index_axis(Axis(0), member);
+            part += &gradients.index_axis(Axis(0), member);
         }
-        PartialGradient { values, first, whole: self.whole }
+        Ok(PartialGradient { values, first, whole: self.whole })
     }
 }
 

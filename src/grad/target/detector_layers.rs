@@ -1,6 +1,7 @@
 //! The layers of a detector: the end of the backbone, what enters the neck, and what enters the heads.
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 
 use super::candidate::Reason;
 use super::layers::Layers;
@@ -43,8 +44,9 @@ impl DetectorPart {
     }
 }
 
-/// The least number of cells around a box, in each direction, that the input of a head sees.
-const NEAREST: usize = 2;
+/// How many cells around a box, in each direction, the input of a head should see: with fewer a map is a single cell, with more
+/// it is mostly what lies beside a small box.
+const SEEN: RangeInclusive<usize> = 2..=4;
 
 impl Layers<'_> {
     /// The layers of a part of a detector, fine to coarse: their positions among the candidates, why, and for the input of a
@@ -141,21 +143,27 @@ impl Layers<'_> {
                 grid(at) == grid(own) && made_by.is_some_and(|node| of_map.contains(&node) && of_boxes.contains(&node))
             });
             let shared: Vec<usize> = shared.collect();
-            // Nearer to the box than this, a map is a single cell.
-            let seeing = |at: &usize| {
-                let layer = &self.candidates[*at];
-                let branch = cut_branch(self.model, &layer.tensor, map, layer.layout.channels);
-                branch.is_some_and(|branch| branch.reach >= NEAREST)
-            };
-            let Some(at) = shared.iter().rev().copied().find(seeing).or_else(|| self.last_layer(&shared)) else {
-                continue;
-            };
+            let Some(at) = self.input_of_head(map, &shared) else { continue };
             match found.iter_mut().find(|(other, _)| *other == at) {
                 Some(other) => other.1 = None,
                 None => found.push((at, Some(self.candidates[own].tensor.as_str()))),
             }
         }
         found
+    }
+
+    /// The last of some layers that sees enough cells around a box; if that is one before a block that sees far too many, the
+    /// layer behind the block.
+    fn input_of_head(&self, map: &str, layers: &[usize]) -> Option<usize> {
+        let reach = |at: usize| {
+            let layer = &self.candidates[at];
+            cut_branch(self.model, &layer.tensor, map, layer.layout.channels).map(|branch| branch.reach)
+        };
+        let reaches = layers.iter().rev().filter_map(|&at| Some((at, reach(at)?)));
+        let last = |least: usize| reaches.clone().find(|(_, reach)| *reach >= least);
+        let seeing = last(*SEEN.start());
+        let found = if seeing.is_some_and(|(_, reach)| reach > *SEEN.end()) { last(1) } else { seeing };
+        found.map(|(at, _)| at).or_else(|| self.last_layer(layers))
     }
 
     /// The last activation among candidates, or else the last of them.
