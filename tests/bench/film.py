@@ -29,8 +29,6 @@ TURNS = 3
 RUNS = 150
 CORES = len(os.sched_getaffinity(0))
 H264 = ["-c:v", "libx264", "-threads", str(CORES), "-preset", "veryfast", "-crf", "20", "-an", "-f", "mp4"]
-if CORES <= 4:
-    H264 += ["-thread_type", "slice"]
 
 
 def processor_seconds(*command):

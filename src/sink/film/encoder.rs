@@ -25,9 +25,6 @@ const RATE_FACTORS: &[(&str, u8)] = &[
 /// Frames from one picture that stands for itself to the next. A viewer who comes later waits for one.
 const KEYFRAME_INTERVAL: &str = "50";
 
-/// The most slices into which x264 may cut a picture.
-const MOST_SLICES: usize = 4;
-
 /// The encoder by its name, or else by the file name.
 ///
 /// # Errors
@@ -133,11 +130,6 @@ fn options(encoder: &str, encoding: &Encoding, live: bool) -> ffmpeg::Dictionary
     match encoder {
         "libx264" | "libx264rgb" | "libx265" => {
             options.set("preset", "veryfast");
-            // Threads that share a picture need fewer pictures in memory than one thread per picture. Each slice
-            // worsens compression, so only few are used.
-            if (1..=MOST_SLICES).contains(&encoding.threads) && encoder != "libx265" {
-                options.set("thread_type", "slice");
-            }
             if live {
                 options.set("tune", "zerolatency");
             }
