@@ -44,8 +44,8 @@ impl DetectorPart {
     }
 }
 
-/// How many cells around a box, in each direction, the input of a head should see: with fewer a map is a single cell, with more
-/// it is mostly what lies beside a small box.
+/// How many cells around a box, in each direction, the input of a head should see: with fewer a map is a cell or a few, with
+/// more it covers mostly what lies beside a small box.
 const SEEN: RangeInclusive<usize> = 2..=4;
 
 impl Layers<'_> {
