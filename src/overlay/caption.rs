@@ -1,13 +1,15 @@
 //! Text on a picture.
 
-use ab_glyph::{Font, FontRef, PxScale, ScaleFont, point};
+use ab_glyph::{Font, FontRef, PxScale, ScaleFont};
 use image::RgbImage;
 
+use super::glyphs::Glyphs;
 use crate::error::{Error, Result};
 
 /// Draws lines of text on a dark plate, scaled to the picture.
 pub struct Caption {
     font: FontRef<'static>,
+    glyphs: Glyphs,
 }
 
 /// The position of a plate.
@@ -33,7 +35,8 @@ impl Caption {
     /// The embedded font is damaged.
     pub fn new() -> Result<Self> {
         let font = FontRef::try_from_slice(epaint_default_fonts::HACK_REGULAR);
-        Ok(Self { font: font.map_err(|_| Error::input("embedded font", "damaged; build whycam again"))? })
+        let font = font.map_err(|_| Error::input("embedded font", "damaged; build whycam again"))?;
+        Ok(Self { font, glyphs: Glyphs::default() })
     }
 
     /// Draws lines in the lower left corner, each in its colour, the first at the top.
@@ -159,26 +162,7 @@ impl Caption {
     }
 
     fn draw_line(&self, picture: &mut RgbImage, text: &str, colour: [u8; 3], scale: f32, start: [f32; 2]) {
-        let (width, height) = picture.dimensions();
-        let font = self.font.as_scaled(PxScale::from(scale));
-        let [mut x, baseline] = start;
-        for character in text.chars() {
-            let glyph = font.glyph_id(character);
-            let positioned = glyph.with_scale_and_position(PxScale::from(scale), point(x, baseline));
-            x += font.h_advance(glyph);
-            let Some(outline) = self.font.outline_glyph(positioned) else { continue };
-            let corner = outline.px_bounds().min;
-            outline.draw(|dx, dy, coverage| {
-                let (px, py) = (corner.x + dx as f32, corner.y + dy as f32);
-                if px < 0.0 || py < 0.0 || px >= width as f32 || py >= height as f32 {
-                    return;
-                }
-                let pixel = picture.get_pixel_mut(px as u32, py as u32);
-                for (channel, ink) in pixel.0.iter_mut().zip(colour) {
-                    *channel = (f32::from(*channel) * (1.0 - coverage) + f32::from(ink) * coverage) as u8;
-                }
-            });
-        }
+        self.glyphs.draw(&self.font, picture, text, colour, scale, start);
     }
 
     fn length(&self, text: &str, scale: f32) -> f32 {

@@ -5,6 +5,7 @@ mod caption;
 mod colormap;
 mod detections;
 mod draw;
+mod glyphs;
 mod heat;
 mod segments;
 mod style;

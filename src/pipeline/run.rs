@@ -67,7 +67,7 @@ pub struct Progress {
 }
 
 /// Frames that wait before and after inference under [`Policy::Block`].
-const QUEUE_FRAMES: usize = 2;
+const QUEUE_FRAMES: usize = 4;
 /// How long to wait for the capture thread, which a silent camera may block for ever.
 const CAPTURE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -149,12 +149,13 @@ impl Channels {
 }
 
 /// Limits the frames between capture and sinks. The channels alone do not: frames that are explained early wait in
-/// memory for a slower worker. A single worker has one frame decoded before it and one written after it.
+/// memory for a slower worker. A single worker has one frame decoded before it and one written after it; several have a
+/// queue of decoded frames as well, since a decoder gives frames in bursts.
 ///
 /// Several sources wait for the model, so that none of their turns is lost.
 fn in_flight_limit(options: &Options, workers: usize) -> Semaphore {
     match options.policy {
-        Policy::Block => Semaphore::new((2 * workers).max(3)),
+        Policy::Block => Semaphore::new(if workers == 1 { 3 } else { 2 * workers + QUEUE_FRAMES }),
         Policy::Newest if options.lanes > 1 => Semaphore::new(2),
         Policy::Newest => Semaphore::UNBOUNDED,
     }
