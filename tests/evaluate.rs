@@ -194,6 +194,12 @@ fn an_interrupted_evaluation_goes_on_with_what_it_lacks() {
     let after = measured();
     assert_eq!((&after[1], after[0]["method"].as_str()), (&before[0], Some("hires-cam")));
     assert!(kept().starts_with(&half) && kept().len() > half.len());
+    // A run that ended after a photo of a method does not measure that photo again.
+    let photo = half.lines().nth(1).unwrap().replace(r#"\"stability\":"#, r#"\"stability\":0.125,\"was\":"#);
+    std::fs::write(format!("{json}.done"), format!("{}\n{photo}\n", half.lines().next().unwrap())).unwrap();
+    assert!(run("grad-cam", "1").status.success());
+    assert_eq!(measured()[0]["stability"].as_f64(), Some(0.125));
+    assert_eq!(measured()[0]["insertion"], before[0]["insertion"]);
     let refused = run("grad-cam", "2");
     assert!(!refused.status.success() && support::stderr(&refused).contains("other options"));
 }

@@ -14,13 +14,18 @@ use crate::error::Result;
 /// nothing is divided. pytorch-grad-cam sets a channel to a value far below all others instead of zero, unless its
 /// activation is zero.
 pub fn ablation_cam(layer: &mut PerturbedLayer) -> Result<Array2<f32>> {
-    let (channels, _, _) = layer.activations.dim();
-    let scores = layer.scores(channels, |channel, activations, mut version| {
+    // Without a channel of zeros, as a ReLU leaves many, nothing changes.
+    let active = |channel: &usize| layer.activations.index_axis(Axis(0), *channel).iter().any(|value| *value != 0.0);
+    let channels: Vec<usize> = (0..layer.activations.dim().0).filter(active).collect();
+    let scores = layer.scores(channels.len(), |number, activations, mut version| {
         version.assign(&activations);
-        version.index_axis_mut(Axis(0), channel).fill(0.0);
+        version.index_axis_mut(Axis(0), channels[number]).fill(0.0);
     })?;
     let intact = layer.score.logit;
     let scale = if intact == 0.0 { 1.0 } else { intact.abs() };
-    let weights = scores.iter().map(|score| (intact - score.logit) / scale);
+    let mut weights = vec![0.0; layer.activations.dim().0];
+    for (channel, score) in channels.into_iter().zip(scores) {
+        weights[channel] = (intact - score.logit) / scale;
+    }
     Ok(weighted_sum(layer.activations, weights))
 }

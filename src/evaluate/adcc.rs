@@ -1,12 +1,14 @@
 //! ADCC (average drop, coherency and complexity): Poppi et al., *Revisiting the Evaluation of Class Activation Mapping
 //! for Explainability*, CVPR Workshops 2021, <https://arxiv.org/abs/2104.10252>, section 3.
 
+use serde::{Deserialize, Serialize};
+
 use super::statistics::pearson;
 use super::trial::Trial;
 use crate::error::Result;
 
 /// The three measures that ADCC combines.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Adcc {
     /// The similarity of the map and the map of the masked picture: Pearson's correlation scaled to 0..=1, as in the
     /// authors' code.

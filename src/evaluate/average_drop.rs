@@ -2,11 +2,13 @@
 //! Visual Explanations for Deep Convolutional Networks*, WACV 2018, <https://arxiv.org/abs/1710.11063>,
 //! section 4.1.
 
+use serde::{Deserialize, Serialize};
+
 use super::trial::Trial;
 use crate::error::Result;
 
 /// The change of the score when only the masked picture remains.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Change {
     /// `max(0, Y - O) / Y`, 0..=1; less is better.
     pub drop: f32,

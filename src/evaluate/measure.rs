@@ -15,11 +15,12 @@ use super::grid_pointing::{PhotoGrid, energy_in_tile, grids};
 use super::insertion_deletion::{area_under, insertion_deletion};
 use super::photos::Photo;
 use super::plan::Plan;
+use super::progress::{GridMeasured, PhotoMeasured, Progress};
 use super::randomisation::{Sanity, randomised};
 use super::report::{Case, FilmMotion, Measured};
 use super::road::road;
 use super::stability::stability;
-use super::totals::Totals;
+use super::totals::means;
 use super::trial::{Trial, to_unit};
 use crate::cam::Method;
 use crate::error::Result;
@@ -44,7 +45,6 @@ pub struct Bench<'a> {
     classifier: &'a mut Classifier,
     /// The value of middle grey in each channel of the model's input.
     blank: Vec<f32>,
-    random: SmallRng,
 }
 
 impl<'a> Bench<'a> {
@@ -55,55 +55,55 @@ impl<'a> Bench<'a> {
         let explainer = Explainer::new(&plan.options, &request)?;
         let InputSpec { channels, scale, mean, std, .. } = *classifier.input_spec();
         let blank = (0..channels).map(|channel| (127.5 * scale - mean[channel]) / std[channel]).collect();
-        Ok(Self { plan, method, request, explainer, classifier, blank, random: SmallRng::seed_from_u64(plan.seed) })
+        Ok(Self { plan, method, request, explainer, classifier, blank })
     }
 
-    /// All measures: on the photos with the indices in `sample`, on grids of the photos in `pointing`, and on the films
-    /// of the plan. `report` gets the progress, 0..=1.
+    /// All measures: on the photos of `sample`, on grids of the photos in `pointing`, and on the films of the plan.
     ///
     /// # Errors
-    /// A photo or film cannot be read, or the model fails.
-    pub fn measure(
-        &mut self,
-        photos: &[Photo],
-        sample: &[usize],
-        pointing: &[&Photo],
-        report: &mut dyn FnMut(f32),
-    ) -> Result<Measured> {
-        let mut cases = Vec::with_capacity(sample.len());
-        let mut totals = Totals::new(self.plan.steps);
-        for (done, photo) in sample.iter().map(|&index| &photos[index]).enumerate() {
-            report(0.8 * done as f32 / sample.len() as f32);
-            cases.push(self.case(photo, &mut totals)?);
+    /// A photo or film cannot be read, the model fails, or a result cannot be kept.
+    pub fn measure(&mut self, sample: &[&Photo], pointing: &[&Photo], progress: &mut Progress) -> Result<Measured> {
+        let mut photos = Vec::with_capacity(sample.len());
+        for (number, photo) in sample.iter().enumerate() {
+            progress.tell(0.6 * number as f32 / sample.len() as f32);
+            photos.push(match progress.of_photo(self.method, photo) {
+                Some(measured) => measured,
+                None => {
+                    let measured = self.photo(photo, number)?;
+                    progress.keep(&measured)?;
+                    measured
+                }
+            });
         }
+        let displaced: Vec<_> = photos.iter().filter_map(|photo| photo.displacement).collect();
+        let (mut faithfulness, curves) = means(&photos, self.plan.steps);
+        faithfulness.grid_pointing = self.point(pointing, progress)?;
+        progress.tell(0.9);
+        let mut cases: Vec<Case> = photos.into_iter().map(|photo| photo.case).collect();
         cases.sort_by(|a, b| (b.insertion - b.deletion).total_cmp(&(a.insertion - a.deletion)));
-        let displacement = Displacement::of(&totals.displaced);
-        let (mut faithfulness, curves) = totals.means(sample.len());
-        faithfulness.grid_pointing = self.point(pointing)?;
-        report(0.9);
-        let chosen: Vec<&Photo> = sample.iter().take(self.plan.sanity).map(|&index| &photos[index]).collect();
         Ok(Measured {
             method: self.method.name,
             layer: self.explainer.context().layer.clone(),
             shift: self.explainer.context().shift,
             photos: sample.len(),
             faithfulness,
-            displacement,
+            displacement: Displacement::of(&displaced),
             curves,
             cases,
-            sanity: self.sanity(&chosen)?,
+            sanity: self.sanity(&sample[..self.plan.sanity.min(sample.len())])?,
             films: self.plan.films.iter().map(|film| self.film(film)).collect::<Result<_>>()?,
         })
     }
 
-    /// The measures of one photo, which are added to `totals`.
-    fn case(&mut self, photo: &Photo, totals: &mut Totals) -> Result<Case> {
+    /// The measures of one photo, the `number`th of the sample.
+    fn photo(&mut self, photo: &Photo, number: usize) -> Result<PhotoMeasured> {
         let picture = photo.read()?;
         let input = self.classifier.preprocess(&picture)?;
         let scores = self.classifier.classify(input.view())?;
         let class = scores.ranking[0];
         self.explainer.set_class(Some(class))?;
-        totals.add_stability(stability(&picture, &mut self.explainer)?);
+        let explanation = self.explainer.explain(&picture)?;
+        let stability = stability(&picture, &explanation, &mut self.explainer)?;
         let [height, width] = [input.dim().1, input.dim().2];
         let channels_last = self.classifier.channels_last();
         let explainer = &mut self.explainer;
@@ -113,7 +113,7 @@ impl<'a> Bench<'a> {
         };
         let classifier = &mut *self.classifier;
         let mut classify = |input: ArrayView3<f32>| Ok(classifier.classify(input)?.probabilities[class]);
-        let map = explain(input.view())?;
+        let map = to_unit(explanation.over_input(height, width)?);
         let mut trial = Trial {
             input: input.view(),
             map: map.view(),
@@ -125,35 +125,54 @@ impl<'a> Bench<'a> {
         let curves = insertion_deletion(&mut trial, self.plan.steps)?;
         let change = average_drop(&mut trial)?;
         let adcc = adcc(&mut trial, change.drop)?;
-        let road = road(&mut trial, &SHARES, NOISE, &mut self.random)?;
-        totals.add(&curves, change, adcc, road);
-        totals.displaced.extend(displacement(&mut trial)?);
-        Ok(Case {
+        // Each photo has its own noise, so that it is the same where a run is continued.
+        let mut random = SmallRng::seed_from_u64(self.plan.seed.wrapping_add(number as u64));
+        let road = road(&mut trial, &SHARES, NOISE, &mut random)?;
+        let displacement = displacement(&mut trial)?;
+        let case = Case {
             photo: photo.clone(),
             predicted: class,
             probability: scores.probabilities[class],
             insertion: area_under(&curves.insertion),
             deletion: area_under(&curves.deletion),
-        })
+        };
+        Ok(PhotoMeasured { method: self.method.name, case, curves, change, adcc, road, stability, displacement })
     }
 
     /// The mean energy in the right tile, over grids of these photos.
-    fn point(&mut self, photos: &[&Photo]) -> Result<Option<f32>> {
+    fn point(&mut self, photos: &[&Photo], progress: &mut Progress) -> Result<Option<f32>> {
         let classes: Vec<usize> = photos.iter().map(|photo| photo.class_index).collect();
-        let grids = grids(&classes, self.plan.grids, &mut self.random);
-        let spec = self.classifier.input_spec();
-        let (width, height) = (spec.width as u32, spec.height as u32);
-        let mut shares = Vec::with_capacity(4 * grids.len());
-        for grid in &grids {
-            let pictures = grid.photos.iter().map(|&index| photos[index].read()).collect::<Result<Vec<RgbImage>>>()?;
-            let picture = PhotoGrid::picture([0, 1, 2, 3].map(|tile| &pictures[tile]), width, height);
-            for (tile, &index) in grid.photos.iter().enumerate() {
-                self.explainer.set_class(Some(classes[index]))?;
-                let map = self.explainer.explain(&picture)?.over_input(height as usize, width as usize)?;
-                shares.push(energy_in_tile(map.view(), tile));
-            }
+        let grids = grids(&classes, self.plan.grids, &mut SmallRng::seed_from_u64(self.plan.seed));
+        let mut sum = 0.0;
+        for (number, grid) in grids.iter().enumerate() {
+            progress.tell(0.6 + 0.3 * number as f32 / grids.len() as f32);
+            let paths = grid.photos.map(|index| photos[index].path.clone());
+            let measured = match progress.of_grid(self.method, &paths) {
+                Some(measured) => measured,
+                None => {
+                    let shares = self.grid(grid.photos.map(|index| photos[index]))?;
+                    let measured = GridMeasured { method: self.method.name, photos: paths, shares };
+                    progress.keep(&measured)?;
+                    measured
+                }
+            };
+            sum += measured.shares.iter().sum::<f32>();
         }
-        Ok((!shares.is_empty()).then(|| shares.iter().sum::<f32>() / shares.len() as f32))
+        Ok((!grids.is_empty()).then(|| sum / (4 * grids.len()) as f32))
+    }
+
+    /// The energy of the map of each photo's class in its tile of a grid, 0..=1.
+    fn grid(&mut self, photos: [&Photo; 4]) -> Result<[f32; 4]> {
+        let pictures = photos.iter().map(|photo| photo.read()).collect::<Result<Vec<RgbImage>>>()?;
+        let InputSpec { width, height, .. } = *self.classifier.input_spec();
+        let picture = PhotoGrid::picture([0, 1, 2, 3].map(|tile| &pictures[tile]), width as u32, height as u32);
+        let mut shares = [0.0; 4];
+        for (tile, photo) in photos.into_iter().enumerate() {
+            self.explainer.set_class(Some(photo.class_index))?;
+            let map = self.explainer.explain(&picture)?.over_input(height, width)?;
+            shares[tile] = energy_in_tile(map.view(), tile);
+        }
+        Ok(shares)
     }
 
     /// The sanity check on these photos. It is skipped for methods that rerun the model for every score, where it would

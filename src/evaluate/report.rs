@@ -30,7 +30,7 @@ pub struct Evaluation {
 }
 
 /// The name of a known method. `serde` would borrow a plain reference.
-type MethodName = &'static str;
+pub type MethodName = &'static str;
 
 /// The measures of one method.
 #[derive(Serialize, Deserialize)]
@@ -72,7 +72,7 @@ pub struct Faithfulness {
 }
 
 /// One photo.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Case {
     pub photo: Photo,
     pub predicted: usize,
@@ -92,7 +92,7 @@ pub struct FilmMotion {
 }
 
 /// The name of a known method.
-fn method_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static str, D::Error> {
+pub fn method_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static str, D::Error> {
     let name = String::deserialize(deserializer)?;
     cam::find(&name).map(|method| method.name).map_err(D::Error::custom)
 }

@@ -4,12 +4,13 @@
 use ndarray::{Array2, Array3, ArrayView3, Axis, Zip, s};
 use rand::rngs::SmallRng;
 use rand_distr::{Distribution, Normal};
+use serde::{Deserialize, Serialize};
 
 use super::trial::Trial;
 use crate::error::Result;
 
 /// The change of the class's probability when pixels are removed, as a mean over several shares of pixels.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Road {
     /// The least relevant pixels are removed; should be about 0.
     pub least_first: f32,

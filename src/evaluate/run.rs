@@ -12,7 +12,8 @@ use super::confusion::Confusion;
 use super::measure::Bench;
 use super::photos::{Photo, labelled_photos};
 use super::plan::Plan;
-use super::report::{Evaluation, Measured};
+use super::progress::Progress;
+use super::report::Evaluation;
 use crate::error::{Error, Result};
 use crate::explain::Classifier;
 
@@ -28,39 +29,28 @@ struct Classified {
     unread: Vec<Error>,
 }
 
-/// Results to reuse, and where new results and the progress go.
-pub struct Progress<'p> {
-    /// Methods that an earlier run has measured.
-    pub done: Vec<Measured>,
-    /// Gets each method as soon as it is measured.
-    pub keep: &'p mut dyn FnMut(&Measured) -> Result<()>,
-    /// Gets the progress, 0..=1.
-    pub report: &'p mut dyn FnMut(f32),
-}
-
 /// Classifies all photos in a folder of class folders, and measures the maps of each method that is not done.
 ///
 /// # Errors
 /// The folder has no photos of the model's classes, none of them can be read, the model fails, or a result cannot be kept.
-pub fn evaluate(folder: &Path, plan: &Plan, mut classifier: Classifier, progress: Progress) -> Result<Evaluation> {
-    let Progress { mut done, keep, report } = progress;
+pub fn evaluate(folder: &Path, plan: &Plan, mut classifier: Classifier, mut progress: Progress) -> Result<Evaluation> {
     let listed = labelled_photos(folder, &classifier.labels, classifier.classes)?;
     let classified = Classified::new(listed, &mut classifier)?;
     let Classified { photos, .. } = &classified;
     let mut random = SmallRng::seed_from_u64(plan.seed);
     let mut sample = index::sample(&mut random, photos.len(), plan.sample.min(photos.len())).into_vec();
     sample.sort_unstable();
+    let chosen: Vec<&Photo> = sample.iter().map(|&index| &photos[index]).collect();
     let pointing = classified.confidently_right();
     let mut methods = Vec::with_capacity(plan.methods.len());
     for (number, method) in plan.methods.iter().enumerate() {
-        if let Some(at) = done.iter().position(|measured| measured.method == method.name) {
-            methods.push(done.swap_remove(at));
+        if let Some(measured) = progress.begin(method, number, plan.methods.len()) {
+            methods.push(measured);
             continue;
         }
-        let mut part = |share: f32| report((number as f32 + share) / plan.methods.len() as f32);
         let mut bench = Bench::new(plan, method, &mut classifier)?;
-        let measured = bench.measure(photos, &sample, &pointing, &mut part)?;
-        keep(&measured)?;
+        let measured = bench.measure(&chosen, &pointing, &mut progress)?;
+        progress.keep(&measured)?;
         methods.push(measured);
     }
     let outcomes: Vec<_> = classified.pairs().map(|pair| (pair.1.1, is_right(&pair))).collect();

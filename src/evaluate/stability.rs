@@ -10,21 +10,20 @@ use ndarray::{Array2, ArrayView2, s};
 
 use super::statistics::pearson;
 use crate::error::{Error, Result};
-use crate::explain::Explainer;
+use crate::explain::{Explainer, Explanation};
 
 /// The shift, as a part of the shorter side.
 const SHIFT: u32 = 32;
 const JPEG_QUALITY: u8 = 50;
 
 /// The mean correlation, -1..=1, of the map of a picture with its map after a shift by a 32nd of the shorter side, moved back,
-/// and with its map after JPEG of quality 50.
+/// and with its map after JPEG of quality 50. `before` is the explanation of the picture.
 ///
 /// # Errors
 /// The runtime fails.
-pub fn stability(picture: &RgbImage, explainer: &mut Explainer) -> Result<f32> {
+pub fn stability(picture: &RgbImage, before: &Explanation, explainer: &mut Explainer) -> Result<f32> {
     let (width, height) = picture.dimensions();
     let size = (width as usize, height as usize);
-    let before = explainer.explain(picture)?;
     // Only what the model sees of the picture counts.
     let ([left, top, right, bottom], _) = before.seen.pixels((width, height));
     let seen =
@@ -80,7 +79,8 @@ mod tests {
         let stable = || -> Result<f32> {
             let frame = PatternSource::new((160, 120), 25, false, Some(1))?.next_frame()?;
             let picture = frame.map(|frame| frame.picture.into_image()).unwrap_or_default();
-            stability(&picture, &mut Explainer::builder().build()?)
+            let mut explainer = Explainer::builder().build()?;
+            stability(&picture, &explainer.explain(&picture)?, &mut explainer)
         };
         let stable = stable();
         assert!(stable.as_ref().is_ok_and(|stable| (0.5..1.0).contains(stable)), "{stable:?}");

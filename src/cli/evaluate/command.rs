@@ -59,7 +59,7 @@ pub struct Evaluate {
     /// insertion, 1 - deletion and pointing, of those that pass the sanity check
     #[arg(long)]
     choose: bool,
-    /// Continue an interrupted evaluation. What is measured of each method is kept in FILE.done next to --json FILE
+    /// Continue an interrupted evaluation. What is measured of each photo is kept in FILE.done next to --json FILE
     #[arg(long, requires = "json")]
     resume: bool,
     /// Overwrite existing files
@@ -148,11 +148,10 @@ impl Evaluate {
         let bar = if global.quiet { ProgressBar::hidden() } else { progress_bar() };
         bar.set_length(1000);
         let mut open = log.map(ResumeLog::open).transpose()?;
-        let progress = Progress {
-            done: log.map(kept::measured).unwrap_or_default(),
-            keep: &mut |measured| open.as_mut().map_or(Ok(()), |open| kept::keep(open, measured)),
-            report: &mut |share| bar.set_position((share * 1000.0) as u64),
-        };
+        let done = log.iter().flat_map(|log| &log.done).map(String::as_str);
+        let mut keep = |line: &str| open.as_mut().map_or(Ok(()), |open| open.add(line));
+        let mut report = |share| bar.set_position((share * 1000.0) as u64);
+        let progress = Progress::new(done, &mut keep, &mut report);
         let evaluation = evaluate(&self.folder, plan, classifier, progress);
         bar.finish_and_clear();
         let evaluation = evaluation?;

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use whycam::evaluate::{Measured, Plan};
-use whycam::sink::{OpenLog, ResumeLog};
+use whycam::evaluate::Plan;
+use whycam::sink::ResumeLog;
 
 use crate::cli::output::UsageError;
 use crate::cli::resume_key::ResumeKey;
@@ -22,14 +22,4 @@ pub fn log(json: Option<&Path>, folder: &Path, plan: &Plan) -> Result<ResumeLog>
     key.note("seed", plan.seed, 0);
     key.note("films", plan.films.iter().map(path).collect::<Vec<_>>(), Vec::new());
     Ok(ResumeLog::read(Path::new(&format!("{}.done", json.display())), &key.text())?)
-}
-
-/// The methods that a log has.
-pub fn measured(log: &ResumeLog) -> Vec<Measured> {
-    log.done.iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
-}
-
-pub fn keep(log: &mut OpenLog, measured: &Measured) -> whycam::Result<()> {
-    let failed = |e| whycam::Error::output(format!("what is measured of {}", measured.method), e);
-    log.add(&serde_json::to_string(measured).map_err(failed)?)
 }
