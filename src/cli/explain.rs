@@ -216,7 +216,7 @@ impl Explain {
 
     /// A run that explains each frame of the inputs independently, without sinks.
     fn each<'c>(&'c self, global: &'c GlobalArgs, inputs: Vec<Input>, report: &Report) -> PipelineRun<'c> {
-        let plan = self.explain.model.thread_plan();
+        let plan = self.explain.model.thread_plan(1);
         // A few pictures need a few explainers.
         let few = inputs.len() < plan.explainers && inputs.iter().all(|input| is_still(input) || is_tensor(input));
         let explainers = if few { inputs.len() } else { plan.explainers };

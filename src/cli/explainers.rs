@@ -39,16 +39,17 @@ impl ModelArgs {
         }
     }
 
-    pub fn thread_plan(&self) -> ThreadPlan {
+    /// How the threads share the work, where each explainer has `models` models loaded.
+    pub fn thread_plan(&self, models: u64) -> ThreadPlan {
         let threads = self.threads();
         // With all cores in use, the system shares them out better than a semaphore would.
         let semaphore = if threads < cores() { Semaphore::new(threads) } else { Semaphore::UNBOUNDED };
-        // Each explainer has the weights about three times: as read, as loaded, and as packed for the processor.
+        // Each model has the weights about three times: as read, as loaded, and as packed for the processor.
         let path = self.model.as_ref().map(PathBuf::from);
         let path = path.map(|path| whycam::model::graph_file(&path).unwrap_or(path));
         let file = path.and_then(|path| std::fs::metadata(path).ok());
         let weights = file.map_or(1, |file| file.len().max(1));
-        let explainers = threads.min((MEMORY / (3 * weights)).max(1) as usize);
+        let explainers = threads.min((MEMORY / (3 * models * weights)).max(1) as usize);
         let (threads_each, decoder) = (threads / explainers, (threads / 2).max(1));
         ThreadPlan { explainers, threads_each, decoder, encoder: threads, semaphore }
     }

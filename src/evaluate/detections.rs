@@ -4,16 +4,17 @@
 use std::path::Path;
 
 use image::RgbImage;
-use ndarray::{Array2, Array3, ArrayView3};
+use ndarray::{Array2, ArrayD, ArrayView3};
 
 use super::insertion_deletion::{area_under, insertion_deletion};
 use super::plan::Plan;
 use super::randomisation::Sanity;
 use super::statistics::spearman;
 use super::trial::{Trial, to_unit};
+use super::workers::at_once;
 use crate::cam::{CamMap, Method};
 use crate::error::{Error, Result};
-use crate::explain::{DetectedObject, Detector, Explainer, Explanation};
+use crate::explain::{DetectedObject, Detector, Explainer, Explanation, PlainModel};
 use crate::media::Report;
 use crate::model::{InputSpec, ModelOptions, Randomised, Request, as_input};
 use crate::source::{self, Input};
@@ -50,9 +51,16 @@ pub struct DetectionMeasures {
 /// The most detections of a picture that are measured, best first.
 const MOST_OF_A_PICTURE: usize = 4;
 
-/// A preprocessed picture with what is found in it.
+/// What is found in a picture.
+struct Measured {
+    explanation: Explanation,
+    /// Insertion, deletion, energy within the box and share of the box, of each detection.
+    values: Vec<[f32; 4]>,
+}
+
+/// A picture as the model takes it, with what is found in it.
 struct Case {
-    input: Array3<f32>,
+    input: ArrayD<f32>,
     explanation: Explanation,
 }
 
@@ -60,19 +68,17 @@ struct Case {
 ///
 /// # Errors
 /// The folder has no pictures, or the model fails.
-pub fn evaluate_detections(
-    folder: &Path,
-    plan: &Plan,
-    mut detector: Detector,
-    mut report: impl FnMut(f32),
-) -> Result<DetectionEvaluation> {
+pub fn evaluate_detections(folder: &Path, plan: &Plan, mut report: impl FnMut(f32)) -> Result<DetectionEvaluation> {
+    let detectors = (0..plan.workers.max(1)).map(|_| Detector::new(PlainModel::new(&plan.options)?));
+    let mut detectors = detectors.collect::<Result<Vec<_>>>()?;
     let (pictures, unread) = read_pictures(folder, plan)?;
     let mut methods = Vec::with_capacity(plan.methods.len());
     for (number, method) in plan.methods.iter().enumerate() {
         let mut part = |share: f32| report((number as f32 + share) / plan.methods.len() as f32);
-        methods.push(measure(plan, method, &mut detector, &pictures, &mut part)?);
+        methods.push(measure(plan, method, &mut detectors, &pictures, &mut part)?);
     }
-    Ok(DetectionEvaluation { model: detector.name.clone(), pictures: pictures.len(), methods, unread })
+    let model = detectors.swap_remove(0).name;
+    Ok(DetectionEvaluation { model, pictures: pictures.len(), methods, unread })
 }
 
 /// The pictures of a folder, evenly thinned to the size of the sample.
@@ -99,36 +105,42 @@ fn read_pictures(folder: &Path, plan: &Plan) -> Result<(Vec<RgbImage>, Vec<Error
 fn measure(
     plan: &Plan,
     method: &'static Method,
-    detector: &mut Detector,
+    detectors: &mut [Detector],
     pictures: &[RgbImage],
     report: &mut dyn FnMut(f32),
 ) -> Result<DetectionMeasures> {
     let mut request = Request { method: Some(method), ..plan.request.clone() };
     request.detections.each = true;
     request.detections.most = request.detections.most.min(MOST_OF_A_PICTURE);
-    let mut explainer = Explainer::new(&plan.options, &request)?;
-    let (mut sums, mut detections, mut cases) = ([0.0; 4], 0, Vec::new());
-    for (done, picture) in pictures.iter().enumerate() {
-        report(0.9 * done as f32 / pictures.len() as f32);
-        let input = detector.preprocess(picture)?;
-        let explanation = explainer.explain_tensor(as_input(input.view(), detector.channels_last()).view())?;
-        let found = explanation.detections().map(|found| found.detections.clone()).unwrap_or_default();
-        for object in &found {
-            let Some(map) = &object.map else { continue };
-            let values = of_detection(plan, detector, input.view(), &explanation, object, map)?;
-            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
-            detections += 1;
-        }
-        if cases.len() < plan.sanity && !found.is_empty() {
-            cases.push(Case { input, explanation });
-        }
-    }
-    let [insertion, deletion, energy_inside, box_share] = sums.map(|sum| sum / detections.max(1) as f32);
-    let layer = explainer.context().layer.clone();
+    let explainers = detectors.iter().map(|_| Explainer::new(&plan.options, &request)).collect::<Result<Vec<_>>>()?;
+    let layer = explainers[0].context().layer.clone();
+    let mut workers: Vec<_> = explainers.into_iter().zip(&mut *detectors).collect();
+    let mut done = 0.0;
+    let tell = |_: &Measured| {
+        done += 1.0;
+        report(0.9 * done / pictures.len() as f32);
+        Ok(())
+    };
+    let work = |(explainer, detector): &mut (Explainer, &mut Detector), picture: &RgbImage| {
+        of_picture(plan, explainer, detector, picture)
+    };
+    let measured = at_once(&mut workers, pictures, work, tell)?;
+    let of_detections: Vec<_> = measured.iter().flat_map(|measured| &measured.values).collect();
+    let detections = of_detections.len();
+    let mean = |at: usize| of_detections.iter().map(|values| values[at]).sum::<f32>() / detections.max(1) as f32;
+    let [insertion, deletion, energy_inside, box_share] = [0, 1, 2, 3].map(mean);
     let sanity = if detections == 0 || method.reruns_for_scores() || plan.sanity == 0 {
         None
     } else {
-        Some(sanity(&plan.options, &request, &cases, detector.channels_last(), plan.seed)?)
+        let found = pictures.iter().zip(measured).filter(|(_, measured)| !measured.values.is_empty());
+        let detector = &mut detectors[0];
+        let case = |(picture, measured): (&RgbImage, Measured)| {
+            let input = detector.preprocess(picture)?;
+            let input = as_input(input.view(), detector.channels_last());
+            Ok(Case { input, explanation: measured.explanation })
+        };
+        let cases = found.take(plan.sanity).map(case).collect::<Result<Vec<_>>>()?;
+        Some(sanity(plan, &request, &cases)?)
     };
     Ok(DetectionMeasures {
         method: method.name,
@@ -140,6 +152,19 @@ fn measure(
         box_share,
         sanity,
     })
+}
+
+/// Explains a picture, and measures the map of each detection.
+fn of_picture(plan: &Plan, explainer: &mut Explainer, detector: &mut Detector, picture: &RgbImage) -> Result<Measured> {
+    let input = detector.preprocess(picture)?;
+    let explanation = explainer.explain_tensor(as_input(input.view(), detector.channels_last()).view())?;
+    let mut values = Vec::new();
+    for object in explanation.detections().iter().flat_map(|found| &found.detections) {
+        if let Some(map) = &object.map {
+            values.push(of_detection(plan, detector, input.view(), &explanation, object, map)?);
+        }
+    }
+    Ok(Measured { explanation, values })
 }
 
 /// Insertion, deletion, energy within the box and share of the box.
@@ -196,24 +221,23 @@ fn energy_inside(map: &Array2<f32>, [left, top, right, bottom]: [f32; 4]) -> (f3
 }
 
 /// How similar the maps of the same entries stay as weights are randomised, from the logits down.
-fn sanity(options: &ModelOptions, request: &Request, cases: &[Case], channels_last: bool, seed: u64) -> Result<Sanity> {
+fn sanity(plan: &Plan, request: &Request, cases: &[Case]) -> Result<Sanity> {
     let shares = vec![0.25, 0.5, 0.75, 1.0];
-    let mut similarity = Vec::new();
-    for &share in &shares {
-        let options = ModelOptions { randomised: Some(Randomised { share, seed }), ..options.clone() };
-        let mut explainer = Explainer::new(&options, request)?;
+    let similarity_at = |(): &mut (), share: &f32| {
+        let randomised = Some(Randomised { share: *share, seed: plan.seed });
+        let mut explainer = Explainer::new(&ModelOptions { randomised, ..plan.options.clone() }, request)?;
         let (mut sum, mut count) = (0.0, 0);
         for Case { input, explanation } in cases {
-            let tensor = as_input(input.view(), channels_last);
             let best = explanation.detections().and_then(|found| found.detections.first());
             let Some((object, map)) = best.and_then(|object| Some((object, object.map.as_ref()?))) else { continue };
-            let other = explainer.map_of_entry(tensor.view(), object.entry)?;
+            let other = explainer.map_of_entry(input.view(), object.entry)?;
             let [a, b] = [map, &other].map(|map| map.values.iter().copied().collect::<Vec<_>>());
             sum += spearman(&a, &b);
             count += 1;
         }
-        similarity.push(sum / f32::max(count as f32, 1.0));
-    }
+        Ok(sum / f32::max(count as f32, 1.0))
+    };
+    let similarity = at_once(&mut vec![(); plan.workers], &shares, similarity_at, |_| Ok(()))?;
     Ok(Sanity { shares, similarity })
 }
 

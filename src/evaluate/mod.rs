@@ -25,6 +25,8 @@ mod stability;
 mod statistics;
 mod totals;
 mod trial;
+mod worker;
+mod workers;
 
 pub use adcc::{Adcc, adcc};
 pub use arcc::arcc;

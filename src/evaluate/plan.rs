@@ -7,7 +7,10 @@ use crate::model::{ModelOptions, Request};
 
 /// What is evaluated, and how thoroughly.
 pub struct Plan {
+    /// The model, with the threads of each worker.
     pub options: ModelOptions,
+    /// The number of photos that are measured at once.
+    pub workers: usize,
     /// The layers and their fusion; each of `methods` replaces its method.
     pub request: Request,
     pub methods: Vec<&'static Method>,

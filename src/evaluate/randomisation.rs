@@ -7,6 +7,7 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use super::statistics::spearman;
+use super::workers::at_once;
 use crate::error::Result;
 use crate::explain::Explainer;
 use crate::model::{ModelOptions, Randomised, Request};
@@ -21,7 +22,8 @@ pub struct Sanity {
     pub similarity: Vec<f32>,
 }
 
-/// `pictures` are pictures, each with the explained class and the map of the trained model.
+/// `pictures` are pictures, each with the explained class and the map of the trained model. `workers` shares are measured at
+/// once.
 ///
 /// # Errors
 /// The model cannot be prepared, or the runtime fails.
@@ -30,10 +32,11 @@ pub fn randomised(
     request: &Request,
     pictures: &[(&RgbImage, usize, &Array2<f32>)],
     seed: u64,
+    workers: usize,
 ) -> Result<Sanity> {
     let shares = vec![0.25, 0.5, 0.75, 1.0];
-    let mut similarity = Vec::new();
-    for &share in &shares {
+    let similarity_at = |(): &mut (), share: &f32| {
+        let share = *share;
         let options = ModelOptions { randomised: Some(Randomised { share, seed }), ..options.clone() };
         let mut explainer = Explainer::new(&options, request)?;
         let mut sum = 0.0;
@@ -43,7 +46,8 @@ pub fn randomised(
             let [a, b] = [*map, &other].map(|map| map.iter().copied().collect::<Vec<_>>());
             sum += spearman(&a, &b);
         }
-        similarity.push(sum / pictures.len().max(1) as f32);
-    }
+        Ok(sum / pictures.len().max(1) as f32)
+    };
+    let similarity = at_once(&mut vec![(); workers], &shares, similarity_at, |_| Ok(()))?;
     Ok(Sanity { shares, similarity })
 }

@@ -14,6 +14,7 @@ use super::photos::{Photo, labelled_photos};
 use super::plan::Plan;
 use super::progress::Progress;
 use super::report::Evaluation;
+use super::workers::at_once;
 use crate::error::{Error, Result};
 use crate::explain::Classifier;
 
@@ -33,9 +34,14 @@ struct Classified {
 ///
 /// # Errors
 /// The folder has no photos of the model's classes, none of them can be read, the model fails, or a result cannot be kept.
-pub fn evaluate(folder: &Path, plan: &Plan, mut classifier: Classifier, mut progress: Progress) -> Result<Evaluation> {
-    let listed = labelled_photos(folder, &classifier.labels, classifier.classes)?;
-    let classified = Classified::new(listed, &mut classifier)?;
+pub fn evaluate(folder: &Path, plan: &Plan, mut progress: Progress) -> Result<Evaluation> {
+    let classifiers = (0..plan.workers.max(1)).map(|_| Classifier::new(&plan.options));
+    let mut classifiers = classifiers.collect::<Result<Vec<_>>>()?;
+    let Classifier { labels, classes, name, .. } = &classifiers[0];
+    let (classes, name) = (*classes, name.clone());
+    let listed = labelled_photos(folder, labels, classes)?;
+    let labels = (0..classes).map(|class| classifiers[0].label(class)).collect();
+    let classified = Classified::new(listed, &mut classifiers)?;
     let Classified { photos, .. } = &classified;
     let mut random = SmallRng::seed_from_u64(plan.seed);
     let mut sample = index::sample(&mut random, photos.len(), plan.sample.min(photos.len())).into_vec();
@@ -48,7 +54,7 @@ pub fn evaluate(folder: &Path, plan: &Plan, mut classifier: Classifier, mut prog
             methods.push(measured);
             continue;
         }
-        let mut bench = Bench::new(plan, method, &mut classifier)?;
+        let mut bench = Bench::new(plan, method, &mut classifiers)?;
         let measured = bench.measure(&chosen, &pointing, &mut progress)?;
         progress.keep(&measured)?;
         methods.push(measured);
@@ -57,10 +63,10 @@ pub fn evaluate(folder: &Path, plan: &Plan, mut classifier: Classifier, mut prog
     let reliability = reliability(&outcomes, BINS);
     let pairs = classified.pairs().map(|(photo, (predicted, _))| (photo.class_index, *predicted));
     Ok(Evaluation {
-        model: classifier.name.clone(),
-        labels: (0..classifier.classes).map(|class| classifier.label(class)).collect(),
+        model: name,
+        labels,
         photos: photos.len(),
-        confusion: Confusion::new(classifier.classes, pairs),
+        confusion: Confusion::new(classes, pairs),
         calibration_error: calibration_error(&reliability),
         reliability,
         methods,
@@ -70,21 +76,27 @@ pub fn evaluate(folder: &Path, plan: &Plan, mut classifier: Classifier, mut prog
 
 impl Classified {
     /// Classifies the photos that can be read.
-    fn new(listed: Vec<Photo>, classifier: &mut Classifier) -> Result<Self> {
+    fn new(listed: Vec<Photo>, classifiers: &mut [Classifier]) -> Result<Self> {
         let (mut photos, mut predictions, mut unread) = (Vec::with_capacity(listed.len()), Vec::new(), Vec::new());
-        for photo in listed {
+        let classify = |classifier: &mut Classifier, photo: &Photo| {
             let picture = match photo.read() {
                 Ok(picture) => picture,
-                Err(error) => {
-                    unread.push(error);
-                    continue;
-                }
+                Err(error) => return Ok(Err(error)),
             };
             let input = classifier.preprocess(&picture)?;
             let scores = classifier.classify(input.view())?;
             let best = scores.ranking[0];
-            photos.push(photo);
-            predictions.push((best, scores.probabilities[best]));
+            Ok(Ok((best, scores.probabilities[best])))
+        };
+        let results = at_once(classifiers, &listed, classify, |_| Ok(()))?;
+        for (photo, result) in listed.into_iter().zip(results) {
+            match result {
+                Ok(prediction) => {
+                    photos.push(photo);
+                    predictions.push(prediction);
+                }
+                Err(error) => unread.push(error),
+            }
         }
         if photos.is_empty() {
             return Err(unread.swap_remove(0));

@@ -150,7 +150,7 @@ impl Bench {
 
     /// Frames a second from decoding to overlay, or to a film, and the milliseconds that each stage takes for a frame.
     fn pipeline(&self, global: &GlobalArgs, stages: &Stages, film: Option<&Path>) -> Result<(f64, StageTimes)> {
-        let plan = self.explain.model.thread_plan();
+        let plan = self.explain.model.thread_plan(1);
         let explainers = self.explain.explainers(global, plan.explainers, plan.threads_each)?;
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         if let Some(film) = film {

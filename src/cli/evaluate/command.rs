@@ -7,7 +7,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 use whycam::cam::{self, METHODS, Method};
 use whycam::evaluate::{Plan, Progress, evaluate, evaluate_detections};
-use whycam::plumbing::{Classifier, Detector, PlainModel, check_free, write_whole};
+use whycam::plumbing::{PlainModel, check_free, write_whole};
 use whycam::sink::ResumeLog;
 use whycam::{Explainer, Request, ScoreQuery};
 
@@ -70,6 +70,8 @@ pub struct Evaluate {
 /// The number of photos whose maps are compared with those of a model with other weights.
 const SANITY_PHOTOS: usize = 8;
 const STEPS: usize = 32;
+/// The models that are loaded for a photo: the plain one, the augmented one, and one with other weights.
+const MODELS: u64 = 3;
 
 impl Evaluate {
     pub fn run(self, global: &GlobalArgs) -> Result<ExitStatus> {
@@ -85,6 +87,7 @@ impl Evaluate {
         }
         let mut plan = Plan {
             options: self.model.options(),
+            workers: 1,
             request,
             methods: self.method.as_ref().map(|methods| methods.methods.clone()).unwrap_or_default(),
             sample: self.sample,
@@ -117,15 +120,19 @@ impl Evaluate {
         if self.method.as_ref().is_some_and(|methods| methods.all) {
             keep_fitting(&mut plan, global)?;
         }
-        if model.task.as_detection().is_some() {
-            return self.detections(global, &plan, model);
+        let detects = model.task.as_detection().is_some();
+        drop(model);
+        let threads = self.model.thread_plan(MODELS);
+        (plan.workers, plan.options.compute.threads) = (threads.explainers, threads.threads_each);
+        if detects {
+            return self.detections(global, &plan);
         }
         if self.class.is_some() {
             let problem =
                 "--class is for detectors; the maps of a classifier are measured for the class that it predicts";
             return Err(UsageError(problem.into()).into());
         }
-        self.classifications(global, &plan, model, log.as_ref())
+        self.classifications(global, &plan, log.as_ref())
     }
 }
 
@@ -136,15 +143,8 @@ impl Evaluate {
     }
 
     /// Evaluates a classifier and its maps.
-    fn classifications(
-        &self,
-        global: &GlobalArgs,
-        plan: &Plan,
-        model: PlainModel,
-        log: Option<&ResumeLog>,
-    ) -> Result<ExitStatus> {
+    fn classifications(&self, global: &GlobalArgs, plan: &Plan, log: Option<&ResumeLog>) -> Result<ExitStatus> {
         let overwrite = self.overwrites(log);
-        let classifier = Classifier::of_model(model)?;
         let bar = if global.quiet { ProgressBar::hidden() } else { progress_bar() };
         bar.set_length(1000);
         let mut open = log.map(ResumeLog::open).transpose()?;
@@ -152,7 +152,7 @@ impl Evaluate {
         let mut keep = |line: &str| open.as_mut().map_or(Ok(()), |open| open.add(line));
         let mut report = |share| bar.set_position((share * 1000.0) as u64);
         let progress = Progress::new(done, &mut keep, &mut report);
-        let evaluation = evaluate(&self.folder, plan, classifier, progress);
+        let evaluation = evaluate(&self.folder, plan, progress);
         bar.finish_and_clear();
         let evaluation = evaluation?;
         if let Some(path) = &self.html {
@@ -170,7 +170,7 @@ impl Evaluate {
     }
 
     /// Evaluates the maps of a detector.
-    fn detections(&self, global: &GlobalArgs, plan: &Plan, model: PlainModel) -> Result<ExitStatus> {
+    fn detections(&self, global: &GlobalArgs, plan: &Plan) -> Result<ExitStatus> {
         if self.html.is_some() || !self.film.is_empty() || self.choose || self.resume {
             let problem =
                 "--html, --film, --choose and --resume are for classifiers; for a detector, --json writes all measures";
@@ -178,9 +178,7 @@ impl Evaluate {
         }
         let bar = if global.quiet { ProgressBar::hidden() } else { progress_bar() };
         bar.set_length(1000);
-        let detector = Detector::new(model)?;
-        let evaluation =
-            evaluate_detections(&self.folder, plan, detector, |share| bar.set_position((share * 1000.0) as u64));
+        let evaluation = evaluate_detections(&self.folder, plan, |share| bar.set_position((share * 1000.0) as u64));
         bar.finish_and_clear();
         let evaluation = evaluation?;
         evaluation.unread.iter().for_each(say_error);
