@@ -237,7 +237,7 @@ fn sanity(plan: &Plan, request: &Request, cases: &[Case]) -> Result<Sanity> {
         }
         Ok(sum / f32::max(count as f32, 1.0))
     };
-    let similarity = at_once(&mut vec![(); plan.workers], &shares, similarity_at, |_| Ok(()))?;
+    let similarity = at_once(&mut vec![(); plan.workers.max(1)], &shares, similarity_at, |_| Ok(()))?;
     Ok(Sanity { shares, similarity })
 }
 

@@ -100,14 +100,14 @@ impl<'a> Bench<'a> {
         Ok((!measured.is_empty()).then(|| sum / (4 * measured.len()) as f32))
     }
 
-    /// What is measured of each item. `progress` goes from and to the shares in `span`.
+    /// What is measured of each item: what is `known`, and the others by `work`, while the progress goes through `span`.
     fn unless_known<T: Sync, M: Serialize + Send>(
         &mut self,
         items: &[T],
         known: Vec<Option<M>>,
         work: impl Fn(&mut Worker, &T) -> Result<M> + Sync,
         progress: &mut Progress,
-        [from, to]: [f32; 2],
+        span: [f32; 2],
     ) -> Result<Vec<M>> {
         let missing: Vec<&T> =
             items.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(item, _)| item).collect();
@@ -115,7 +115,7 @@ impl<'a> Bench<'a> {
         let keep = |measured: &M| {
             progress.keep(measured)?;
             left -= 1;
-            progress.tell(to - (to - from) * left as f32 / items.len() as f32);
+            progress.tell(span[1] - (span[1] - span[0]) * left as f32 / items.len() as f32);
             Ok(())
         };
         let mut new = at_once(&mut self.workers, &missing, |worker, item| work(worker, item), keep)?.into_iter();
