@@ -204,6 +204,26 @@ fn an_interrupted_evaluation_goes_on_with_what_it_lacks() {
     assert!(!refused.status.success() && support::stderr(&refused).contains("other options"));
 }
 
+#[test]
+fn photos_that_are_measured_at_once_give_the_numbers_of_one_after_the_other() {
+    let folder = Folder::new("evaluated-at-once");
+    std::fs::create_dir_all(folder.0.join("photos/roses")).unwrap();
+    for (name, side) in [("a", 32), ("b", 40), ("c", 56), ("d", 48), ("e", 64)] {
+        support::picture(&folder, &format!("photos/roses/{name}.png"), side, 48);
+    }
+    let (photos, json) = (folder.file("photos"), folder.file("out.json"));
+    let measured = |threads: &str| -> Value {
+        let options =
+            ["--model", "flowers-vgg", "--grids", "0", "--json", &json, "--force", "-q", "--threads", threads];
+        let out = whycam(&[&["evaluate", &photos], options.as_slice()].concat());
+        assert!(out.status.success(), "{}", support::stderr(&out));
+        serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap()
+    };
+    let one = measured("1");
+    assert_eq!(one["methods"][0]["photos"].as_u64(), Some(5));
+    assert_eq!(measured("3"), one);
+}
+
 /// A net for 64x64 pixels that sees red in one channel and blue in another, as by training 6 pixels to the left of and above
 /// the middle of its kernel.
 fn displaced_net() -> Graph {

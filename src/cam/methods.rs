@@ -162,7 +162,7 @@ pub static METHODS: &[Method] = &[
     ),
     of_layer(
         "ablation-cam",
-        "1 forward, 1 after the layer for each channel",
+        "1 forward, 1 after the layer for each channel but zeros",
         "ops without gradient rule; saturated gradients",
         "activation",
         Inputs::PerturbedLayer(ablation_cam),
@@ -176,7 +176,7 @@ pub static METHODS: &[Method] = &[
     ),
     of_layer(
         "score-cam",
-        "1 forward, 1 for each channel",
+        "1 forward, 1 for each channel that varies",
         "a check on gradients that needs none",
         "activation",
         Inputs::InputScores(score_cam),

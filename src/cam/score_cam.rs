@@ -15,14 +15,14 @@ use crate::error::Result;
 pub fn score_cam(perturbed: &mut PerturbedInput) -> Result<Array2<f32>> {
     let (_, height, width) = perturbed.input.dim();
     let mut scores = Vec::with_capacity(perturbed.activations.dim().0);
-    let mut of_nothing = None;
+    let mut of_blank = None;
     for activation in perturbed.activations.outer_iter() {
-        // The mask of a channel that is the same everywhere, as a ReLU leaves many, is empty.
-        if activation.iter().all(|value| Some(value) == activation.first()) {
-            if of_nothing.is_none() {
-                of_nothing = Some((perturbed.run)(Array3::zeros(perturbed.input.dim()))?.score.logit);
-            }
-            scores.extend(of_nothing);
+        // A constant channel, of which a ReLU leaves many, has an empty mask.
+        if !activation.is_empty() && activation.iter().all(|value| Some(value) == activation.first()) {
+            scores.push(match of_blank {
+                Some(known) => known,
+                None => *of_blank.insert((perturbed.run)(Array3::zeros(perturbed.input.dim()))?.score.logit),
+            });
             continue;
         }
         let mut mask = enlarged(activation, height, width)?;

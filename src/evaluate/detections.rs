@@ -7,11 +7,11 @@ use image::RgbImage;
 use ndarray::{Array2, ArrayD, ArrayView3};
 
 use super::insertion_deletion::{area_under, insertion_deletion};
+use super::parallel::parallel_map;
 use super::plan::Plan;
 use super::randomisation::Sanity;
 use super::statistics::spearman;
 use super::trial::{Trial, to_unit};
-use super::workers::at_once;
 use crate::cam::{CamMap, Method};
 use crate::error::{Error, Result};
 use crate::explain::{DetectedObject, Detector, Explainer, Explanation, PlainModel};
@@ -52,14 +52,14 @@ pub struct DetectionMeasures {
 const MOST_OF_A_PICTURE: usize = 4;
 
 /// What is found in a picture.
-struct Measured {
+struct PictureMeasures {
     explanation: Explanation,
     /// Insertion, deletion, energy within the box and share of the box, of each detection.
     values: Vec<[f32; 4]>,
 }
 
 /// A picture as the model takes it, with what is found in it.
-struct Case {
+struct SanityCase {
     input: ArrayD<f32>,
     explanation: Explanation,
 }
@@ -67,11 +67,11 @@ struct Case {
 /// Measures the maps of each method on the pictures of a folder. `report` gets the progress, 0..=1.
 ///
 /// # Errors
-/// The folder has no pictures, or the model fails.
+/// The folder has no pictures, or the model cannot be read, is no detector or fails.
 pub fn evaluate_detections(folder: &Path, plan: &Plan, mut report: impl FnMut(f32)) -> Result<DetectionEvaluation> {
+    let (pictures, unread) = read_pictures(folder, plan)?;
     let detectors = (0..plan.workers.max(1)).map(|_| Detector::new(PlainModel::new(&plan.options)?));
     let mut detectors = detectors.collect::<Result<Vec<_>>>()?;
-    let (pictures, unread) = read_pictures(folder, plan)?;
     let mut methods = Vec::with_capacity(plan.methods.len());
     for (number, method) in plan.methods.iter().enumerate() {
         let mut part = |share: f32| report((number as f32 + share) / plan.methods.len() as f32);
@@ -116,7 +116,7 @@ fn measure(
     let layer = explainers[0].context().layer.clone();
     let mut workers: Vec<_> = explainers.into_iter().zip(&mut *detectors).collect();
     let mut done = 0.0;
-    let tell = |_: &Measured| {
+    let tell = |_: &PictureMeasures| {
         done += 1.0;
         report(0.9 * done / pictures.len() as f32);
         Ok(())
@@ -124,7 +124,7 @@ fn measure(
     let work = |(explainer, detector): &mut (Explainer, &mut Detector), picture: &RgbImage| {
         of_picture(plan, explainer, detector, picture)
     };
-    let measured = at_once(&mut workers, pictures, work, tell)?;
+    let measured = parallel_map(&mut workers, pictures, work, tell)?;
     let of_detections: Vec<_> = measured.iter().flat_map(|measured| &measured.values).collect();
     let detections = of_detections.len();
     let mean = |at: usize| of_detections.iter().map(|values| values[at]).sum::<f32>() / detections.max(1) as f32;
@@ -134,10 +134,10 @@ fn measure(
     } else {
         let found = pictures.iter().zip(measured).filter(|(_, measured)| !measured.values.is_empty());
         let detector = &mut detectors[0];
-        let case = |(picture, measured): (&RgbImage, Measured)| {
+        let case = |(picture, measured): (&RgbImage, PictureMeasures)| {
             let input = detector.preprocess(picture)?;
             let input = as_input(input.view(), detector.channels_last());
-            Ok(Case { input, explanation: measured.explanation })
+            Ok(SanityCase { input, explanation: measured.explanation })
         };
         let cases = found.take(plan.sanity).map(case).collect::<Result<Vec<_>>>()?;
         Some(sanity(plan, &request, &cases)?)
@@ -155,7 +155,12 @@ fn measure(
 }
 
 /// Explains a picture, and measures the map of each detection.
-fn of_picture(plan: &Plan, explainer: &mut Explainer, detector: &mut Detector, picture: &RgbImage) -> Result<Measured> {
+fn of_picture(
+    plan: &Plan,
+    explainer: &mut Explainer,
+    detector: &mut Detector,
+    picture: &RgbImage,
+) -> Result<PictureMeasures> {
     let input = detector.preprocess(picture)?;
     let explanation = explainer.explain_tensor(as_input(input.view(), detector.channels_last()).view())?;
     let mut values = Vec::new();
@@ -164,7 +169,7 @@ fn of_picture(plan: &Plan, explainer: &mut Explainer, detector: &mut Detector, p
             values.push(of_detection(plan, detector, input.view(), &explanation, object, map)?);
         }
     }
-    Ok(Measured { explanation, values })
+    Ok(PictureMeasures { explanation, values })
 }
 
 /// Insertion, deletion, energy within the box and share of the box.
@@ -221,13 +226,13 @@ fn energy_inside(map: &Array2<f32>, [left, top, right, bottom]: [f32; 4]) -> (f3
 }
 
 /// How similar the maps of the same entries stay as weights are randomised, from the logits down.
-fn sanity(plan: &Plan, request: &Request, cases: &[Case]) -> Result<Sanity> {
+fn sanity(plan: &Plan, request: &Request, cases: &[SanityCase]) -> Result<Sanity> {
     let shares = vec![0.25, 0.5, 0.75, 1.0];
     let similarity_at = |(): &mut (), share: &f32| {
         let randomised = Some(Randomised { share: *share, seed: plan.seed });
         let mut explainer = Explainer::new(&ModelOptions { randomised, ..plan.options.clone() }, request)?;
         let (mut sum, mut count) = (0.0, 0);
-        for Case { input, explanation } in cases {
+        for SanityCase { input, explanation } in cases {
             let best = explanation.detections().and_then(|found| found.detections.first());
             let Some((object, map)) = best.and_then(|object| Some((object, object.map.as_ref()?))) else { continue };
             let other = explainer.map_of_entry(input.view(), object.entry)?;
@@ -237,7 +242,7 @@ fn sanity(plan: &Plan, request: &Request, cases: &[Case]) -> Result<Sanity> {
         }
         Ok(sum / f32::max(count as f32, 1.0))
     };
-    let similarity = at_once(&mut vec![(); plan.workers.max(1)], &shares, similarity_at, |_| Ok(()))?;
+    let similarity = parallel_map(&mut vec![(); plan.workers.max(1)], &shares, similarity_at, |_| Ok(()))?;
     Ok(Sanity { shares, similarity })
 }
 

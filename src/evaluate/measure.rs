@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::displacement::Displacement;
 use super::grid_pointing::grids;
+use super::parallel::parallel_map;
 use super::photos::Photo;
 use super::plan::Plan;
 use super::progress::{GridMeasured, PhotoMeasured, Progress};
@@ -13,10 +14,10 @@ use super::randomisation::{Sanity, randomised};
 use super::report::{Case, Measured};
 use super::totals::means;
 use super::worker::Worker;
-use super::workers::at_once;
 use crate::cam::Method;
 use crate::error::Result;
 use crate::explain::Classifier;
+use crate::media::name_of;
 use crate::model::Request;
 
 /// One method, on several photos at once.
@@ -55,7 +56,7 @@ impl<'a> Bench<'a> {
         let mut cases: Vec<Case> = photos.into_iter().map(|photo| photo.case).collect();
         cases.sort_by(|a, b| (b.insertion - b.deletion).total_cmp(&(a.insertion - a.deletion)));
         let sanity = self.sanity(&sample[..self.plan.sanity.min(sample.len())])?;
-        let films = at_once(&mut self.workers, &self.plan.films, |worker, film| worker.film(film), |_| Ok(()))?;
+        let films = parallel_map(&mut self.workers, &self.plan.films, |worker, film| worker.film(film), |_| Ok(()))?;
         let context = self.workers.first().map(|worker| worker.explainer.context());
         Ok(Measured {
             method: self.method.name,
@@ -75,7 +76,7 @@ impl<'a> Bench<'a> {
     fn photos(&mut self, sample: &[&Photo], progress: &mut Progress) -> Result<Vec<PhotoMeasured>> {
         let photos: Vec<_> = sample.iter().copied().enumerate().collect();
         let known = sample.iter().map(|photo| progress.of_photo(self.method, photo)).collect();
-        self.unless_known(
+        self.resumed_or_measured(
             &photos,
             known,
             |worker, (number, photo)| worker.photo(photo, *number),
@@ -89,25 +90,25 @@ impl<'a> Bench<'a> {
         let classes: Vec<usize> = photos.iter().map(|photo| photo.class_index).collect();
         let grids = grids(&classes, self.plan.grids, &mut SmallRng::seed_from_u64(self.plan.seed));
         let grids: Vec<_> = grids.iter().map(|grid| grid.photos.map(|index| photos[index])).collect();
-        let paths = |grid: &[&Photo; 4]| grid.map(|photo| photo.path.clone());
+        let paths = |grid: &[&Photo; 4]| grid.map(|photo| name_of(&photo.path));
         let known = grids.iter().map(|grid| progress.of_grid(self.method, &paths(grid))).collect();
         let method = self.method.name;
         let work = |worker: &mut Worker, grid: &[&Photo; 4]| {
             Ok(GridMeasured { method, photos: paths(grid), shares: worker.grid(*grid)? })
         };
-        let measured = self.unless_known(&grids, known, work, progress, [PHOTOS, GRIDS])?;
+        let measured = self.resumed_or_measured(&grids, known, work, progress, [PHOTOS, GRIDS])?;
         let sum: f32 = measured.iter().flat_map(|grid| grid.shares).sum();
         Ok((!measured.is_empty()).then(|| sum / (4 * measured.len()) as f32))
     }
 
-    /// What is measured of each item: what is `known`, and the others by `work`, while the progress goes through `span`.
-    fn unless_known<T: Sync, M: Serialize + Send>(
+    /// What is measured of each item: what is `known`, and the others by `work`, while the progress goes from a share to another.
+    fn resumed_or_measured<T: Sync, M: Serialize + Send>(
         &mut self,
         items: &[T],
         known: Vec<Option<M>>,
         work: impl Fn(&mut Worker, &T) -> Result<M> + Sync,
         progress: &mut Progress,
-        span: [f32; 2],
+        [from, to]: [f32; 2],
     ) -> Result<Vec<M>> {
         let missing: Vec<&T> =
             items.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(item, _)| item).collect();
@@ -115,10 +116,10 @@ impl<'a> Bench<'a> {
         let keep = |measured: &M| {
             progress.keep(measured)?;
             left -= 1;
-            progress.tell(span[1] - (span[1] - span[0]) * left as f32 / items.len() as f32);
+            progress.tell(to - (to - from) * left as f32 / items.len() as f32);
             Ok(())
         };
-        let mut new = at_once(&mut self.workers, &missing, |worker, item| work(worker, item), keep)?.into_iter();
+        let mut new = parallel_map(&mut self.workers, &missing, |worker, item| work(worker, item), keep)?.into_iter();
         Ok(known.into_iter().filter_map(|known| known.or_else(|| new.next())).collect())
     }
 
@@ -128,7 +129,7 @@ impl<'a> Bench<'a> {
         if photos.is_empty() || self.method.reruns_for_scores() {
             return Ok(None);
         }
-        let known = at_once(&mut self.workers, photos, |worker, photo| worker.known(photo), |_| Ok(()))?;
+        let known = parallel_map(&mut self.workers, photos, |worker, photo| worker.predicted(photo), |_| Ok(()))?;
         let pictures: Vec<_> = known.iter().map(|(picture, class, map)| (picture, *class, map)).collect();
         Ok(Some(randomised(&self.plan.options, &self.request, &pictures, self.plan.seed, self.workers.len())?))
     }

@@ -14,6 +14,7 @@ mod flicker;
 mod grid_pointing;
 mod insertion_deletion;
 mod measure;
+mod parallel;
 mod photos;
 mod plan;
 mod progress;
@@ -26,7 +27,6 @@ mod statistics;
 mod totals;
 mod trial;
 mod worker;
-mod workers;
 
 pub use adcc::{Adcc, adcc};
 pub use arcc::arcc;

@@ -3,15 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use image::RgbImage;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::error::{Error, Result};
+use crate::media::name_of;
 use crate::model::find_class;
 use crate::source::{ClassFolder, class_folders, read_photo};
 
 /// A photo and its true class.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Photo {
+    #[serde(serialize_with = "as_name")]
     pub path: PathBuf,
     pub class_index: usize,
 }
@@ -31,6 +33,11 @@ pub fn labelled_photos(folder: &Path, labels: &[String], classes: usize) -> Resu
         photos.extend(of_class.into_iter().map(|path| Photo { path, class_index }));
     }
     Ok(photos)
+}
+
+/// A path need not be UTF-8.
+fn as_name<S: Serializer>(path: &Path, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.serialize_str(&name_of(path))
 }
 
 impl Photo {

@@ -1,7 +1,5 @@
 //! What an evaluation has measured, so that a run that is continued does not measure it again.
 
-use std::path::PathBuf;
-
 use serde::{Deserialize, Serialize};
 
 use super::adcc::Adcc;
@@ -12,11 +10,12 @@ use super::report::{Case, Measured, MethodName, method_name};
 use super::road::Road;
 use crate::cam::Method;
 use crate::error::{Error, Result};
+use crate::media::name_of;
 
 /// A line of what is measured.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Step {
+enum LogLine {
     Photo(PhotoMeasured),
     Grid(GridMeasured),
     /// All of a method.
@@ -35,7 +34,7 @@ pub struct PhotoMeasured {
     pub road: Road,
     /// The mean correlation with maps of the changed photo, -1..=1.
     pub stability: f32,
-    /// How far the map lies beside what it shows, `[x, y]` in pixels of the input; `None` where it is empty.
+    /// The offset of the map from what it shows, `[x, y]` in pixels of the input; `None` where it is empty.
     pub displacement: Option<[f32; 2]>,
 }
 
@@ -44,27 +43,30 @@ pub struct PhotoMeasured {
 pub struct GridMeasured {
     #[serde(deserialize_with = "method_name")]
     pub method: MethodName,
-    /// The photos of the grid, row by row.
-    pub photos: [PathBuf; 4],
+    /// The names of the photos of the grid, row by row.
+    pub photos: [String; 4],
     /// The energy of the map of each photo's class in its tile, 0..=1.
     pub shares: [f32; 4],
 }
 
+/// Where a line of what is measured goes.
+type Keep<'p> = dyn FnMut(&str) -> Result<()> + 'p;
+
 /// Results to reuse, and where new results and the progress go.
 pub struct Progress<'p> {
-    done: Vec<Step>,
-    keep: &'p mut dyn FnMut(&str) -> Result<()>,
+    done: Vec<LogLine>,
+    keep: Option<&'p mut Keep<'p>>,
     report: &'p mut dyn FnMut(f32),
     /// The number of methods before the one that is measured, and of all.
     methods: (usize, usize),
 }
 
 impl<'p> Progress<'p> {
-    /// `done` are lines of an earlier run; `keep` gets a line for each photo, grid and method as soon as it is measured, and
-    /// `report` the progress, 0..=1. Lines that say something else are passed over.
+    /// `done` are lines of an earlier run; `keep`, if any, gets a line for each photo, grid and method as soon as it is measured,
+    /// and `report` the progress, 0..=1. Lines that say something else are passed over.
     pub fn new<'l>(
         done: impl Iterator<Item = &'l str>,
-        keep: &'p mut dyn FnMut(&str) -> Result<()>,
+        keep: Option<&'p mut Keep<'p>>,
         report: &'p mut dyn FnMut(f32),
     ) -> Self {
         let done = done.filter_map(|line| serde_json::from_str(line).ok()).collect();
@@ -74,9 +76,9 @@ impl<'p> Progress<'p> {
     /// Begins with a method after `before` others of `all`. Returns what an earlier run has measured of all of it.
     pub(super) fn begin(&mut self, method: &Method, before: usize, all: usize) -> Option<Measured> {
         self.methods = (before, all);
-        let of_it = |step: &Step| matches!(step, Step::Method(measured) if measured.method == method.name);
+        let of_it = |step: &LogLine| matches!(step, LogLine::Method(measured) if measured.method == method.name);
         let at = self.done.iter().position(of_it)?;
-        let Step::Method(measured) = self.done.swap_remove(at) else { return None };
+        let LogLine::Method(measured) = self.done.swap_remove(at) else { return None };
         Some(measured)
     }
 
@@ -88,22 +90,24 @@ impl<'p> Progress<'p> {
 
     /// Keeps what is measured: a photo, a grid or a method.
     pub(super) fn keep(&mut self, measured: &impl Serialize) -> Result<()> {
-        let line = serde_json::to_string(measured).map_err(|e| Error::output("what is measured", e))?;
-        (self.keep)(&line)
+        let Some(keep) = &mut self.keep else { return Ok(()) };
+        keep(&serde_json::to_string(measured).map_err(|e| Error::output("what is measured", e))?)
     }
 
     /// What an earlier run has measured of a method on a photo.
     pub(super) fn of_photo(&self, method: &Method, photo: &Photo) -> Option<PhotoMeasured> {
         self.done.iter().find_map(|step| match step {
-            Step::Photo(of) if of.method == method.name && of.case.photo.path == photo.path => Some(of.clone()),
+            LogLine::Photo(of) if of.method == method.name && name_of(&of.case.photo.path) == name_of(&photo.path) => {
+                Some(of.clone())
+            }
             _ => None,
         })
     }
 
     /// What an earlier run has measured of a method on a grid.
-    pub(super) fn of_grid(&self, method: &Method, photos: &[PathBuf; 4]) -> Option<GridMeasured> {
+    pub(super) fn of_grid(&self, method: &Method, photos: &[String; 4]) -> Option<GridMeasured> {
         self.done.iter().find_map(|step| match step {
-            Step::Grid(of) if of.method == method.name && of.photos == *photos => Some(of.clone()),
+            LogLine::Grid(of) if of.method == method.name && of.photos == *photos => Some(of.clone()),
             _ => None,
         })
     }

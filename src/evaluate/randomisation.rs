@@ -6,8 +6,8 @@ use image::RgbImage;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
+use super::parallel::parallel_map;
 use super::statistics::spearman;
-use super::workers::at_once;
 use crate::error::Result;
 use crate::explain::Explainer;
 use crate::model::{ModelOptions, Randomised, Request};
@@ -48,6 +48,6 @@ pub fn randomised(
         }
         Ok(sum / pictures.len().max(1) as f32)
     };
-    let similarity = at_once(&mut vec![(); workers], &shares, similarity_at, |_| Ok(()))?;
+    let similarity = parallel_map(&mut vec![(); workers.max(1)], &shares, similarity_at, |_| Ok(()))?;
     Ok(Sanity { shares, similarity })
 }

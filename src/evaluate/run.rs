@@ -1,6 +1,7 @@
 //! The evaluation of a model on a folder of photos and on films.
 
 use std::cmp::Ordering;
+use std::iter;
 use std::path::Path;
 
 use rand::SeedableRng;
@@ -10,11 +11,11 @@ use rand::seq::index;
 use super::calibration::{calibration_error, reliability};
 use super::confusion::Confusion;
 use super::measure::Bench;
+use super::parallel::parallel_map;
 use super::photos::{Photo, labelled_photos};
 use super::plan::Plan;
 use super::progress::Progress;
 use super::report::Evaluation;
-use super::workers::at_once;
 use crate::error::{Error, Result};
 use crate::explain::Classifier;
 
@@ -33,14 +34,14 @@ struct Classified {
 /// Classifies all photos in a folder of class folders, and measures the maps of each method that is not done.
 ///
 /// # Errors
-/// The folder has no photos of the model's classes, none of them can be read, the model fails, or a result cannot be kept.
+/// The model cannot be read or is no classifier, the folder has no photos of its classes, none of them can be read, the model fails, or a result cannot be kept.
 pub fn evaluate(folder: &Path, plan: &Plan, mut progress: Progress) -> Result<Evaluation> {
-    let classifiers = (0..plan.workers.max(1)).map(|_| Classifier::new(&plan.options));
-    let mut classifiers = classifiers.collect::<Result<Vec<_>>>()?;
-    let Classifier { labels, classes, name, .. } = &classifiers[0];
-    let (classes, name) = (*classes, name.clone());
-    let listed = labelled_photos(folder, labels, classes)?;
-    let labels = (0..classes).map(|class| classifiers[0].label(class)).collect();
+    let first = Classifier::new(&plan.options)?;
+    let (classes, name) = (first.classes, first.name.clone());
+    let listed = labelled_photos(folder, &first.labels, classes)?;
+    let labels = (0..classes).map(|class| first.label(class)).collect();
+    let others = (1..plan.workers).map(|_| Classifier::new(&plan.options));
+    let mut classifiers = iter::once(Ok(first)).chain(others).collect::<Result<Vec<_>>>()?;
     let classified = Classified::new(listed, &mut classifiers)?;
     let Classified { photos, .. } = &classified;
     let mut random = SmallRng::seed_from_u64(plan.seed);
@@ -88,7 +89,7 @@ impl Classified {
             let best = scores.ranking[0];
             Ok(Ok((best, scores.probabilities[best])))
         };
-        let results = at_once(classifiers, &listed, classify, |_| Ok(()))?;
+        let results = parallel_map(classifiers, &listed, classify, |_| Ok(()))?;
         for (photo, result) in listed.into_iter().zip(results) {
             match result {
                 Ok(prediction) => {

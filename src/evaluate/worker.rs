@@ -92,7 +92,7 @@ impl<'a> Worker<'a> {
         let curves = insertion_deletion(&mut trial, self.plan.steps)?;
         let change = average_drop(&mut trial)?;
         let adcc = adcc(&mut trial, change.drop)?;
-        // Each photo has its own noise, so that it is the same where a run is continued.
+        // Each photo has its own noise, so that a run that is continued gives the same numbers.
         let mut random = SmallRng::seed_from_u64(self.plan.seed.wrapping_add(number as u64));
         let road = road(&mut trial, &SHARES, NOISE, &mut random)?;
         let displacement = displacement(&mut trial)?;
@@ -127,7 +127,7 @@ impl<'a> Worker<'a> {
     ///
     /// # Errors
     /// The photo cannot be read, or the model fails.
-    pub fn known(&mut self, photo: &Photo) -> Result<(RgbImage, usize, Array2<f32>)> {
+    pub fn predicted(&mut self, photo: &Photo) -> Result<(RgbImage, usize, Array2<f32>)> {
         let picture = photo.read()?;
         let input = self.classifier.preprocess(&picture)?;
         let class = self.classifier.classify(input.view())?.ranking[0];

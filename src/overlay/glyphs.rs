@@ -6,18 +6,18 @@ use std::collections::HashMap;
 use ab_glyph::{Font, FontRef, GlyphId, PxScale, ScaleFont, point};
 use image::RgbImage;
 
-/// Draws characters. It keeps how they cover pixels, since the next frame has most of them at the same places of a pixel.
+/// Draws characters, and keeps the coverage of rasterised ones, since most return in the next frame.
 #[derive(Default)]
 pub struct Glyphs {
-    kept: RefCell<HashMap<Place, Coverage>>,
+    kept: RefCell<HashMap<GlyphKey, Coverage>>,
 }
 
-/// A character, and its height and position within a pixel as the bits of their numbers.
-type Place = (GlyphId, [u32; 3]);
+/// A glyph, and the bits of its height and of its offset from the pixel where the line starts.
+type GlyphKey = (GlyphId, [u32; 3]);
 
 /// How much of each pixel a character covers.
 struct Coverage {
-    /// The column and row of its upper left pixel, from the pixel in which it is placed.
+    /// The column and row of its upper left pixel, from the pixel where the line starts.
     corner: [i64; 2],
     width: usize,
     /// 0..=1, row by row.
@@ -25,7 +25,7 @@ struct Coverage {
 }
 
 impl Glyphs {
-    /// More than the text of a frame needs; a window that is resized has ever new ones.
+    /// More than a frame needs; a window that is resized keeps adding sizes.
     const MOST: usize = 4096;
 
     /// Draws a line of text that starts at `start`, on the baseline, in pixels.

@@ -9,7 +9,7 @@ use whycam::cam::{self, METHODS, Method};
 use whycam::evaluate::{Plan, Progress, evaluate, evaluate_detections};
 use whycam::plumbing::{PlainModel, check_free, write_whole};
 use whycam::sink::ResumeLog;
-use whycam::{Explainer, Request, ScoreQuery};
+use whycam::{Device, Explainer, Request, ScoreQuery};
 
 use super::{choose, json, kept, page, table};
 use crate::cli::args::{DetectionArgs, GlobalArgs, LayerArgs, ModelArgs};
@@ -70,7 +70,7 @@ pub struct Evaluate {
 /// The number of photos whose maps are compared with those of a model with other weights.
 const SANITY_PHOTOS: usize = 8;
 const STEPS: usize = 32;
-/// The models that are loaded for a photo: the plain one, the augmented one, and one with other weights.
+/// The models that are loaded for each worker: the plain one, the augmented one, and one with other weights.
 const MODELS: u64 = 3;
 
 impl Evaluate {
@@ -122,8 +122,7 @@ impl Evaluate {
         }
         let detects = model.task.as_detection().is_some();
         drop(model);
-        let threads = self.model.thread_plan(MODELS);
-        (plan.workers, plan.options.compute.threads) = (threads.explainers, threads.threads_each);
+        self.share_threads(&mut plan);
         if detects {
             return self.detections(global, &plan);
         }
@@ -137,6 +136,14 @@ impl Evaluate {
 }
 
 impl Evaluate {
+    /// Gives each worker its threads. Another device than the processor runs one picture after the other.
+    fn share_threads(&self, plan: &mut Plan) {
+        if matches!(plan.options.compute.device, Device::Cpu | Device::Xnnpack) {
+            let threads = self.model.thread_plan(MODELS);
+            (plan.workers, plan.options.compute.threads) = (threads.explainers, threads.threads_each);
+        }
+    }
+
     /// Whether results may be replaced: unasked only those of a run that is continued.
     fn overwrites(&self, log: Option<&ResumeLog>) -> bool {
         self.force || log.is_some_and(|log| log.begun)
@@ -149,9 +156,10 @@ impl Evaluate {
         bar.set_length(1000);
         let mut open = log.map(ResumeLog::open).transpose()?;
         let done = log.iter().flat_map(|log| &log.done).map(String::as_str);
-        let mut keep = |line: &str| open.as_mut().map_or(Ok(()), |open| open.add(line));
+        let mut keep = open.as_mut().map(|open| |line: &str| open.add(line));
+        let keep = keep.as_mut().map(|keep| keep as &mut dyn FnMut(&str) -> whycam::Result<()>);
         let mut report = |share| bar.set_position((share * 1000.0) as u64);
-        let progress = Progress::new(done, &mut keep, &mut report);
+        let progress = Progress::new(done, keep, &mut report);
         let evaluation = evaluate(&self.folder, plan, progress);
         bar.finish_and_clear();
         let evaluation = evaluation?;
