@@ -1,6 +1,7 @@
 //! Are the maps of a detector faithful? Without ground truth: each box that is found is judged by its score while pixels
 //! are inserted and deleted, and by the share of the map's energy within it.
 
+use std::iter;
 use std::path::Path;
 
 use image::RgbImage;
@@ -10,13 +11,12 @@ use super::insertion_deletion::{area_under, insertion_deletion};
 use super::parallel::parallel_map;
 use super::plan::Plan;
 use super::randomisation::Sanity;
-use super::statistics::spearman;
 use super::trial::{Trial, to_unit};
 use crate::cam::{CamMap, Method};
 use crate::error::{Error, Result};
 use crate::explain::{DetectedObject, Detector, Explainer, Explanation, PlainModel};
 use crate::media::Report;
-use crate::model::{InputSpec, ModelOptions, Randomised, Request, as_input};
+use crate::model::{Request, as_input};
 use crate::source::{self, Input};
 
 /// The measures of a detector on pictures.
@@ -64,14 +64,20 @@ struct SanityCase {
     explanation: Explanation,
 }
 
-/// Measures the maps of each method on the pictures of a folder. `report` gets the progress, 0..=1.
+/// Measures the maps of each method on the pictures of a folder. `detector` is the first worker's model. `report` gets the
+/// progress, 0..=1.
 ///
 /// # Errors
-/// The folder has no pictures, or the model cannot be read, is no detector or fails.
-pub fn evaluate_detections(folder: &Path, plan: &Plan, mut report: impl FnMut(f32)) -> Result<DetectionEvaluation> {
+/// The folder has no pictures, or the model cannot be read again for another worker or fails.
+pub fn evaluate_detections(
+    folder: &Path,
+    plan: &Plan,
+    detector: Detector,
+    mut report: impl FnMut(f32),
+) -> Result<DetectionEvaluation> {
     let (pictures, unread) = read_pictures(folder, plan)?;
-    let detectors = (0..plan.workers.max(1)).map(|_| Detector::new(PlainModel::new(&plan.options)?));
-    let mut detectors = detectors.collect::<Result<Vec<_>>>()?;
+    let others = (1..plan.workers).map(|_| Detector::new(PlainModel::new(&plan.options)?));
+    let mut detectors = iter::once(Ok(detector)).chain(others).collect::<Result<Vec<_>>>()?;
     let mut methods = Vec::with_capacity(plan.methods.len());
     for (number, method) in plan.methods.iter().enumerate() {
         let mut part = |share: f32| report((number as f32 + share) / plan.methods.len() as f32);
@@ -182,8 +188,7 @@ fn of_detection(
     map: &CamMap,
 ) -> Result<[f32; 4]> {
     let (_, height, width) = input.dim();
-    let InputSpec { channels, scale, mean, std, .. } = *detector.input_spec();
-    let blank: Vec<f32> = (0..channels).map(|channel| (127.5 * scale - mean[channel]) / std[channel]).collect();
+    let blank = detector.input_spec().grey();
     let enlarged = explanation.map_over_input(map, height, width)?.mapv(|value| value.max(0.0));
     let bounds = bounds_of(object);
     let (inside, share) = energy_inside(&enlarged, bounds);
@@ -227,23 +232,15 @@ fn energy_inside(map: &Array2<f32>, [left, top, right, bottom]: [f32; 4]) -> (f3
 
 /// How similar the maps of the same entries stay as weights are randomised, from the logits down.
 fn sanity(plan: &Plan, request: &Request, cases: &[SanityCase]) -> Result<Sanity> {
-    let shares = vec![0.25, 0.5, 0.75, 1.0];
-    let similarity_at = |(): &mut (), share: &f32| {
-        let randomised = Some(Randomised { share: *share, seed: plan.seed });
-        let mut explainer = Explainer::new(&ModelOptions { randomised, ..plan.options.clone() }, request)?;
-        let (mut sum, mut count) = (0.0, 0);
+    Sanity::of(&plan.options, request, plan.seed, plan.workers, |explainer| {
+        let mut pairs = Vec::with_capacity(cases.len());
         for SanityCase { input, explanation } in cases {
             let best = explanation.detections().and_then(|found| found.detections.first());
             let Some((object, map)) = best.and_then(|object| Some((object, object.map.as_ref()?))) else { continue };
-            let other = explainer.map_of_entry(input.view(), object.entry)?;
-            let [a, b] = [map, &other].map(|map| map.values.iter().copied().collect::<Vec<_>>());
-            sum += spearman(&a, &b);
-            count += 1;
+            pairs.push((&map.values, explainer.map_of_entry(input.view(), object.entry)?.values));
         }
-        Ok(sum / f32::max(count as f32, 1.0))
-    };
-    let similarity = parallel_map(&mut vec![(); plan.workers.max(1)], &shares, similarity_at, |_| Ok(()))?;
-    Ok(Sanity { shares, similarity })
+        Ok(pairs)
+    })
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::progress::{GridMeasured, PhotoMeasured, Progress};
 use super::randomisation::{Sanity, randomised};
 use super::report::{Case, Measured};
 use super::totals::means;
-use super::worker::Worker;
+use super::worker::{Explained, Worker};
 use crate::cam::Method;
 use crate::error::Result;
 use crate::explain::Classifier;
@@ -129,7 +129,11 @@ impl<'a> Bench<'a> {
         if photos.is_empty() || self.method.reruns_for_scores() {
             return Ok(None);
         }
-        let known = parallel_map(&mut self.workers, photos, |worker, photo| worker.predicted(photo), |_| Ok(()))?;
+        let explain = |worker: &mut Worker, photo: &&Photo| {
+            let Explained { picture, class, explanation, .. } = worker.explained(photo)?;
+            Ok((picture, class, explanation.map.values))
+        };
+        let known = parallel_map(&mut self.workers, photos, explain, |_| Ok(()))?;
         let pictures: Vec<_> = known.iter().map(|(picture, class, map)| (picture, *class, map)).collect();
         Ok(Some(randomised(&self.plan.options, &self.request, &pictures, self.plan.seed, self.workers.len())?))
     }

@@ -1,5 +1,7 @@
 //! What an evaluation has measured, so that a run that is continued does not measure it again.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use super::adcc::Adcc;
@@ -76,7 +78,7 @@ impl<'p> Progress<'p> {
     /// Begins with a method after `before` others of `all`. Returns what an earlier run has measured of all of it.
     pub(super) fn begin(&mut self, method: &Method, before: usize, all: usize) -> Option<Measured> {
         self.methods = (before, all);
-        let of_it = |step: &LogLine| matches!(step, LogLine::Method(measured) if measured.method == method.name);
+        let of_it = |line: &LogLine| matches!(line, LogLine::Method(measured) if measured.method == method.name);
         let at = self.done.iter().position(of_it)?;
         let LogLine::Method(measured) = self.done.swap_remove(at) else { return None };
         Some(measured)
@@ -96,8 +98,10 @@ impl<'p> Progress<'p> {
 
     /// What an earlier run has measured of a method on a photo.
     pub(super) fn of_photo(&self, method: &Method, photo: &Photo) -> Option<PhotoMeasured> {
-        self.done.iter().find_map(|step| match step {
-            LogLine::Photo(of) if of.method == method.name && name_of(&of.case.photo.path) == name_of(&photo.path) => {
+        // A line has the name of a photo for its path.
+        let name = name_of(&photo.path);
+        self.done.iter().find_map(|line| match line {
+            LogLine::Photo(of) if of.method == method.name && of.case.photo.path == Path::new(&name) => {
                 Some(of.clone())
             }
             _ => None,
@@ -106,7 +110,7 @@ impl<'p> Progress<'p> {
 
     /// What an earlier run has measured of a method on a grid.
     pub(super) fn of_grid(&self, method: &Method, photos: &[String; 4]) -> Option<GridMeasured> {
-        self.done.iter().find_map(|step| match step {
+        self.done.iter().find_map(|line| match line {
             LogLine::Grid(of) if of.method == method.name && of.photos == *photos => Some(of.clone()),
             _ => None,
         })

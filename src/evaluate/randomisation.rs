@@ -22,8 +22,8 @@ pub struct Sanity {
     pub similarity: Vec<f32>,
 }
 
-/// `pictures` are pictures, each with the explained class and the map of the trained model. `workers` shares are measured at
-/// once.
+/// `pictures` are pictures, each with the explained class and the map of the trained model. `workers` shares of weights are
+/// measured at once.
 ///
 /// # Errors
 /// The model cannot be prepared, or the runtime fails.
@@ -34,20 +34,41 @@ pub fn randomised(
     seed: u64,
     workers: usize,
 ) -> Result<Sanity> {
-    let shares = vec![0.25, 0.5, 0.75, 1.0];
-    let similarity_at = |(): &mut (), share: &f32| {
-        let share = *share;
-        let options = ModelOptions { randomised: Some(Randomised { share, seed }), ..options.clone() };
-        let mut explainer = Explainer::new(&options, request)?;
-        let mut sum = 0.0;
+    Sanity::of(options, request, seed, workers, |explainer| {
+        let mut pairs = Vec::with_capacity(pictures.len());
         for (picture, class, map) in pictures {
             explainer.set_class(Some(*class))?;
-            let other = explainer.explain(picture)?.map.values;
-            let [a, b] = [*map, &other].map(|map| map.iter().copied().collect::<Vec<_>>());
-            sum += spearman(&a, &b);
+            pairs.push((*map, explainer.explain(picture)?.map.values));
         }
-        Ok(sum / pictures.len().max(1) as f32)
-    };
-    let similarity = parallel_map(&mut vec![(); workers.max(1)], &shares, similarity_at, |_| Ok(()))?;
-    Ok(Sanity { shares, similarity })
+        Ok(pairs)
+    })
+}
+
+impl Sanity {
+    /// Compares maps of the trained model with those of a model with other weights, as `pairs` makes them with its explainer.
+    /// `workers` shares of weights are measured at once.
+    ///
+    /// # Errors
+    /// The model cannot be prepared, or the runtime fails.
+    pub(super) fn of<'m>(
+        options: &ModelOptions,
+        request: &Request,
+        seed: u64,
+        workers: usize,
+        pairs: impl Fn(&mut Explainer) -> Result<Vec<(&'m Array2<f32>, Array2<f32>)>> + Sync,
+    ) -> Result<Self> {
+        let shares = vec![0.25, 0.5, 0.75, 1.0];
+        let similarity_at = |(): &mut (), share: &f32| {
+            let randomised = Some(Randomised { share: *share, seed });
+            let mut explainer = Explainer::new(&ModelOptions { randomised, ..options.clone() }, request)?;
+            let pairs = pairs(&mut explainer)?;
+            let alike = |(trained, other): &(&Array2<f32>, Array2<f32>)| {
+                let [a, b] = [*trained, other].map(|map| map.iter().copied().collect::<Vec<_>>());
+                spearman(&a, &b)
+            };
+            Ok(pairs.iter().map(alike).sum::<f32>() / pairs.len().max(1) as f32)
+        };
+        let similarity = parallel_map(&mut vec![(); workers.max(1)], &shares, similarity_at, |_| Ok(()))?;
+        Ok(Self { shares, similarity })
+    }
 }

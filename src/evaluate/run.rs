@@ -31,17 +31,18 @@ struct Classified {
     unread: Vec<Error>,
 }
 
-/// Classifies all photos in a folder of class folders, and measures the maps of each method that is not done.
+/// Classifies all photos in a folder of class folders, and measures the maps of each method that is not done. `classifier` is
+/// the first worker's model.
 ///
 /// # Errors
-/// The model cannot be read or is no classifier, the folder has no photos of its classes, none of them can be read, the model fails, or a result cannot be kept.
-pub fn evaluate(folder: &Path, plan: &Plan, mut progress: Progress) -> Result<Evaluation> {
-    let first = Classifier::new(&plan.options)?;
-    let (classes, name) = (first.classes, first.name.clone());
-    let listed = labelled_photos(folder, &first.labels, classes)?;
-    let labels = (0..classes).map(|class| first.label(class)).collect();
+/// The folder has no photos of the model's classes, none of them can be read, the model cannot be read again for another
+/// worker or fails, or a result cannot be kept.
+pub fn evaluate(folder: &Path, plan: &Plan, classifier: Classifier, mut progress: Progress) -> Result<Evaluation> {
+    let (classes, name) = (classifier.classes, classifier.name.clone());
+    let listed = labelled_photos(folder, &classifier.labels, classes)?;
+    let labels = (0..classes).map(|class| classifier.label(class)).collect();
     let others = (1..plan.workers).map(|_| Classifier::new(&plan.options));
-    let mut classifiers = iter::once(Ok(first)).chain(others).collect::<Result<Vec<_>>>()?;
+    let mut classifiers = iter::once(Ok(classifier)).chain(others).collect::<Result<Vec<_>>>()?;
     let classified = Classified::new(listed, &mut classifiers)?;
     let Classified { photos, .. } = &classified;
     let mut random = SmallRng::seed_from_u64(plan.seed);

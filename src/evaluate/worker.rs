@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use image::RgbImage;
-use ndarray::{Array2, ArrayView3};
+use ndarray::{Array2, Array3, ArrayView3};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
@@ -22,7 +22,7 @@ use super::stability::stability;
 use super::trial::{Trial, to_unit};
 use crate::cam::Method;
 use crate::error::Result;
-use crate::explain::{Classifier, Explainer, TemporalSmoother};
+use crate::explain::{Classifier, Explainer, Explanation, TemporalSmoother};
 use crate::media::Report;
 use crate::model::{InputSpec, Request, as_input};
 use crate::source::{self, Input};
@@ -44,6 +44,17 @@ pub struct Worker<'a> {
     blank: Vec<f32>,
 }
 
+/// A photo, and what the model predicts for it.
+pub struct Explained {
+    pub picture: RgbImage,
+    /// The picture as the model takes it, `[C,H,W]`.
+    pub input: Array3<f32>,
+    pub class: usize,
+    /// 0..=1.
+    pub probability: f32,
+    pub explanation: Explanation,
+}
+
 impl<'a> Worker<'a> {
     /// # Errors
     /// The model cannot be prepared for the method.
@@ -54,8 +65,7 @@ impl<'a> Worker<'a> {
         classifier: &'a mut Classifier,
     ) -> Result<Self> {
         let explainer = Explainer::new(&plan.options, request)?;
-        let InputSpec { channels, scale, mean, std, .. } = *classifier.input_spec();
-        let blank = (0..channels).map(|channel| (127.5 * scale - mean[channel]) / std[channel]).collect();
+        let blank = classifier.input_spec().grey();
         Ok(Self { plan, method, explainer, classifier, blank })
     }
 
@@ -64,12 +74,7 @@ impl<'a> Worker<'a> {
     /// # Errors
     /// The photo cannot be read, or the model fails.
     pub fn photo(&mut self, photo: &Photo, number: usize) -> Result<PhotoMeasured> {
-        let picture = photo.read()?;
-        let input = self.classifier.preprocess(&picture)?;
-        let scores = self.classifier.classify(input.view())?;
-        let class = scores.ranking[0];
-        self.explainer.set_class(Some(class))?;
-        let explanation = self.explainer.explain(&picture)?;
+        let Explained { picture, input, class, probability, explanation } = self.explained(photo)?;
         let stability = stability(&picture, &explanation, &mut self.explainer)?;
         let [height, width] = [input.dim().1, input.dim().2];
         let channels_last = self.classifier.channels_last();
@@ -85,7 +90,7 @@ impl<'a> Worker<'a> {
             input: input.view(),
             map: map.view(),
             blank: &self.blank,
-            score: scores.probabilities[class],
+            score: probability,
             classify: &mut classify,
             explain: &mut explain,
         };
@@ -99,7 +104,7 @@ impl<'a> Worker<'a> {
         let case = Case {
             photo: photo.clone(),
             predicted: class,
-            probability: scores.probabilities[class],
+            probability,
             insertion: area_under(&curves.insertion),
             deletion: area_under(&curves.deletion),
         };
@@ -123,17 +128,18 @@ impl<'a> Worker<'a> {
         Ok(shares)
     }
 
-    /// The class that the model predicts for a photo, and its map.
+    /// Explains the class that the model predicts for a photo.
     ///
     /// # Errors
     /// The photo cannot be read, or the model fails.
-    pub fn predicted(&mut self, photo: &Photo) -> Result<(RgbImage, usize, Array2<f32>)> {
+    pub fn explained(&mut self, photo: &Photo) -> Result<Explained> {
         let picture = photo.read()?;
         let input = self.classifier.preprocess(&picture)?;
-        let class = self.classifier.classify(input.view())?.ranking[0];
+        let scores = self.classifier.classify(input.view())?;
+        let class = scores.ranking[0];
         self.explainer.set_class(Some(class))?;
-        let map = self.explainer.explain(&picture)?.map.values;
-        Ok((picture, class, map))
+        let explanation = self.explainer.explain(&picture)?;
+        Ok(Explained { picture, input, class, probability: scores.probabilities[class], explanation })
     }
 
     /// Flicker and lag along a film.

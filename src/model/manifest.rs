@@ -184,6 +184,11 @@ fn whole() -> f32 {
 }
 
 impl InputSpec {
+    /// The value of middle grey in each channel of the input.
+    pub fn grey(&self) -> Vec<f32> {
+        (0..self.channels).map(|channel| (127.5 * self.scale - self.mean[channel]) / self.std[channel]).collect()
+    }
+
     /// The shape of the input for one picture: `[1,C,h,w]` or `[1,h,w,C]`.
     pub fn shape(&self) -> Vec<usize> {
         match self.layout {

@@ -7,7 +7,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 use whycam::cam::{self, METHODS, Method};
 use whycam::evaluate::{Plan, Progress, evaluate, evaluate_detections};
-use whycam::plumbing::{PlainModel, check_free, write_whole};
+use whycam::plumbing::{Classifier, Detector, PlainModel, check_free, write_whole};
 use whycam::sink::ResumeLog;
 use whycam::{Device, Explainer, Request, ScoreQuery};
 
@@ -109,6 +109,7 @@ impl Evaluate {
             // What cannot be drawn is refused before anything is measured.
             self.style.overlay(None)?;
         }
+        self.share_threads(&mut plan);
         let model = PlainModel::new(&plan.options)?;
         global.tell_guess(model.guess);
         if !global.quiet {
@@ -120,18 +121,15 @@ impl Evaluate {
         if self.method.as_ref().is_some_and(|methods| methods.all) {
             keep_fitting(&mut plan, global)?;
         }
-        let detects = model.task.as_detection().is_some();
-        drop(model);
-        self.share_threads(&mut plan);
-        if detects {
-            return self.detections(global, &plan);
+        if model.task.as_detection().is_some() {
+            return self.detections(global, &plan, model);
         }
         if self.class.is_some() {
             let problem =
                 "--class is for detectors; the maps of a classifier are measured for the class that it predicts";
             return Err(UsageError(problem.into()).into());
         }
-        self.classifications(global, &plan, log.as_ref())
+        self.classifications(global, &plan, model, log.as_ref())
     }
 }
 
@@ -150,8 +148,15 @@ impl Evaluate {
     }
 
     /// Evaluates a classifier and its maps.
-    fn classifications(&self, global: &GlobalArgs, plan: &Plan, log: Option<&ResumeLog>) -> Result<ExitStatus> {
+    fn classifications(
+        &self,
+        global: &GlobalArgs,
+        plan: &Plan,
+        model: PlainModel,
+        log: Option<&ResumeLog>,
+    ) -> Result<ExitStatus> {
         let overwrite = self.overwrites(log);
+        let classifier = Classifier::of_model(model)?;
         let bar = if global.quiet { ProgressBar::hidden() } else { progress_bar() };
         bar.set_length(1000);
         let mut open = log.map(ResumeLog::open).transpose()?;
@@ -160,7 +165,7 @@ impl Evaluate {
         let keep = keep.as_mut().map(|keep| keep as &mut dyn FnMut(&str) -> whycam::Result<()>);
         let mut report = |share| bar.set_position((share * 1000.0) as u64);
         let progress = Progress::new(done, keep, &mut report);
-        let evaluation = evaluate(&self.folder, plan, progress);
+        let evaluation = evaluate(&self.folder, plan, classifier, progress);
         bar.finish_and_clear();
         let evaluation = evaluation?;
         if let Some(path) = &self.html {
@@ -178,7 +183,7 @@ impl Evaluate {
     }
 
     /// Evaluates the maps of a detector.
-    fn detections(&self, global: &GlobalArgs, plan: &Plan) -> Result<ExitStatus> {
+    fn detections(&self, global: &GlobalArgs, plan: &Plan, model: PlainModel) -> Result<ExitStatus> {
         if self.html.is_some() || !self.film.is_empty() || self.choose || self.resume {
             let problem =
                 "--html, --film, --choose and --resume are for classifiers; for a detector, --json writes all measures";
@@ -186,7 +191,9 @@ impl Evaluate {
         }
         let bar = if global.quiet { ProgressBar::hidden() } else { progress_bar() };
         bar.set_length(1000);
-        let evaluation = evaluate_detections(&self.folder, plan, |share| bar.set_position((share * 1000.0) as u64));
+        let detector = Detector::new(model)?;
+        let evaluation =
+            evaluate_detections(&self.folder, plan, detector, |share| bar.set_position((share * 1000.0) as u64));
         bar.finish_and_clear();
         let evaluation = evaluation?;
         evaluation.unread.iter().for_each(say_error);
