@@ -4,7 +4,7 @@
 use ndarray::{Array2, Axis};
 
 use super::class_map::weighted_sum;
-use super::perturbation::PerturbedLayer;
+use super::perturbation::{Elsewhere, PerturbedLayer};
 use crate::error::Result;
 
 /// `L = ReLU(Σ_k w_k A^k)`, `w_k = (y - y_k) / |y|`, where `y_k` is the class's logit without channel `k`. `[C,h,w]`
@@ -17,10 +17,9 @@ pub fn ablation_cam(layer: &mut PerturbedLayer) -> Result<Array2<f32>> {
     // Removing a channel that is zero everywhere, of which a ReLU leaves many, changes nothing.
     let active = |channel: &usize| layer.activations.index_axis(Axis(0), *channel).iter().any(|value| *value != 0.0);
     let channels: Vec<usize> = (0..layer.activations.dim().0).filter(active).collect();
-    let scores = layer.scores(channels.len(), |number, activations, mut version| {
-        version.assign(&activations);
-        version.index_axis_mut(Axis(0), channels[number]).fill(0.0);
-    })?;
+    let (_, h, w) = layer.activations.dim();
+    let part = |number: usize| [channels[number]..channels[number] + 1, 0..h, 0..w];
+    let scores = layer.scores(channels.len(), Elsewhere::Activations, part, |_, mut channel| channel.fill(0.0))?;
     let intact = layer.score.logit;
     let scale = if intact == 0.0 { 1.0 } else { intact.abs() };
     let mut weights = vec![0.0; layer.activations.dim().0];
@@ -32,7 +31,7 @@ pub fn ablation_cam(layer: &mut PerturbedLayer) -> Result<Array2<f32>> {
 
 #[cfg(test)]
 mod tests {
-    use ndarray::{Array4, array};
+    use ndarray::{ArrayView4, array};
 
     use super::*;
     use crate::cam::ScoreValue;
@@ -42,7 +41,7 @@ mod tests {
         let activations = array![[[1.0, 2.0]], [[0.0, 0.0]], [[4.0, 0.0]]];
         let mut versions = 0;
         // Its logit is the sum of the first channel and twice the third.
-        let mut run = |batch: Array4<f32>| {
+        let mut run = |batch: ArrayView4<f32>| {
             versions += batch.dim().0;
             let logit =
                 |of: ndarray::ArrayView3<f32>| of.index_axis(Axis(0), 0).sum() + 2.0 * of.index_axis(Axis(0), 2).sum();

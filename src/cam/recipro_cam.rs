@@ -3,7 +3,7 @@
 
 use ndarray::{Array2, s};
 
-use super::perturbation::PerturbedLayer;
+use super::perturbation::{Elsewhere, PerturbedLayer};
 use crate::error::Result;
 
 /// The paper's 3x3 Gaussian mask.
@@ -13,17 +13,17 @@ const MASK: [[f32; 3]; 3] =
 /// `L_ij`: the class's probability if only the activations around cell `ij` remain, under a Gaussian mask, minus the
 /// minimum over all cells. `[C,h,w]` to `[h,w]`.
 pub fn recipro_cam(layer: &mut PerturbedLayer) -> Result<Array2<f32>> {
-    let (_, h, w) = layer.activations.dim();
-    let scores = layer.scores(h * w, |cell, activations, mut version| {
+    let activations = layer.activations;
+    let (c, h, w) = activations.dim();
+    let around = |cell: usize| {
         let (row, column) = (cell / w, cell % w);
-        for (dy, masks) in MASK.iter().enumerate() {
-            for (dx, mask) in masks.iter().enumerate() {
-                let (Some(y), Some(x)) = ((row + dy).checked_sub(1), (column + dx).checked_sub(1)) else { continue };
-                if y < h && x < w {
-                    version.slice_mut(s![.., y, x]).scaled_add(*mask, &activations.slice(s![.., y, x]));
-                }
-            }
-        }
+        [0..c, row.saturating_sub(1)..h.min(row + 2), column.saturating_sub(1)..w.min(column + 2)]
+    };
+    let scores = layer.scores(h * w, Elsewhere::Zeros, around, |cell, mut part| {
+        let [_, rows, columns] = around(cell);
+        part.assign(&activations.slice(s![.., rows.clone(), columns.clone()]));
+        let mask = |(y, x): (usize, usize)| MASK[rows.start + y + 1 - cell / w][columns.start + x + 1 - cell % w];
+        part *= &Array2::from_shape_fn((rows.len(), columns.len()), mask);
     })?;
     let least = scores.iter().map(|score| score.probability).fold(f32::INFINITY, f32::min);
     Ok(Array2::from_shape_fn((h, w), |(y, x)| scores[y * w + x].probability - least))

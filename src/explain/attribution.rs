@@ -1,6 +1,6 @@
 //! Computing the maps of one picture from runs of the model.
 
-use ndarray::{Array2, Array3, Array4, ArrayView3, ArrayView4, ArrayViewD, Axis, CowArray, Ix4};
+use ndarray::{Array2, Array3, ArrayView3, ArrayView4, ArrayViewD, Axis, CowArray, Ix4};
 use tracing::trace_span;
 
 use super::explanation::Explanation;
@@ -315,9 +315,9 @@ impl Attribution {
             return Err(Error::model(&self.model, "it was augmented without the layers after the target"));
         };
         let side_inputs = remainder.side_inputs(outputs)?;
-        let run = &mut |batch: Array4<f32>| {
+        let run = &mut |batch: ArrayView4<f32>| {
             check(cancelled)?;
-            let rows = remainder.run(batch.view(), &side_inputs)?;
+            let rows = remainder.run(batch, &side_inputs)?;
             Ok(rows.outer_iter().map(|row| self.scored(&Reading::of_row(&self.task, row), explained)).collect())
         };
         let activations = outputs.maps(ACTIVATIONS)?;
