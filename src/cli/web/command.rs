@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::{Value, json};
 use whycam::model::{Contract, prepared};
-use whycam::plumbing::{check_free, write_whole};
+use whycam::plumbing::{check_free, make_folder, write_whole};
 
 use crate::cli::args::{GlobalArgs, LayerArgs, ModelSettings};
 use crate::cli::inspect::about;
@@ -84,7 +84,7 @@ impl Web {
         check_outputs(&[Some(&at("model.onnx"))], &[Path::new(&self.model)])?;
         let runtime = self.runtime.as_deref().map(runtime_files).transpose()?;
         let augmented = prepared(&self.settings.options(Some(&self.model)), &self.layers.request(), true)?;
-        fs::create_dir_all(&self.out).with_context(|| format!("cannot make the folder {}", self.out.display()))?;
+        make_folder(&self.out)?;
         write_whole(&at("model.onnx"), augmented.model.to_bytes(), self.force)?;
         let mut description = about(&at("model.onnx"))?;
         if let Value::Object(fields) = &mut description {
