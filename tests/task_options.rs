@@ -294,3 +294,18 @@ fn what_an_option_is_not_for_is_an_error() {
     explainer.set_words("red, red, a hand").unwrap();
     assert_eq!(explainer.context().labels, ["red", "a hand"]);
 }
+
+#[test]
+fn inspect_names_the_layers_that_explain_takes() {
+    let folder = Folder::new("inspected-layers");
+    let photo = crate::support::picture(&folder, "photo.png", 96, 64);
+    let model = reference("detectors/yolox_raw.onnx").display().to_string();
+    let output = whycam(&["explain", &photo, "--model", &model, "--json", "-"]);
+    let explained: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let inspected: serde_json::Value = serde_json::from_str(&stdout(&whycam(&["inspect", &model, "--json"]))).unwrap();
+    assert_eq!(inspected["layer"], explained["layer"]);
+    let layers: Vec<&str> = inspected["layer"].as_str().unwrap().split(',').collect();
+    assert!(layers.len() > 1, "{layers:?}");
+    let marked = inspected["candidates"].as_array().unwrap().iter().filter(|c| c["default"] == true);
+    assert_eq!(marked.map(|c| c["tensor"].as_str().unwrap()).collect::<Vec<_>>(), layers);
+}
