@@ -250,18 +250,6 @@ fn an_option_that_a_command_does_not_use_is_refused() {
 }
 
 #[test]
-fn a_file_named_twice_is_taken_once() {
-    let folder = Folder::new("twice");
-    let photo = picture(&folder, "photo.png", 64, 48);
-    let output = whycam(&["explain", &photo, &photo, &folder.file(""), "--json", "-"]);
-    assert_ok(&output);
-    assert_eq!(stdout(&output).lines().count(), 1);
-    assert!(stderr(&output).contains("photo.png: named more than once"), "{}", stderr(&output));
-    assert_ok(&whycam(&["explain", &photo, &photo, "-o", &folder.file("results")]));
-    assert_eq!(fs::read_dir(folder.0.join("results")).unwrap().count(), 1);
-}
-
-#[test]
 fn a_file_in_place_of_a_folder_is_named() {
     let folder = Folder::new("no-folder");
     let photo = picture(&folder, "photo.png", 64, 48);

@@ -87,7 +87,7 @@ impl Explain {
         let paths: Vec<PathBuf> = all.iter().filter_map(|input| input.path.clone()).collect();
         let read: Vec<&Path> = paths.iter().map(PathBuf::as_path).chain(self.explain.model.files()).collect();
         check_outputs(&[self.out.as_deref(), self.json.as_deref()], &read)?;
-        let destination = self.destination(roots, all.len().max(named.len()))?;
+        let destination = self.destination(roots, all.len())?;
         let pictures = destination.is_some();
         let mut log = if self.resume { Some(self.resume_log(destination.as_ref())?) } else { None };
         let listed = listed(&all, log.as_mut());

@@ -65,8 +65,8 @@ impl From<&str> for Input {
 }
 
 /// Replaces each folder by the pictures and films in it and in its subfolders, sorted by name. The results of earlier
-/// runs (`*.whycam.*`) are left out, and a file that comes again. A subfolder that cannot be read goes to the report, and so
-/// does the number of other files.
+/// runs (`*.whycam.*`) are left out. A subfolder that cannot be read goes to the report, and so does the number of other
+/// files.
 ///
 /// # Errors
 /// An input is absent, or a folder has neither pictures nor films.
@@ -97,14 +97,6 @@ pub fn list_inputs(inputs: &[Input], report: &Report) -> Result<Vec<Input>> {
             report.fail(&input.name, error);
         }
     }
-    let mut named = HashSet::new();
-    walk.listed.retain(|input| {
-        let again = input.path.as_ref().is_some_and(|path| path.is_file() && !named.insert(path.clone()));
-        if again {
-            report.tell(format!("{}: named more than once; taken once", input.name));
-        }
-        !again
-    });
     Ok(walk.listed)
 }
 
