@@ -68,7 +68,7 @@ pub use session::{Compute, Device};
 pub mod plumbing {
     pub use crate::explain::{Classifier, Detector, ForwardPass, PlainModel, Scores, TemporalSmoother};
     pub use crate::files::limits::{SIDES, printable};
-    pub use crate::files::{check_free, first_free, make_folder, write_whole};
+    pub use crate::files::{check_free, check_place, first_free, make_folder, write_whole};
     pub use crate::media::{
         DisplayMatrix, Frame, Medium, MediumKind, Picture, Pool, Report, Time, TimeBase, without_secrets,
     };

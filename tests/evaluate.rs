@@ -145,6 +145,25 @@ fn a_damaged_photo_is_named_and_the_others_are_measured() {
 }
 
 #[test]
+fn what_would_fail_in_the_end_is_refused_before_anything_is_measured() {
+    let folder = Folder::new("refused-early");
+    std::fs::create_dir_all(folder.0.join("photos/roses")).unwrap();
+    support::picture(&folder, "photos/roses/a.png", 32, 32);
+    let (photos, film, json) = (folder.file("photos"), folder.file("no.mp4"), folder.file("no/such/a.json"));
+    let log = folder.file("a.json");
+    for (given, status, named) in [
+        (["--film", &film, "--resume", "--json", &log], 1, "no.mp4: no such file"),
+        (["--sample", "1", "--grids=0", "--json", &json], 1, "there is no folder"),
+        (["--sample", "0", "--choose", "--model", "flowers"], 2, "--sample 0 takes none"),
+    ] {
+        let out = whycam(&[&["evaluate", &photos], given.as_slice()].concat());
+        assert_eq!(out.status.code(), Some(status), "{}", support::stderr(&out));
+        assert!(support::stderr(&out).contains(named), "{}", support::stderr(&out));
+        assert!(out.stdout.is_empty() && !std::path::Path::new(&log).exists());
+    }
+}
+
+#[test]
 fn a_class_folder_that_the_model_does_not_know_is_named() {
     let folder = Folder::new("unknown-class");
     std::fs::create_dir_all(folder.0.join("photos/orchid")).unwrap();

@@ -36,7 +36,7 @@ pub fn labelled_photos(folder: &Path, labels: &[String], classes: usize) -> Resu
 }
 
 /// A path need not be UTF-8.
-fn as_name<S: Serializer>(path: &Path, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+pub(super) fn as_name<S: Serializer>(path: &Path, serializer: S) -> std::result::Result<S::Ok, S::Error> {
     serializer.serialize_str(&name_of(path))
 }
 

@@ -10,7 +10,7 @@ use super::confusion::Confusion;
 use super::displacement::Displacement;
 use super::flicker::Motion;
 use super::insertion_deletion::Curves;
-use super::photos::Photo;
+use super::photos::{Photo, as_name};
 use super::randomisation::Sanity;
 use crate::cam;
 use crate::error::Error;
@@ -85,6 +85,7 @@ pub struct Case {
 /// The motion of the maps along a film: those of single frames, and those smoothed over time.
 #[derive(Serialize, Deserialize)]
 pub struct FilmMotion {
+    #[serde(serialize_with = "as_name")]
     pub film: PathBuf,
     pub frames: usize,
     pub single: Motion,

@@ -21,11 +21,8 @@ impl PartFile {
     /// # Errors
     /// `path` exists and `overwrite` is false, or its folder does not exist.
     pub fn new(path: &Path, overwrite: bool) -> Result<Self> {
-        check_free(path, overwrite)?;
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
-        if let Some(folder) = folder.filter(|f| !f.is_dir()) {
-            return Err(Error::output(path, format!("there is no folder {}", folder.display())));
-        }
+        check_place(path, overwrite)?;
+        let folder = folder_of(path);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if overwrite {
             remove_leftovers(folder.unwrap_or(Path::new(".")), &name);
@@ -89,6 +86,22 @@ impl Drop for PartFile {
 /// A file or folder of that name exists, and `overwrite` is false.
 pub fn check_free(path: &Path, overwrite: bool) -> Result<()> {
     if !overwrite && (path.is_file() || path.is_dir()) { Err(Error::exists(path)) } else { Ok(()) }
+}
+
+/// Checks that `path` may be written, and that its folder exists.
+///
+/// # Errors
+/// As [`check_free`]; or there is no such folder.
+pub fn check_place(path: &Path, overwrite: bool) -> Result<()> {
+    check_free(path, overwrite)?;
+    match folder_of(path).filter(|folder| !folder.is_dir()) {
+        Some(folder) => Err(Error::output(path, format!("there is no folder {}", folder.display()))),
+        None => Ok(()),
+    }
+}
+
+fn folder_of(path: &Path) -> Option<&Path> {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty())
 }
 
 /// Writes a whole file: under a temporary name first, or straight to a device or a pipe.

@@ -5,6 +5,6 @@ mod checksum;
 mod folder;
 pub mod limits;
 
-pub use atomic_file::{PartFile, check_free, first_free, write_whole};
+pub use atomic_file::{PartFile, check_free, check_place, first_free, write_whole};
 pub use checksum::{sealed, unsealed};
 pub use folder::make_folder;

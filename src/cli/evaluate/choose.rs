@@ -13,7 +13,10 @@ use crate::cli::args::ModelArgs;
 use crate::cli::output::{UsageError, say};
 
 /// Refuses a model that has no manifest to write into, or one that is not used.
-pub fn check(model: &ModelArgs, methods: &[&Method]) -> Result<()> {
+pub fn check(model: &ModelArgs, methods: &[&Method], sample: usize) -> Result<()> {
+    if sample == 0 {
+        return Err(UsageError("--choose compares what is measured on photos, and --sample 0 takes none".into()).into());
+    }
     if !methods.is_empty() && !methods.iter().any(|method| may_be_default(method)) {
         let problem =
             "--choose takes a method of one run at a layer that explains the class's own score, and none is named";

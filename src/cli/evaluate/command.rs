@@ -7,8 +7,9 @@ use clap::Args;
 use indicatif::ProgressBar;
 use whycam::cam::{self, METHODS, Method};
 use whycam::evaluate::{Plan, Progress, evaluate, evaluate_detections};
-use whycam::plumbing::{Classifier, Detector, PlainModel, check_free, write_whole};
+use whycam::plumbing::{Classifier, Detector, PlainModel, Report, check_place, write_whole};
 use whycam::sink::ResumeLog;
+use whycam::source::{self, Input};
 use whycam::{Device, Explainer, Request, ScoreQuery};
 
 use super::{choose, json, kept, page, table};
@@ -77,7 +78,7 @@ impl Evaluate {
     pub fn run(self, global: &GlobalArgs) -> Result<ExitStatus> {
         if self.choose {
             let named = self.method.as_ref().map(|methods| methods.methods.as_slice()).unwrap_or_default();
-            choose::check(&self.model, named)?;
+            choose::check(&self.model, named, self.sample)?;
         }
         let mut request = Request::default();
         self.detections.apply(&mut request);
@@ -98,17 +99,8 @@ impl Evaluate {
             films: self.film.clone(),
         };
         let log = if self.resume { Some(kept::log(self.json.as_deref(), &self.folder, &plan)?) } else { None };
-        if let Some(json) = &self.json {
-            check_free(json, self.overwrites(log.as_ref()))?;
-        }
-        if let Some(html) = &self.html {
-            check_free(html, self.force)?;
-        }
         global.tell_runtime()?;
-        if self.html.is_some() {
-            // What cannot be drawn is refused before anything is measured.
-            self.style.overlay(None)?;
-        }
+        self.check_before_measuring(log.as_ref())?;
         self.share_threads(&mut plan);
         let model = PlainModel::new(&plan.options)?;
         global.tell_guess(model.guess);
@@ -134,6 +126,21 @@ impl Evaluate {
 }
 
 impl Evaluate {
+    /// Refuses what would fail only after everything is measured.
+    fn check_before_measuring(&self, log: Option<&ResumeLog>) -> Result<()> {
+        if let Some(json) = &self.json {
+            check_place(json, self.overwrites(log))?;
+        }
+        if let Some(html) = &self.html {
+            check_place(html, self.force)?;
+            self.style.overlay(None)?;
+        }
+        for film in &self.film {
+            source::open(&Input::from(film.as_os_str()), 0, &Report::silent())?;
+        }
+        Ok(())
+    }
+
     /// Gives each worker its threads. Another device than the processor runs one picture after the other.
     fn share_threads(&self, plan: &mut Plan) {
         if matches!(plan.options.compute.device, Device::Cpu | Device::Xnnpack) {
@@ -168,13 +175,13 @@ impl Evaluate {
         let evaluation = evaluate(&self.folder, plan, classifier, progress);
         bar.finish_and_clear();
         let evaluation = evaluation?;
-        if let Some(path) = &self.html {
-            write_whole(path, page::page(&evaluation, plan, &self.style)?, self.force)?;
-        }
         evaluation.unread.iter().for_each(say_error);
         let status = if evaluation.unread.is_empty() { ExitStatus::Done } else { ExitStatus::Failed };
         if !write_json(self.json.as_deref(), || format!("{}\n", json::json(&evaluation)), overwrite)? {
             print(&table::table(&evaluation))?;
+        }
+        if let Some(path) = &self.html {
+            write_whole(path, page::page(&evaluation, plan, &self.style)?, self.force)?;
         }
         if let Some(model) = self.model.model.as_deref().filter(|_| self.choose) {
             choose::write(model, self.layers.layer.is_some(), &evaluation.methods)?;

@@ -47,7 +47,7 @@ fn method(measured: &Measured) -> Value {
 
 fn film(film: &FilmMotion) -> Value {
     json!({
-        "film": film.film,
+        "film": film.film.to_string_lossy(),
         "frames": film.frames,
         "flicker": film.single.flicker,
         "flicker_steady": film.smoothed.flicker,
