@@ -70,7 +70,7 @@ pub mod plumbing {
     pub use crate::files::limits::{SIDES, printable};
     pub use crate::files::{check_free, check_place, first_free, make_folder, write_whole};
     pub use crate::media::{
-        DisplayMatrix, Frame, Medium, MediumKind, Picture, Pool, Report, Time, TimeBase, without_secrets,
+        DisplayMatrix, Frame, Medium, MediumKind, Picture, Pool, Report, Time, TimeBase, name_of, without_secrets,
     };
     pub use crate::sync::{Semaphore, is_guarded};
 }

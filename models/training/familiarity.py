@@ -26,12 +26,12 @@ class Familiarity(nn.Module):
         variances, axes = torch.linalg.eigh(spread.double().T @ spread.double() / len(spread))
         directions = min(DIRECTIONS, len(spread) // 2, len(variances) - 1)
         common = variances[:-directions].mean()
-        # What a direction adds to the square of the distance is less than what it would add with the common variance.
-        less = (1 / common - 1 / variances[-directions:]).clamp(min=0).sqrt()
+        # A direction adds less to the square of the distance than it would with the common variance, by this share.
+        less = (1 - common / variances[-directions:]).clamp(min=0)
         # The file stores both as float16.
         self.register_buffer("means", means.half().float())
-        self.register_buffer("axes", (axes[:, -directions:] * less * common.sqrt()).half().float())
-        self.common, self.mean = common.item(), 1.0
+        self.register_buffer("axes", (axes[:, -directions:] * less.sqrt()).half().float())
+        self.common = common.item()
         self.mean = self.squares(features).mean().item()
 
     def squares(self, features):

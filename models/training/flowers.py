@@ -31,6 +31,8 @@ STORED_SIDE = 320
 # Smaller than at inference, because flowers look larger in random crops (Touvron et al. 2019, FixRes).
 TRAINED_SIDE = 176
 SIDE = 224
+# How far copies of the photos are zoomed and stretched.
+MOTION = {"area": (0.2, 1.1), "ratio": 0.45}
 # Of EfficientNet-Lite's blocks, the first ones keep the weights that training starts from.
 FROZEN = 12
 # The first block of the last stages.
@@ -53,13 +55,14 @@ class Flowers(nn.Module):
         self.drop = nn.Dropout(dropped)
         self.classify = nn.Linear(features, classes)
         self.frozen = []
-        if start is not None and is_refined(start):
+        started_fine = start is not None and is_refined(start)
+        if started_fine:
             refined(self.backbone)
         if start is not None:
             take_weights(self, start)
             self.frozen = [self.backbone._conv_stem, self.backbone._bn0, *self.backbone._blocks[:FROZEN]]
         self.fixed = [part for part in self.modules() if isinstance(part, nn.BatchNorm2d)] if self.frozen else []
-        if start is None or not is_refined(start):
+        if not started_fine:
             refined(self.backbone)
         for part in self.frozen:
             part.requires_grad_(False)
@@ -130,7 +133,7 @@ def augment(photos, targets, draw):
 
     The targets [N,5,classes] are those of the whole and of its quarters, zeros where the photo is no grid.
     """
-    photos = seen.moved(photos, TRAINED_SIDE, draw, area=(0.2, 1.1), ratio=0.45)
+    photos = seen.moved(photos, TRAINED_SIDE, draw, **MOTION)
     photos = seen.lit(photos, draw, spread=0.4, saturation=(0.4, 1.6))
     photos, targets = seen.tiled(photos, targets, draw, share=0.3)
     return seen.seen_badly(photos, draw, share=0.15), targets
@@ -150,7 +153,7 @@ def familiarity_of(net, photos, labels, seed):
     copies = []
     for batch in photos.split(64):
         draw = Draw(len(batch), generator)
-        copy = seen.seen_badly(seen.moved(batch.float().div(255), SIDE, draw, area=(0.2, 1.1), ratio=0.45), draw)
+        copy = seen.seen_badly(seen.moved(batch.float().div(255), SIDE, draw, **MOTION), draw)
         copies.append(copy.clamp(0, 1).mul(255).byte())
     return Familiarity(familiar_of(net, torch.cat([photos, *copies])), torch.cat([labels, labels]))
 
@@ -270,7 +273,8 @@ def main():
     def known(photos):
         return published.familiarity(familiar_of(net, photos))
 
-    least = torch.quantile(known(validation[0]), 0.05).item()
+    known_of_val = known(validation[0])
+    least = torch.quantile(known_of_val, 0.05).item()
     path = options.out / f"{options.name}.onnx"
     export(published, SIDE, ["logits", "known"], path)
     halve_weights(path)
@@ -286,7 +290,7 @@ def main():
         "mean": float(MEAN),
         "deviation": float(DEVIATION),
         "least": least,
-        "kept": (known(validation[0]) >= least).float().mean().item(),
+        "kept": (known_of_val >= least).float().mean().item(),
         "kept_test": (known(test[0]) >= least).float().mean().item(),
         "data": options.data,
         "train_count": len(photos),

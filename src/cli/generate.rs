@@ -8,6 +8,7 @@ use anyhow::Result;
 use clap::{Args, Command, CommandFactory, ValueEnum};
 use clap_complete::Shell;
 use whycam::Error;
+use whycam::plumbing::make_folder;
 
 use super::arguments::Arguments;
 use super::output::ExitStatus;
@@ -33,7 +34,7 @@ enum What {
 impl Generate {
     pub fn run(self) -> Result<ExitStatus> {
         let failed = |e: std::io::Error| Error::writing(&self.folder, &e);
-        fs::create_dir_all(&self.folder).map_err(failed)?;
+        make_folder(&self.folder)?;
         let mut command = Arguments::command();
         match self.what {
             What::Man => clap_mangen::generate_to(command, &self.folder).map_err(failed)?,

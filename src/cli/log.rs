@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
-use whycam::plumbing::without_secrets;
+use whycam::plumbing::{make_folder, without_secrets};
 
 use super::output::say;
 
@@ -23,7 +23,7 @@ static LOG: OnceLock<Mutex<RollingFileAppender>> = OnceLock::new();
 /// # Errors
 /// The folder cannot be written.
 pub fn start(folder: &Path) -> Result<()> {
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    make_folder(folder)?;
     let builder = RollingFileAppender::builder().rotation(Rotation::DAILY).max_log_files(DAYS);
     let log = builder.filename_prefix("whycam").filename_suffix("log").build(folder);
     let log = log.with_context(|| format!("cannot write the log into {}", folder.display()))?;

@@ -99,14 +99,10 @@ fn embed(typed: &TypedModel, row: &ScoreRow, comparison: &Comparison) -> Result<
         Reference::Picture { .. } | Reference::Vector { .. } => None,
     });
     let words: Vec<&str> = of_words.collect();
-    let (mut embedded, kind) = match (words.as_slice(), &typed.loaded.path) {
-        ([], _) => (Vec::new().into_iter(), None),
-        (_, None) if comparison.text_model.is_none() => {
-            let problem = "it is no model of words; --model names one, such as CLIP's vision_model.onnx";
-            return Err(typed.loaded.model.error(problem));
-        }
-        (words, path) => {
-            let (vectors, kind) = embed_words(words, path.as_deref(), comparison, typed.loaded.compute)?;
+    let (mut embedded, kind) = match words.as_slice() {
+        [] => (Vec::new().into_iter(), None),
+        words => {
+            let (vectors, kind) = embed_words(words, &typed.loaded, comparison)?;
             (vectors.into_iter(), Some(kind))
         }
     };

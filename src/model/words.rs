@@ -6,6 +6,7 @@ use ndarray::{Array2, ArrayD};
 use serde::Deserialize;
 
 use super::feed::set_constant;
+use super::load::LoadedModel;
 use super::options::Comparison;
 use super::pretrained::{beside, config};
 use super::tokens::{Tokenized, Tokenizer};
@@ -13,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::files::limits;
 use crate::onnx::proto::ValueInfo;
 use crate::onnx::{DataType, OnnxModel};
-use crate::session::{Compute, Input, TensorReader};
+use crate::session::{Input, TensorReader};
 
 /// The kind of a model of pictures and words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,24 +36,25 @@ pub fn takes_words(model: &OnnxModel) -> bool {
     model.graph().true_inputs().any(|input| input.name() == IDS)
 }
 
-/// The embeddings of texts, and the kind of the model. `pictures` is the file of the model of pictures.
+/// The embeddings of texts, and the kind of the model. `pictures` is the model of pictures.
 ///
 /// # Errors
 /// There is no text model or tokenizer, or one is damaged.
-pub fn embed_words(
-    texts: &[&str],
-    pictures: Option<&Path>,
-    comparison: &Comparison,
-    compute: Compute,
-) -> Result<(Vec<Vec<f32>>, Kind)> {
-    let absent = |what: &str, flag: &str| {
-        let place = pictures.map_or_else(|| "the model".to_owned(), |path| path.display().to_string());
-        Error::model(place, format!("there is no {what} next to it, which --words needs; {flag} names it"))
+pub fn embed_words(texts: &[&str], pictures: &LoadedModel, comparison: &Comparison) -> Result<(Vec<Vec<f32>>, Kind)> {
+    let absent = |place: &Path, what: &str, flag: &str| {
+        Error::model(place.display(), format!("there is no {what} next to it, which --words needs; {flag} names it"))
     };
-    let named = comparison.text_model.clone();
-    let path = named.or_else(|| beside(pictures?, "text_model.onnx"));
-    let path = path.ok_or_else(|| absent("text_model.onnx", "--text-model"))?;
-    let tokenizer = tokenizer_of(&path, comparison).ok_or_else(|| absent("tokenizer.json", "--tokenizer"))?;
+    let path = match (&comparison.text_model, &pictures.path) {
+        (Some(named), _) => named.clone(),
+        (None, Some(pictures)) => {
+            beside(pictures, "text_model.onnx").ok_or_else(|| absent(pictures, "text_model.onnx", "--text-model"))?
+        }
+        (None, None) => {
+            let problem = "it is no model of words; --model names one, such as CLIP's vision_model.onnx";
+            return Err(pictures.model.error(problem));
+        }
+    };
+    let tokenizer = tokenizer_of(&path, comparison).ok_or_else(|| absent(&path, "tokenizer.json", "--tokenizer"))?;
     let model = OnnxModel::read(&path)?;
     let inputs: Vec<(&str, bool)> =
         model.graph().true_inputs().map(|info| (info.name(), info.kind() == Some(DataType::Int64))).collect();
@@ -64,7 +66,7 @@ pub fn embed_words(
     let fixed = model.graph().true_inputs().find(|info| info.name() == IDS).and_then(length_of);
     let padding = fixed.or_else(|| (kind == Kind::Siglip && !masked).then_some(SIGLIP_TOKENS));
     let output = output_of(&model)?.to_owned();
-    let mut reader = TensorReader::new(&model, &output, compute)?;
+    let mut reader = TensorReader::new(&model, &output, pictures.compute)?;
     let tokenizer = Tokenizer::read(&tokenizer, fixed.or_else(|| longest(&tokenizer)))?;
     let embed = |text: &&str| {
         let Tokenized { ids, mask } = tokenizer.tokens(text, padding)?;

@@ -10,7 +10,7 @@ use ndarray::Array1;
 use super::collection::read_some;
 use super::examples::Examples;
 use crate::error::{Error, Result};
-use crate::files::write_whole;
+use crate::files::{make_folder, write_whole};
 use crate::source::{class_folders, read_photo};
 
 /// The most classes, one for each number key.
@@ -138,7 +138,7 @@ impl Album {
         JpegEncoder::new_with_quality(&mut bytes, QUALITY)
             .encode_image(picture)
             .map_err(|e| Error::output(&path, e))?;
-        fs::create_dir_all(&folder).map_err(|e| Error::writing(&folder, &e))?;
+        make_folder(&folder)?;
         write_whole(&path, bytes, true)?;
         self.entries.push(Entry { class, group, path, thumbnail: thumbnail(picture), views });
         if !matches!(self.history.last(), Some(Step::Added(last)) if *last == group) {

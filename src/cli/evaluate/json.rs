@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use whycam::evaluate::{DetectionEvaluation, DetectionMeasures, Evaluation, FilmMotion, Measured};
+use whycam::plumbing::name_of;
 
 pub fn json(evaluation: &Evaluation) -> Value {
     let Evaluation { model, labels, photos, confusion, reliability, calibration_error, methods, .. } = evaluation;
@@ -47,7 +48,7 @@ fn method(measured: &Measured) -> Value {
 
 fn film(film: &FilmMotion) -> Value {
     json!({
-        "film": film.film.to_string_lossy(),
+        "film": name_of(&film.film),
         "frames": film.frames,
         "flicker": film.single.flicker,
         "flicker_steady": film.smoothed.flicker,

@@ -140,7 +140,7 @@ fn runtime_files(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn copy_runtime(files: &[PathBuf], folder: &Path, overwrite: bool) -> Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    make_folder(folder)?;
     for (file, name) in files.iter().zip(RUNTIME) {
         let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
         write_whole(&folder.join(name), bytes, overwrite)?;
