@@ -51,6 +51,8 @@ pub fn parallel_map<W: Send, T: Sync, R: Send>(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -58,12 +60,15 @@ mod tests {
         let (sender, gate) = crossbeam_channel::bounded(1);
         let mut order = Vec::new();
         let work = |(): &mut (), item: &usize| {
-            // The first item waits for the second.
-            let _ = if *item == 0 { gate.recv().is_ok() } else { sender.try_send(()).is_ok() };
+            // The first item waits until the second is told.
+            if *item == 0 {
+                let _ = gate.recv_timeout(Duration::from_mins(1));
+            }
             Ok(*item)
         };
         let tell = |item: &usize| {
             order.push(*item);
+            let _ = sender.try_send(());
             Ok(())
         };
         let results = parallel_map(&mut [(), ()], &[0, 1], work, tell);
@@ -78,18 +83,18 @@ mod tests {
         let work = |begun: &mut usize, item: &usize| {
             *begun += 1;
             match item {
+                // Fails while the other is in progress.
                 0 => {
-                    let _ = sender.try_send(());
+                    let _ = gate.recv_timeout(Duration::from_mins(1));
                     Err(Error::input("photo", "it is damaged"))
                 }
-                // In progress while the other fails.
                 1 => {
-                    let _ = gate.recv();
-                    thread::sleep(std::time::Duration::from_millis(100));
+                    let _ = sender.try_send(());
+                    thread::sleep(Duration::from_millis(100));
                     Ok(1)
                 }
                 other => {
-                    thread::sleep(std::time::Duration::from_millis(10));
+                    thread::sleep(Duration::from_millis(10));
                     Ok(*other)
                 }
             }
