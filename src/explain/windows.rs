@@ -73,7 +73,7 @@ impl Windows {
         dense
             && method.formula().is_some()
             && layers.clone().count() == maps.len()
-            && pairs().all(|(layer, map)| cut_branch(model, layer, map, 1).is_some())
+            && pairs().all(|(layer, map)| cut_branch(model, layer, map, 1).is_some_and(|branch| !branch.scaled_by_map))
     }
 
     /// Cuts the heads out of an augmented detector, whose `outputs` have these types and shapes. `None` if a head cannot be
@@ -147,7 +147,7 @@ impl Level {
         let (.., dims) = outputs.iter().find(|(name, ..)| *name == activations)?;
         let [_, channels, height, width] = *dims.as_slice() else { return None };
         let [channels, height, width] = [channels, height, width].map(|length| usize::try_from(length).unwrap_or(0));
-        let Branch { model: mut branch, reach } = cut_branch(model, layer, map, channels)?;
+        let Branch { model: mut branch, reach, .. } = cut_branch(model, layer, map, channels)?;
         let window = [height, width].map(|side| side.min(2 * reach + 1));
         let tensors = session::probe(&mut branch, &[(layer, vec![1, channels, window[0], window[1]])]).ok()?;
         let [1, classes, rows, columns] = *tensors.get(map)?.shape.as_slice() else { return None };

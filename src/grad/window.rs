@@ -13,6 +13,8 @@ pub struct Branch {
     pub model: OnnxModel,
     /// How many cells of the layer, in each direction, the scores of a cell depend on.
     pub reach: usize,
+    /// Whether numbers are rounded to a scale of the whole map, which a part of it does not have.
+    pub scaled_by_map: bool,
 }
 
 /// Cuts the layers from `layer`, of `channels` channels, to the score map `map`, if each keeps the grid and a cell of its
@@ -52,16 +54,16 @@ pub fn cut_branch(model: &OnnxModel, layer: &str, map: &str, channels: usize) ->
     let output = vec![ValueInfo::untyped(map)];
     let graph =
         Graph { name: Some("branch".into()), node, initializer, input: vec![input], output, ..Graph::default() };
-    Some(Branch { model: model.with_graph(graph), reach })
+    let scaled_by_map = graph.node.iter().any(|node| node.op() == "DynamicQuantizeLinear");
+    Some(Branch { model: model.with_graph(graph), reach, scaled_by_map })
 }
 
 /// The cells that a node reaches in each direction; `None` for one that reaches further than a window, or changes the grid.
 fn reach_of(index: &GraphIndex, node: &Node) -> Option<usize> {
     let ints = |name: &str| node.ints(name).unwrap_or_default();
     match node.op() {
-        "Conv" => {
-            let weights = index.constant(node.input.get(1)?)?;
-            let [_, _, height, width] = *weights.dims.as_slice() else { return None };
+        "Conv" | "ConvInteger" => {
+            let [_, _, height, width] = *weights_dims(index, node.input.get(1)?)? else { return None };
             let dilation = *ints("dilations").first().unwrap_or(&1);
             let reach = |kernel: i64| (kernel - 1) / 2 * dilation;
             let [down, across] = [reach(height), reach(width)];
@@ -79,6 +81,13 @@ fn reach_of(index: &GraphIndex, node: &Node) -> Option<usize> {
             };
             node.input.iter().all(flat).then_some(0)
         }
-        _ => matches!(OpKind::of(node), OpKind::Activation | OpKind::Transparent).then_some(0),
+        _ => matches!(OpKind::of(node), OpKind::Activation | OpKind::Quantising | OpKind::Transparent).then_some(0),
     }
+}
+
+/// The shape of weights, which may be rounded.
+fn weights_dims<'m>(index: &GraphIndex<'m>, weights: &str) -> Option<&'m [i64]> {
+    let rounded = || index.producer_node(weights).filter(|node| OpKind::of(node) == OpKind::Quantising);
+    let constant = index.constant(weights).or_else(|| index.constant(rounded()?.input.first()?))?;
+    Some(&constant.dims)
 }

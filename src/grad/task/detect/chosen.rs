@@ -3,7 +3,7 @@
 use super::detection::Detection;
 use super::find::Family;
 use super::layout::{Layout, SIDES};
-use super::moves::Moves;
+use super::moves::{Moves, Origin};
 use crate::error::Result;
 use crate::grad::graph_writer::GraphWriter;
 use crate::grad::task::Probability;
@@ -35,9 +35,7 @@ pub fn write_chosen<'m>(
     labels_count: Option<usize>,
 ) -> Result<Option<(Detection, Family)>> {
     let Some(Given { boxes, scores, labels, chosen }) = given(moves, writer, layout) else { return Ok(None) };
-    let varying = moves.sources(chosen).into_iter().filter(|tensor| moves.index.constant(tensor).is_none());
-    let sources: Option<Vec<Source>> = varying.map(|tensor| source(moves, tensor)).collect();
-    let Some(sources) = sources else { return Ok(None) };
+    let Some((sources, column)) = sources_of(moves, &chosen) else { return Ok(None) };
     let Some(first) = sources.first() else { return Ok(None) };
     let mut before = 0;
     let offsets: Vec<usize> = sources
@@ -51,10 +49,14 @@ pub fn write_chosen<'m>(
     if before > MOST_ENTRIES {
         return Err(model.error(format!("it scores {before} boxes and classes, more than {MOST_ENTRIES}")));
     }
-    let indices = moves.rebuild(writer, chosen, &mut |tensor| {
+    let indices = moves.rebuild(writer, chosen.tensor, &mut |tensor| {
         let at = sources.iter().position(|source| source.scores == tensor);
         Ok(at.map(|at| entries(writer, tensor, offsets[at])))
     })?;
+    let indices = match column {
+        Some([axis, column]) => indices.slice(column, column + 1, axis),
+        None => indices,
+    };
     let logits: Vec<Value> = sources.iter().map(|source| writer.tensor(source.logits).reshape(&[1, -1])).collect();
     let logits = if let [only] = logits.as_slice() { *only } else { logits[0].concat(&logits[1..], 1) };
     let named = [
@@ -70,17 +72,23 @@ pub fn write_chosen<'m>(
     let samples_grids = model.graph().node.iter().any(|node| node.op() == "GridSample");
     let (family, form) = match layout {
         Layout::Rows { output } => (Family::Yolo, format!("{output}: rows of corners, score and class")),
-        _ if samples_grids => (Family::RtDetr, format!("{chosen}, boxes and labels chosen by the model")),
-        _ => (Family::Torchvision, format!("{chosen}, boxes and labels chosen by the model")),
+        Layout::ScoredBoxes { output, labels } => {
+            (Family::Yolo, format!("{output}: rows of corners and score; {labels}: their classes"))
+        }
+        _ if samples_grids => (Family::RtDetr, format!("{}, boxes and labels chosen by the model", chosen.tensor)),
+        _ => (Family::Torchvision, format!("{}, boxes and labels chosen by the model", chosen.tensor)),
     };
-    let classes = classes_of(moves, first, labels_count);
+    let reduced = moves.reduced_classes(chosen.tensor);
+    let classes = reduced.unwrap_or_else(|| classes_of(moves, first, labels_count));
+    // The largest is taken of all entries of a softmax but the last.
+    let background = (first.softmax && moves.shape(first.scores).last() == Some(&(classes + 1))).then_some(classes);
     let probability = if first.softmax { Probability::Softmax } else { Probability::Sigmoid };
     let detection = Detection {
         classes,
-        background: None,
+        background: background.filter(|_| reduced.is_some()),
         probability,
         one_class: false,
-        overlapping: false,
+        overlapping: !moves.chooses(chosen.tensor) && moves.shape(moves.origin_of_first(first.logits)).len() == 4,
         chosen: true,
         entries: before,
         layout: form,
@@ -101,7 +109,8 @@ struct Given<'w, 'm> {
     boxes: Value<'w>,
     scores: Value<'w>,
     labels: Value<'w>,
-    chosen: &'m str,
+    /// The score of the last detection.
+    chosen: Origin<'m>,
 }
 
 /// `None` for another layout.
@@ -111,12 +120,23 @@ fn given<'w, 'm>(moves: &Moves<'m>, writer: &'w GraphWriter<'w>, layout: &Layout
             let rows = moves.shape(output)[1];
             let column = |from: usize, to: usize| writer.tensor(output).slice(from as i64, to as i64, 2);
             let (boxes, scores, labels) = (column(0, 4), column(4, 5), column(5, 6));
-            let chosen = moves.origin(output, &[0, rows.checked_sub(1)?, SIDES]).tensor;
+            let chosen = moves.origin(output, &[0, rows.checked_sub(1)?, SIDES]);
             Some(Given { boxes, scores, labels, chosen })
+        }
+        Layout::ScoredBoxes { output, labels } => {
+            let shape = moves.shape(output);
+            let last = shape.len() - 1;
+            let column = |from: usize, to: usize| writer.tensor(output).slice(from as i64, to as i64, last as i64);
+            let mut at = vec![0; last];
+            at[last - 1] = shape[last - 1].checked_sub(1)?;
+            let chosen = moves.origin(output, &[at.as_slice(), &[SIDES]].concat());
+            let labels = writer.tensor(labels).to_float();
+            Some(Given { boxes: column(0, 4), scores: column(4, 5), labels, chosen })
         }
         Layout::Triple { boxes, scores, labels } => {
             let (boxes, values, labels) = (writer.tensor(boxes), writer.tensor(scores), writer.tensor(labels));
-            Some(Given { boxes, scores: values, labels: labels.to_float(), chosen: scores })
+            let chosen = Origin { tensor: scores, at: vec![0; moves.shape(scores).len()] };
+            Some(Given { boxes, scores: values, labels: labels.to_float(), chosen })
         }
         _ => None,
     }
@@ -129,6 +149,19 @@ fn entries<'w>(writer: &'w GraphWriter<'w>, tensor: &str, first: usize) -> Value
     (range + first as f32).reshape_to(whole.shape())
 }
 
+/// The scores that are chosen from; and, where the model chooses whole rows of boxes and scores, the axis of their columns
+/// and the column of the score.
+fn sources_of<'m>(moves: &Moves<'m>, chosen: &Origin<'m>) -> Option<(Vec<Source<'m>>, Option<[i64; 2]>)> {
+    let varying = moves.sources(chosen.tensor).into_iter().filter(|tensor| moves.index.constant(tensor).is_none());
+    let all: Option<Vec<Source>> = varying.map(|tensor| source(moves, tensor)).collect();
+    if let Some(all) = all {
+        return Some((all, None));
+    }
+    let only = source(moves, moves.chosen_origin(chosen.tensor, &chosen.at).tensor)?;
+    let axis = chosen.at.len().checked_sub(1)?;
+    Some((vec![only], Some([axis as i64, chosen.at[axis] as i64])))
+}
+
 /// The logits of scores: what a sigmoid or softmax takes, also where the score is its product with another number, such
 /// as FCOS's centreness.
 fn source<'m>(moves: &Moves<'m>, scores: &'m str) -> Option<Source<'m>> {
@@ -139,6 +172,6 @@ fn source<'m>(moves: &Moves<'m>, scores: &'m str) -> Option<Source<'m>> {
     let product = if node.op() == "Sqrt" { moves.index.producer_node(node.input.first()?)? } else { node };
     let factors = product.input.iter().filter(|_| product.op() == "Mul");
     let mut full = factors.filter(|factor| moves.shape(factor) == moves.shape(scores));
-    let (logits, softmax) = full.find_map(|factor| moves.before_probability(factor))?;
+    let (logits, softmax) = full.find_map(|factor| moves.before_probability(moves.origin_of_first(factor)))?;
     Some(Source { scores, logits, softmax })
 }

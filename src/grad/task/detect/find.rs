@@ -5,6 +5,7 @@ use ndarray::{ArrayD, Ix2};
 use super::boxes::BoxForm;
 use super::cells::{Cell, cells_of};
 use super::chosen::write_chosen;
+use super::classes::Classes;
 use super::detection::Detection;
 use super::layout::{Layout, SIDES, find_layout, rivals_of, rivals_of_pair};
 use super::moves::Moves;
@@ -67,12 +68,11 @@ pub fn find_detector(model: &OnnxModel, tensors: &Tensors, hints: &Hints) -> Res
         Layout::ScoresFirst { output, anchors_last, classes } => reader.scores_first(output, anchors_last, classes)?,
         Layout::Apart { boxes, scores, anchors_last } => reader.apart(boxes, scores, anchors_last)?,
         Layout::Levels { scores, boxes } => reader.levels(&scores, &boxes)?,
-        Layout::Rows { .. } | Layout::Triple { .. } => {
+        Layout::Rows { .. } | Layout::ScoredBoxes { .. } | Layout::Triple { .. } => {
             reader.check_batch(&layout)?;
-            match write_chosen(model, &reader.moves, &writer, &layout, hints.labels)? {
-                Some((detection, family)) => (detection, family, Vec::new()),
-                None => return Ok(None),
-            }
+            let read = write_chosen(model, &reader.moves, &writer, &layout, hints.labels)?;
+            let (detection, family) = read.ok_or_else(|| reader.unknown_scores(&layout))?;
+            (detection, family, Vec::new())
         }
     };
     let wanted = detection.outputs();
@@ -81,30 +81,25 @@ pub fn find_detector(model: &OnnxModel, tensors: &Tensors, hints: &Hints) -> Res
 }
 
 /// Reads the layouts that score every class at every anchor.
-struct Reader<'w, 'm> {
-    model: &'m OnnxModel,
-    moves: Moves<'m>,
-    writer: &'w GraphWriter<'w>,
-    hints: &'w Hints<'w>,
+pub struct Reader<'w, 'm> {
+    pub model: &'m OnnxModel,
+    pub moves: Moves<'m>,
+    pub writer: &'w GraphWriter<'w>,
+    pub hints: &'w Hints<'w>,
 }
 
 /// What was read, the family, and what a user should know.
 type Read = (Detection, Family, Vec<String>);
 
-/// The scores `[N,A,K]` of the classes of all anchors.
-struct Classes<'w> {
-    logits: Value<'w>,
-    scores: Value<'w>,
-    probability: Probability,
-    background: Option<usize>,
-    notice: Option<String>,
-}
-
 impl<'w, 'm> Reader<'w, 'm> {
     /// # Errors
     /// The model chooses boxes of several pictures at once.
     fn check_batch(&self, layout: &Layout) -> Result<()> {
-        let (Layout::Rows { output: boxes } | Layout::Triple { boxes, .. }) = layout else { return Ok(()) };
+        let (Layout::Rows { output: boxes } | Layout::ScoredBoxes { output: boxes, .. } | Layout::Triple { boxes, .. }) =
+            layout
+        else {
+            return Ok(());
+        };
         match *self.moves.shape(boxes) {
             [batch, _, _] if batch != 1 => {
                 let problem = format!("it chooses the boxes of {batch} pictures at once");
@@ -112,6 +107,17 @@ impl<'w, 'm> Reader<'w, 'm> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Scores of a model that chooses are none of a sigmoid or softmax.
+    fn unknown_scores(&self, layout: &Layout) -> crate::error::Error {
+        let scores = match layout {
+            Layout::Rows { output } | Layout::ScoredBoxes { output, .. } => output,
+            Layout::Triple { scores, .. } => scores,
+            _ => "",
+        };
+        let problem = "it chooses its detections, from scores that whycam cannot follow to a sigmoid or a softmax";
+        self.model.error(format!("{problem} (output {scores}); export it without the choice and its suppression"))
     }
 
     /// The numbers before their sigmoid or softmax.
@@ -304,38 +310,6 @@ impl<'w, 'm> Reader<'w, 'm> {
         Ok(self.write(&classes, corners, [cells.len(), columns], true, family, layout))
     }
 
-    /// The scores of classes. Softmaxes leave one entry for the background: the last of queries, else the first.
-    fn classes(
-        &self,
-        logits: Value<'w>,
-        (given, ending): (Value<'w>, Option<Probability>),
-        columns: usize,
-        queries: bool,
-    ) -> Classes<'w> {
-        let (mut notice, mut probability) = (None, ending);
-        if ending.is_none() {
-            // The families that sample maps at learnt points score each class for itself.
-            let softmax = queries && !self.samples_grids() && columns > 1;
-            let guess = if softmax { Probability::Softmax } else { Probability::Sigmoid };
-            probability = self.hints.probability.or(Some(guess));
-            if queries && self.hints.probability.is_none() {
-                let because = if softmax { "it has no deformable attention" } else { "it has deformable attention" };
-                notice = Some(format!(
-                    "scores are a {} of the logits, guessed since {because}; --scores chooses",
-                    guess.name()
-                ));
-            }
-        }
-        let probability = probability.unwrap_or(Probability::Sigmoid);
-        let scores = match (ending, probability) {
-            (Some(_), _) => given,
-            (None, Probability::Softmax) => logits.softmax(-1),
-            (None, _) => logits.sigmoid(),
-        };
-        let background = (probability == Probability::Softmax).then_some(if queries { columns - 1 } else { 0 });
-        Classes { logits, scores, probability, background, notice }
-    }
-
     fn write(
         &self,
         classes: &Classes<'w>,
@@ -365,11 +339,11 @@ impl<'w, 'm> Reader<'w, 'm> {
 
     /// Whether a number comes straight from a layer with weights.
     fn is_raw(&self, tensor: &'m str, at: &[usize]) -> bool {
-        matches!(self.moves.op(self.moves.origin(tensor, at).tensor), "Conv" | "Gemm" | "MatMul")
+        self.moves.is_of_layer(self.moves.origin(tensor, at).tensor)
     }
 
     /// Whether the model samples maps at points that it computes, as deformable attention does.
-    fn samples_grids(&self) -> bool {
+    pub fn samples_grids(&self) -> bool {
         self.model.graph().node.iter().any(|node| node.op() == "GridSample")
     }
 

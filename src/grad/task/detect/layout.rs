@@ -20,6 +20,8 @@ pub enum Layout<'m> {
     Levels { scores: Vec<&'m str>, boxes: Vec<&'m str> },
     /// One tensor `[N,D,6]` of chosen detections: corners, score, class.
     Rows { output: &'m str },
+    /// Chosen detections in two tensors: corners and score `[N,D,5]`, and labels `[N,D]`, or both without `N`.
+    ScoredBoxes { output: &'m str, labels: &'m str },
     /// Chosen detections in three tensors: boxes `[N,D,4]`, scores and labels `[N,D]`, or all without `N`.
     Triple { boxes: &'m str, scores: &'m str, labels: &'m str },
 }
@@ -59,9 +61,10 @@ pub fn find_layout<'m>(
         return Err(model.error(problem));
     }
     let found = triple(&outputs)
+        .or_else(|| scored_boxes(&outputs))
         .or_else(|| outputs.iter().find_map(|output| rows(moves, output)))
         .or_else(|| levels(&outputs))
-        .or_else(|| apart(&outputs))
+        .or_else(|| apart(moves, &outputs))
         .or_else(|| outputs.iter().find_map(|output| scores_first(moves, output)));
     if found.is_some() {
         return Ok(found);
@@ -77,6 +80,10 @@ pub fn find_layout<'m>(
 /// Whether an output holds boxes with scores and, after them, numbers of another origin that are no scores.
 fn is_mixed<'m>(moves: &Moves<'m>, output: &Output<'m>) -> bool {
     let Some(Columns { count, .. }) = columns(output) else { return false };
+    // Rows of chosen detections with more than a class, or less.
+    if output.shape[2] > SIDES && score_is_chosen(moves, output) {
+        return true;
+    }
     // Boxes are no scores. A net whose last layer is one for all columns is not mixed.
     let scores = (SIDES + 1..count).filter(|column| is_score(moves, output, *column)).count();
     let further = count - SIDES - 1 - scores;
@@ -152,12 +159,24 @@ fn triple<'m>(outputs: &[Output<'m>]) -> Option<Layout<'m>> {
     Some(Layout::Triple { boxes: boxes.name, scores: scores.name, labels: labels.name })
 }
 
+fn scored_boxes<'m>(outputs: &[Output<'m>]) -> Option<Layout<'m>> {
+    let boxes = outputs.iter().find(|o| !o.integer && matches!(o.shape, [_, 5] | [_, _, 5]))?;
+    let rows = &boxes.shape[..boxes.shape.len() - 1];
+    let labels = outputs.iter().find(|o| o.integer && o.shape == rows)?;
+    Some(Layout::ScoredBoxes { output: boxes.name, labels: labels.name })
+}
+
 /// Rows whose scores were chosen by the model: they come from an op that chooses by other numbers.
 fn rows<'m>(moves: &Moves<'m>, output: &Output<'m>) -> Option<Layout<'m>> {
-    let [_, count, 6] = output.shape else { return None };
-    let origin = moves.origin(output.name, &[0, count.checked_sub(1)?, SIDES]);
-    let chosen = matches!(moves.op(origin.tensor), "TopK" | "GatherElements" | "GatherND" | "Gather");
-    chosen.then_some(Layout::Rows { output: output.name })
+    let [_, _, 6] = output.shape else { return None };
+    (!output.integer && score_is_chosen(moves, output)).then_some(Layout::Rows { output: output.name })
+}
+
+/// Whether the number after a box comes from an op that chooses.
+fn score_is_chosen<'m>(moves: &Moves<'m>, output: &Output<'m>) -> bool {
+    let Some(last) = output.shape[1].checked_sub(1) else { return false };
+    let origin = moves.origin(output.name, &[0, last, SIDES]);
+    matches!(moves.op(origin.tensor), "TopK" | "GatherElements" | "GatherND" | "Gather" | "Pad" | "ReduceMax")
 }
 
 fn levels<'m>(outputs: &[Output<'m>]) -> Option<Layout<'m>> {
@@ -199,17 +218,20 @@ fn levels<'m>(outputs: &[Output<'m>]) -> Option<Layout<'m>> {
         .then_some(Layout::Levels { scores, boxes })
 }
 
-fn apart<'m>(outputs: &[Output<'m>]) -> Option<Layout<'m>> {
+fn apart<'m>(moves: &Moves<'m>, outputs: &[Output<'m>]) -> Option<Layout<'m>> {
     let floats = || outputs.iter().filter(|output| !output.integer && output.shape.len() == 3);
     let is_boxes = |o: &&Output<'m>| matches!(o.shape, [_, _, SIDES | 16]);
-    let boxes = floats()
-        .filter(is_boxes)
-        .max_by_key(|o| (has_word(o.name, &["box", "det", "reg", "loc"]), o.shape[2] == SIDES))?;
+    let boxes = floats().filter(is_boxes).max_by_key(|o| {
+        let named = has_word(o.name, &["box", "det", "reg", "loc"]);
+        // Of two outputs of four columns, boxes are computed, and scores end a layer or a probability.
+        let computed = !is_score(moves, o, 0) && !moves.is_of_layer(moves.origin(o.name, &[0, 0, 0]).tensor);
+        (named, o.shape[2] == SIDES, computed)
+    })?;
     let anchors = boxes.shape[1];
     let others = || floats().filter(|o| o.name != boxes.name && anchors > 1);
     let named = |o: &&Output<'m>| has_word(o.name, &["score", "logit", "cls", "class", "conf", "label", "prob"]);
     let fits = |o: &&Output<'m>| o.shape[1] == anchors || o.shape[2] == anchors;
-    let scores = others().filter(fits).max_by_key(|o| named(o))?;
+    let scores = others().filter(fits).max_by_key(|o| (named(o), is_score(moves, o, 0)))?;
     Some(Layout::Apart { boxes: boxes.name, scores: scores.name, anchors_last: scores.shape[1] != anchors })
 }
 
@@ -221,10 +243,18 @@ fn scores_first<'m>(moves: &Moves<'m>, output: &Output<'m>) -> Option<Layout<'m>
     // What a layer gives is no box yet.
     let raw = |column: usize| {
         let tensor = moves.origin(output.name, &at(output, column)).tensor;
-        moves.op(tensor) == "Conv" && moves.shape(tensor).len() == 4
+        moves.is_of_layer(tensor) && moves.shape(tensor).len() == 4
     };
     let fits = classes > 0 && distributed && (classes..count).all(raw);
     fits.then_some(Layout::ScoresFirst { output: output.name, anchors_last, classes })
+}
+
+/// Whether the layer that gives the number after a box gives four numbers before it, as one does that gives boxes, too.
+fn follows_box<'m>(moves: &Moves<'m>, output: &Output<'m>) -> bool {
+    let of = |column: usize| moves.logit_origin(output.name, &at(output, column));
+    let (first, second) = (of(SIDES), of(SIDES + 1));
+    let differing = first.at.iter().zip(&second.at).find(|(first, second)| first != second);
+    differing.is_none_or(|(place, _)| *place >= SIDES)
 }
 
 fn joint<'m>(moves: &Moves<'m>, output: &Output<'m>, labels: Option<usize>) -> Option<Layout<'m>> {
@@ -241,7 +271,7 @@ fn joint<'m>(moves: &Moves<'m>, output: &Output<'m>, labels: Option<usize>) -> O
         Some(labels) if columns == SIDES + 1 + labels && (fourth != last || !anchors_last) => true,
         // A number with a layer to itself is the objectness. Where one layer gives all, older nets have it and write an
         // anchor after the other.
-        _ => columns > SIDES + 1 && (fourth != last || !anchors_last),
+        _ => columns > SIDES + 1 && (fourth != last || !anchors_last && follows_box(moves, output)),
     };
     Some(Layout::Joint { output: output.name, anchors_last, objectness })
 }

@@ -3,11 +3,13 @@
 mod boxes;
 mod cells;
 mod chosen;
+mod classes;
 mod detection;
 mod find;
 mod layout;
 mod moves;
 mod narrow;
+mod rebuild;
 
 pub use detection::Detection;
 pub use find::{Family, FoundDetector, Hints, find_detector};

@@ -1,13 +1,8 @@
-//! Ops that move numbers and leave them unchanged: where a number comes from, and the same moves of other numbers.
-
-use std::collections::HashMap;
+//! Ops that move numbers and leave them unchanged but for rounding: where a number comes from.
 
 use super::detection::Detection;
-use crate::error::Result;
-use crate::grad::graph_writer::GraphWriter;
 use crate::grad::task::outputs::{decomposed_sigmoid, decomposed_softmax};
-use crate::grad::value::Value;
-use crate::onnx::proto::{Attribute, Node};
+use crate::onnx::proto::Node;
 use crate::onnx::{GraphIndex, OnnxModel, Tensors};
 
 /// A graph seen as moves of numbers.
@@ -22,9 +17,6 @@ pub struct Origin<'m> {
     pub tensor: &'m str,
     pub at: Vec<usize>,
 }
-
-/// What is put in place of a tensor that numbers come from.
-pub type Replacement<'a, 'w> = dyn FnMut(&str) -> Result<Option<Value<'w>>> + 'a;
 
 impl<'m> Moves<'m> {
     pub fn new(model: &'m OnnxModel, tensors: &'m Tensors) -> Self {
@@ -67,6 +59,11 @@ impl<'m> Moves<'m> {
         origin
     }
 
+    /// Where the first number of a tensor comes from.
+    pub fn origin_of_first(&self, tensor: &'m str) -> &'m str {
+        self.origin(tensor, &vec![0; self.shape(tensor).len()]).tensor
+    }
+
     /// As [`Moves::origin`], past sigmoids, softmaxes and limits as well.
     pub fn logit_origin(&self, tensor: &'m str, at: &[usize]) -> Origin<'m> {
         let mut origin = self.origin(tensor, at);
@@ -79,6 +76,76 @@ impl<'m> Moves<'m> {
         origin
     }
 
+    /// As [`Moves::origin`], past ops that choose by other numbers as well: one of the numbers that they may choose.
+    pub fn chosen_origin(&self, tensor: &'m str, at: &[usize]) -> Origin<'m> {
+        let mut origin = self.origin(tensor, at);
+        while let Some(before) = self.chosen_from(&origin) {
+            origin = self.origin(before.tensor, &before.at);
+        }
+        origin
+    }
+
+    fn chosen_from(&self, Origin { tensor, at }: &Origin<'m>) -> Option<Origin<'m>> {
+        let node = self.index.producer_node(tensor)?;
+        let first = node.input.first()?;
+        let (x, y) = (self.shape(first), self.shape(tensor));
+        let indices = || node.input.get(1).map(|indices| self.shape(indices));
+        let before = match node.op() {
+            "GatherElements" => with_zero(at, axis_of(node, x.len())?),
+            "TopK" => with_zero(at, usize::try_from(node.int("axis").unwrap_or(-1).rem_euclid(x.len() as i64)).ok()?),
+            "Gather" => {
+                let axis = axis_of(node, x.len())?;
+                [at.get(..axis)?, &[0], at.get(axis + indices()?.len()..)?].concat()
+            }
+            "GatherND" => {
+                let (indices, batch) = (indices()?, usize::try_from(node.int("batch_dims").unwrap_or(0)).ok()?);
+                let (length, others) = indices.split_last()?;
+                [at.get(..batch)?, &vec![0; *length], at.get(others.len()..)?].concat()
+            }
+            "Pad" => at.iter().zip(x.iter().zip(y)).map(|(at, (x, y))| if x == y { *at } else { 0 }).collect(),
+            "ReduceMax" => {
+                let axis = self.reduced_axis(node)?;
+                [at.get(..axis)?, &[0], at.get(axis + usize::from(x.len() == y.len())..)?].concat()
+            }
+            _ => return None,
+        };
+        (before.len() == x.len()).then_some(Origin { tensor: first, at: before })
+    }
+
+    /// The axis of a reduction over one axis.
+    pub fn reduced_axis(&self, node: &Node) -> Option<usize> {
+        let rank = self.shape(node.input.first()?).len();
+        let given = || self.tensors.get(node.input.get(1)?)?.integers.as_deref();
+        let [axis] = node.ints("axes").or_else(given)? else { return None };
+        usize::try_from(axis.rem_euclid(rank.max(1) as i64)).ok()
+    }
+
+    /// Whether a tensor is what a layer with weights gives; of rounded numbers, after its scale and bias.
+    pub fn is_of_layer(&self, tensor: &str) -> bool {
+        let Some(node) = self.index.producer_node(tensor) else { return false };
+        if matches!(node.op(), "Conv" | "ConvInteger" | "Gemm" | "MatMul" | "MatMulInteger") {
+            return true;
+        }
+        let mut node = Some(node);
+        for op in ["Add", "Mul", "Cast"] {
+            if node.is_some_and(|node| node.op() == op) {
+                node = node.and_then(|node| self.before_flat(node));
+            }
+        }
+        node.is_some_and(|node| matches!(node.op(), "ConvInteger" | "MatMulInteger"))
+    }
+
+    /// The node that makes the larger input of a node, if the other input is one number, or one for each channel.
+    fn before_flat(&self, node: &Node) -> Option<&'m Node> {
+        let flat = |tensor: &String| {
+            let shape = self.shape(tensor);
+            shape.len() < 2 || shape.iter().rev().take(2).all(|length| *length == 1)
+        };
+        let larger = node.input.iter().max_by_key(|input| self.shape(input).iter().product::<usize>())?;
+        let others = node.input.iter().filter(|input| *input != larger);
+        others.into_iter().all(flat).then(|| self.index.producer_node(larger)).flatten()
+    }
+
     fn step(&self, origin: &Origin<'m>) -> Option<Origin<'m>> {
         let Origin { tensor, at } = origin;
         let node = self.index.producer_node(tensor)?;
@@ -89,7 +156,13 @@ impl<'m> Moves<'m> {
         }
         let from = |tensor: &'m str, at: Vec<usize>| Some(Origin { tensor, at });
         match node.op() {
-            "Identity" | "Cast" | "Dropout" => from(first, at.clone()),
+            "Identity" | "Cast" | "Dropout" | "QuantizeLinear" | "DequantizeLinear" => from(first, at.clone()),
+            // As many rows as a choice leaves may be none.
+            "Unsqueeze" if y.contains(&0) => {
+                let axes = node.ints("axes").or_else(|| self.tensors.get(node.input.get(1)?)?.integers.as_deref())?;
+                let kept = |axis: usize| !axes.iter().any(|added| added.rem_euclid(y.len() as i64) == axis as i64);
+                from(first, at.iter().enumerate().filter(|(axis, _)| kept(*axis)).map(|(_, at)| *at).collect())
+            }
             "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => from(first, unravelled(ravelled(at, y), x)?),
             "Transpose" => from(first, transposed(node, at)?),
             "Concat" => {
@@ -154,95 +227,6 @@ impl<'m> Moves<'m> {
         let earlier = node.output.iter().take_while(|part| *part != tensor);
         Some((axis, earlier.map(|part| self.shape(part)[axis]).sum()))
     }
-
-    /// Every tensor that the numbers of `tensor` come from, in the order in which they are met. Ops that choose by other
-    /// numbers are passed as well.
-    pub fn sources(&self, tensor: &'m str) -> Vec<&'m str> {
-        let (mut found, mut open) = (Vec::new(), vec![tensor]);
-        let mut seen = std::collections::HashSet::new();
-        while let Some(tensor) = open.pop() {
-            if !seen.insert(tensor) {
-                continue;
-            }
-            match self.index.producer_node(tensor).filter(|node| is_move(node)) {
-                Some(node) => open.extend(moved(node).iter().rev().map(String::as_str)),
-                None => found.push(tensor),
-            }
-        }
-        found
-    }
-
-    /// The tensor that the moves before `tensor` make if the tensors that its numbers come from are replaced. Returns
-    /// `tensor` itself if none is.
-    ///
-    /// # Errors
-    /// A replacement cannot be written.
-    pub fn rebuild<'w>(
-        &self,
-        writer: &'w GraphWriter<'w>,
-        tensor: &str,
-        replace: &mut Replacement<'_, 'w>,
-    ) -> Result<Value<'w>> {
-        Ok(self.rebuilt(writer, tensor, replace, &mut HashMap::new())?.unwrap_or_else(|| writer.tensor(tensor)))
-    }
-
-    fn rebuilt<'w>(
-        &self,
-        writer: &'w GraphWriter<'w>,
-        tensor: &str,
-        replace: &mut Replacement<'_, 'w>,
-        known: &mut HashMap<String, Option<Value<'w>>>,
-    ) -> Result<Option<Value<'w>>> {
-        if let Some(known) = known.get(tensor) {
-            return Ok(*known);
-        }
-        let made = match self.index.producer(tensor) {
-            Some(at) if is_move(&self.index.graph.node[at]) => {
-                let node = &self.index.graph.node[at];
-                let mut parts = Vec::new();
-                for part in moved(node) {
-                    parts.push(self.rebuilt(writer, part, replace, known)?);
-                }
-                if parts.iter().all(Option::is_none) {
-                    None
-                } else {
-                    let parts = moved(node).iter().zip(parts);
-                    let parts: Vec<Value> = parts.map(|(was, now)| now.unwrap_or_else(|| writer.tensor(was))).collect();
-                    self.moved_again(writer, at, tensor, &parts)
-                }
-            }
-            _ => replace(tensor)?,
-        };
-        known.insert(tensor.to_owned(), made);
-        Ok(made)
-    }
-
-    /// The move of a node, of other numbers.
-    fn moved_again<'w>(
-        &self,
-        writer: &'w GraphWriter<'w>,
-        at: usize,
-        tensor: &str,
-        parts: &[Value<'w>],
-    ) -> Option<Value<'w>> {
-        let node = &self.index.graph.node[at];
-        let (first, others) = parts.split_first()?;
-        let read = |from: usize| node.input.iter().skip(from).map(|name| writer.tensor(name.as_str()));
-        Some(match node.op() {
-            "Cast" | "Dropout" | "Identity" => *first,
-            "Concat" => first.apply("Concat", others, &node.attribute),
-            "Split" => {
-                let (axis, before) = self.before_part(node, tensor)?;
-                let after = before + self.shape(tensor)[axis];
-                first.slice(before as i64, after as i64, axis as i64)
-            }
-            "TopK" => {
-                let axis = Attribute::from_int("axis", node.int("axis").unwrap_or(-1));
-                first.apply("GatherElements", &[writer.extra_output(at, 1)], &[axis])
-            }
-            op => first.apply(op, &read(1).collect::<Vec<_>>(), &node.attribute),
-        })
-    }
 }
 
 /// The tensors that hold the scores of a detector whose outputs are written, before they are moved: a map for each level,
@@ -255,35 +239,11 @@ pub fn score_maps<'m>(model: &'m OnnxModel, tensors: &'m Tensors) -> Vec<&'m str
     maps
 }
 
-/// Whether every number that a node gives is one that it takes. The first output counts.
-fn is_move(node: &Node) -> bool {
-    node.is_standard()
-        && matches!(
-            node.op(),
-            "Cast"
-                | "Concat"
-                | "Dropout"
-                | "Flatten"
-                | "Gather"
-                | "GatherElements"
-                | "GatherND"
-                | "Identity"
-                | "Reshape"
-                | "Slice"
-                | "Split"
-                | "Squeeze"
-                | "TopK"
-                | "Transpose"
-                | "Unsqueeze"
-        )
+fn with_zero(at: &[usize], axis: usize) -> Vec<usize> {
+    at.iter().enumerate().map(|(other, at)| if other == axis { 0 } else { *at }).collect()
 }
 
-/// The inputs whose numbers a node moves.
-fn moved(node: &Node) -> &[String] {
-    if node.op() == "Concat" { &node.input } else { &node.input[..node.input.len().min(1)] }
-}
-
-fn axis_of(node: &Node, rank: usize) -> Option<usize> {
+pub(super) fn axis_of(node: &Node, rank: usize) -> Option<usize> {
     usize::try_from(node.int("axis").unwrap_or(0).rem_euclid(rank.max(1) as i64)).ok()
 }
 

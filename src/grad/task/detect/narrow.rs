@@ -48,6 +48,10 @@ impl<'m> Moves<'m> {
         let below = |tensor: &str, part: Part| self.narrowed(writer, tensor, part, logits);
         match node.op() {
             "Identity" | "Cast" | "Dropout" => Some(below(first, part)),
+            // Probabilities are rounded to other numbers than their logits would be.
+            "DequantizeLinear" | "QuantizeLinear" if logits && self.leads_to_probability(tensor) => {
+                Some(below(first, part))
+            }
             "Transpose" => {
                 let order = node.ints("perm")?;
                 let axis = usize::try_from(*order.get(part.axis)?).ok()?;
