@@ -6,7 +6,7 @@ use serde_json::Value;
 use whycam::onnx::proto::{Attribute, Graph, Node, Tensor, ValueInfo};
 use whycam::onnx::{DataType, OnnxModel, WORKING_OPSET};
 
-use crate::support::{Folder, Random, picture, stderr, stdout, whycam};
+use crate::support::{Folder, Random, picture, reference, stderr, stdout, whycam};
 
 /// A detector of one convolution in the layout of `YOLOv8`: `image` `[1,3,side,side]` to `boxes` `[1,4+K,A]`.
 struct Net {
@@ -109,6 +109,44 @@ impl Net {
         let path = folder.0.join("detector.onnx");
         fs::write(&path, OnnxModel::from_graph("detector", WORKING_OPSET, graph).to_bytes()).unwrap();
         path.display().to_string()
+    }
+}
+
+/// A reference detector that takes pixels from 0 to 255 of a type and divides them itself.
+fn dividing(reference_file: &str, kind: DataType, folder: &Folder) -> String {
+    let mut model = OnnxModel::read(&reference("detectors").join(reference_file)).unwrap();
+    let graph = model.graph_mut();
+    let images = graph.input[0].name().to_owned();
+    graph.input = vec![ValueInfo::tensor("pixels", kind, &[1, 3, 96, 128])];
+    let to_float = Node::new("Cast", "to_float", &["pixels"], &["levels"]).with(Attribute::from_int("to", 1));
+    let divided = Node::new("Div", "divided", &["levels", "most"], &[&images]);
+    graph.node.splice(0..0, [to_float, divided]);
+    graph.initializer.push(Tensor::from_f32s("most", &[], &[255.0]));
+    let path = folder.0.join(format!("{kind:?}-{reference_file}"));
+    fs::write(&path, model.to_bytes()).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn pixels_that_a_detector_scales_itself_are_not_scaled_before() {
+    let folder = Folder::new("divided");
+    let image = picture(&folder, "whole.png", 128, 96);
+    let found = |model: &str| {
+        let output = whycam(&["explain", &image, "--model", model, "--json", "-"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let line: Value = serde_json::from_str(&stdout(&output)).unwrap();
+        let probability = |of: &Value| of["probability"].as_f64().unwrap();
+        line["detections"].as_array().unwrap().iter().map(probability).collect::<Vec<f64>>()
+    };
+    // One with the metadata of Ultralytics, and one with none.
+    for file in ["yolov8.onnx", "yolov8_rows.onnx"] {
+        let expected = found(&reference("detectors").join(file).display().to_string());
+        assert!(!expected.is_empty(), "{file}");
+        for kind in [DataType::Uint8, DataType::Float] {
+            let found = found(&dividing(file, kind, &folder));
+            let near = found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-4);
+            assert!(found.len() == expected.len() && near, "{kind:?} {file}: {found:?}, not {expected:?}");
+        }
     }
 }
 

@@ -217,7 +217,7 @@ fn pixels(spec: &InputSpec, guess: Option<Guess>) -> String {
     let numbers = |values: &[f32; 3]| values.map(|v| format!("{v}")).join(" ");
     let how = format!("{colour}, {layout}, {fit} {crop}, (pixel * {scale} - [{}]) / [{}]", numbers(mean), numbers(std));
     match guess {
-        Some(Guess { preset, reason }) => format!("{how}: guessed ({preset}: {reason}); --preset chooses"),
+        Some(Guess { preset, reason, .. }) => format!("{how}: guessed ({preset}: {reason}); --preset chooses"),
         None => how,
     }
 }

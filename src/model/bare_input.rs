@@ -16,6 +16,8 @@ use crate::onnx::{DataType, GraphIndex, OnnxModel};
 pub struct Guess {
     pub preset: Preset,
     pub reason: &'static str,
+    /// Whether the graph shows how pixels are scaled.
+    pub of_graph: bool,
 }
 
 impl Guess {
@@ -35,6 +37,8 @@ pub struct Bare {
     pub spec: InputSpec,
     /// The guessed preprocessing, where nothing states it.
     pub guess: Option<Guess>,
+    /// Why pixels are not scaled as stated, where the graph shows that they must not be.
+    pub unscaled: Option<&'static str>,
     /// Whether nothing states its size.
     pub size_open: bool,
 }
@@ -76,16 +80,23 @@ pub fn bare_input(model: &OnnxModel, preset: Option<Preset>, stated: &Stated) ->
     let size_open = height.1 || width.1;
     let (height, width, channels) = (height.0, width.0, channels.map_or(3, |c| c as usize));
     let guess = guess_preset(model, input, layout, channels, height.max(width));
+    let of_graph = guess.of_graph && guess.preset == Preset::Raw && preset.is_none();
+    let stated_scale = stated.pixels.as_ref().filter(|pixels| of_graph && pixels.scale < 0.5);
+    let unscaled = stated_scale.map(|_| guess.reason);
     let spec = match (preset, &stated.pixels) {
         (Some(preset), _) => preset.input(width, height, layout),
+        (None, Some(pixels)) if unscaled.is_some() => {
+            let InputSpec { scale, mean, std, .. } = guess.preset.input(width, height, layout);
+            InputSpec { width, height, layout, scale, mean, std, ..pixels.clone() }
+        }
         (None, Some(pixels)) => InputSpec { width, height, layout, ..pixels.clone() },
         (None, None) => guess.preset.input(width, height, layout),
     };
     let guess = (preset.is_none() && stated.pixels.is_none()).then_some(guess);
     // Signed bytes hold pixels less 128.
-    let signed = guess.is_some() && input.kind() == Some(DataType::Int8);
+    let signed = (guess.is_some() || unscaled.is_some()) && input.kind() == Some(DataType::Int8);
     let spec = if signed { InputSpec { mean: [128.0; 3], ..spec } } else { spec };
-    Ok(Bare { spec: InputSpec { channels, ..spec }, guess, size_open })
+    Ok(Bare { spec: InputSpec { channels, ..spec }, guess, unscaled, size_open })
 }
 
 fn guess_preset(model: &OnnxModel, input: &ValueInfo, layout: Layout, channels: usize, side: usize) -> Guess {
@@ -93,17 +104,18 @@ fn guess_preset(model: &OnnxModel, input: &ValueInfo, layout: Layout, channels: 
     const SMALL: usize = 64;
     /// Keras nets of more classes are those of `keras.applications`.
     const FEW_CLASSES: i64 = 100;
-    let guess = |preset, reason| Guess { preset, reason };
+    let guess = |preset, reason| Guess { preset, reason, of_graph: false };
+    let shown = |preset, reason| Guess { preset, reason, of_graph: true };
     let classes = model.graph().output.iter().filter_map(|output| output.dims()?.last().copied().flatten());
     let few_classes = classes.max().is_some_and(|classes| classes <= FEW_CLASSES);
     if input.kind().is_some_and(|kind| !kind.is_float()) {
         let signed = input.kind() == Some(DataType::Int8);
-        guess(
+        shown(
             Preset::Raw,
             if signed { "less 128, since its input is signed bytes" } else { "its input is whole numbers" },
         )
     } else if let Some((preset, reason)) = first_scaling(model, input.name()) {
-        guess(preset, reason)
+        shown(preset, reason)
     } else if channels == 1 {
         guess(Preset::Unit, "it takes one channel")
     } else if side <= SMALL {

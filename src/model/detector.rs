@@ -47,11 +47,16 @@ pub fn find_detection(typed: &mut TypedModel) -> Result<Option<(Detection, Vec<S
     patch.apply(model);
     *tensors = session::probe(model, &[(input.as_str(), shape)])?;
     // A notice, unlike a guess, is kept with the augmented model.
-    if guess.take().is_some() {
+    if let Some(guess) = guess.take() {
         let (preset, reason) = Preset::of_family(family);
-        let InputSpec { channels, layout, .. } = manifest.input;
+        let InputSpec { channels, layout, scale, mean, std, .. } = manifest.input;
         manifest.input = InputSpec { channels, ..preset.input(width, height, layout) };
-        notices.push(guess_notice(preset, reason));
+        let mut levels = String::new();
+        if guess.of_graph {
+            manifest.input = InputSpec { scale, mean, std, ..manifest.input.clone() };
+            levels = format!("), their levels as '{}' ({}", guess.preset, guess.reason);
+        }
+        notices.push(guess_notice(preset, format_args!("{reason}{levels}")));
     }
     let classes = detection.classes;
     if manifest.labels.is_empty() && classes == 1 && matches!(family, Family::UltraFace | Family::BlazeFace) {

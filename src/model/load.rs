@@ -167,9 +167,11 @@ fn load_bare(mut model: OnnxModel, name: String, path: Option<&Path>, options: &
         let place = if of_graph.is_empty() { stated.by } else { "the graph" };
         notices.push(format!("labels are read from {place}; --labels chooses"));
     }
-    let Bare { spec, guess, size_open } = bare_input(&model, options.preset, &stated)?;
+    let Bare { spec, guess, unscaled, size_open } = bare_input(&model, options.preset, &stated)?;
     if stated.pixels.is_some() && options.preset.is_none() {
-        notices.push(format!("pictures are preprocessed as {} say; --preset chooses", stated.by));
+        let but = unscaled.map(|reason| format!(", but stay 0 to 255 ({reason})"));
+        let but = but.unwrap_or_default();
+        notices.push(format!("pictures are preprocessed as {} say{but}; --preset chooses", stated.by));
     }
     let manifest = Manifest { task: stated.task.map(str::to_owned), ..Manifest::bare(name, labels, spec) };
     Ok(LoadedModel { guess, size_open, notices, ..LoadedModel::described(model, manifest) })

@@ -31,7 +31,7 @@ pub fn stated(model: &OnnxModel) -> Result<Option<Stated>> {
     Ok(ultralytics(model)?.or_else(|| windows_ml(model)))
 }
 
-/// `task`, `names` (a Python dictionary) and `imgsz` (height and width). Pixels are divided by 255; pictures are cropped
+/// `task`, `names` (a Python dictionary or list) and `imgsz` (height and width). Pixels are divided by 255; pictures are cropped
 /// for classifiers and letterboxed for the others
 /// (<https://docs.ultralytics.com/modes/export/>, <https://docs.ultralytics.com/tasks/classify/>).
 fn ultralytics(model: &OnnxModel) -> Result<Option<Stated>> {
@@ -59,7 +59,7 @@ fn ultralytics(model: &OnnxModel) -> Result<Option<Stated>> {
     Ok(Some(Stated {
         by: "the metadata of Ultralytics",
         task: Some(task),
-        labels: dictionary(names),
+        labels: if names.trim_start().starts_with('[') { list(names) } else { dictionary(names) },
         size,
         pixels: Some(pixels),
     }))
@@ -79,6 +79,17 @@ fn dictionary(text: &str) -> Vec<String> {
         rest = end;
     }
     if values.keys().copied().eq(0..values.len()) { values.into_values().collect() } else { Vec::new() }
+}
+
+/// The values of a Python or JSON list `['a', "b's"]`. Empty if it is none.
+fn list(text: &str) -> Vec<String> {
+    let mut values = Vec::new();
+    let mut rest = text.trim().trim_start_matches('[');
+    while let Some((value, end)) = quoted(rest) {
+        values.push(value);
+        rest = end.trim_start().trim_start_matches(',').trim_start();
+    }
+    if rest == "]" { values } else { Vec::new() }
 }
 
 /// A quoted text at the start, and what follows it.
@@ -133,7 +144,13 @@ fn windows_ml(model: &OnnxModel) -> Option<Stated> {
 
 #[cfg(test)]
 mod tests {
-    use super::dictionary;
+    use super::{dictionary, list};
+
+    #[test]
+    fn a_list_gives_its_values() {
+        assert_eq!(list("['daisy', \"bird's nest\"]"), ["daisy", "bird's nest"]);
+        assert!(list("[]").is_empty() && list("['open").is_empty() && list("['a', 3]").is_empty());
+    }
 
     #[test]
     fn a_python_dictionary_gives_its_values() {

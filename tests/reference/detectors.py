@@ -12,7 +12,8 @@ Writes to tests/reference/detectors/:
 - detectors.json, one object per net: see `described`
 - input.npy: the picture, uint8 [1,3,H,W]; every net takes its upper left corner, divided by 255
 
-The nets are in detector_nets.py, detector_nanodet.py, detector_faces.py and detector_libraries.py.
+The nets are in detector_nets.py, detector_exports.py, detector_nanodet.py, detector_faces.py and
+detector_libraries.py.
 
 The expected values come from PyTorch: autograd for gradients, torchvision.ops.nms class by class for dense heads,
 the outputs of torchvision's models that have NMS inside, transformers' post_process_object_detection for its models.
@@ -38,6 +39,7 @@ from torchvision.ops import nms
 
 OUT = Path(__file__).with_suffix("")
 
+import detector_exports as exports
 import detector_faces as faces
 import detector_libraries as libraries
 import detector_nanodet as nanodet
@@ -274,6 +276,11 @@ def families():
     yield "yolos", libraries.Yolos
     yield "nanodet_plus", nanodet.NanoDetPlus
     yield "nanodet_joined", nanodet.NanoDetJoined
+    yield "yolov8_rows", exports.YoloV8Rows
+    yield "largest_class", exports.LargestClass
+    yield "largest_rows", exports.LargestRows
+    yield "scored_boxes", exports.ScoredBoxes
+    yield "padded_rows", exports.PaddedRows
 
 
 def main():

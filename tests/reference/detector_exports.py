@@ -1,0 +1,91 @@
+"""A dense detector as exporters other than its own write it, for detectors.py."""
+
+import torch
+from torchvision.ops import nms
+
+from detector_nets import YoloV8
+
+
+class YoloV8Rows(YoloV8):
+    """`output` [1,A,4+K]: a row for each anchor, and no metadata."""
+
+    outputs, metadata = ("output",), {}
+
+    def forward(self, x):
+        return super().forward(x).transpose(1, 2)
+
+    def read(self, output):
+        return super().read(output.transpose(1, 2))
+
+
+class LargestClass(YoloV8):
+    """`boxes` [1,A,4] corners, `scores` and integer `labels` [1,A] of the likeliest class, before suppression."""
+
+    outputs, metadata = ("boxes", "scores", "labels"), {}
+
+    def scored(self, x):
+        first, second, logits = self.corners(x)
+        return torch.cat((first, second), 1).transpose(1, 2), *logits.sigmoid().transpose(1, 2).max(-1)
+
+    def forward(self, x):
+        return self.scored(x)
+
+    def read(self, boxes, scores, labels):
+        columns = torch.arange(self.labels)
+        return boxes[0], torch.where(columns == labels[0][:, None], scores[0][:, None], 0)
+
+
+class LargestRows(LargestClass):
+    """`output` [1,A,6]: corners, score and class of the likeliest class, before suppression, as DeepStream takes them."""
+
+    outputs = ("output",)
+
+    def forward(self, x):
+        boxes, scores, labels = self.scored(x)
+        return torch.cat((boxes, scores[..., None], labels[..., None].to(boxes)), -1)
+
+    def read(self, output):
+        boxes, scores, labels = output.split((4, 1, 1), -1)
+        return super().read(boxes, scores[..., 0], labels[..., 0])
+
+
+class Suppressed(LargestClass):
+    """Detections that `torchvision.ops.nms` leaves, class by class."""
+
+    def best(self, x, overlap=0.45, most=100):
+        boxes, scores, labels = (value[0] for value in self.scored(x))
+        kept = nms(boxes + 1000.0 * labels[:, None].to(boxes), scores, overlap)[:most]
+        self.kept["rows"] = kept
+        return boxes, scores, labels, kept
+
+    def picked(self, boxes, scores, labels):
+        """Rows of the logits, classes, scores and boxes."""
+        return self.kept["rows"], labels, scores, boxes
+
+
+class ScoredBoxes(Suppressed):
+    """`dets` [1,D,5]: corners and score, and `labels` [1,D], as mmdeploy writes them."""
+
+    outputs = ("dets", "labels")
+
+    def forward(self, x):
+        boxes, scores, labels, kept = self.best(x)
+        return torch.cat((boxes, scores[:, None]), -1)[kept][None], labels[kept][None]
+
+    def picked(self, dets, labels):
+        return super().picked(dets[0, :, :4], dets[0, :, 4], labels[0])
+
+
+class PaddedRows(Suppressed):
+    """`output0` [1,120,6]: corners, score and class, filled with zeros, as Ultralytics writes them with `nms=True`."""
+
+    outputs, rows = ("output0",), 120
+
+    def forward(self, x):
+        boxes, scores, labels, kept = self.best(x)
+        found = torch.cat((boxes[kept], scores[kept, None], labels[kept, None].to(boxes)), -1)
+        return torch.nn.functional.pad(found, (0, 0, 0, self.rows - found.shape[0]))[None]
+
+    def picked(self, output):
+        found = output[0, : len(self.kept["rows"])]
+        return super().picked(found[:, :4], found[:, 4], found[:, 5].long())
