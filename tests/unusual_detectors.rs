@@ -150,6 +150,34 @@ fn pixels_that_a_detector_scales_itself_are_not_scaled_before() {
     }
 }
 
+/// The distances and scores of each level, as nets for small devices have them.
+#[test]
+fn heads_whose_boxes_are_not_decoded_are_refused() {
+    let folder = Folder::new("heads");
+    let mut model = OnnxModel::read(&reference("detectors/yolov8.onnx")).unwrap();
+    let maps = ["/Concat_output_0", "/Concat_1_output_0", "/Concat_2_output_0"];
+    model.graph_mut().output = maps.into_iter().map(ValueInfo::untyped).collect();
+    let path = folder.0.join("heads.onnx");
+    fs::write(&path, model.to_bytes()).unwrap();
+    let output = whycam(&["inspect", &path.display().to_string()]);
+    assert!(stderr(&output).contains("boxes are not decoded"), "{}", stderr(&output));
+}
+
+#[test]
+fn suppression_by_tensorrt_is_refused_with_what_to_do() {
+    let folder = Folder::new("tensorrt");
+    let mut model = OnnxModel::read(&reference("detectors/ppyoloe.onnx")).unwrap();
+    let given = ["num_dets", "det_boxes", "det_scores", "det_classes"];
+    let graph = model.graph_mut();
+    graph.node.push(Node::new("EfficientNMS_TRT", "suppressed", &["boxes", "scores"], &given));
+    graph.output = given.into_iter().map(ValueInfo::untyped).collect();
+    let path = folder.0.join("suppressed.onnx");
+    fs::write(&path, model.to_bytes()).unwrap();
+    let output = whycam(&["inspect", &path.display().to_string()]);
+    let printed = stderr(&output);
+    assert!(!output.status.success() && printed.contains("without the ops of TensorRT"), "{printed}");
+}
+
 /// The JSON of a picture explained with a detector, and what is printed beside it.
 fn explained(model: &str, folder: &Folder, more: &[&str]) -> (Value, String) {
     let image = picture(folder, "shades.png", 48, 40);

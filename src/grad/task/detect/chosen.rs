@@ -69,23 +69,15 @@ pub fn write_chosen<'m>(
     for (name, value) in named {
         writer.emit_as(name, "Identity", &[value], &[]);
     }
-    let samples_grids = model.graph().node.iter().any(|node| node.op() == "GridSample");
-    let (family, form) = match layout {
-        Layout::Rows { output } => (Family::Yolo, format!("{output}: rows of corners, score and class")),
-        Layout::ScoredBoxes { output, labels } => {
-            (Family::Yolo, format!("{output}: rows of corners and score; {labels}: their classes"))
-        }
-        _ if samples_grids => (Family::RtDetr, format!("{}, boxes and labels chosen by the model", chosen.tensor)),
-        _ => (Family::Torchvision, format!("{}, boxes and labels chosen by the model", chosen.tensor)),
-    };
+    let (family, form) = family_of(model, layout, chosen.tensor);
     let reduced = moves.reduced_classes(chosen.tensor);
     let classes = reduced.unwrap_or_else(|| classes_of(moves, first, labels_count));
     // The largest is taken of all entries of a softmax but the last.
-    let background = (first.softmax && moves.shape(first.scores).last() == Some(&(classes + 1))).then_some(classes);
+    let last_is_left = first.softmax && reduced.is_some() && moves.shape(first.scores).last() == Some(&(classes + 1));
     let probability = if first.softmax { Probability::Softmax } else { Probability::Sigmoid };
     let detection = Detection {
         classes,
-        background: background.filter(|_| reduced.is_some()),
+        background: last_is_left.then_some(classes),
         probability,
         one_class: false,
         overlapping: !moves.chooses(chosen.tensor) && moves.shape(moves.origin_of_first(first.logits)).len() == 4,
@@ -94,6 +86,21 @@ pub fn write_chosen<'m>(
         layout: form,
     };
     Ok(Some((detection, family)))
+}
+
+/// The family of a layout, and the layout for people.
+fn family_of(model: &OnnxModel, layout: &Layout, scores: &str) -> (Family, String) {
+    match layout {
+        Layout::Rows { output } => (Family::Yolo, format!("{output}: rows of corners, score and class")),
+        Layout::ScoredBoxes { output, labels } => {
+            (Family::Yolo, format!("{output}: rows of corners and score; {labels}: their classes"))
+        }
+        _ => {
+            let samples_grids = model.graph().node.iter().any(|node| node.op() == "GridSample");
+            let family = if samples_grids { Family::RtDetr } else { Family::Torchvision };
+            (family, format!("{scores}, boxes and labels chosen by the model"))
+        }
+    }
 }
 
 /// The number of classes: they lie along the last axis, or before the anchors, which are more.

@@ -158,11 +158,7 @@ impl<'m> Moves<'m> {
         match node.op() {
             "Identity" | "Cast" | "Dropout" | "QuantizeLinear" | "DequantizeLinear" => from(first, at.clone()),
             // As many rows as a choice leaves may be none.
-            "Unsqueeze" if y.contains(&0) => {
-                let axes = node.ints("axes").or_else(|| self.tensors.get(node.input.get(1)?)?.integers.as_deref())?;
-                let kept = |axis: usize| !axes.iter().any(|added| added.rem_euclid(y.len() as i64) == axis as i64);
-                from(first, at.iter().enumerate().filter(|(axis, _)| kept(*axis)).map(|(_, at)| *at).collect())
-            }
+            "Unsqueeze" if y.contains(&0) => from(first, self.without_added(node, at)?),
             "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => from(first, unravelled(ravelled(at, y), x)?),
             "Transpose" => from(first, transposed(node, at)?),
             "Concat" => {
@@ -206,6 +202,13 @@ impl<'m> Moves<'m> {
             }
             _ => None,
         }
+    }
+
+    /// A position without the axes that a node adds.
+    fn without_added(&self, node: &Node, at: &[usize]) -> Option<Vec<usize>> {
+        let axes = node.ints("axes").or_else(|| self.tensors.get(node.input.get(1)?)?.integers.as_deref())?;
+        let kept = |axis: usize| !axes.iter().any(|added| added.rem_euclid(at.len() as i64) == axis as i64);
+        Some(at.iter().enumerate().filter(|(axis, _)| kept(*axis)).map(|(_, at)| *at).collect())
     }
 
     /// The axis and the first entry of a slice along one axis without steps.

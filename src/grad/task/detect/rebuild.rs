@@ -107,7 +107,7 @@ impl<'m> Moves<'m> {
         })
     }
 
-    /// The nodes of the moves before a tensor, and all that these depend on, that choose a number of rows.
+    /// Whether a choice of some of the rows is among what a tensor depends on.
     pub fn chooses(&self, tensor: &str) -> bool {
         let chooses = |at: &usize| matches!(self.index.graph.node[*at].op(), "NonMaxSuppression" | "NonZero" | "TopK");
         self.index.ancestors(tensor).iter().any(chooses)
