@@ -7,6 +7,7 @@ mod cam_methods;
 mod classes_layers_outputs;
 mod cli;
 mod corrupted_files;
+mod detector_exports;
 mod detectors;
 mod documentation;
 mod environment_failures;

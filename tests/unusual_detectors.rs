@@ -6,7 +6,7 @@ use serde_json::Value;
 use whycam::onnx::proto::{Attribute, Graph, Node, Tensor, ValueInfo};
 use whycam::onnx::{DataType, OnnxModel, WORKING_OPSET};
 
-use crate::support::{Folder, Random, picture, reference, stderr, stdout, whycam};
+use crate::support::{Folder, Random, picture, stderr, stdout, whycam};
 
 /// A detector of one convolution in the layout of `YOLOv8`: `image` `[1,3,side,side]` to `boxes` `[1,4+K,A]`.
 struct Net {
@@ -112,70 +112,23 @@ impl Net {
     }
 }
 
-/// A reference detector that takes pixels from 0 to 255 of a type and divides them itself.
-fn dividing(reference_file: &str, kind: DataType, folder: &Folder) -> String {
-    let mut model = OnnxModel::read(&reference("detectors").join(reference_file)).unwrap();
+/// A net for so small a picture that it has more classes than anchors.
+#[test]
+fn the_axis_of_the_anchors_is_that_of_the_cells_of_the_last_layer() {
+    let folder = Folder::new("few-anchors");
+    let path = Net { side: 32, stride: 16, classes: 12, ..Net::new() }.write(&folder);
+    let expected = explained(&path, &folder, &["--threshold", "0"]).0["detections"].clone();
+    assert!(expected.as_array().unwrap().len() > 1, "{expected}");
+    let inspected = whycam(&["inspect", &path]);
+    assert!(stdout(&inspected).contains("found [1, 16, 4]: centres and sizes"), "{}", stdout(&inspected));
+    // The same with a row for each anchor.
+    let mut model = OnnxModel::read(path.as_ref()).unwrap();
     let graph = model.graph_mut();
-    let images = graph.input[0].name().to_owned();
-    graph.input = vec![ValueInfo::tensor("pixels", kind, &[1, 3, 96, 128])];
-    let to_float = Node::new("Cast", "to_float", &["pixels"], &["levels"]).with(Attribute::from_int("to", 1));
-    let divided = Node::new("Div", "divided", &["levels", "most"], &[&images]);
-    graph.node.splice(0..0, [to_float, divided]);
-    graph.initializer.push(Tensor::from_f32s("most", &[], &[255.0]));
-    let path = folder.0.join(format!("{kind:?}-{reference_file}"));
+    let node = Node::new("Transpose", "turned", &["found"], &["rows_found"]);
+    graph.node.push(node.with(Attribute::from_ints("perm", &[0, 2, 1])));
+    graph.output = vec![ValueInfo::untyped("rows_found")];
     fs::write(&path, model.to_bytes()).unwrap();
-    path.display().to_string()
-}
-
-#[test]
-fn pixels_that_a_detector_scales_itself_are_not_scaled_before() {
-    let folder = Folder::new("divided");
-    let image = picture(&folder, "whole.png", 128, 96);
-    let found = |model: &str| {
-        let output = whycam(&["explain", &image, "--model", model, "--json", "-"]);
-        assert!(output.status.success(), "{}", stderr(&output));
-        let line: Value = serde_json::from_str(&stdout(&output)).unwrap();
-        let probability = |of: &Value| of["probability"].as_f64().unwrap();
-        line["detections"].as_array().unwrap().iter().map(probability).collect::<Vec<f64>>()
-    };
-    // One with the metadata of Ultralytics, and one with none.
-    for file in ["yolov8.onnx", "yolov8_rows.onnx"] {
-        let expected = found(&reference("detectors").join(file).display().to_string());
-        assert!(!expected.is_empty(), "{file}");
-        for kind in [DataType::Uint8, DataType::Float] {
-            let found = found(&dividing(file, kind, &folder));
-            let near = found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-4);
-            assert!(found.len() == expected.len() && near, "{kind:?} {file}: {found:?}, not {expected:?}");
-        }
-    }
-}
-
-/// The distances and scores of each level, as nets for small devices have them.
-#[test]
-fn heads_whose_boxes_are_not_decoded_are_refused() {
-    let folder = Folder::new("heads");
-    let mut model = OnnxModel::read(&reference("detectors/yolov8.onnx")).unwrap();
-    let maps = ["/Concat_output_0", "/Concat_1_output_0", "/Concat_2_output_0"];
-    model.graph_mut().output = maps.into_iter().map(ValueInfo::untyped).collect();
-    let path = folder.0.join("heads.onnx");
-    fs::write(&path, model.to_bytes()).unwrap();
-    let output = whycam(&["inspect", &path.display().to_string()]);
-    assert!(stderr(&output).contains("boxes are not decoded"), "{}", stderr(&output));
-}
-
-#[test]
-fn suppression_by_tensorrt_is_refused_with_what_to_do() {
-    let folder = Folder::new("tensorrt");
-    let mut model = OnnxModel::read(&reference("detectors/ppyoloe.onnx")).unwrap();
-    let given = ["num_dets", "det_boxes", "det_scores", "det_classes"];
-    let graph = model.graph_mut();
-    graph.node.push(Node::new("EfficientNMS_TRT", "suppressed", &["boxes", "scores"], &given));
-    graph.output = given.into_iter().map(ValueInfo::untyped).collect();
-    let path = folder.0.join("suppressed.onnx");
-    fs::write(&path, model.to_bytes()).unwrap();
-    let output = whycam(&["inspect", &path.display().to_string()]);
-    let printed = stderr(&output);
-    assert!(!output.status.success() && printed.contains("without the ops of TensorRT"), "{printed}");
+    assert_eq!(explained(&path, &folder, &["--threshold", "0"]).0["detections"], expected);
 }
 
 /// The JSON of a picture explained with a detector, and what is printed beside it.

@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use whycam::cam::{self, Method};
-use whycam::grad::{Probability, TASKS};
+use whycam::grad::{Background, Probability, TASKS};
 use whycam::plumbing::SIDES;
 use whycam::{
     Area, Comparison, Compute, DetectionOptions, Device, Direction, Feed, FeedValue, Fusion, LayerName, ModelOptions,
@@ -54,6 +54,9 @@ pub struct ModelSettings {
     /// sigmoid
     #[arg(long, value_name = "softmax|sigmoid", value_parser = PossibleValuesParser::new(["softmax", "sigmoid"]).map(scores))]
     pub scores: Option<Probability>,
+    /// Which class of a detector's softmax stands for "no object": first or last
+    #[arg(long, value_name = "first|last", value_parser = PossibleValuesParser::new(Background::NAMES).map(background))]
+    pub background: Option<Background>,
     /// A file of class names, one a line; or the built-in lists coco and imagenet
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
@@ -216,6 +219,10 @@ fn scores(name: String) -> Probability {
     if name == "softmax" { Probability::Softmax } else { Probability::Sigmoid }
 }
 
+fn background(name: String) -> Background {
+    if name == "first" { Background::First } else { Background::Last }
+}
+
 /// Parses a finite number.
 fn number(text: &str) -> Result<f32, String> {
     text.parse().ok().filter(|number: &f32| number.is_finite()).ok_or_else(|| "give a number".into())
@@ -269,6 +276,7 @@ impl ModelSettings {
         options.output.clone_from(&self.output);
         options.task = self.task;
         options.scores = self.scores;
+        options.background = self.background;
         options.input_size = self.input_size;
         options.feed.clone_from(&self.feed);
         options.comparison = self.comparison.comparison();

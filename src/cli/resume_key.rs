@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::{Map, Value, json};
-use whycam::grad::Probability;
+use whycam::grad::{Background, Probability};
 use whycam::model::{Manifest, graph_file};
 use whycam::{DetectionOptions, Direction, Fusion, ModelOptions, ModelSource, Request, ScoreQuery};
 
@@ -20,6 +20,7 @@ impl ResumeKey {
         key.note("input_size", options.input_size.map(|(width, height)| vec![width, height]), None);
         key.note("task", options.task, None);
         key.note("class_scores", options.scores.map(Probability::name), None);
+        key.note("background", options.background.map(Background::name), None);
         let (asked, usual) = (request.detections, DetectionOptions::default());
         key.note("threshold", asked.threshold, usual.threshold);
         key.note("overlap", asked.overlap, usual.overlap);

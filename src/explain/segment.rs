@@ -11,7 +11,7 @@ use super::reading::Explained;
 use super::runner::ModelRunner;
 use crate::cam::CamMap;
 use crate::error::{Error, Result};
-use crate::grad::Segmentation;
+use crate::grad::{Segmentation, is_background};
 use crate::model::{Area, Region, Subject};
 
 /// A class, and the cells that its score is taken over.
@@ -21,9 +21,6 @@ struct Choice {
     share: f32,
     margin: Array2<f32>,
 }
-
-/// Labels of what is no object; such a segment is explained only if there is no other.
-const BACKGROUNDS: &[&str] = &["background", "__background__", "bg", "unlabeled", "void"];
 
 impl Attribution {
     pub(super) fn explain_segments(
@@ -120,10 +117,8 @@ impl Attribution {
             })
         };
         let mut ranked = pixels.ranking(|cell| counted(cell) && in_area(cell));
-        let is_background = |class: &usize| {
-            self.labels.get(*class).is_some_and(|label| BACKGROUNDS.iter().any(|name| label.eq_ignore_ascii_case(name)))
-        };
-        ranked.sort_by_key(is_background);
+        // What is no object is explained only if there is no other.
+        ranked.sort_by_key(|class| self.labels.get(*class).is_some_and(|label| is_background(label)));
         let named: Vec<usize> = self
             .subjects
             .iter()

@@ -4,7 +4,9 @@ mod atomic_file;
 mod checksum;
 mod folder;
 pub mod limits;
+mod npy;
 
 pub use atomic_file::{PartFile, check_free, check_place, first_free, write_whole};
 pub use checksum::{sealed, unsealed};
 pub use folder::make_folder;
+pub use npy::read_npy;

@@ -8,7 +8,7 @@ use super::manifest::InputSpec;
 use super::preset::Preset;
 use super::typed::TypedModel;
 use crate::error::Result;
-use crate::grad::{Detection, Family, FoundDetector, Hints, find_detector};
+use crate::grad::{Detection, Family, FoundDetector, Hints, find_detector, is_background};
 use crate::onnx::{OnnxModel, Tensors};
 use crate::session;
 
@@ -26,8 +26,9 @@ pub fn find_detection(typed: &mut TypedModel) -> Result<Option<(Detection, Vec<S
         let sample = |tensor: &str| session::sample(model, input, &shape, tensor);
         let hints = Hints {
             output: manifest.output.as_deref(),
-            labels: Some(manifest.labels.len()).filter(|labels| *labels > 0),
+            labels: &manifest.labels,
             probability: manifest.scores,
+            background: manifest.background,
             input: [height, width],
             sample: &sample,
         };
@@ -58,18 +59,28 @@ pub fn find_detection(typed: &mut TypedModel) -> Result<Option<(Detection, Vec<S
         }
         notices.push(guess_notice(preset, format_args!("{reason}{levels}")));
     }
-    let classes = detection.classes;
-    if manifest.labels.is_empty() && classes == 1 && matches!(family, Family::UltraFace | Family::BlazeFace) {
-        manifest.labels = vec!["face".into()];
-    } else if manifest.labels.is_empty() {
-        if let Some(labels) = usual_labels(classes) {
-            manifest.labels = labels;
-            notices.push(format!("its {classes} classes are taken for those of COCO; --labels names others"));
-        }
-    } else if manifest.labels.len() != classes
-        && let Some(labels) = fitted(&manifest.labels, classes)
-    {
-        manifest.labels = labels;
-    }
+    notices.extend(fit_labels(&mut manifest.labels, &detection, family));
     Ok(Some((detection, notices)))
+}
+
+/// Leaves out the label of what is no object, and takes the usual labels where there are none. Returns the guess.
+fn fit_labels(labels: &mut Vec<String>, detection: &Detection, family: Family) -> Option<String> {
+    let classes = detection.classes;
+    if let Some(background) = detection.background
+        && labels.len() == classes + 1
+        && is_background(&labels[background])
+    {
+        labels.remove(background);
+    }
+    if labels.is_empty() && classes == 1 && matches!(family, Family::UltraFace | Family::BlazeFace) {
+        *labels = vec!["face".into()];
+    } else if labels.is_empty() {
+        *labels = usual_labels(classes)?;
+        return Some(format!("its {classes} classes are taken for those of COCO; --labels names others"));
+    } else if labels.len() != classes
+        && let Some(fitted) = fitted(labels, classes)
+    {
+        *labels = fitted;
+    }
+    None
 }

@@ -1,13 +1,10 @@
 //! What inputs other than the picture are given: they become constants of the graph.
 
-use std::path::Path;
-
-use ndarray::{ArrayD, ArrayViewD};
-use ndarray_npy::{ViewNpyError, ViewNpyExt};
+use ndarray::ArrayD;
 
 use super::options::{Feed, FeedValue};
 use crate::error::{Error, Result};
-use crate::files::limits;
+use crate::files::{limits, read_npy};
 use crate::onnx::proto::{Attribute, Node, Tensor, ValueInfo};
 use crate::onnx::{DataType, OnnxModel};
 
@@ -31,7 +28,7 @@ pub fn feed(model: &mut OnnxModel, feeds: &[Feed]) -> Result<()> {
                 }
                 ArrayD::from_elem(shape, *number)
             }
-            FeedValue::File(path) => read(path)?,
+            FeedValue::File(path) => read_npy(path)?,
         };
         let shape = value.shape();
         let fits = shape.len() == dims.len() && shape.iter().zip(&dims).all(|(a, b)| b.is_none_or(|b| b == *a as i64));
@@ -64,22 +61,4 @@ pub fn set_constant(model: &mut OnnxModel, input: &str, kind: DataType, value: &
             graph.node.insert(0, cast.with(Attribute::from_int("to", kind as i64)));
         }
     }
-}
-
-/// The numbers of a `.npy` file of any usual type.
-fn read(path: &Path) -> Result<ArrayD<f64>> {
-    let bytes = limits::read(path, limits::TENSOR_BYTES).map_err(|e| Error::reading(path, &e))?;
-    let floats = || ArrayViewD::<f32>::view_npy(&bytes).map(|values| values.mapv(f64::from));
-    let wide = || ArrayViewD::<f64>::view_npy(&bytes).map(|values| values.to_owned());
-    let integers = || ArrayViewD::<i64>::view_npy(&bytes).map(|values| values.mapv(|value| value as f64));
-    let short = || ArrayViewD::<i32>::view_npy(&bytes).map(|values| values.mapv(f64::from));
-    let small = || ArrayViewD::<u8>::view_npy(&bytes).map(|values| values.mapv(f64::from));
-    let flags = || ArrayViewD::<bool>::view_npy(&bytes).map(|values| values.mapv(f64::from));
-    let read: Result<_, ViewNpyError> = floats()
-        .or_else(|_| wide())
-        .or_else(|_| integers())
-        .or_else(|_| short())
-        .or_else(|_| small())
-        .or_else(|_| flags());
-    read.map_err(|e| Error::input(path, format!("not a .npy file of numbers: {e}")).caused_by(e))
 }

@@ -62,9 +62,11 @@ pub fn load(options: &ModelOptions) -> Result<LoadedModel> {
     if let Some(path) = &options.labels {
         loaded.manifest.labels = labels(path)?;
     }
-    if loaded.contract.is_some() && (options.task.is_some() || options.scores.is_some() || options.output.is_some()) {
-        let problem = "it was prepared with its task, output and scores; --task, --output and --scores go with the model \
-                       that it was made from";
+    let asked =
+        [options.task.is_some(), options.scores.is_some(), options.background.is_some(), options.output.is_some()];
+    if loaded.contract.is_some() && asked.contains(&true) {
+        let problem = "it was prepared with its task, output, scores and background; --task, --output, --scores and \
+                       --background go with the model that it was made from";
         return Err(loaded.model.error(problem));
     }
     if let Some(task) = options.task {
@@ -73,6 +75,9 @@ pub fn load(options: &ModelOptions) -> Result<LoadedModel> {
     (loaded.comparison, loaded.compute) = (options.comparison.clone(), options.compute);
     if options.scores.is_some() {
         loaded.manifest.scores = options.scores;
+    }
+    if options.background.is_some() {
+        loaded.manifest.background = options.background;
     }
     if let Some(output) = &options.output {
         loaded.manifest.output = Some(output.clone());
@@ -162,6 +167,9 @@ fn load_bare(mut model: OnnxModel, name: String, path: Option<&Path>, options: &
         None => path.map(pretrained).transpose()?.flatten().unwrap_or_default(),
     };
     let of_graph = take_class_names(&mut model);
+    if of_graph.is_empty() && options.labels.is_none() {
+        notices.extend(stated.notice.clone());
+    }
     let labels = if of_graph.is_empty() { stated.labels.clone() } else { of_graph.clone() };
     if !labels.is_empty() && options.labels.is_none() {
         let place = if of_graph.is_empty() { stated.by } else { "the graph" };

@@ -9,7 +9,7 @@ use super::label_sets::{LABEL_SETS, label_set};
 use super::options::FeedValue;
 use crate::error::{Error, Result};
 use crate::files::limits;
-use crate::grad::{Probability, TASKS};
+use crate::grad::{Background, Probability, TASKS};
 
 /// A model's `NAME.toml`.
 #[derive(Clone, Debug, Deserialize)]
@@ -26,6 +26,9 @@ pub struct Manifest {
     /// How the logits of a detector become scores, where the graph does not do it.
     #[serde(default)]
     pub scores: Option<Probability>,
+    /// Which class of a detector's softmax stands for "no object".
+    #[serde(default)]
+    pub background: Option<Background>,
     /// The method that explains this model best, where it is not the task's usual one.
     #[serde(default)]
     pub method: Option<String>,
@@ -227,6 +230,7 @@ impl Manifest {
             labels,
             task: None,
             scores: None,
+            background: None,
             method: None,
             layer: None,
             shift: None,

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::embedded::{EMBEDDED, Embedded};
 use super::preset::Preset;
-use crate::grad::Probability;
+use crate::grad::{Background, Probability};
 use crate::session::Compute;
 
 /// Which model, and how it runs. The default is the first embedded model.
@@ -27,6 +27,8 @@ pub struct ModelOptions {
     pub task: Option<&'static str>,
     /// How the logits of a detector become scores, where the graph does not do it.
     pub scores: Option<Probability>,
+    /// Which class of a detector's softmax stands for "no object".
+    pub background: Option<Background>,
     /// Width and height that pictures are resized to, where the model leaves them open.
     pub input_size: Option<(u32, u32)>,
     /// What further inputs of the model are given.

@@ -21,6 +21,8 @@ pub struct Stated {
     pub size: Option<[usize; 2]>,
     /// The preprocessing, for whatever size and layout.
     pub pixels: Option<InputSpec>,
+    /// What of it cannot be read.
+    pub notice: Option<String>,
 }
 
 /// Reads the metadata of Ultralytics or Windows ML; `None` without any.
@@ -56,13 +58,13 @@ fn ultralytics(model: &OnnxModel) -> Result<Option<Stated>> {
         [height, width] => Some([*height, *width]),
         _ => None,
     };
-    Ok(Some(Stated {
-        by: "the metadata of Ultralytics",
-        task: Some(task),
-        labels: if names.trim_start().starts_with('[') { list(names) } else { dictionary(names) },
-        size,
-        pixels: Some(pixels),
-    }))
+    let labels = if names.trim_start().starts_with('[') { list(names) } else { dictionary(names) };
+    let unread = labels.is_empty() && !matches!(names.trim(), "" | "{}" | "[]" | "None");
+    let notice = unread.then(|| {
+        let form = "a dictionary from 0 on, or a list";
+        format!("the names of classes in the metadata of Ultralytics are not {form}; --labels names them")
+    });
+    Ok(Some(Stated { by: "the metadata of Ultralytics", task: Some(task), labels, size, pixels: Some(pixels), notice }))
 }
 
 /// The values of a Python or JSON dictionary `{0: 'a', "1": "b's"}`, by their keys. Empty if it is none, or if its keys do
@@ -72,7 +74,7 @@ fn dictionary(text: &str) -> Vec<String> {
     let mut rest = text.trim().trim_start_matches('{');
     while let Some((key, after)) = rest.split_once(':') {
         let key = key.trim_matches(|c: char| c.is_whitespace() || matches!(c, ',' | '\'' | '"'));
-        let (Ok(key), Some((value, end))) = (key.parse::<usize>(), quoted(after.trim_start())) else {
+        let (Ok(key), Some((value, end))) = (key.parse::<usize>(), value(after.trim_start())) else {
             return Vec::new();
         };
         values.insert(key, value);
@@ -85,11 +87,20 @@ fn dictionary(text: &str) -> Vec<String> {
 fn list(text: &str) -> Vec<String> {
     let mut values = Vec::new();
     let mut rest = text.trim().trim_start_matches('[');
-    while let Some((value, end)) = quoted(rest) {
+    while let Some((value, end)) = value(rest) {
         values.push(value);
         rest = end.trim_start().trim_start_matches(',').trim_start();
     }
     if rest == "]" { values } else { Vec::new() }
+}
+
+/// A quoted text or a number at the start, and what follows it.
+fn value(text: &str) -> Option<(String, &str)> {
+    quoted(text).or_else(|| {
+        let (number, rest) = text.split_at(text.find([',', '}', ']'])?);
+        let number = number.trim();
+        number.parse::<f64>().is_ok().then(|| (number.to_owned(), rest))
+    })
 }
 
 /// A quoted text at the start, and what follows it.
@@ -149,7 +160,8 @@ mod tests {
     #[test]
     fn a_list_gives_its_values() {
         assert_eq!(list("['daisy', \"bird's nest\"]"), ["daisy", "bird's nest"]);
-        assert!(list("[]").is_empty() && list("['open").is_empty() && list("['a', 3]").is_empty());
+        assert_eq!(list("['a', 3]"), ["a", "3"]);
+        assert!(list("[]").is_empty() && list("['open").is_empty() && list("['a', b]").is_empty());
     }
 
     #[test]
@@ -157,6 +169,7 @@ mod tests {
         assert_eq!(dictionary("{0: 'daisy', 1: \"bird's nest\", 2: 'it\\'s'}"), ["daisy", "bird's nest", "it's"]);
         assert_eq!(dictionary("{0: 'a: b, c', 1: 'd'}"), ["a: b, c", "d"]);
         assert_eq!(dictionary(r#"{"1": "b", "0": "caf\u00e9"}"#), ["café", "b"]);
+        assert_eq!(dictionary("{0: 0, 1: 7.5}"), ["0", "7.5"]);
         assert!(dictionary("{1: 'a'}").is_empty() && dictionary("['a']").is_empty() && dictionary("").is_empty());
         assert!(dictionary("{0: 'open").is_empty());
     }

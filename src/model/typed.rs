@@ -47,6 +47,15 @@ pub fn type_tensors(mut loaded: LoadedModel) -> Result<TypedModel> {
             loaded = untouched;
             probe_other_sizes(&mut loaded, &input)?
         }
+        (Err(Error::Model { problem, source, .. }), _) if stated.len() > 1 && stated[1..].contains(&None) => {
+            let InputSpec { width, height, .. } = loaded.manifest.input;
+            let problem = format!("with pictures of {width}x{height}, {problem}; --input-size chooses another size");
+            let error = loaded.model.error(problem);
+            return Err(match source {
+                Some(cause) => error.caused_by(cause),
+                None => error,
+            });
+        }
         (probed, _) => probed?,
     };
     Ok(TypedModel { loaded, input, tensors })

@@ -10,10 +10,10 @@ use pyo3::types::{PyDict, PyString};
 use super::convert::{model_source, names};
 use crate::cam::{self, Fusion};
 use crate::files::limits;
-use crate::grad::{LayerName, Probability, TASKS};
+use crate::grad::{Background, LayerName, Probability, TASKS};
 use crate::model::{ClassName, Direction, Feed, FeedValue, ModelOptions, Preset, Reference, Request, ScoreQuery};
 
-const KEYWORDS: &str = "method, layer, fuse, classes, contrast, signed, direction, task, output, scores, labels, preset, \
+const KEYWORDS: &str = "method, layer, fuse, classes, contrast, signed, direction, task, output, scores, background, labels, preset, \
     input_size, feed, like, words, text_model, tokenizer, logit_scale, logit_bias, threshold, overlap, detections, each, device, threads";
 
 /// Which model, and what is explained.
@@ -74,6 +74,10 @@ impl Settings {
             "scores" => {
                 let sigmoid = one_of(name, value, &["softmax", "sigmoid"])? == "sigmoid";
                 options.scores = Some(if sigmoid { Probability::Sigmoid } else { Probability::Softmax });
+            }
+            "background" => {
+                let first = one_of(name, value, Background::NAMES)? == "first";
+                options.background = Some(if first { Background::First } else { Background::Last });
             }
             "labels" => options.labels = Some(value.extract()?),
             "preset" => options.preset = Some(Preset::from_str(&value.extract::<String>()?).map_err(PyErr::from)?),

@@ -1,14 +1,13 @@
-//! A model's input tensor from a `.npy` file of float32.
+//! A model's input tensor from a `.npy` file.
 
 use std::path::Path;
 
 use image::{Rgb, RgbImage};
-use ndarray::{ArrayView3, ArrayViewD, Axis, Ix3};
-use ndarray_npy::ViewNpyExt;
+use ndarray::{ArrayView3, Axis, Ix3};
 
 use super::interface::Source;
 use crate::error::{Error, Result};
-use crate::files::limits;
+use crate::files::read_npy;
 use crate::media::Frame;
 
 /// A tensor file.
@@ -22,11 +21,7 @@ impl TensorSource {
     /// # Errors
     /// The file does not hold such an array.
     pub fn open(path: &Path) -> Result<Self> {
-        let bytes = limits::read(path, limits::TENSOR_BYTES).map_err(|e| Error::reading(path, &e))?;
-        // A view allocates nothing, so a false shape in the header is harmless.
-        let tensor = ArrayViewD::<f32>::view_npy(&bytes);
-        let tensor =
-            tensor.map_err(|e| Error::input(path, format!("not a .npy file of float32: {e}")).caused_by(e))?.to_owned();
+        let tensor = read_npy(path)?.mapv(|value| value as f32);
         let shape = tensor.shape().to_vec();
         let single = if shape.len() == 4 && shape[0] == 1 { tensor.index_axis(Axis(0), 0) } else { tensor.view() };
         let not_a_picture = || {

@@ -46,7 +46,7 @@ class UltraFace(Ssd):
     def forward(self, x):
         levels = self.backbone(x)
         self.kept = {"head": levels, "neck": levels[0], "backbone": levels[2]}
-        logits, raw = self.rows(self.cls, levels, 2), self.rows(self.box, levels, 4)
+        logits, raw = self.rows(self.cls, levels, self.columns[0]), self.rows(self.box, levels, 4)
         self.keep(logits)
         scale = torch.tensor([self.size[1], self.size[0]]).float()
         sides = torch.cat([
@@ -60,6 +60,21 @@ class UltraFace(Ssd):
     def read(self, scores, boxes):
         height, width = self.size
         return boxes[0] * torch.tensor([width, height, width, height]), scores[0, :, 1:]
+
+
+class BackgroundLast(UltraFace):
+    """`scores` [1,A,4] softmax, background last and the likeliest nearly everywhere, as in a trained net."""
+
+    columns, labels, first_column, bias = (4, 4), 3, 0, 5.0
+    priors = ((14, 16, 18), (24, 28), (48, 56))
+
+    def settle(self, image):
+        super().settle(image)
+        for layer in self.cls:
+            layer.bias.data[self.labels :: self.columns[0]] += self.bias
+
+    def read(self, scores, boxes):
+        return super().read(scores, boxes)[0], scores[0, :, : self.labels]
 
 
 class BlazeFace(Ssd):

@@ -281,6 +281,7 @@ def families():
     yield "largest_rows", exports.LargestRows
     yield "scored_boxes", exports.ScoredBoxes
     yield "padded_rows", exports.PaddedRows
+    yield "background_last", faces.BackgroundLast
 
 
 def main():

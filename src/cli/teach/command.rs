@@ -64,7 +64,7 @@ pub const OF_FOLDER: &[&str] = &[
 ];
 /// Options of other models, which teaching never takes.
 pub const NEVER: &[&str] =
-    &["scores", "labels", "like", "words", "text_model", "tokenizer", "logit_scale", "logit_bias"];
+    &["scores", "background", "labels", "like", "words", "text_model", "tokenizer", "logit_scale", "logit_bias"];
 
 impl Teach {
     pub fn run(self, global: &GlobalArgs) -> Result<ExitStatus> {

@@ -1,5 +1,6 @@
 //! What a model's outputs mean.
 
+mod background;
 mod detect;
 mod evidence;
 mod find_row;
@@ -8,6 +9,7 @@ mod score_row;
 mod segment;
 mod task_kind;
 
+pub use background::{Background, is_background};
 pub use detect::{Detection, Family, FoundDetector, Hints, find_detector, score_maps};
 pub use find_row::check_stated_shapes;
 pub use score_row::{Probability, ScoreRow};

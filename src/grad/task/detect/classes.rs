@@ -1,7 +1,10 @@
 //! The scores of the classes of all anchors.
 
+use ndarray::{ArrayD, Axis, Slice};
+
 use super::find::Reader;
-use crate::grad::task::Probability;
+use crate::error::Result;
+use crate::grad::task::{Background, Probability};
 use crate::grad::value::Value;
 
 /// The scores `[N,A,K]` of the classes of all anchors.
@@ -10,19 +13,32 @@ pub struct Classes<'w> {
     pub scores: Value<'w>,
     pub probability: Probability,
     pub background: Option<usize>,
-    pub notice: Option<String>,
+    pub notices: Vec<String>,
+}
+
+/// The scores as the model gives them.
+pub struct Given<'w, 'm> {
+    /// The scores `[N,A,K]`.
+    pub scores: Value<'w>,
+    /// How the model made them from logits; `None` if it gives the logits.
+    pub ending: Option<Probability>,
+    /// An output with the scores, whose classes lie along `axis`.
+    pub output: &'m str,
+    pub axis: usize,
+    /// The number of classes, with that of a background.
+    pub columns: usize,
+    /// Whether there is a row for each query, and not for each place.
+    pub queries: bool,
 }
 
 impl<'w> Reader<'w, '_> {
-    /// The scores of classes. Softmaxes leave one entry for the background: the last of queries, else the first.
-    pub fn classes(
-        &self,
-        logits: Value<'w>,
-        (given, ending): (Value<'w>, Option<Probability>),
-        columns: usize,
-        queries: bool,
-    ) -> Classes<'w> {
-        let (mut notice, mut probability) = (None, ending);
+    /// The scores of classes, and the class among them that stands for "no object".
+    ///
+    /// # Errors
+    /// The runtime rejects the model.
+    pub fn classes(&self, logits: Value<'w>, given: &Given<'w, '_>) -> Result<Classes<'w>> {
+        let Given { ending, columns, queries, .. } = *given;
+        let (mut notices, mut probability) = (Vec::new(), ending);
         if ending.is_none() {
             // The families that sample maps at learnt points score each class for itself.
             let softmax = queries && !self.samples_grids() && columns > 1;
@@ -30,19 +46,67 @@ impl<'w> Reader<'w, '_> {
             probability = self.hints.probability.or(Some(guess));
             if queries && self.hints.probability.is_none() {
                 let because = if softmax { "it has no deformable attention" } else { "it has deformable attention" };
-                notice = Some(format!(
-                    "scores are a {} of the logits, guessed since {because}; --scores chooses",
-                    guess.name()
-                ));
+                let guess = guess.name();
+                notices.push(format!("scores are a {guess} of the logits, guessed since {because}; --scores chooses"));
             }
         }
         let probability = probability.unwrap_or(Probability::Sigmoid);
         let scores = match (ending, probability) {
-            (Some(_), _) => given,
+            (Some(_), _) => given.scores,
             (None, Probability::Softmax) => logits.softmax(-1),
             (None, _) => logits.sigmoid(),
         };
-        let background = (probability == Probability::Softmax).then_some(if queries { columns - 1 } else { 0 });
-        Classes { logits, scores, probability, background, notice }
+        let background = match probability {
+            Probability::Softmax => {
+                let (background, notice) = self.background(given)?;
+                notices.extend(notice);
+                Some(background.entry(columns))
+            }
+            _ => None,
+        };
+        Ok(Classes { logits, scores, probability, background, notices })
+    }
+
+    /// Which class of a softmax stands for "no object": as an option or the labels say, or else a guess, with a notice.
+    fn background(&self, given: &Given) -> Result<(Background, Option<String>)> {
+        let of_labels =
+            || Background::of_labels(self.hints.labels).filter(|_| self.hints.labels.len() == given.columns);
+        if let Some(stated) = self.hints.background.or_else(of_labels) {
+            return Ok((stated, None));
+        }
+        let (guess, because) = if given.queries {
+            (Background::Last, "as in DETR")
+        } else if self.last_is_usual(given)? {
+            (Background::Last, "since it is the likeliest on noise")
+        } else {
+            (Background::First, "as in SSD")
+        };
+        let guess_name = guess.name();
+        let notice =
+            format!("the {guess_name} class stands for \"no object\", guessed {because}; --background chooses");
+        Ok((guess, Some(notice)))
+    }
+
+    /// Whether the last class has nearly all of the probability in most rows of a run on noise, in which there is nothing
+    /// to detect.
+    fn last_is_usual(&self, given: &Given) -> Result<bool> {
+        const MOST: f32 = 0.8;
+        let Given { ending, output, axis, columns, .. } = *given;
+        let rows = (self.hints.sample)(output)?;
+        let mut rows = rows.slice_axis(Axis(axis), Slice::from(..columns)).to_owned();
+        if ending.is_none() {
+            softmax(&mut rows, Axis(axis));
+        }
+        let last = rows.index_axis(Axis(axis), columns - 1);
+        Ok(2 * last.iter().filter(|share| **share > MOST).count() > last.len())
+    }
+}
+
+fn softmax(logits: &mut ArrayD<f32>, axis: Axis) {
+    for mut lane in logits.lanes_mut(axis) {
+        let most = lane.fold(f32::NEG_INFINITY, |most, logit| most.max(*logit));
+        lane.mapv_inplace(|logit| (logit - most).exp());
+        let sum = lane.sum();
+        lane.mapv_inplace(|share| share / sum);
     }
 }

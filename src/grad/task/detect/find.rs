@@ -5,14 +5,14 @@ use ndarray::{ArrayD, Ix2};
 use super::boxes::BoxForm;
 use super::cells::{Cell, cells_of};
 use super::chosen::write_chosen;
-use super::classes::Classes;
+use super::classes::{Classes, Given};
 use super::detection::Detection;
 use super::layout::{Layout, SIDES, find_layout, rivals_of, rivals_of_pair};
 use super::moves::Moves;
 use super::narrow::Part;
 use crate::error::Result;
 use crate::grad::graph_writer::{GraphWriter, Patch};
-use crate::grad::task::Probability;
+use crate::grad::task::{Background, Probability};
 use crate::grad::value::Value;
 use crate::onnx::{OnnxModel, Tensors};
 
@@ -20,14 +20,22 @@ use crate::onnx::{OnnxModel, Tensors};
 pub struct Hints<'a> {
     /// The output to read, whatever else there is.
     pub output: Option<&'a str>,
-    /// The number of labels, if there are any.
-    pub labels: Option<usize>,
+    /// The labels, if there are any.
+    pub labels: &'a [String],
     /// How logits become scores, where the model does not do it itself.
     pub probability: Option<Probability>,
+    /// Which class of a softmax stands for "no object".
+    pub background: Option<Background>,
     /// Height and width of the input.
     pub input: [usize; 2],
     /// The value of a tensor in a run on noise.
     pub sample: &'a dyn Fn(&str) -> Result<ArrayD<f32>>,
+}
+
+impl Hints<'_> {
+    fn label_count(&self) -> Option<usize> {
+        Some(self.labels.len()).filter(|labels| *labels > 0)
+    }
 }
 
 /// The family whose preprocessing goes with a layout.
@@ -60,7 +68,7 @@ pub struct FoundDetector {
 /// It has a known layout, and numbers in it that whycam cannot read.
 pub fn find_detector(model: &OnnxModel, tensors: &Tensors, hints: &Hints) -> Result<Option<FoundDetector>> {
     let moves = Moves::new(model, tensors);
-    let Some(layout) = find_layout(model, &moves, hints.output, hints.labels)? else { return Ok(None) };
+    let Some(layout) = find_layout(model, &moves, hints.output, hints.label_count())? else { return Ok(None) };
     let writer = GraphWriter::new(model, tensors);
     let reader = Reader { model, moves, writer: &writer, hints };
     let (detection, family, notices) = match layout {
@@ -70,7 +78,7 @@ pub fn find_detector(model: &OnnxModel, tensors: &Tensors, hints: &Hints) -> Res
         Layout::Levels { scores, boxes } => reader.levels(&scores, &boxes)?,
         Layout::Rows { .. } | Layout::ScoredBoxes { .. } | Layout::Triple { .. } => {
             reader.check_batch(&layout)?;
-            let read = write_chosen(model, &reader.moves, &writer, &layout, hints.labels)?;
+            let read = write_chosen(model, &reader.moves, &writer, &layout, hints.label_count())?;
             let (detection, family) = read.ok_or_else(|| reader.unknown_scores(&layout))?;
             (detection, family, Vec::new())
         }
@@ -183,13 +191,14 @@ impl<'w, 'm> Reader<'w, 'm> {
         let layout = format!("{output} {shape:?}: {form}, {with}");
         let probability = probability.unwrap_or(Probability::Sigmoid);
         let rivals = match self.hints.output {
-            None => rivals_of(self.model, &self.moves, output, self.hints.labels),
+            None => rivals_of(self.model, &self.moves, output, self.hints.label_count()),
             Some(_) => Vec::new(),
         };
         let notice = (!rivals.is_empty()).then(|| {
             format!("output '{output}' is explained; the model also gives {}; --output chooses", rivals.join(", "))
         });
-        let classes = Classes { logits, scores, probability, background: None, notice };
+        let notices = notice.into_iter().collect();
+        let classes = Classes { logits, scores, probability, background: None, notices };
         Ok(self.write(&classes, boxes, [anchors, columns - first], true, family, layout))
     }
 
@@ -198,8 +207,10 @@ impl<'w, 'm> Reader<'w, 'm> {
         let (anchors, all) = if anchors_last { (shape[2], shape[1]) } else { (shape[1], shape[2]) };
         let at = |anchor: usize| if anchors_last { vec![0, 0, anchor] } else { vec![0, anchor, 0] };
         let part = |from, to, logits| self.columns_of(output, anchors_last, [from, to], logits);
-        let given = (part(0, columns, false), self.probability(output, &at(0)));
-        let classes = self.classes(part(0, columns, true), given, columns, false);
+        let (scores, ending) = (part(0, columns, false), self.probability(output, &at(0)));
+        let axis = if anchors_last { 1 } else { 2 };
+        let given = Given { scores, ending, output, axis, columns, queries: false };
+        let classes = self.classes(part(0, columns, true), &given)?;
         let mut cells = self.cells(output, anchors, at, columns)?;
         // Where cells reach beyond the border, the input's side divided by their number is less than the stride.
         let whole = |stride: f32| (stride.ceil() as u32).next_power_of_two() as f32;
@@ -220,12 +231,19 @@ impl<'w, 'm> Reader<'w, 'm> {
         let columns = if anchors_last { shape[1] } else { shape[2] };
         let at = |anchor: usize| if anchors_last { vec![0, 0, anchor] } else { vec![0, anchor, 0] };
         let in_rows = |value: Value<'w>| if anchors_last { value.transpose(&[0, 2, 1]) } else { value };
-        let given = (in_rows(self.writer.tensor(scores)), self.probability(scores, &at(0)));
         // The scores of a dense detector come from a map.
         let queries = self.moves.shape(self.moves.logit_origin(scores, &at(0)).tensor).len() != 4;
         let bounded = self.moves.op(self.moves.origin(boxes, &[0, 0, 0]).tensor) == "Sigmoid";
         let centred = queries && (bounded || matches!(boxes, "pred_boxes" | "dets"));
-        let classes = self.classes(in_rows(self.logits(scores)?), given, columns, queries);
+        let given = Given {
+            scores: in_rows(self.writer.tensor(scores)),
+            ending: self.probability(scores, &at(0)),
+            output: scores,
+            axis: if anchors_last { 1 } else { 2 },
+            columns,
+            queries,
+        };
+        let classes = self.classes(in_rows(self.logits(scores)?), &given)?;
         let raw = self.is_raw(boxes, &[0, 0, 0]);
         let form = match sides[2] {
             SIDES if centred => BoxForm::Centre { pixels: false },
@@ -302,8 +320,10 @@ impl<'w, 'm> Reader<'w, 'm> {
         }
         let joined = |parts: &[Value<'w>]| parts[0].concat(&parts[1..], 1);
         let at = vec![0; self.moves.shape(first).len()];
-        let given = (joined(&given), self.probability(first, &at));
-        let classes = self.classes(joined(&logits), given, columns, false);
+        let (joint, ending) = (joined(&given), self.probability(first, &at));
+        let axis = if of_maps { 1 } else { 2 };
+        let given = Given { scores: joint, ending, output: first, axis, columns, queries: false };
+        let classes = self.classes(joined(&logits), &given)?;
         let corners = form.corners(self.writer, joined(&sides), &cells, self.hints.input);
         let family = if anchors == 9 { Family::RetinaNet } else { Family::NanoDet };
         let layout = format!("{} levels of scores ({first} …) and boxes ({first_boxes} …): {form}", scores.len());
@@ -323,7 +343,7 @@ impl<'w, 'm> Reader<'w, 'm> {
         for (name, value) in [Detection::LOGITS, Detection::SCORES, Detection::BOXES].into_iter().zip(outputs) {
             self.writer.emit_as(name, "Identity", &[value], &[]);
         }
-        let Classes { probability, background, notice, .. } = classes;
+        let Classes { probability, background, notices, .. } = classes;
         let detection = Detection {
             classes: columns - usize::from(background.is_some()),
             background: *background,
@@ -334,7 +354,7 @@ impl<'w, 'm> Reader<'w, 'm> {
             entries: anchors * columns,
             layout,
         };
-        (detection, family, notice.clone().into_iter().collect())
+        (detection, family, notices.clone())
     }
 
     /// Whether a number comes straight from a layer with weights.

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::moves::Moves;
+use super::moves::{Moves, Origin};
 use crate::error::Result;
 use crate::onnx::proto::ValueInfo;
 use crate::onnx::{DataType, OnnxModel};
@@ -32,6 +32,8 @@ struct Output<'m> {
     name: &'m str,
     shape: &'m [usize],
     integer: bool,
+    /// Of three axes, whether the last one counts the anchors.
+    anchors_last: bool,
 }
 
 /// The box columns of an anchor.
@@ -140,8 +142,8 @@ struct Columns {
 }
 
 fn columns(output: &Output) -> Option<Columns> {
-    let [_, first, second] = *output.shape else { return None };
-    let anchors_last = second > first;
+    let ([_, first, second], anchors_last) = (output.shape, output.anchors_last) else { return None };
+    let (first, second) = (*first, *second);
     let (anchors, count) = if anchors_last { (second, first) } else { (first, second) };
     (!output.integer && count > SIDES && anchors >= 2).then_some(Columns { count, anchors_last })
 }
@@ -171,7 +173,29 @@ pub fn rivals_of_pair<'m>(model: &'m OnnxModel, moves: &Moves<'m>, boxes: &str, 
 fn output<'m>(moves: &Moves<'m>, info: &'m ValueInfo) -> Option<Output<'m>> {
     let tensor = moves.tensors.get(info.name())?;
     let integer = matches!(tensor.kind, Some(DataType::Int64 | DataType::Int32));
-    Some(Output { name: info.name(), shape: &tensor.shape, integer })
+    let anchors_last = anchors_are_last(moves, info.name(), &tensor.shape);
+    Some(Output { name: info.name(), shape: &tensor.shape, integer, anchors_last })
+}
+
+/// Of three axes, whether the last one counts the anchors: the other one counts the channels of the layer that the last
+/// numbers come from. Where no layer tells, there are more anchors than columns.
+fn anchors_are_last(moves: &Moves, name: &str, shape: &[usize]) -> bool {
+    let [_, first, second] = *shape else { return false };
+    if first < 2 || second < 2 {
+        return second > first;
+    }
+    let of = |row: usize, column: usize| moves.logit_origin(name, &[0, row, column]);
+    let last = of(first - 1, second - 1);
+    // Whether a step along an axis leads to another channel of the same cell.
+    let is_channel = |before: Origin| {
+        let steps = last.at.iter().zip(&before.at).map(|(last, before)| last != before);
+        before.tensor == last.tensor && before.at.len() == 4 && steps.eq([false, true, false, false])
+    };
+    match (is_channel(of(first - 2, second - 1)), is_channel(of(first - 1, second - 2))) {
+        (true, false) => true,
+        (false, true) => false,
+        _ => second > first,
+    }
 }
 
 fn has_word(name: &str, words: &[&str]) -> bool {

@@ -21,6 +21,7 @@ class Options(TypedDict, total=False):
     task: Literal["classify", "detect", "segment", "embed", "value"] | None
     output: str | None
     scores: Literal["softmax", "sigmoid"] | None
+    background: Literal["first", "last"] | None
     labels: Path | None
     preset: str | None
     input_size: tuple[int, int] | None

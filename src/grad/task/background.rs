@@ -1,0 +1,47 @@
+//! The class of what is no object.
+
+use serde::{Deserialize, Serialize};
+
+/// Which class of a softmax stands for "no object".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Background {
+    First,
+    Last,
+}
+
+impl Background {
+    pub const NAMES: &[&str] = &["first", "last"];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Last => "last",
+        }
+    }
+
+    /// The entry among so many.
+    pub fn entry(self, columns: usize) -> usize {
+        match self {
+            Self::First => 0,
+            Self::Last => columns.saturating_sub(1),
+        }
+    }
+
+    /// The place that labels give it.
+    pub(super) fn of_labels(labels: &[String]) -> Option<Self> {
+        match labels {
+            [first, .., last] if is_background(first) != is_background(last) => {
+                Some(if is_background(first) { Self::First } else { Self::Last })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether a label is one of what is no object.
+pub fn is_background(label: &str) -> bool {
+    const NAMES: &[&str] =
+        &["background", "__background__", "bg", "unlabeled", "void", "no-object", "no object", "N/A"];
+    NAMES.iter().any(|name| label.eq_ignore_ascii_case(name))
+}
