@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::support::{self, Folder, Random, film, net, picture, stderr, tool};
+use crate::support::{self, Folder, Random, film, net, picture, stderr, stdout, tool, whycam};
 
 /// Address space and processor time of a run. A larger allocation or a hang ends it.
 const LIMITS: [&str; 2] = ["--as=12884901888", "--cpu=60"];
@@ -167,6 +167,28 @@ fn sizes_that_a_file_claims_are_checked_before_memory_is_taken() {
     let black = "color=size=12000x9000:rate=1:duration=1";
     tool("ffmpeg", &["-v", "error", "-f", "lavfi", "-i", black, "-frames:v", "1", "-c:v", "mjpeg", &large]);
     refused("large.avi", &fs::read(&large).unwrap(), &["large.avi", "12000x9000", "100 million"]);
+}
+
+#[test]
+fn a_damaged_film_is_measured_and_named() {
+    let folder = Folder::new("damaged-film");
+    fs::create_dir_all(folder.0.join("photos/roses")).unwrap();
+    picture(&folder, "photos/roses/a.png", 32, 32);
+    let film = film(&folder, "film.mp4", &["-c:v", "libx264"]);
+    let measure = || {
+        let sample = ["--sample", "0", "--grids", "0", "--film", &film, "--json", "-", "-q"];
+        whycam(&[&["evaluate", &folder.file("photos"), "--model", "flowers-vgg"], sample.as_slice()].concat())
+    };
+    assert!(measure().status.success());
+    let mut bytes = fs::read(&film).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 3000].fill(0);
+    fs::write(&film, bytes).unwrap();
+    let output = measure();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("film.mp4") && stderr(&output).contains("it is damaged"), "{}", stderr(&output));
+    let line: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert!(line["methods"][0]["films"][0]["frames"].as_u64().unwrap() > 20, "{line}");
 }
 
 #[test]

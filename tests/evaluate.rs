@@ -221,6 +221,8 @@ fn an_interrupted_evaluation_goes_on_with_what_it_lacks() {
     assert_eq!(measured()[0]["insertion"], before[0]["insertion"]);
     let refused = run("grad-cam", "2");
     assert!(!refused.status.success() && support::stderr(&refused).contains("other options"));
+    support::picture(&folder, "photos/roses/b.png", 32, 32);
+    assert!(support::stderr(&run("grad-cam", "1")).contains("other options or photos"));
 }
 
 #[test]

@@ -368,8 +368,7 @@ fn a_tensor_is_the_models_input_unchanged() {
     let (of_tensor, map) = explain(&folder, &path, &model, &["--tensor"]);
     assert_same_shape(&map, &expected, 1e-5, "tensor");
     assert!((of_tensor["logit"].as_f64().unwrap() - line["logit"].as_f64().unwrap()).abs() < 1e-5);
-    // Numbers of other types that are the same after rounding: those of whole numbers are 0 or 1.
-    let (white, wide, small) = (folder.file("white.npy"), folder.file("wide.npy"), folder.file("bytes.npy"));
+    let [white, wide, small] = ["white.npy", "wide.npy", "bytes.npy"].map(|name| folder.file(name));
     ndarray_npy::write_npy(&white, &tensor.mapv(f32::round)).unwrap();
     ndarray_npy::write_npy(&wide, &tensor.mapv(|value| f64::from(value.round()))).unwrap();
     ndarray_npy::write_npy(&small, &tensor.mapv(|value| value.round() as u8)).unwrap();

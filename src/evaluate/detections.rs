@@ -91,9 +91,9 @@ pub fn evaluate_detections(
 fn read_pictures(folder: &Path, plan: &Plan) -> Result<(Vec<RgbImage>, Vec<Error>)> {
     let listed = source::list_inputs(&[Input::file(folder)], &Report::silent())?;
     let paths: Vec<_> = listed.into_iter().filter_map(|input| input.path).collect();
-    let step = paths.len().div_ceil(plan.sample.max(1)).max(1);
+    let sample = plan.sample.min(paths.len());
     let (mut pictures, mut unread) = (Vec::new(), Vec::new());
-    for path in paths.iter().step_by(step) {
+    for path in (0..sample).map(|number| &paths[number * paths.len() / sample]) {
         let report = Report::silent();
         let frame = source::open(&Input::file(path), 1, &report).and_then(|mut source| source.next_frame());
         match frame {

@@ -88,6 +88,9 @@ pub struct FilmMotion {
     #[serde(serialize_with = "as_name")]
     pub film: PathBuf,
     pub frames: usize,
+    /// Whether parts of it could not be read.
+    #[serde(default)]
+    pub damaged: bool,
     pub single: Motion,
     pub smoothed: Motion,
 }

@@ -15,7 +15,7 @@ use super::parallel::parallel_map;
 use super::photos::{Photo, labelled_photos};
 use super::plan::Plan;
 use super::progress::Progress;
-use super::report::Evaluation;
+use super::report::{Evaluation, Measured};
 use crate::error::{Error, Result};
 use crate::explain::Classifier;
 
@@ -44,7 +44,7 @@ pub fn evaluate(folder: &Path, plan: &Plan, classifier: Classifier, mut progress
     let others = (1..plan.workers).map(|_| Classifier::new(&plan.options));
     let mut classifiers = iter::once(Ok(classifier)).chain(others).collect::<Result<Vec<_>>>()?;
     let classified = Classified::new(listed, &mut classifiers)?;
-    let Classified { photos, .. } = &classified;
+    let photos = &classified.photos;
     let mut random = SmallRng::seed_from_u64(plan.seed);
     let mut sample = index::sample(&mut random, photos.len(), plan.sample.min(photos.len())).into_vec();
     sample.sort_unstable();
@@ -61,6 +61,7 @@ pub fn evaluate(folder: &Path, plan: &Plan, classifier: Classifier, mut progress
         progress.keep(&measured)?;
         methods.push(measured);
     }
+    let damaged = damaged_films(&methods);
     let outcomes: Vec<_> = classified.pairs().map(|pair| (pair.1.1, is_right(&pair))).collect();
     let reliability = reliability(&outcomes, BINS);
     let pairs = classified.pairs().map(|(photo, (predicted, _))| (photo.class_index, *predicted));
@@ -72,8 +73,15 @@ pub fn evaluate(folder: &Path, plan: &Plan, classifier: Classifier, mut progress
         calibration_error: calibration_error(&reliability),
         reliability,
         methods,
-        unread: classified.unread,
+        unread: classified.unread.into_iter().chain(damaged).collect(),
     })
+}
+
+/// An error for each film that could be read in parts only.
+fn damaged_films(methods: &[Measured]) -> Vec<Error> {
+    let films = methods.first().map_or(&[][..], |measured| &measured.films);
+    let problem = "it is damaged; flicker and lag are those of the frames that could be read";
+    films.iter().filter(|film| film.damaged).map(|film| Error::input(&film.film, problem)).collect()
 }
 
 impl Classified {

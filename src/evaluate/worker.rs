@@ -147,7 +147,8 @@ impl<'a> Worker<'a> {
     /// # Errors
     /// The film cannot be read, or the model fails.
     pub fn film(&mut self, film: &Path) -> Result<FilmMotion> {
-        let mut frames = source::open(&Input::file(film), 0, &Report::silent())?;
+        let report = Report::silent();
+        let mut frames = source::open(&Input::file(film), 0, &report)?;
         let (mut single, mut smoothed) = (Vec::new(), Vec::new());
         let mut smoother = TemporalSmoother::new(TemporalSmoother::SECONDS);
         while let Some(frame) = frames.next_frame()?
@@ -162,6 +163,7 @@ impl<'a> Worker<'a> {
         Ok(FilmMotion {
             film: film.to_owned(),
             frames: single.len(),
+            damaged: report.has_damage(),
             single: motion(&single, &single),
             smoothed: motion(&smoothed, &single),
         })

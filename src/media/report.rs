@@ -57,11 +57,16 @@ impl Report {
 
     /// Tells the user that a picture is damaged, and notes it.
     pub fn damaged(&self, path: &Path, what: &str) {
-        self.state().damaged = true;
+        self.note_damage();
         self.tell(format!("{}: {what}", path.display()));
     }
 
-    /// Whether a picture was damaged.
+    /// Notes that a part of a picture or a film could not be read.
+    pub fn note_damage(&self) {
+        self.state().damaged = true;
+    }
+
+    /// Whether a part of a picture or a film could not be read.
     pub fn has_damage(&self) -> bool {
         self.state().damaged
     }

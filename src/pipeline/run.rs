@@ -183,9 +183,24 @@ fn spawn_workers(workers: Vec<Worker>, channels: &WorkerChannels, options: &Opti
     let start = |worker| {
         let thread =
             WorkerThread::new(worker, options.smoothing, channels.clone(), options.semaphore.clone(), stops.clone());
-        spawn("inference", move || thread.work())
+        let ended = EndsRun(stops[1].clone());
+        spawn("inference", move || {
+            let _ended = ended;
+            thread.work();
+        })
     };
     workers.into_iter().map(start).collect()
+}
+
+/// Ends the run if its thread panics. The others would wait for the frame that the thread had.
+struct EndsRun(Stop);
+
+impl Drop for EndsRun {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.request();
+        }
+    }
 }
 
 /// Feeds explained frames to the output stage. Returns whether the source ended, rather than a limit or a stop.
@@ -305,6 +320,20 @@ mod tests {
         let method = crate::cam::find(method).unwrap_or_else(|e| panic!("{e}"));
         let explainer = Explainer::builder().model("flowers-vgg").method(method).build();
         Worker { explainer: explainer.unwrap_or_else(|e| panic!("{e}")), overlay: None }
+    }
+
+    #[test]
+    fn a_thread_that_panics_ends_the_run() {
+        let ended = Stop::default();
+        for panics in [false, true] {
+            let ends_run = EndsRun(ended.clone());
+            let thread = spawn("inference", move || {
+                let _ends_run = ends_run;
+                assert!(!panics, "this panic belongs to the test");
+            });
+            assert_eq!(join_within("inference", thread, None).is_err(), panics);
+            assert_eq!(ended.is_requested(), panics);
+        }
     }
 
     #[test]

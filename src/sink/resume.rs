@@ -51,7 +51,7 @@ impl ResumeLog {
         let mut strings = strings.into_iter();
         let begun = strings.next();
         if begun.as_ref().is_some_and(|begun| begun != asked) {
-            let problem = "it belongs to a run with other options; use those, or remove it to start again";
+            let problem = "it belongs to a run with other options or photos; use those, or remove it to start again";
             return Err(Error::input(path, problem));
         }
         let (path, asked) = (path.to_owned(), asked.to_owned());

@@ -167,7 +167,10 @@ impl FilmSource {
                         self.durations.push_back((time, packet.duration()));
                         self.durations.drain(..self.durations.len().saturating_sub(MOST_WAITING));
                     }
-                    self.damaged_packets += u64::from(self.decoder.send_packet(&packet).is_err());
+                    if self.decoder.send_packet(&packet).is_err() {
+                        self.damaged_packets += 1;
+                        self.report.note_damage();
+                    }
                 }
                 Some(_) => {}
                 None => {
