@@ -89,3 +89,48 @@ class PaddedRows(Suppressed):
     def picked(self, output):
         found = output[0, : len(self.kept["rows"])]
         return super().picked(found[:, :4], found[:, 4], found[:, 5].long())
+
+
+class Confident(Suppressed):
+    """Detections above a limit of the score. In a black picture there are none, as in a trained net's."""
+
+    limit = 0.1
+
+    def best(self, x, overlap=0.45, most=100):
+        boxes, scores, labels = (value[0] for value in self.scored(x))
+        passed = ((scores > self.limit) & (x.amax() > 0)).nonzero()[:, 0]
+        apart = boxes[passed] + 1000.0 * labels[passed][:, None].to(boxes)
+        kept = passed[nms(apart, scores[passed], overlap)[:most]]
+        self.kept["rows"] = kept
+        return boxes, scores, labels, kept
+
+
+class ConfidentBoxes(Confident, ScoredBoxes):
+    """`dets` [1,D,5] and `labels` [1,D] with a limit for the score."""
+
+
+class NumberedRows(Confident):
+    """`output` [D,7]: number of the picture, corners, class and score, as YOLOv7 writes them with `--end2end`."""
+
+    outputs = ("output",)
+
+    def forward(self, x):
+        boxes, scores, labels, kept = self.best(x)
+        labels, scores = labels[kept, None], scores[kept, None]
+        return torch.cat((torch.zeros_like(labels).to(boxes), boxes[kept], labels.to(boxes), scores), 1)
+
+    def picked(self, output):
+        return super().picked(output[:, 1:5], output[:, 6], output[:, 5].long())
+
+
+class LabelledRows(Confident):
+    """`output` [D,6]: class, score and corners, as Paddle writes them."""
+
+    outputs = ("output",)
+
+    def forward(self, x):
+        boxes, scores, labels, kept = self.best(x)
+        return torch.cat((labels[kept, None].to(boxes), scores[kept, None], boxes[kept]), 1)
+
+    def picked(self, output):
+        return super().picked(output[:, 2:], output[:, 1], output[:, 0].long())

@@ -282,6 +282,9 @@ def families():
     yield "scored_boxes", exports.ScoredBoxes
     yield "padded_rows", exports.PaddedRows
     yield "background_last", faces.BackgroundLast
+    yield "confident_boxes", exports.ConfidentBoxes
+    yield "numbered_rows", exports.NumberedRows
+    yield "labelled_rows", exports.LabelledRows
 
 
 def main():

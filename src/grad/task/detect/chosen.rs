@@ -2,7 +2,7 @@
 
 use super::detection::Detection;
 use super::find::Family;
-use super::layout::{Layout, SIDES};
+use super::layout::{Layout, RowColumns, SIDES, last_row};
 use super::moves::{Moves, Origin};
 use crate::error::Result;
 use crate::grad::graph_writer::GraphWriter;
@@ -91,7 +91,7 @@ pub fn write_chosen<'m>(
 /// The family of a layout, and the layout for people.
 fn family_of(model: &OnnxModel, layout: &Layout, scores: &str) -> (Family, String) {
     match layout {
-        Layout::Rows { output } => (Family::Yolo, format!("{output}: rows of corners, score and class")),
+        Layout::Rows { output, columns } => (Family::Yolo, format!("{output}: rows of {columns}")),
         Layout::ScoredBoxes { output, labels } => {
             (Family::Yolo, format!("{output}: rows of corners and score; {labels}: their classes"))
         }
@@ -122,23 +122,19 @@ struct Given<'w, 'm> {
 
 /// `None` for another layout.
 fn given<'w, 'm>(moves: &Moves<'m>, writer: &'w GraphWriter<'w>, layout: &Layout<'m>) -> Option<Given<'w, 'm>> {
+    let columns = |output: &'m str, from: usize, count: usize| {
+        let axis = moves.shape(output).len() as i64 - 1;
+        writer.tensor(output).slice(from as i64, (from + count) as i64, axis)
+    };
+    let origin = |output: &'m str, column: usize| moves.origin(output, &last_row(moves.shape(output), column));
     match *layout {
-        Layout::Rows { output } => {
-            let rows = moves.shape(output)[1];
-            let column = |from: usize, to: usize| writer.tensor(output).slice(from as i64, to as i64, 2);
-            let (boxes, scores, labels) = (column(0, 4), column(4, 5), column(5, 6));
-            let chosen = moves.origin(output, &[0, rows.checked_sub(1)?, SIDES]);
-            Some(Given { boxes, scores, labels, chosen })
+        Layout::Rows { output, columns: RowColumns { corners, score, label } } => {
+            let (boxes, scores) = (columns(output, corners, SIDES), columns(output, score, 1));
+            Some(Given { boxes, scores, labels: columns(output, label, 1), chosen: origin(output, score) })
         }
         Layout::ScoredBoxes { output, labels } => {
-            let shape = moves.shape(output);
-            let last = shape.len() - 1;
-            let column = |from: usize, to: usize| writer.tensor(output).slice(from as i64, to as i64, last as i64);
-            let mut at = vec![0; last];
-            at[last - 1] = shape[last - 1].checked_sub(1)?;
-            let chosen = moves.origin(output, &[at.as_slice(), &[SIDES]].concat());
-            let labels = writer.tensor(labels).to_float();
-            Some(Given { boxes: column(0, 4), scores: column(4, 5), labels, chosen })
+            let (boxes, scores) = (columns(output, 0, SIDES), columns(output, SIDES, 1));
+            Some(Given { boxes, scores, labels: writer.tensor(labels).to_float(), chosen: origin(output, SIDES) })
         }
         Layout::Triple { boxes, scores, labels } => {
             let (boxes, values, labels) = (writer.tensor(boxes), writer.tensor(scores), writer.tensor(labels));

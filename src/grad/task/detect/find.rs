@@ -103,8 +103,9 @@ impl<'w, 'm> Reader<'w, 'm> {
     /// # Errors
     /// The model chooses boxes of several pictures at once.
     fn check_batch(&self, layout: &Layout) -> Result<()> {
-        let (Layout::Rows { output: boxes } | Layout::ScoredBoxes { output: boxes, .. } | Layout::Triple { boxes, .. }) =
-            layout
+        let (Layout::Rows { output: boxes, .. }
+        | Layout::ScoredBoxes { output: boxes, .. }
+        | Layout::Triple { boxes, .. }) = layout
         else {
             return Ok(());
         };
@@ -120,7 +121,7 @@ impl<'w, 'm> Reader<'w, 'm> {
     /// Scores of a model that chooses are none of a sigmoid or softmax.
     fn unknown_scores(&self, layout: &Layout) -> crate::error::Error {
         let scores = match layout {
-            Layout::Rows { output } | Layout::ScoredBoxes { output, .. } => output,
+            Layout::Rows { output, .. } | Layout::ScoredBoxes { output, .. } => output,
             Layout::Triple { scores, .. } => scores,
             _ => "",
         };

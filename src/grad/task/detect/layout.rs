@@ -1,5 +1,6 @@
 //! Recognising how a detector's outputs hold boxes and scores, by their shapes and by where their numbers come from.
 
+use std::fmt;
 use std::ops::RangeInclusive;
 
 use super::moves::{Moves, Origin};
@@ -18,12 +19,39 @@ pub enum Layout<'m> {
     Apart { boxes: &'m str, scores: &'m str, anchors_last: bool },
     /// A tensor of scores and a tensor of boxes for each level of a pyramid, fine to coarse.
     Levels { scores: Vec<&'m str>, boxes: Vec<&'m str> },
-    /// One tensor `[N,D,6]` of chosen detections: corners, score, class.
-    Rows { output: &'m str },
+    /// Chosen detections in one tensor `[N,D,C]`, or `[D,C]` without `N`.
+    Rows { output: &'m str, columns: RowColumns },
     /// Chosen detections in two tensors: corners and score `[N,D,5]`, and labels `[N,D]`, or both without `N`.
     ScoredBoxes { output: &'m str, labels: &'m str },
     /// Chosen detections in three tensors: boxes `[N,D,4]`, scores and labels `[N,D]`, or all without `N`.
     Triple { boxes: &'m str, scores: &'m str, labels: &'m str },
+}
+
+/// Where the columns of a chosen detection are. Its corners are four columns from `corners` on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RowColumns {
+    pub corners: usize,
+    pub score: usize,
+    pub label: usize,
+}
+
+impl RowColumns {
+    /// `YOLOv10`, and Ultralytics' own suppression: corners, score, class.
+    const LABEL_LAST: Self = Self { corners: 0, score: 4, label: 5 };
+    /// `YOLOv7`'s own suppression: number of the picture, corners, class, score.
+    const SCORE_LAST: Self = Self { corners: 1, score: 6, label: 5 };
+    /// Paddle's own suppression: class, score, corners.
+    const LABEL_FIRST: Self = Self { corners: 2, score: 1, label: 0 };
+}
+
+impl fmt::Display for RowColumns {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match *self {
+            Self::SCORE_LAST => "picture, corners, class and score",
+            Self::LABEL_FIRST => "class, score and corners",
+            _ => "corners, score and class",
+        })
+    }
 }
 
 /// An output that may be part of a detector's layout.
@@ -121,7 +149,7 @@ fn are_undecoded<'m>(model: &'m OnnxModel, moves: &Moves<'m>, outputs: &[Output<
 fn is_mixed<'m>(moves: &Moves<'m>, output: &Output<'m>) -> bool {
     let Some(Columns { count, .. }) = columns(output) else { return false };
     // Rows of chosen detections with more than a class, or less.
-    if output.shape[2] > SIDES && score_is_chosen(moves, output) {
+    if output.shape[2] > SIDES && is_chosen(moves, output, SIDES) {
         return true;
     }
     // Boxes are no scores. A net whose last layer is one for all columns is not mixed.
@@ -230,15 +258,38 @@ fn scored_boxes<'m>(outputs: &[Output<'m>]) -> Option<Layout<'m>> {
 
 /// Rows whose scores were chosen by the model: they come from an op that chooses by other numbers.
 fn rows<'m>(moves: &Moves<'m>, output: &Output<'m>) -> Option<Layout<'m>> {
-    let [_, _, 6] = output.shape else { return None };
-    (!output.integer && score_is_chosen(moves, output)).then_some(Layout::Rows { output: output.name })
+    if output.integer || !(2..=3).contains(&output.shape.len()) {
+        return None;
+    }
+    // Numbers of pictures and classes are integers before they are written beside the others.
+    let is_integer = |column: usize| {
+        let origin = moves.origin(output.name, &last_row(output.shape, column));
+        let kind = moves.tensors.get(origin.tensor).and_then(|tensor| tensor.kind);
+        matches!(kind, Some(DataType::Int64 | DataType::Int32))
+    };
+    let columns = match output.shape {
+        [.., 7] if is_integer(0) => RowColumns::SCORE_LAST,
+        [.., 6] if is_integer(0) => RowColumns::LABEL_FIRST,
+        [.., 6] => RowColumns::LABEL_LAST,
+        _ => return None,
+    };
+    is_chosen(moves, output, columns.score).then_some(Layout::Rows { output: output.name, columns })
 }
 
-/// Whether the number after a box comes from an op that chooses.
-fn score_is_chosen<'m>(moves: &Moves<'m>, output: &Output<'m>) -> bool {
-    let Some(last) = output.shape[1].checked_sub(1) else { return false };
-    let origin = moves.origin(output.name, &[0, last, SIDES]);
+/// Whether a column of the last row comes from an op that chooses.
+fn is_chosen<'m>(moves: &Moves<'m>, output: &Output<'m>, column: usize) -> bool {
+    let origin = moves.origin(output.name, &last_row(output.shape, column));
     matches!(moves.op(origin.tensor), "TopK" | "GatherElements" | "GatherND" | "Gather" | "Pad" | "ReduceMax")
+}
+
+/// A column of the last row of `[N,D,C]` or `[D,C]`. In a run that finds nothing, it is the row that there would be.
+pub fn last_row(shape: &[usize], column: usize) -> Vec<usize> {
+    let mut at = vec![0; shape.len()];
+    if let [.., row, last] = at.as_mut_slice() {
+        *row = shape[shape.len() - 2].saturating_sub(1);
+        *last = column;
+    }
+    at
 }
 
 fn levels<'m>(outputs: &[Output<'m>]) -> Option<Layout<'m>> {

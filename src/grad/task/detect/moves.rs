@@ -157,9 +157,11 @@ impl<'m> Moves<'m> {
         let from = |tensor: &'m str, at: Vec<usize>| Some(Origin { tensor, at });
         match node.op() {
             "Identity" | "Cast" | "Dropout" | "QuantizeLinear" | "DequantizeLinear" => from(first, at.clone()),
-            // As many rows as a choice leaves may be none.
-            "Unsqueeze" if y.contains(&0) => from(first, self.without_added(node, at)?),
-            "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => from(first, unravelled(ravelled(at, y), x)?),
+            "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => {
+                // A choice may leave no rows. Then it is the row that there would be.
+                let [x, y] = [x, y].map(|shape| shape.iter().map(|length| (*length).max(1)).collect::<Vec<_>>());
+                from(first, unravelled(ravelled(at, &y), &x)?)
+            }
             "Transpose" => from(first, transposed(node, at)?),
             "Concat" => {
                 let axis = axis_of(node, y.len())?;
@@ -202,13 +204,6 @@ impl<'m> Moves<'m> {
             }
             _ => None,
         }
-    }
-
-    /// A position without the axes that a node adds.
-    fn without_added(&self, node: &Node, at: &[usize]) -> Option<Vec<usize>> {
-        let axes = node.ints("axes").or_else(|| self.tensors.get(node.input.get(1)?)?.integers.as_deref())?;
-        let kept = |axis: usize| !axes.iter().any(|added| added.rem_euclid(at.len() as i64) == axis as i64);
-        Some(at.iter().enumerate().filter(|(axis, _)| kept(*axis)).map(|(_, at)| *at).collect())
     }
 
     /// The axis and the first entry of a slice along one axis without steps.
