@@ -162,7 +162,7 @@ fn sizes_that_a_file_claims_are_checked_before_memory_is_taken() {
     refused("wide.png", &claimed_png(200_000, 200_000), &["wide.png", "200000x200000", "100 million"]);
     let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4000000000, 4000000000), }\n";
     let npy = [&b"\x93NUMPY\x01\x00"[..], &(header.len() as u16).to_le_bytes(), header.as_bytes()].concat();
-    refused("claims.npy", &npy, &["claims.npy", "not a .npy file of numbers"]);
+    refused("claims.npy", &npy, &["claims.npy", "not a .npy file of numbers", "length from shape"]);
     let large = folder.file("large.avi");
     let black = "color=size=12000x9000:rate=1:duration=1";
     tool("ffmpeg", &["-v", "error", "-f", "lavfi", "-i", black, "-frames:v", "1", "-c:v", "mjpeg", &large]);
@@ -188,7 +188,8 @@ fn a_damaged_film_is_measured_and_named() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("film.mp4") && stderr(&output).contains("it is damaged"), "{}", stderr(&output));
     let line: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
-    assert!(line["methods"][0]["films"][0]["frames"].as_u64().unwrap() > 20, "{line}");
+    let film = &line["methods"][0]["films"][0];
+    assert!(film["frames"].as_u64().unwrap() > 20 && film["damaged"] == true, "{line}");
 }
 
 #[test]

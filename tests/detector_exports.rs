@@ -53,10 +53,14 @@ fn heads_whose_boxes_are_not_decoded_are_refused() {
     let mut model = OnnxModel::read(&reference("detectors/yolov8.onnx")).unwrap();
     let maps = ["/Concat_output_0", "/Concat_1_output_0", "/Concat_2_output_0"];
     model.graph_mut().output = maps.into_iter().map(ValueInfo::untyped).collect();
+    model.take_metadata("names");
     let path = folder.0.join("heads.onnx");
     fs::write(&path, model.to_bytes()).unwrap();
     let output = whycam(&["inspect", &path.display().to_string()]);
     assert!(stderr(&output).contains("boxes are not decoded"), "{}", stderr(&output));
+    // One that says what it is, is.
+    let output = whycam(&["inspect", &path.display().to_string(), "--task", "segment"]);
+    assert!(output.status.success(), "{}", stderr(&output));
 }
 
 #[test]
@@ -88,7 +92,7 @@ fn the_class_of_no_object_is_guessed_aloud_named_by_labels_or_chosen() {
         (line["detections"].as_array().unwrap().clone(), stderr(&output))
     };
     let (guessed, printed) = found(&[]);
-    assert!(printed.contains("the last class stands for \"no object\", guessed since it is the likeliest on noise"));
+    assert!(printed.contains("the last class stands for \"no object\", guessed since it is the likelier"));
     assert!(!guessed.is_empty() && guessed.iter().all(|of| of["class_index"].as_u64().unwrap() < 3), "{guessed:?}");
     let (chosen, printed) = found(&["--background", "last"]);
     assert!(chosen == guessed && !printed.contains("no object"), "{printed}");
@@ -96,11 +100,15 @@ fn the_class_of_no_object_is_guessed_aloud_named_by_labels_or_chosen() {
     fs::write(&labels, "cup\nspoon\nplate\nBACKGROUND\n").unwrap();
     let (labelled, printed) = found(&["--labels", &labels]);
     assert!(!printed.contains("no object"), "{printed}");
+    assert_eq!(labelled.len(), guessed.len());
     for (labelled, guessed) in labelled.iter().zip(&guessed) {
         let class = guessed["class_index"].as_u64().unwrap() as usize;
         assert_eq!((&labelled["box"], &labelled["label"]), (&guessed["box"], &["cup", "spoon", "plate"][class].into()));
     }
     let (first, _) = found(&["--background", "first"]);
+    let sigmoid = reference("detectors/yolov8.onnx").display().to_string();
+    let output = whycam(&["inspect", &sigmoid, "--background", "last"]);
+    assert!(stderr(&output).contains("leave out --background"), "{}", stderr(&output));
     let column = |of: &Value| of["detection_index"].as_u64().unwrap() % 4;
     assert!(guessed.iter().all(|of| of["class_index"] == column(of)), "{guessed:?}");
     assert!(!first.is_empty() && first.iter().all(|of| of["class_index"] == column(of) - 1), "{first:?}");

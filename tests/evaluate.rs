@@ -222,7 +222,7 @@ fn an_interrupted_evaluation_goes_on_with_what_it_lacks() {
     let refused = run("grad-cam", "2");
     assert!(!refused.status.success() && support::stderr(&refused).contains("other options"));
     support::picture(&folder, "photos/roses/b.png", 32, 32);
-    assert!(support::stderr(&run("grad-cam", "1")).contains("other options or photos"));
+    assert!(support::stderr(&run("grad-cam", "1")).contains("other options, photos or films"));
 }
 
 #[test]

@@ -225,6 +225,15 @@ fn objects_of_a_named_class_alone_are_measured() {
     let found = ["0", "1", "2"].map(found_of);
     assert!(found.iter().any(|count| *count != found[0]), "{found:?}");
     assert_eq!(["0", "1", "2"].map(measured_of), found.map(|count| count.min(4) as u64));
+    let pictures = folder.file("pictures");
+    fs::create_dir(&pictures).unwrap();
+    for name in ["1.png", "2.png", "3.png", "4.png"] {
+        fs::copy(folder.file("shades.png"), folder.file(&format!("pictures/{name}"))).unwrap();
+    }
+    let sampled = |sample: &str| whycam(&["evaluate", &pictures, "--model", &model, "--sample", sample, "--json", "-"]);
+    let line: Value = serde_json::from_str(&stdout(&sampled("3"))).unwrap();
+    assert_eq!(line["pictures"], 3);
+    assert!(stderr(&sampled("0")).contains("--sample 0 takes none"), "{}", stderr(&sampled("0")));
     let photos = folder.file("classes");
     fs::create_dir_all(folder.file("classes/roses")).unwrap();
     fs::copy(folder.file("shades.png"), folder.file("classes/roses/1.png")).unwrap();

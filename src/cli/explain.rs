@@ -211,7 +211,7 @@ impl Explain {
             let elsewhere = output.as_deref().filter(|output| !lies_in(output));
             key.note(name, elsewhere.map(|output| output.display().to_string()), None);
         }
-        Ok(ResumeLog::read(&path, &key.text())?)
+        Ok(ResumeLog::read(&path, &key.text(), "options")?)
     }
 
     /// A run that explains each frame of the inputs independently, without sinks.

@@ -25,7 +25,7 @@ pub struct Evaluation {
     pub reliability: Vec<Bin>,
     pub calibration_error: f32,
     pub methods: Vec<Measured>,
-    /// Photos that could not be read and were left out.
+    /// Photos that could not be read and were left out, and films of which a part could not be read.
     pub unread: Vec<Error>,
 }
 
@@ -89,7 +89,6 @@ pub struct FilmMotion {
     pub film: PathBuf,
     pub frames: usize,
     /// Whether parts of it could not be read.
-    #[serde(default)]
     pub damaged: bool,
     pub single: Motion,
     pub smoothed: Motion,

@@ -8,6 +8,22 @@ use ndarray_npy::{ViewNpyError, ViewNpyExt};
 use super::limits;
 use crate::error::{Error, Result};
 
+/// Reads a file as one of one type.
+type View = fn(&[u8]) -> Result<Option<ArrayD<f64>>, ViewNpyError>;
+const VIEWS: [View; 11] = [
+    |bytes| numbers::<f32>(bytes, f64::from),
+    |bytes| numbers::<f64>(bytes, f64::from),
+    |bytes| numbers::<u8>(bytes, f64::from),
+    |bytes| numbers::<i8>(bytes, f64::from),
+    |bytes| numbers::<u16>(bytes, f64::from),
+    |bytes| numbers::<i16>(bytes, f64::from),
+    |bytes| numbers::<u32>(bytes, f64::from),
+    |bytes| numbers::<i32>(bytes, f64::from),
+    |bytes| numbers::<u64>(bytes, |value| value as f64),
+    |bytes| numbers::<i64>(bytes, |value| value as f64),
+    |bytes| numbers::<bool>(bytes, f64::from),
+];
+
 /// Reads a `.npy` file of floats of 32 or 64 bits, integers of 8, 16, 32 or 64 bits, or bools.
 ///
 /// # Errors
@@ -15,24 +31,20 @@ use crate::error::{Error, Result};
 pub fn read_npy(path: &Path) -> Result<ArrayD<f64>> {
     let bytes = limits::read(path, limits::TENSOR_BYTES).map_err(|e| Error::reading(path, &e))?;
     let bytes = bytes.as_slice();
-    let read = numbers::<f32>(bytes, f64::from)
-        .or_else(|_| numbers::<f64>(bytes, f64::from))
-        .or_else(|_| numbers::<u8>(bytes, f64::from))
-        .or_else(|_| numbers::<i8>(bytes, f64::from))
-        .or_else(|_| numbers::<u16>(bytes, f64::from))
-        .or_else(|_| numbers::<i16>(bytes, f64::from))
-        .or_else(|_| numbers::<u32>(bytes, f64::from))
-        .or_else(|_| numbers::<i32>(bytes, f64::from))
-        .or_else(|_| numbers::<u64>(bytes, |value| value as f64))
-        .or_else(|_| numbers::<i64>(bytes, |value| value as f64))
-        .or_else(|_| numbers::<bool>(bytes, f64::from));
-    read.map_err(|e| Error::input(path, format!("not a .npy file of numbers: {e}")).caused_by(e))
+    let of_type =
+        VIEWS.iter().map(|view| view(bytes)).find(|read| !matches!(read, Err(ViewNpyError::WrongDescriptor(_))));
+    match of_type.unwrap_or_else(|| VIEWS[0](bytes)) {
+        Ok(Some(values)) => Ok(values),
+        Ok(None) => Err(Error::input(path, format!("it holds more than {} numbers", limits::NUMBERS))),
+        Err(e) => Err(Error::input(path, format!("not a .npy file of numbers: {e}")).caused_by(e)),
+    }
 }
 
-/// The numbers of a file of one type. A view allocates nothing, so a false shape in the header is harmless.
-fn numbers<'a, T: Copy + 'a>(bytes: &'a [u8], to_f64: fn(T) -> f64) -> Result<ArrayD<f64>, ViewNpyError>
+/// The numbers of a file of one type; `None` if they are too many. A view allocates nothing, so a false shape in the header is harmless.
+fn numbers<'a, T: Copy + 'a>(bytes: &'a [u8], to_f64: fn(T) -> f64) -> Result<Option<ArrayD<f64>>, ViewNpyError>
 where
     ArrayViewD<'a, T>: ViewNpyExt<'a>,
 {
-    ArrayViewD::<T>::view_npy(bytes).map(|values| values.mapv(to_f64))
+    let view = ArrayViewD::<T>::view_npy(bytes)?;
+    Ok(limits::fits(view.shape()).then(|| view.mapv(to_f64)))
 }

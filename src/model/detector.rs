@@ -59,6 +59,13 @@ pub fn find_detection(typed: &mut TypedModel) -> Result<Option<(Detection, Vec<S
         }
         notices.push(guess_notice(preset, format_args!("{reason}{levels}")));
     }
+    if let Some(asked) = manifest.background
+        && detection.background != Some(asked.entry(detection.classes + 1))
+    {
+        let problem =
+            "no class of it stands for \"no object\": its scores are no softmax, or it chooses its boxes itself";
+        return Err(model.error(format!("{problem}; leave out --background {}", asked.name())));
+    }
     notices.extend(fit_labels(&mut manifest.labels, &detection, family));
     Ok(Some((detection, notices)))
 }

@@ -21,7 +21,7 @@ pub struct Stated {
     pub size: Option<[usize; 2]>,
     /// The preprocessing, for whatever size and layout.
     pub pixels: Option<InputSpec>,
-    /// What of it cannot be read.
+    /// A warning about metadata that cannot be read.
     pub notice: Option<String>,
 }
 

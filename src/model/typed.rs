@@ -2,7 +2,7 @@
 
 use super::inputs::image_input;
 use super::load::LoadedModel;
-use super::manifest::{InputSpec, Manifest};
+use super::manifest::{InputSpec, Layout, Manifest};
 use crate::error::{Error, Result};
 use crate::grad::{self, Detection};
 use crate::onnx::Tensors;
@@ -40,6 +40,8 @@ pub fn type_tensors(mut loaded: LoadedModel) -> Result<TypedModel> {
         let asked = "its manifest or an option says";
         return Err(loaded.model.error(format!("its input is [{stated}], but {asked} {shape:?}")));
     }
+    let sides = if loaded.manifest.input.layout == Layout::ChannelsLast { 1..3 } else { 2..4 };
+    let sides_are_free = stated.get(sides).is_some_and(|sides| sides.contains(&None));
     let (open, untouched) = (loaded.size_open, loaded.size_open.then(|| loaded.clone()));
     let tensors = match (probe(&mut loaded, &input), untouched) {
         // The runtime took the model, and failed at this size.
@@ -47,7 +49,7 @@ pub fn type_tensors(mut loaded: LoadedModel) -> Result<TypedModel> {
             loaded = untouched;
             probe_other_sizes(&mut loaded, &input)?
         }
-        (Err(Error::Model { problem, source, .. }), _) if stated.len() > 1 && stated[1..].contains(&None) => {
+        (Err(Error::Model { problem, source, .. }), _) if sides_are_free => {
             let InputSpec { width, height, .. } = loaded.manifest.input;
             let problem = format!("with pictures of {width}x{height}, {problem}; --input-size chooses another size");
             let error = loaded.model.error(problem);

@@ -183,13 +183,16 @@ fn spawn_workers(workers: Vec<Worker>, channels: &WorkerChannels, options: &Opti
     let start = |worker| {
         let thread =
             WorkerThread::new(worker, options.smoothing, channels.clone(), options.semaphore.clone(), stops.clone());
-        let ended = EndsRun(stops[1].clone());
-        spawn("inference", move || {
-            let _ended = ended;
-            thread.work();
-        })
+        spawn_worker(stops[1].clone(), move || thread.work())
     };
     workers.into_iter().map(start).collect()
+}
+
+fn spawn_worker(ended: Stop, work: impl FnOnce() + Send + 'static) -> Handle {
+    spawn("inference", move || {
+        let _ends_run = EndsRun(ended);
+        work();
+    })
 }
 
 /// Ends the run if its thread panics. The others would wait for the frame that the thread had.
@@ -326,11 +329,7 @@ mod tests {
     fn a_thread_that_panics_ends_the_run() {
         let ended = Stop::default();
         for panics in [false, true] {
-            let ends_run = EndsRun(ended.clone());
-            let thread = spawn("inference", move || {
-                let _ends_run = ends_run;
-                assert!(!panics, "this panic belongs to the test");
-            });
+            let thread = spawn_worker(ended.clone(), move || assert!(!panics, "this panic belongs to the test"));
             assert_eq!(join_within("inference", thread, None).is_err(), panics);
             assert_eq!(ended.is_requested(), panics);
         }

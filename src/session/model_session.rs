@@ -79,10 +79,12 @@ impl Session {
             };
             let words = first_line(&e);
             let type_missing = runtime.onnx_runtime && words.contains("Could not find an implementation");
-            let remedy = match type_missing {
-                _ if words.contains("_TRT") => "; export the model without the ops of TensorRT",
-                true => "; export the model in float32",
-                false => more,
+            let remedy = if words.contains("_TRT") {
+                "; export the model without the ops of TensorRT"
+            } else if type_missing {
+                "; export the model in float32"
+            } else {
+                more
             };
             let problem = format!("cannot load model {}: {words}{remedy}", model.name);
             Error::runtime(&runtime.name, problem).caused_by(e)

@@ -30,11 +30,11 @@ pub struct ResumeLog {
 }
 
 impl ResumeLog {
-    /// Reads the log of earlier runs. `asked` describes the options that change results; they must be the same.
+    /// Reads the log of earlier runs. `asked` describes what changes results, which must be the same: the `options` for people.
     ///
     /// # Errors
-    /// The file cannot be read, or belongs to a run with other options.
-    pub fn read(path: &Path, asked: &str) -> Result<Self> {
+    /// The file cannot be read, or belongs to a run with others.
+    pub fn read(path: &Path, asked: &str, options: &str) -> Result<Self> {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
             Err(e) if e.kind() == ErrorKind::NotFound => String::new(),
@@ -51,7 +51,7 @@ impl ResumeLog {
         let mut strings = strings.into_iter();
         let begun = strings.next();
         if begun.as_ref().is_some_and(|begun| begun != asked) {
-            let problem = "it belongs to a run with other options or photos; use those, or remove it to start again";
+            let problem = format!("it belongs to a run with other {options}; use those, or remove it to start again");
             return Err(Error::input(path, problem));
         }
         let (path, asked) = (path.to_owned(), asked.to_owned());

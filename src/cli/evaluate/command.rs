@@ -196,6 +196,10 @@ impl Evaluate {
                 "--html, --film, --choose and --resume are for classifiers; for a detector, --json writes all measures";
             return Err(UsageError(problem.into()).into());
         }
+        if self.sample == 0 {
+            let problem = "--sample 0 takes none; all that is measured of a detector is measured on the sample";
+            return Err(UsageError(problem.into()).into());
+        }
         let bar = if global.quiet { ProgressBar::hidden() } else { progress_bar() };
         bar.set_length(1000);
         let detector = Detector::new(model)?;

@@ -50,6 +50,7 @@ fn film(film: &FilmMotion) -> Value {
     json!({
         "film": name_of(&film.film),
         "frames": film.frames,
+        "damaged": film.damaged,
         "flicker": film.single.flicker,
         "flicker_steady": film.smoothed.flicker,
         "lag_frames_steady": film.smoothed.lag,

@@ -18,22 +18,24 @@ pub fn log(json: Option<&Path>, folder: &Path, plan: &Plan) -> Result<ResumeLog>
     let path = |path: &PathBuf| path.display().to_string();
     let mut key = ResumeKey::new(&plan.options, &plan.request);
     key.note("folder", folder.display().to_string(), String::new());
-    key.note("photos", fingerprint(folder), String::new());
+    let photos = class_folders(folder).unwrap_or_default().into_iter().flat_map(|class| class.photos);
+    key.note("photos", checksum(photos), String::new());
+    key.note("film_files", checksum(plan.films.iter().cloned()), String::new());
     key.note("sample", plan.sample, 0);
     key.note("grids", plan.grids, 0);
     key.note("seed", plan.seed, 0);
     key.note("films", plan.films.iter().map(path).collect::<Vec<_>>(), Vec::new());
-    Ok(ResumeLog::read(Path::new(&format!("{}.done", json.display())), &key.text())?)
+    let done = format!("{}.done", json.display());
+    Ok(ResumeLog::read(Path::new(&done), &key.text(), "options, photos or films")?)
 }
 
-/// The number of photos, and a checksum of their names and sizes. Empty for a folder without class folders.
-fn fingerprint(folder: &Path) -> String {
-    let classes = class_folders(folder).unwrap_or_default();
-    let (mut photos, mut hasher) = (0, crc32fast::Hasher::new());
-    for photo in classes.iter().flat_map(|class| &class.photos) {
-        let bytes = photo.metadata().map_or(0, |metadata| metadata.len());
-        hasher.update(format!("{} {bytes}\n", photo.display()).as_bytes());
-        photos += 1;
+/// The number of files, and a checksum of their names, sizes and times. Empty without any.
+fn checksum(files: impl Iterator<Item = PathBuf>) -> String {
+    let (mut count, mut hasher) = (0, crc32fast::Hasher::new());
+    for file in files {
+        let written = file.metadata().and_then(|metadata| Ok((metadata.len(), metadata.modified()?))).ok();
+        hasher.update(format!("{} {written:?}\n", file.display()).as_bytes());
+        count += 1;
     }
-    if photos == 0 { String::new() } else { format!("{photos}, {:08x}", hasher.finalize()) }
+    if count == 0 { String::new() } else { format!("{count}, {:08x}", hasher.finalize()) }
 }

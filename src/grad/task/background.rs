@@ -1,4 +1,4 @@
-//! The class of what is no object.
+//! The class of a detector that stands for "no object".
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,7 @@ impl Background {
         }
     }
 
-    /// The entry among so many.
+    /// Its index among the `columns` of the scores.
     pub fn entry(self, columns: usize) -> usize {
         match self {
             Self::First => 0,
@@ -28,7 +28,7 @@ impl Background {
         }
     }
 
-    /// The place that labels give it.
+    /// Whether the first or the last label is one of no object; `None` if neither is, or both.
     pub(super) fn of_labels(labels: &[String]) -> Option<Self> {
         match labels {
             [first, .., last] if is_background(first) != is_background(last) => {
@@ -39,7 +39,7 @@ impl Background {
     }
 }
 
-/// Whether a label is one of what is no object.
+/// Whether a label means "no object".
 pub fn is_background(label: &str) -> bool {
     const NAMES: &[&str] =
         &["background", "__background__", "bg", "unlabeled", "void", "no-object", "no object", "N/A"];

@@ -17,7 +17,7 @@ pub struct Classes<'w> {
 }
 
 /// The scores as the model gives them.
-pub struct Given<'w, 'm> {
+pub struct ClassScores<'w, 'm> {
     /// The scores `[N,A,K]`.
     pub scores: Value<'w>,
     /// How the model made them from logits; `None` if it gives the logits.
@@ -36,8 +36,8 @@ impl<'w> Reader<'w, '_> {
     ///
     /// # Errors
     /// The runtime rejects the model.
-    pub fn classes(&self, logits: Value<'w>, given: &Given<'w, '_>) -> Result<Classes<'w>> {
-        let Given { ending, columns, queries, .. } = *given;
+    pub fn classes(&self, logits: Value<'w>, given: &ClassScores<'w, '_>) -> Result<Classes<'w>> {
+        let ClassScores { ending, columns, queries, .. } = *given;
         let (mut notices, mut probability) = (Vec::new(), ending);
         if ending.is_none() {
             // The families that sample maps at learnt points score each class for itself.
@@ -68,18 +68,16 @@ impl<'w> Reader<'w, '_> {
     }
 
     /// Which class of a softmax stands for "no object": as an option or the labels say, or else a guess, with a notice.
-    fn background(&self, given: &Given) -> Result<(Background, Option<String>)> {
+    fn background(&self, given: &ClassScores) -> Result<(Background, Option<String>)> {
         let of_labels =
             || Background::of_labels(self.hints.labels).filter(|_| self.hints.labels.len() == given.columns);
         if let Some(stated) = self.hints.background.or_else(of_labels) {
             return Ok((stated, None));
         }
-        let (guess, because) = if given.queries {
-            (Background::Last, "as in DETR")
-        } else if self.last_is_usual(given)? {
-            (Background::Last, "since it is the likeliest on noise")
-        } else {
-            (Background::First, "as in SSD")
+        let (guess, because) = match self.likelier_on_noise(given)? {
+            _ if given.queries => (Background::Last, "as in DETR"),
+            Some(likelier) => (likelier, "since it is the likelier of the first and the last on noise"),
+            None => (Background::First, "as in SSD"),
         };
         let guess_name = guess.name();
         let notice =
@@ -87,18 +85,25 @@ impl<'w> Reader<'w, '_> {
         Ok((guess, Some(notice)))
     }
 
-    /// Whether the last class has nearly all of the probability in most rows of a run on noise, in which there is nothing
-    /// to detect.
-    fn last_is_usual(&self, given: &Given) -> Result<bool> {
-        const MOST: f32 = 0.8;
-        let Given { ending, output, axis, columns, .. } = *given;
+    /// Which of the first and the last class is clearly likelier in a run on noise, in which there is nothing to detect.
+    fn likelier_on_noise(&self, given: &ClassScores) -> Result<Option<Background>> {
+        const CLEARLY: f32 = 2.0;
+        let ClassScores { ending, output, axis, columns, queries, .. } = *given;
+        if queries {
+            return Ok(None);
+        }
         let rows = (self.hints.sample)(output)?;
         let mut rows = rows.slice_axis(Axis(axis), Slice::from(..columns)).to_owned();
         if ending.is_none() {
             softmax(&mut rows, Axis(axis));
         }
-        let last = rows.index_axis(Axis(axis), columns - 1);
-        Ok(2 * last.iter().filter(|share| **share > MOST).count() > last.len())
+        let share = |of: Background| rows.index_axis(Axis(axis), of.entry(columns)).mean().unwrap_or_default();
+        let (first, last) = (share(Background::First), share(Background::Last));
+        Ok(match (first > CLEARLY * last, last > CLEARLY * first) {
+            (true, _) => Some(Background::First),
+            (_, true) => Some(Background::Last),
+            _ => None,
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use ndarray::{ArrayD, Ix2};
 use super::boxes::BoxForm;
 use super::cells::{Cell, cells_of};
 use super::chosen::write_chosen;
-use super::classes::{Classes, Given};
+use super::classes::{ClassScores, Classes};
 use super::detection::Detection;
 use super::layout::{Layout, SIDES, find_layout, rivals_of, rivals_of_pair};
 use super::moves::Moves;
@@ -210,7 +210,7 @@ impl<'w, 'm> Reader<'w, 'm> {
         let part = |from, to, logits| self.columns_of(output, anchors_last, [from, to], logits);
         let (scores, ending) = (part(0, columns, false), self.probability(output, &at(0)));
         let axis = if anchors_last { 1 } else { 2 };
-        let given = Given { scores, ending, output, axis, columns, queries: false };
+        let given = ClassScores { scores, ending, output, axis, columns, queries: false };
         let classes = self.classes(part(0, columns, true), &given)?;
         let mut cells = self.cells(output, anchors, at, columns)?;
         // Where cells reach beyond the border, the input's side divided by their number is less than the stride.
@@ -236,7 +236,7 @@ impl<'w, 'm> Reader<'w, 'm> {
         let queries = self.moves.shape(self.moves.logit_origin(scores, &at(0)).tensor).len() != 4;
         let bounded = self.moves.op(self.moves.origin(boxes, &[0, 0, 0]).tensor) == "Sigmoid";
         let centred = queries && (bounded || matches!(boxes, "pred_boxes" | "dets"));
-        let given = Given {
+        let given = ClassScores {
             scores: in_rows(self.writer.tensor(scores)),
             ending: self.probability(scores, &at(0)),
             output: scores,
@@ -323,7 +323,7 @@ impl<'w, 'm> Reader<'w, 'm> {
         let at = vec![0; self.moves.shape(first).len()];
         let (joint, ending) = (joined(&given), self.probability(first, &at));
         let axis = if of_maps { 1 } else { 2 };
-        let given = Given { scores: joint, ending, output: first, axis, columns, queries: false };
+        let given = ClassScores { scores: joint, ending, output: first, axis, columns, queries: false };
         let classes = self.classes(joined(&logits), &given)?;
         let corners = form.corners(self.writer, joined(&sides), &cells, self.hints.input);
         let family = if anchors == 9 { Family::RetinaNet } else { Family::NanoDet };

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use super::moves::{Moves, Origin};
+use super::undecoded::are_undecoded;
 use crate::error::Result;
 use crate::onnx::proto::ValueInfo;
 use crate::onnx::{DataType, OnnxModel};
@@ -56,9 +57,9 @@ impl fmt::Display for RowColumns {
 
 /// An output that may be part of a detector's layout.
 #[derive(Clone, Copy, Debug)]
-struct Output<'m> {
-    name: &'m str,
-    shape: &'m [usize],
+pub struct Output<'m> {
+    pub name: &'m str,
+    pub shape: &'m [usize],
     integer: bool,
     /// Of three axes, whether the last one counts the anchors.
     anchors_last: bool,
@@ -107,42 +108,11 @@ pub fn find_layout<'m>(
     let found = outputs.iter().find_map(|output| joint(moves, output, labels));
     if found.is_none() && are_undecoded(model, moves, &outputs) {
         let each: Vec<String> = outputs.iter().map(|Output { name, shape, .. }| format!("{name} {shape:?}")).collect();
-        let problem = "are the maps of a detector's heads, whose boxes are not decoded";
-        let remedy = "export it with its boxes decoded; --task segment explains one as the scores of its cells";
+        let problem = "look like the maps of a detector's heads, whose boxes are not decoded";
+        let remedy = "export it with its boxes decoded; --output and --task read one as something else";
         return Err(model.error(format!("its outputs {} {problem}; {remedy}", each.join(", "))));
     }
     Ok(found)
-}
-
-/// Whether all outputs are maps of the same numbers at strides that double, straight from layers.
-fn are_undecoded<'m>(model: &'m OnnxModel, moves: &Moves<'m>, outputs: &[Output<'m>]) -> bool {
-    /// Four sides, a score and a class.
-    const FEWEST: usize = 6;
-    const FINEST_STRIDE: usize = 4;
-    /// The numbers of a cell, and the rows and columns.
-    fn form(output: &Output) -> Option<[usize; 3]> {
-        match *output.shape {
-            [_, entries, height, width] => Some([entries, height, width]),
-            [_, anchors, height, width, entries] => Some([anchors * entries, height, width]),
-            _ => None,
-        }
-    }
-    let Some(mut forms) = outputs.iter().map(form).collect::<Option<Vec<_>>>() else { return false };
-    forms.sort_unstable_by_key(|[_, height, _]| std::cmp::Reverse(*height));
-    let picture = model.graph().true_inputs().next().map_or(&[][..], |input| moves.shape(input.name()));
-    let side = picture.iter().copied().max().unwrap_or_default();
-    let doubling = forms.windows(2).all(|pair| {
-        let [[entries, height, width], [others, rows, columns]] = [pair[0], pair[1]];
-        entries == others && height.div_ceil(2) == rows && width.div_ceil(2) == columns
-    });
-    let layers = || outputs.iter().all(|o| moves.is_of_layer(moves.origin_of_first(o.name)));
-    forms.len() == model.graph().output.len()
-        && forms
-            .first()
-            .is_some_and(|[entries, height, width]| *entries >= FEWEST && height.max(width) * FINEST_STRIDE <= side)
-        && forms.len() > 1
-        && doubling
-        && layers()
 }
 
 /// Whether an output holds boxes with scores and, after them, numbers of another origin that are no scores.

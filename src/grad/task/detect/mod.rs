@@ -10,6 +10,7 @@ mod layout;
 mod moves;
 mod narrow;
 mod rebuild;
+mod undecoded;
 
 pub use detection::Detection;
 pub use find::{Family, FoundDetector, Hints, find_detector};
