@@ -1,5 +1,7 @@
 //! The scores of the classes of all anchors.
 
+use std::ops::Range;
+
 use ndarray::{ArrayD, Axis, Slice};
 
 use super::find::Reader;
@@ -31,7 +33,7 @@ pub struct ClassScores<'w, 'm> {
     pub queries: bool,
 }
 
-impl<'w> Reader<'w, '_> {
+impl<'w, 'm> Reader<'w, 'm> {
     /// The scores of classes, and the class among them that stands for "no object".
     ///
     /// # Errors
@@ -39,7 +41,14 @@ impl<'w> Reader<'w, '_> {
     pub fn classes(&self, logits: Value<'w>, given: &ClassScores<'w, '_>) -> Result<Classes<'w>> {
         let ClassScores { ending, columns, queries, .. } = *given;
         let (mut notices, mut probability) = (Vec::new(), ending);
-        if ending.is_none() {
+        let share = ending.is_none()
+            && self.hints.probability.is_none()
+            && self.is_share(given.output, given.axis, 0..columns)?;
+        if share {
+            probability = Some(Probability::Sigmoid);
+            let output = given.output;
+            notices.push(format!("the scores in '{output}' are from 0 to 1, and taken as they are; --scores chooses"));
+        } else if ending.is_none() {
             // The families that sample maps at learnt points score each class for itself.
             let softmax = queries && !self.samples_grids() && columns > 1;
             let guess = if softmax { Probability::Softmax } else { Probability::Sigmoid };
@@ -53,6 +62,7 @@ impl<'w> Reader<'w, '_> {
         let probability = probability.unwrap_or(Probability::Sigmoid);
         let scores = match (ending, probability) {
             (Some(_), _) => given.scores,
+            (None, _) if share => given.scores,
             (None, Probability::Softmax) => logits.softmax(-1),
             (None, _) => logits.sigmoid(),
         };
@@ -65,6 +75,32 @@ impl<'w> Reader<'w, '_> {
             _ => None,
         };
         Ok(Classes { logits, scores, probability, background, notices })
+    }
+
+    /// The numbers before their sigmoid or softmax.
+    pub fn logits(&self, tensor: &str) -> Result<Value<'w>> {
+        let moves = &self.moves;
+        moves.rebuild(self.writer, tensor, &mut |source| match moves.before_probability(source) {
+            Some((x, _)) => Ok(Some(self.writer.tensor(x))),
+            None => moves.probable_factor(source).map(|factor| self.logits(factor)).transpose(),
+        })
+    }
+
+    /// How a number was made from its logit; `None` where it is the logit.
+    pub fn probability(&self, tensor: &'m str, at: &[usize]) -> Option<Probability> {
+        let origin = self.moves.origin(tensor, at);
+        match self.moves.before_probability(origin.tensor) {
+            Some((_, true)) => Some(Probability::Softmax),
+            Some((_, false)) => Some(Probability::Sigmoid),
+            None => self.probability(self.moves.probable_factor(origin.tensor)?, &origin.at),
+        }
+    }
+
+    /// Whether some columns of an output are from 0 to 1 in a run on noise.
+    pub fn is_share(&self, output: &str, axis: usize, columns: Range<usize>) -> Result<bool> {
+        let values = (self.hints.sample)(output)?;
+        let columns = values.slice_axis(Axis(axis), Slice::from(columns));
+        Ok(!columns.is_empty() && columns.iter().all(|value| (0.0..=1.0).contains(value)))
     }
 
     /// Which class of a softmax stands for "no object": as an option or the labels say, or else a guess, with a notice.

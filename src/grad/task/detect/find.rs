@@ -129,20 +129,6 @@ impl<'w, 'm> Reader<'w, 'm> {
         self.model.error(format!("{problem} (output {scores}); export it without the choice and its suppression"))
     }
 
-    /// The numbers before their sigmoid or softmax.
-    fn logits(&self, tensor: &str) -> Result<Value<'w>> {
-        let moves = &self.moves;
-        moves.rebuild(self.writer, tensor, &mut |source| {
-            Ok(moves.before_probability(source).map(|(x, _)| self.writer.tensor(x)))
-        })
-    }
-
-    /// How a number was made from its logit; `None` where it is the logit.
-    fn probability(&self, tensor: &'m str, at: &[usize]) -> Option<Probability> {
-        let (_, softmax) = self.moves.before_probability(self.moves.origin(tensor, at).tensor)?;
-        Some(if softmax { Probability::Softmax } else { Probability::Sigmoid })
-    }
-
     /// Some columns of an output with a row for each anchor, or with the anchors last: `[N,A,to-from]`.
     fn columns_of(&self, output: &'m str, anchors_last: bool, [from, to]: [usize; 2], logits: bool) -> Value<'w> {
         let part = Part { axis: if anchors_last { 1 } else { 2 }, from, to };
@@ -158,17 +144,21 @@ impl<'w, 'm> Reader<'w, 'm> {
         };
         let in_rows = |value: Value<'w>| if anchors_last { value.transpose(&[0, 2, 1]) } else { value };
         let whole = in_rows(self.writer.tensor(output));
-        let first = SIDES + usize::from(objectness);
+        let (first, columns_axis) = (SIDES + usize::from(objectness), if anchors_last { 1 } else { 2 });
         let logits = self.columns_of(output, anchors_last, [first, columns], true);
         let sides = self.columns_of(output, anchors_last, [0, SIDES], false);
         let probability = self.probability(output, &at(0, columns - 1));
         let of_classes = |value: Value<'w>| value.slice(first as i64, columns as i64, 2);
-        let scores = if probability.is_some() { of_classes(whole) } else { logits.sigmoid() };
+        let untraced = probability.is_none() && self.is_share(output, columns_axis, first..columns)?;
+        let scores = if untraced || probability.is_some() { of_classes(whole) } else { logits.sigmoid() };
         let softmax = probability == Some(Probability::Softmax);
+        // A net without objectness may write ones, as YOLOv6 does.
+        let object_is_share = objectness && self.is_share(output, columns_axis, SIDES..first)?;
         let own_objectness = objectness
+            && !object_is_share
             && self.moves.origin(output, &at(0, SIDES)).tensor != self.moves.origin(output, &at(0, first)).tensor;
         let scores = match objectness.then(|| whole.slice(SIDES as i64, first as i64, 2)) {
-            Some(object) if self.probability(output, &at(0, SIDES)).is_none() => object.sigmoid() * scores,
+            Some(object) if !object_is_share => object.sigmoid() * scores,
             Some(object) => object * scores,
             None => scores,
         };
@@ -198,9 +188,15 @@ impl<'w, 'm> Reader<'w, 'm> {
         let notice = (!rivals.is_empty()).then(|| {
             format!("output '{output}' is explained; the model also gives {}; --output chooses", rivals.join(", "))
         });
-        let notices = notice.into_iter().collect();
+        let mut notices: Vec<String> = notice.into_iter().collect();
+        if untraced {
+            notices.push(format!("the scores in '{output}' are from 0 to 1, and taken as they are"));
+        }
         let classes = Classes { logits, scores, probability, background: None, notices };
-        Ok(self.write(&classes, boxes, [anchors, columns - first], true, family, layout))
+        // Queries come from a layer without places.
+        let logit = self.moves.logit_origin(output, &at(0, first)).tensor;
+        let overlapping = self.moves.shape(logit).len() == 4 || !self.moves.is_of_layer(logit);
+        Ok(self.write(&classes, boxes, [anchors, columns - first], overlapping, family, layout))
     }
 
     fn scores_first(&self, output: &'m str, anchors_last: bool, columns: usize) -> Result<Read> {

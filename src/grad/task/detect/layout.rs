@@ -91,10 +91,10 @@ pub fn find_layout<'m>(
         let problem = "its outputs are those of TensorFlow's Object Detection API, which whycam does not read";
         return Err(model.error(problem));
     }
-    let found = triple(&outputs)
+    let found = triple(moves, &outputs)
         .or_else(|| scored_boxes(&outputs))
         .or_else(|| outputs.iter().find_map(|output| rows(moves, output)))
-        .or_else(|| levels(&outputs))
+        .or_else(|| levels(moves, &outputs))
         .or_else(|| apart(moves, &outputs))
         .or_else(|| outputs.iter().find_map(|output| scores_first(moves, output)));
     if found.is_some() {
@@ -201,7 +201,7 @@ fn has_word(name: &str, words: &[&str]) -> bool {
     words.iter().any(|word| name.contains(word))
 }
 
-fn triple<'m>(outputs: &[Output<'m>]) -> Option<Layout<'m>> {
+fn triple<'m>(moves: &Moves<'m>, outputs: &[Output<'m>]) -> Option<Layout<'m>> {
     let one = |wanted: &dyn Fn(&Output<'m>) -> bool| {
         let mut found = outputs.iter().filter(|output| wanted(output));
         found.next().filter(|_| found.next().is_none())
@@ -212,10 +212,11 @@ fn triple<'m>(outputs: &[Output<'m>]) -> Option<Layout<'m>> {
     if !(1..=2).contains(&rows.len()) {
         return None;
     }
-    let labels = one(&|o| o.shape == rows && o.integer && has_word(o.name, &["label", "class"]))
-        .or_else(|| one(&|o| o.shape == rows && o.integer))?;
-    let scores = one(&|o| o.shape == rows && !o.integer && has_word(o.name, &["score", "conf", "prob"]))
-        .or_else(|| one(&|o| o.shape == rows && !o.integer))?;
+    let of_rows = |o: &Output| o.shape == rows || matches!(o.shape, [start @ .., 1] if start == rows);
+    let is_label = |o: &Output<'m>| of_rows(o) && (o.integer || is_integer(moves, o.name, &vec![0; o.shape.len()]));
+    let labels = one(&|o| is_label(o) && has_word(o.name, &["label", "class"])).or_else(|| one(&is_label))?;
+    let is_score = |o: &Output<'m>| of_rows(o) && !is_label(o);
+    let scores = one(&|o| is_score(o) && has_word(o.name, &["score", "conf", "prob"])).or_else(|| one(&is_score))?;
     Some(Layout::Triple { boxes: boxes.name, scores: scores.name, labels: labels.name })
 }
 
@@ -231,19 +232,20 @@ fn rows<'m>(moves: &Moves<'m>, output: &Output<'m>) -> Option<Layout<'m>> {
     if output.integer || !(2..=3).contains(&output.shape.len()) {
         return None;
     }
-    // Numbers of pictures and classes are integers before they are written beside the others.
-    let is_integer = |column: usize| {
-        let origin = moves.origin(output.name, &last_row(output.shape, column));
-        let kind = moves.tensors.get(origin.tensor).and_then(|tensor| tensor.kind);
-        matches!(kind, Some(DataType::Int64 | DataType::Int32))
-    };
+    let first_is_integer = is_integer(moves, output.name, &last_row(output.shape, 0));
     let columns = match output.shape {
-        [.., 7] if is_integer(0) => RowColumns::SCORE_LAST,
-        [.., 6] if is_integer(0) => RowColumns::LABEL_FIRST,
+        [.., 7] if first_is_integer => RowColumns::SCORE_LAST,
+        [.., 6] if first_is_integer => RowColumns::LABEL_FIRST,
         [.., 6] => RowColumns::LABEL_LAST,
         _ => return None,
     };
     is_chosen(moves, output, columns.score).then_some(Layout::Rows { output: output.name, columns })
+}
+
+/// Whether a number was an integer before it was written beside others, as those of pictures and classes are.
+fn is_integer<'m>(moves: &Moves<'m>, output: &'m str, at: &[usize]) -> bool {
+    let kind = moves.tensors.get(moves.origin(output, at).tensor).and_then(|tensor| tensor.kind);
+    matches!(kind, Some(DataType::Int64 | DataType::Int32))
 }
 
 /// Whether a column of the last row comes from an op that chooses.
@@ -262,7 +264,7 @@ pub fn last_row(shape: &[usize], column: usize) -> Vec<usize> {
     at
 }
 
-fn levels<'m>(outputs: &[Output<'m>]) -> Option<Layout<'m>> {
+fn levels<'m>(moves: &Moves<'m>, outputs: &[Output<'m>]) -> Option<Layout<'m>> {
     /// Entries of an anchor or cell, and the cells of a level.
     fn form(output: &Output) -> Option<(usize, usize)> {
         match *output.shape {
@@ -294,7 +296,16 @@ fn levels<'m>(outputs: &[Output<'m>]) -> Option<Layout<'m>> {
         match (about_boxes(&first) || about_classes(&second), about_boxes(&second) || about_classes(&first)) {
             (true, false) => true,
             (false, true) => false,
-            _ => a % SIDES == 0 && b % SIDES != 0,
+            _ => {
+                // As many numbers as four sides have, or the distributions of their distances.
+                let of_sides = |n: usize| n.is_multiple_of(SIDES) && (n == SIDES || BINS.contains(&(n / SIDES)));
+                let scored = |names: &[&'m str]| names.iter().all(|name| moves.leads_to_probability(name));
+                match (scored(&first), scored(&second)) {
+                    (true, false) => false,
+                    (false, true) => true,
+                    _ => of_sides(a) && !of_sides(b),
+                }
+            }
         };
     let (scores, boxes, sides) = if boxes_first { (second, first, a) } else { (first, second, b) };
     (scores.len() == sizes.len() && boxes.len() == sizes.len() && sides % SIDES == 0)

@@ -64,16 +64,37 @@ impl<'m> Moves<'m> {
         self.origin(tensor, &vec![0; self.shape(tensor).len()]).tensor
     }
 
-    /// As [`Moves::origin`], past sigmoids, softmaxes and limits as well.
+    /// As [`Moves::origin`], past sigmoids, softmaxes, products and limits as well.
     pub fn logit_origin(&self, tensor: &'m str, at: &[usize]) -> Origin<'m> {
         let mut origin = self.origin(tensor, at);
-        while let Some(before) = self.before_probability(origin.tensor).map(|(x, _)| x).or_else(|| {
-            let clip = self.index.producer_node(origin.tensor).filter(|node| node.op() == "Clip");
-            clip.and_then(|node| node.input.first()).map(String::as_str)
-        }) {
+        while let Some(before) = self
+            .before_probability(origin.tensor)
+            .map(|(x, _)| x)
+            .or_else(|| self.probable_factor(origin.tensor))
+            .or_else(|| {
+                let clip = self.index.producer_node(origin.tensor).filter(|node| node.op() == "Clip");
+                clip.and_then(|node| node.input.first()).map(String::as_str)
+            })
+        {
             origin = self.origin(before, &origin.at);
         }
         origin
+    }
+
+    /// The probabilities, of the same shape, that scores are a product of, such as that with objectness or centreness, or
+    /// their root, or that they are limited from.
+    pub fn probable_factor(&self, scores: &str) -> Option<&'m str> {
+        let node = self.index.producer_node(scores)?;
+        let known = matches!(node.op(), "Clip" | "Max" | "Min" | "Mul" | "Sqrt" | "Where");
+        let factors = node.input.iter().filter(|input| known && self.shape(input) == self.shape(scores));
+        factors.map(String::as_str).find(|factor| self.leads_to_probability(factor))
+    }
+
+    /// Whether a sigmoid or softmax is among what a tensor's numbers come from.
+    pub fn leads_to_probability(&self, tensor: &'m str) -> bool {
+        let is_one =
+            |source: &&str| self.before_probability(source).is_some() || self.probable_factor(source).is_some();
+        self.sources(tensor).iter().any(is_one)
     }
 
     /// As [`Moves::origin`], past ops that choose by other numbers as well: one of the numbers that they may choose.

@@ -17,21 +17,22 @@ impl<'m> Moves<'m> {
     /// A part of a tensor: the moves before it are made again with that part alone. With `logits`, sigmoids and softmaxes
     /// among them are left out.
     pub fn narrowed<'w>(&self, writer: &'w GraphWriter<'w>, tensor: &str, part: Part, logits: bool) -> Value<'w> {
-        if let Some((before, _)) = self.before_probability(tensor).filter(|_| logits) {
+        let before = self.before_probability(tensor).map(|(before, _)| before).or_else(|| self.probable_factor(tensor));
+        if let Some(before) = before.filter(|_| logits) {
             return self.narrowed(writer, before, part, logits);
         }
         let whole = part.from == 0 && self.shape(tensor).get(part.axis) == Some(&part.to);
-        let again = self.index.producer_node(tensor).filter(|_| !whole || logits && self.leads_to_probability(tensor));
+        let again =
+            self.index.producer_node(tensor).filter(|_| !whole || logits && self.comes_from_probability(tensor));
         again.and_then(|node| self.narrowed_move(writer, node, tensor, part, logits)).unwrap_or_else(|| {
             let value = writer.tensor(tensor);
             if whole { value } else { value.slice(part.from as i64, part.to as i64, part.axis as i64) }
         })
     }
 
-    /// Whether a sigmoid or softmax is among what a tensor's numbers come from.
-    fn leads_to_probability(&self, tensor: &str) -> bool {
+    fn comes_from_probability(&self, tensor: &str) -> bool {
         let known = self.index.producer_node(tensor).and_then(|node| node.output.iter().find(|name| *name == tensor));
-        known.is_some_and(|tensor| self.sources(tensor).iter().any(|source| self.before_probability(source).is_some()))
+        known.is_some_and(|tensor| self.leads_to_probability(tensor))
     }
 
     /// The part of what a move gives; `None` if the part is spread over what it takes.
@@ -49,7 +50,7 @@ impl<'m> Moves<'m> {
         match node.op() {
             "Identity" | "Cast" | "Dropout" => Some(below(first, part)),
             // Probabilities are rounded to other numbers than their logits would be.
-            "DequantizeLinear" | "QuantizeLinear" if logits && self.leads_to_probability(tensor) => {
+            "DequantizeLinear" | "QuantizeLinear" if logits && self.comes_from_probability(tensor) => {
                 Some(below(first, part))
             }
             "Transpose" => {
