@@ -1,9 +1,9 @@
 """A dense detector as exporters other than its own write it, for detectors.py."""
 
 import torch
-from torchvision.ops import nms
+from torchvision.ops import box_convert, nms
 
-from detector_nets import YoloV8
+from detector_nets import YoloV5, YoloV8
 
 
 class YoloV8Rows(YoloV8):
@@ -134,3 +134,40 @@ class LabelledRows(Confident):
 
     def picked(self, output):
         return super().picked(output[:, 2:], output[:, 1], output[:, 0].long())
+
+
+class ProductRows(YoloV5):
+    """`output0` [1,A,4+K]: the scores of classes are products with the objectness, as YOLOv4 and PP-YOLO have them."""
+
+    metadata = {}
+
+    def forward(self, x):
+        rows = super().forward(x)
+        return torch.cat((rows[..., :4], rows[..., 4:5] * rows[..., 5:]), 2)
+
+    def read(self, output):
+        return box_convert(output[0, :, :4], "cxcywh", "xyxy"), output[0, :, 4:]
+
+
+class RowsWithOnes(YoloV8Rows):
+    """`output` [1,A,5+K]: with ones for the objectness, as YOLOv6 writes them."""
+
+    def forward(self, x):
+        rows = super().forward(x)
+        return torch.cat((rows[..., :4], torch.ones_like(rows[..., :1]), rows[..., 4:]), 2)
+
+    def read(self, output):
+        return super().read(torch.cat((output[..., :4], output[..., 5:]), 2))
+
+
+class LargestColumns(LargestClass):
+    """`boxes` [1,A,4] centres and sizes, `scores` and labels as floats, `classes`, [1,A,1], as older DeepStream takes them."""
+
+    outputs = ("boxes", "scores", "classes")
+
+    def forward(self, x):
+        boxes, scores, labels = self.scored(x)
+        return box_convert(boxes, "xyxy", "cxcywh"), scores[..., None], labels[..., None].to(boxes)
+
+    def read(self, boxes, scores, classes):
+        return super().read(box_convert(boxes, "cxcywh", "xyxy"), scores[..., 0], classes[..., 0])

@@ -285,6 +285,9 @@ def families():
     yield "confident_boxes", exports.ConfidentBoxes
     yield "numbered_rows", exports.NumberedRows
     yield "labelled_rows", exports.LabelledRows
+    yield "product_rows", exports.ProductRows
+    yield "rows_with_ones", exports.RowsWithOnes
+    yield "largest_columns", exports.LargestColumns
 
 
 def main():

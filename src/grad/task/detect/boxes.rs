@@ -27,12 +27,16 @@ pub enum BoxForm {
 }
 
 impl BoxForm {
-    /// Tells corners from centres, and pixels from shares of the input, by the boxes `[A,4]` of a run on noise.
+    /// Tells corners from centres, and pixels from shares of the input, by the boxes `[A,4]` of a run on noise. Rows of zeros
+    /// fill up others. Without any other rows, they are corners in pixels.
     pub fn of_values(boxes: ArrayView2<f32>) -> Self {
-        let rows = boxes.nrows().max(1) as f32;
-        let share = |holds: &dyn Fn(&[f32]) -> bool| {
-            boxes.outer_iter().filter(|row| holds(&row.to_vec())).count() as f32 / rows
-        };
+        let boxes: Vec<Vec<f32>> =
+            boxes.outer_iter().map(|row| row.to_vec()).filter(|row| row.iter().any(|side| *side != 0.0)).collect();
+        if boxes.is_empty() {
+            return Self::Corners { pixels: true };
+        }
+        let share =
+            |holds: &dyn Fn(&[f32]) -> bool| boxes.iter().filter(|row| holds(row)).count() as f32 / boxes.len() as f32;
         // Boxes may reach over the border of the picture.
         let pixels = share(&|row| row.iter().all(|side| side.abs() <= 2.0)) < 0.5;
         // Of centres all over the picture, few are left of and above the size of their box.

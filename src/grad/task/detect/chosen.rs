@@ -1,7 +1,10 @@
 //! Detectors that choose their detections themselves: which score each of them has before the choice.
 
+use ndarray::s;
+
+use super::boxes::BoxForm;
 use super::detection::Detection;
-use super::find::Family;
+use super::find::{Family, Hints};
 use super::layout::{Layout, RowColumns, SIDES, last_row};
 use super::moves::{Moves, Origin};
 use crate::error::Result;
@@ -32,20 +35,12 @@ pub fn write_chosen<'m>(
     moves: &Moves<'m>,
     writer: &GraphWriter,
     layout: &Layout<'m>,
-    labels_count: Option<usize>,
+    hints: &Hints,
 ) -> Result<Option<(Detection, Family)>> {
     let Some(Given { boxes, scores, labels, chosen }) = given(moves, writer, layout) else { return Ok(None) };
     let Some((sources, column)) = sources_of(moves, &chosen) else { return Ok(None) };
     let Some(first) = sources.first() else { return Ok(None) };
-    let mut before = 0;
-    let offsets: Vec<usize> = sources
-        .iter()
-        .map(|source| {
-            let offset = before;
-            before += moves.shape(source.scores).iter().product::<usize>();
-            offset
-        })
-        .collect();
+    let (offsets, before) = offsets_of(moves, &sources);
     if before > MOST_ENTRIES {
         return Err(model.error(format!("it scores {before} boxes and classes, more than {MOST_ENTRIES}")));
     }
@@ -59,19 +54,20 @@ pub fn write_chosen<'m>(
     };
     let logits: Vec<Value> = sources.iter().map(|source| writer.tensor(source.logits).reshape(&[1, -1])).collect();
     let logits = if let [only] = logits.as_slice() { *only } else { logits[0].concat(&logits[1..], 1) };
+    let form = form_of(model, layout, hints)?;
     let named = [
         (Detection::LOGITS, logits.reshape(&[1, -1, 1])),
         (Detection::SCORES, scores.reshape(&[1, -1])),
-        (Detection::BOXES, boxes.reshape(&[1, -1, SIDES as i64])),
+        (Detection::BOXES, form.corners(writer, boxes.reshape(&[1, -1, SIDES as i64]), &[], hints.input)),
         (Detection::LABELS, labels.reshape(&[1, -1])),
         (Detection::INDICES, indices.reshape(&[1, -1])),
     ];
     for (name, value) in named {
         writer.emit_as(name, "Identity", &[value], &[]);
     }
-    let (family, form) = family_of(model, layout, chosen.tensor);
+    let (family, rows) = family_of(model, layout, chosen.tensor);
     let reduced = moves.reduced_classes(chosen.tensor);
-    let classes = reduced.unwrap_or_else(|| classes_of(moves, first, labels_count));
+    let classes = reduced.unwrap_or_else(|| classes_of(moves, first, hints.label_count()));
     // The largest is taken of all entries of a softmax but the last.
     let last_is_left = first.softmax && reduced.is_some() && moves.shape(first.scores).last() == Some(&(classes + 1));
     let probability = if first.softmax { Probability::Softmax } else { Probability::Sigmoid };
@@ -83,9 +79,20 @@ pub fn write_chosen<'m>(
         overlapping: !moves.chooses(chosen.tensor) && moves.shape(moves.origin_of_first(first.logits)).len() == 4,
         chosen: true,
         entries: before,
-        layout: form,
+        layout: format!("{rows}; {form}"),
     };
     Ok(Some((detection, family)))
+}
+
+/// The numbers of the first entries of several tensors of scores, one after the other, and of all.
+fn offsets_of(moves: &Moves, sources: &[Source]) -> (Vec<usize>, usize) {
+    let mut offsets = Vec::with_capacity(sources.len());
+    let mut before = 0;
+    for source in sources {
+        offsets.push(before);
+        before += moves.shape(source.scores).iter().product::<usize>();
+    }
+    (offsets, before)
 }
 
 /// The family of a layout, and the layout for people.
@@ -101,6 +108,21 @@ fn family_of(model: &OnnxModel, layout: &Layout, scores: &str) -> (Family, Strin
             (family, format!("{scores}, boxes and labels chosen by the model"))
         }
     }
+}
+
+/// The form of the boxes in a run on noise: corners in pixels, as most models have it, if nothing is found in it.
+fn form_of(model: &OnnxModel, layout: &Layout, hints: &Hints) -> Result<BoxForm> {
+    let (output, from) = match *layout {
+        Layout::Rows { output, columns } => (output, columns.corners),
+        Layout::ScoredBoxes { output, .. } => (output, 0),
+        Layout::Triple { boxes, .. } => (boxes, 0),
+        _ => return Ok(BoxForm::Corners { pixels: true }),
+    };
+    let values = (hints.sample)(output)?;
+    let columns = values.shape().last().copied().unwrap_or_default();
+    let rows = values.len() / columns.max(1);
+    let values = values.into_shape_with_order((rows, columns)).map_err(|e| model.error(e))?;
+    Ok(BoxForm::of_values(values.slice(s![.., from..from + SIDES])))
 }
 
 /// The number of classes: they lie along the last axis, or before the anchors, which are more.

@@ -43,7 +43,7 @@ impl<'w, 'm> Reader<'w, 'm> {
         let (mut notices, mut probability) = (Vec::new(), ending);
         let share = ending.is_none()
             && self.hints.probability.is_none()
-            && self.is_share(given.output, given.axis, 0..columns)?;
+            && self.is_within(given.output, given.axis, 0..columns, 0.0)?;
         if share {
             probability = Some(Probability::Sigmoid);
             let output = given.output;
@@ -96,11 +96,11 @@ impl<'w, 'm> Reader<'w, 'm> {
         }
     }
 
-    /// Whether some columns of an output are from 0 to 1 in a run on noise.
-    pub fn is_share(&self, output: &str, axis: usize, columns: Range<usize>) -> Result<bool> {
+    /// Whether some columns of an output are from `least` to 1 in a run on noise.
+    pub fn is_within(&self, output: &str, axis: usize, columns: Range<usize>, least: f32) -> Result<bool> {
         let values = (self.hints.sample)(output)?;
         let columns = values.slice_axis(Axis(axis), Slice::from(columns));
-        Ok(!columns.is_empty() && columns.iter().all(|value| (0.0..=1.0).contains(value)))
+        Ok(!columns.is_empty() && columns.iter().all(|value| (least..=1.0).contains(value)))
     }
 
     /// Which class of a softmax stands for "no object": as an option or the labels say, or else a guess, with a notice.

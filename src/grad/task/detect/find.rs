@@ -33,7 +33,7 @@ pub struct Hints<'a> {
 }
 
 impl Hints<'_> {
-    fn label_count(&self) -> Option<usize> {
+    pub fn label_count(&self) -> Option<usize> {
         Some(self.labels.len()).filter(|labels| *labels > 0)
     }
 }
@@ -78,7 +78,7 @@ pub fn find_detector(model: &OnnxModel, tensors: &Tensors, hints: &Hints) -> Res
         Layout::Levels { scores, boxes } => reader.levels(&scores, &boxes)?,
         Layout::Rows { .. } | Layout::ScoredBoxes { .. } | Layout::Triple { .. } => {
             reader.check_batch(&layout)?;
-            let read = write_chosen(model, &reader.moves, &writer, &layout, hints.label_count())?;
+            let read = write_chosen(model, &reader.moves, &writer, &layout, hints)?;
             let (detection, family) = read.ok_or_else(|| reader.unknown_scores(&layout))?;
             (detection, family, Vec::new())
         }
@@ -143,24 +143,25 @@ impl<'w, 'm> Reader<'w, 'm> {
             if anchors_last { vec![0, column, anchor] } else { vec![0, anchor, column] }
         };
         let in_rows = |value: Value<'w>| if anchors_last { value.transpose(&[0, 2, 1]) } else { value };
-        let whole = in_rows(self.writer.tensor(output));
         let (first, columns_axis) = (SIDES + usize::from(objectness), if anchors_last { 1 } else { 2 });
         let logits = self.columns_of(output, anchors_last, [first, columns], true);
         let sides = self.columns_of(output, anchors_last, [0, SIDES], false);
         let probability = self.probability(output, &at(0, columns - 1));
-        let of_classes = |value: Value<'w>| value.slice(first as i64, columns as i64, 2);
-        let untraced = probability.is_none() && self.is_share(output, columns_axis, first..columns)?;
-        let scores = if untraced || probability.is_some() { of_classes(whole) } else { logits.sigmoid() };
+        let given = |from: usize, to: usize| in_rows(self.writer.tensor(output)).slice(from as i64, to as i64, 2);
+        let untraced = probability.is_none() && self.is_within(output, columns_axis, first..columns, 0.0)?;
+        let scores = if untraced || probability.is_some() { given(first, columns) } else { logits.sigmoid() };
         let softmax = probability == Some(Probability::Softmax);
         // A net without objectness may write ones, as YOLOv6 does.
-        let object_is_share = objectness && self.is_share(output, columns_axis, SIDES..first)?;
-        let own_objectness = objectness
-            && !object_is_share
+        let object = objectness && !self.is_within(output, columns_axis, SIDES..first, 1.0)?;
+        let own_objectness = object
             && self.moves.origin(output, &at(0, SIDES)).tensor != self.moves.origin(output, &at(0, first)).tensor;
-        let scores = match objectness.then(|| whole.slice(SIDES as i64, first as i64, 2)) {
-            Some(object) if !object_is_share => object.sigmoid() * scores,
-            Some(object) => object * scores,
-            None => scores,
+        let scores = if object {
+            let object = given(SIDES, first);
+            let is_share = self.probability(output, &at(0, SIDES)).is_some()
+                || self.is_within(output, columns_axis, SIDES..first, 0.0)?;
+            if is_share { object * scores } else { object.sigmoid() * scores }
+        } else {
+            scores
         };
         let raw = self.is_raw(output, &at(0, 0));
         let form = match raw {
@@ -185,13 +186,10 @@ impl<'w, 'm> Reader<'w, 'm> {
             None => rivals_of(self.model, &self.moves, output, self.hints.label_count()),
             Some(_) => Vec::new(),
         };
-        let notice = (!rivals.is_empty()).then(|| {
-            format!("output '{output}' is explained; the model also gives {}; --output chooses", rivals.join(", "))
-        });
-        let mut notices: Vec<String> = notice.into_iter().collect();
-        if untraced {
-            notices.push(format!("the scores in '{output}' are from 0 to 1, and taken as they are"));
-        }
+        let others = rivals.join(", ");
+        let rival = || format!("output '{output}' is explained; the model also gives {others}; --output chooses");
+        let as_is = || format!("the scores in '{output}' are from 0 to 1, and taken as they are");
+        let notices = [(!rivals.is_empty()).then(rival), untraced.then(as_is)].into_iter().flatten().collect();
         let classes = Classes { logits, scores, probability, background: None, notices };
         // Queries come from a layer without places.
         let logit = self.moves.logit_origin(output, &at(0, first)).tensor;

@@ -364,8 +364,11 @@ fn joint<'m>(moves: &Moves<'m>, output: &Output<'m>, labels: Option<usize>) -> O
         // Of a number less than there are classes, check_labels tells.
         Some(labels) if columns == SIDES + 1 + labels && (fourth != last || !anchors_last) => true,
         // A number with a layer to itself is the objectness. Where one layer gives all, older nets have it and write an
-        // anchor after the other.
-        _ => columns > SIDES + 1 && (fourth != last || !anchors_last && follows_box(moves, output)),
+        // anchor after the other, unless it is in the scores already.
+        _ => {
+            let shared = || !anchors_last && moves.probable_factor(last).is_none() && follows_box(moves, output);
+            columns > SIDES + 1 && (fourth != last || shared())
+        }
     };
     Some(Layout::Joint { output: output.name, anchors_last, objectness })
 }
