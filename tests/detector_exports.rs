@@ -63,6 +63,49 @@ fn heads_whose_boxes_are_not_decoded_are_refused() {
     assert!(output.status.success(), "{}", stderr(&output));
 }
 
+/// Distributions and logits of all levels in one tensor, as nets for small devices have them.
+#[test]
+fn distributions_that_are_not_decoded_are_no_offsets() {
+    let folder = Folder::new("distributions");
+    let mut model = OnnxModel::read(&reference("detectors/yolov8.onnx")).unwrap();
+    model.graph_mut().output = vec![ValueInfo::untyped("/Concat_3_output_0")];
+    model.take_metadata("names");
+    let path = folder.0.join("joined.onnx");
+    fs::write(&path, model.to_bytes()).unwrap();
+    let output = whycam(&["inspect", &path.display().to_string()]);
+    assert!(stderr(&output).contains("come straight from a layer"), "{}", stderr(&output));
+}
+
+/// Names that say less than the numbers, and queries whose boxes are in pixels.
+#[test]
+fn boxes_and_scores_are_told_by_their_numbers_before_their_names() {
+    let folder = Folder::new("names");
+    let image = picture(&folder, "whole.png", 128, 96);
+    let found = |model: &OnnxModel| {
+        let path = folder.0.join("named.onnx");
+        fs::write(&path, model.to_bytes()).unwrap();
+        let explain = ["explain", &image, "--threshold", "0.1", "--json", "-", "--force", "--model"];
+        let output = whycam(&[&explain[..], &[path.to_str().unwrap()]].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        let line: Value = serde_json::from_str(&stdout(&output)).unwrap();
+        let of = |found: &Value| (found["label"].clone(), found["box"]["x"].as_f64().unwrap().round());
+        line["detections"].as_array().unwrap().iter().map(of).collect::<Vec<_>>()
+    };
+    let mut dense = OnnxModel::read(&reference("detectors/background_last.onnx")).unwrap();
+    let expected = found(&dense);
+    dense.rename_tensor("scores", "detection_scores");
+    dense.rename_tensor("boxes", "coordinates");
+    assert!(!expected.is_empty() && found(&dense) == expected);
+    let mut queries = OnnxModel::read(&reference("detectors/detr.onnx")).unwrap();
+    let expected = found(&queries);
+    queries.rename_tensor("pred_boxes", "shares");
+    let graph = queries.graph_mut();
+    graph.initializer.push(Tensor::from_f32s("sides", &[4], &[128.0, 96.0, 128.0, 96.0]));
+    graph.node.push(Node::new("Mul", "scaled", &["shares", "sides"], &["pred_boxes"]));
+    graph.output = ["logits", "pred_boxes"].map(ValueInfo::untyped).to_vec();
+    assert!(!expected.is_empty() && found(&queries) == expected, "{expected:?}");
+}
+
 #[test]
 fn suppression_by_tensorrt_is_refused_with_what_to_do() {
     let folder = Folder::new("tensorrt");

@@ -47,6 +47,10 @@ impl BoxForm {
         }
     }
 
+    pub fn is_in_pixels(self) -> bool {
+        matches!(self, Self::Corners { pixels: true } | Self::Centre { pixels: true })
+    }
+
     /// Left, top, right and bottom in pixels, `[N,A,4]`, of an input `[height, width]`.
     pub fn corners<'w>(
         self,

@@ -165,7 +165,7 @@ impl<'w, 'm> Reader<'w, 'm> {
         };
         let raw = self.is_raw(output, &at(0, 0));
         let form = match raw {
-            true if objectness => BoxForm::CellOffsets,
+            true if objectness && self.has_four_channels(output, &at(0, 0)) => BoxForm::CellOffsets,
             true => return Err(self.unknown_boxes(output)),
             false => self.form_of(output, |values| {
                 let values = if anchors_last { values.reversed_axes() } else { values };
@@ -229,7 +229,8 @@ impl<'w, 'm> Reader<'w, 'm> {
         // The scores of a dense detector come from a map.
         let queries = self.moves.shape(self.moves.logit_origin(scores, &at(0)).tensor).len() != 4;
         let bounded = self.moves.op(self.moves.origin(boxes, &[0, 0, 0]).tensor) == "Sigmoid";
-        let centred = queries && (bounded || matches!(boxes, "pred_boxes" | "dets"));
+        let named = || matches!(boxes, "pred_boxes" | "dets");
+        let centred = queries && (bounded || named() && !self.form_of(boxes, |values| values)?.is_in_pixels());
         let given = ClassScores {
             scores: in_rows(self.writer.tensor(scores)),
             ending: self.probability(scores, &at(0)),
@@ -360,6 +361,11 @@ impl<'w, 'm> Reader<'w, 'm> {
     /// Whether the model samples maps at points that it computes, as deformable attention does.
     pub fn samples_grids(&self) -> bool {
         self.model.graph().node.iter().any(|node| node.op() == "GridSample")
+    }
+
+    /// Whether the layer that a number comes from gives the four sides of a box, and not distributions of them.
+    fn has_four_channels(&self, output: &'m str, at: &[usize]) -> bool {
+        self.moves.shape(self.moves.origin(output, at).tensor).get(1) == Some(&SIDES)
     }
 
     fn form_of(&self, output: &str, boxes: impl Fn(ndarray::Array2<f32>) -> ndarray::Array2<f32>) -> Result<BoxForm> {

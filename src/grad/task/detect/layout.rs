@@ -196,6 +196,9 @@ fn anchors_are_last(moves: &Moves, name: &str, shape: &[usize]) -> bool {
     }
 }
 
+/// What the names of outputs with scores have in them.
+const SCORE_WORDS: &[&str] = &["score", "logit", "cls", "class", "conf", "label", "prob"];
+
 fn has_word(name: &str, words: &[&str]) -> bool {
     let name = name.to_lowercase();
     words.iter().any(|word| name.contains(word))
@@ -316,14 +319,14 @@ fn apart<'m>(moves: &Moves<'m>, outputs: &[Output<'m>]) -> Option<Layout<'m>> {
     let floats = || outputs.iter().filter(|output| !output.integer && output.shape.len() == 3);
     let is_boxes = |o: &&Output<'m>| matches!(o.shape, [_, _, SIDES | 16]);
     let boxes = floats().filter(is_boxes).max_by_key(|o| {
-        let named = has_word(o.name, &["box", "det", "reg", "loc"]);
+        let named = has_word(o.name, &["box", "det", "reg", "loc"]) && !has_word(o.name, SCORE_WORDS);
         // Of two outputs of four columns, boxes are computed, and scores end a layer or a probability.
         let computed = !is_score(moves, o, 0) && !moves.is_of_layer(moves.origin(o.name, &[0, 0, 0]).tensor);
         (named, o.shape[2] == SIDES, computed)
     })?;
     let anchors = boxes.shape[1];
     let others = || floats().filter(|o| o.name != boxes.name && anchors > 1);
-    let named = |o: &&Output<'m>| has_word(o.name, &["score", "logit", "cls", "class", "conf", "label", "prob"]);
+    let named = |o: &&Output<'m>| has_word(o.name, SCORE_WORDS);
     let fits = |o: &&Output<'m>| o.shape[1] == anchors || o.shape[2] == anchors;
     let scores = others().filter(fits).max_by_key(|o| (named(o), is_score(moves, o, 0)))?;
     Some(Layout::Apart { boxes: boxes.name, scores: scores.name, anchors_last: scores.shape[1] != anchors })
