@@ -1,6 +1,7 @@
 //! The options of an interrupted run, so that `--resume` continues only the same work.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::{Map, Value, json};
 use whycam::grad::{Background, Probability};
@@ -52,8 +53,7 @@ impl ResumeKey {
             let path = graph_file(path).unwrap_or_else(|_| path.clone());
             let manifest = path.with_extension("toml");
             self.note("manifest", fs::read_to_string(&manifest).unwrap_or_default(), String::new());
-            let written = fs::metadata(&path).and_then(|metadata| Ok((metadata.len(), metadata.modified()?)));
-            self.note("written", written.map_or(String::new(), |written| format!("{written:?}")), String::new());
+            self.note("written", written(&path), String::new());
             usual = Manifest::read(&manifest).ok().and_then(|own| own.method);
         }
         self.note("method", method.map(str::to_owned).filter(|method| usual.as_ref() != Some(method)), None);
@@ -69,6 +69,12 @@ impl ResumeKey {
     pub fn text(&self) -> String {
         json!(self.0).to_string()
     }
+}
+
+/// The size of a file and when it was written; empty where that is not known.
+pub fn written(path: &Path) -> String {
+    let written = fs::metadata(path).and_then(|metadata| Ok((metadata.len(), metadata.modified()?)));
+    written.map_or(String::new(), |written| format!("{written:?}"))
 }
 
 fn texts<T: ToString>(values: &[T]) -> Vec<String> {

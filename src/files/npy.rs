@@ -8,7 +8,7 @@ use ndarray_npy::{ViewNpyError, ViewNpyExt};
 use super::limits;
 use crate::error::{Error, Result};
 
-/// Reads a file as one of one type.
+/// Reads the numbers of a file that holds one type.
 type View = fn(&[u8]) -> Result<Option<ArrayD<f64>>, ViewNpyError>;
 const VIEWS: [View; 11] = [
     |bytes| numbers::<f32>(bytes, f64::from),
@@ -40,7 +40,8 @@ pub fn read_npy(path: &Path) -> Result<ArrayD<f64>> {
     }
 }
 
-/// The numbers of a file of one type; `None` if they are too many. A view allocates nothing, so a false shape in the header is harmless.
+/// The numbers of a file of one type; `None` if they are too many. A view allocates nothing, so a false shape in the header
+/// is harmless.
 fn numbers<'a, T: Copy + 'a>(bytes: &'a [u8], to_f64: fn(T) -> f64) -> Result<Option<ArrayD<f64>>, ViewNpyError>
 where
     ArrayViewD<'a, T>: ViewNpyExt<'a>,

@@ -1,5 +1,10 @@
 //! Recognising a detector, and giving it the outputs that all detectors have.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use ndarray::ArrayD;
+
 use super::bare_input::guess_notice;
 use super::inputs::add_batch_axis_to_output;
 use super::label_sets::{fitted, usual_labels};
@@ -23,7 +28,16 @@ pub fn find_detection(typed: &mut TypedModel) -> Result<Option<(Detection, Vec<S
     let InputSpec { width, height, .. } = manifest.input;
     let shape = tensors[input.as_str()].shape.clone();
     let find = |model: &OnnxModel, tensors: &Tensors| {
-        let sample = |tensor: &str| session::sample(model, input, &shape, tensor);
+        // Several questions are asked of the same run.
+        let samples = RefCell::new(HashMap::new());
+        let sample = |tensor: &str| {
+            if let Some(known) = samples.borrow().get(tensor) {
+                return Ok(ArrayD::clone(known));
+            }
+            let values = session::sample(model, input, &shape, tensor)?;
+            samples.borrow_mut().insert(tensor.to_owned(), values.clone());
+            Ok(values)
+        };
         let hints = Hints {
             output: manifest.output.as_deref(),
             labels: &manifest.labels,

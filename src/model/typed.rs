@@ -49,14 +49,10 @@ pub fn type_tensors(mut loaded: LoadedModel) -> Result<TypedModel> {
             loaded = untouched;
             probe_other_sizes(&mut loaded, &input)?
         }
-        (Err(Error::Model { problem, source, .. }), _) if sides_are_free => {
+        (Err(Error::Model { model, problem, source }), _) if sides_are_free => {
             let InputSpec { width, height, .. } = loaded.manifest.input;
             let problem = format!("with pictures of {width}x{height}, {problem}; --input-size chooses another size");
-            let error = loaded.model.error(problem);
-            return Err(match source {
-                Some(cause) => error.caused_by(cause),
-                None => error,
-            });
+            return Err(Error::Model { model, problem, source });
         }
         (probed, _) => probed?,
     };

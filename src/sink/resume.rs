@@ -30,10 +30,11 @@ pub struct ResumeLog {
 }
 
 impl ResumeLog {
-    /// Reads the log of earlier runs. `asked` describes what changes results, which must be the same: the `options` for people.
+    /// Reads the log of earlier runs. `asked` describes everything that changes results, and must be the same; `options` names
+    /// it in the error.
     ///
     /// # Errors
-    /// The file cannot be read, or belongs to a run with others.
+    /// The file cannot be read, or belongs to a run that was asked for something else.
     pub fn read(path: &Path, asked: &str, options: &str) -> Result<Self> {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,

@@ -140,8 +140,8 @@ struct Columns {
 }
 
 fn columns(output: &Output) -> Option<Columns> {
-    let ([_, first, second], anchors_last) = (output.shape, output.anchors_last) else { return None };
-    let (first, second) = (*first, *second);
+    let [_, first, second] = *output.shape else { return None };
+    let anchors_last = output.anchors_last;
     let (anchors, count) = if anchors_last { (second, first) } else { (first, second) };
     (!output.integer && count > SIDES && anchors >= 2).then_some(Columns { count, anchors_last })
 }

@@ -91,10 +91,11 @@ impl<'m> Moves<'m> {
     }
 
     /// Whether a sigmoid or softmax is among what a tensor's numbers come from.
-    pub fn leads_to_probability(&self, tensor: &'m str) -> bool {
+    pub fn leads_to_probability(&self, tensor: &str) -> bool {
+        let known = self.index.producer_node(tensor).and_then(|node| node.output.iter().find(|name| *name == tensor));
         let is_one =
             |source: &&str| self.before_probability(source).is_some() || self.probable_factor(source).is_some();
-        self.sources(tensor).iter().any(is_one)
+        known.is_some_and(|tensor| self.sources(tensor).iter().any(is_one))
     }
 
     /// As [`Moves::origin`], past ops that choose by other numbers as well: one of the numbers that they may choose.

@@ -22,17 +22,11 @@ impl<'m> Moves<'m> {
             return self.narrowed(writer, before, part, logits);
         }
         let whole = part.from == 0 && self.shape(tensor).get(part.axis) == Some(&part.to);
-        let again =
-            self.index.producer_node(tensor).filter(|_| !whole || logits && self.comes_from_probability(tensor));
+        let again = self.index.producer_node(tensor).filter(|_| !whole || logits && self.leads_to_probability(tensor));
         again.and_then(|node| self.narrowed_move(writer, node, tensor, part, logits)).unwrap_or_else(|| {
             let value = writer.tensor(tensor);
             if whole { value } else { value.slice(part.from as i64, part.to as i64, part.axis as i64) }
         })
-    }
-
-    fn comes_from_probability(&self, tensor: &str) -> bool {
-        let known = self.index.producer_node(tensor).and_then(|node| node.output.iter().find(|name| *name == tensor));
-        known.is_some_and(|tensor| self.leads_to_probability(tensor))
     }
 
     /// The part of what a move gives; `None` if the part is spread over what it takes.
@@ -50,7 +44,7 @@ impl<'m> Moves<'m> {
         match node.op() {
             "Identity" | "Cast" | "Dropout" => Some(below(first, part)),
             // Probabilities are rounded to other numbers than their logits would be.
-            "DequantizeLinear" | "QuantizeLinear" if logits && self.comes_from_probability(tensor) => {
+            "DequantizeLinear" | "QuantizeLinear" if logits && self.leads_to_probability(tensor) => {
                 Some(below(first, part))
             }
             "Transpose" => {
