@@ -8,6 +8,7 @@ mod classes_layers_outputs;
 mod cli;
 mod corrupted_files;
 mod detector_exports;
+mod detector_outputs;
 mod detectors;
 mod documentation;
 mod environment_failures;

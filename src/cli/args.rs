@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use whycam::cam::{self, Method};
-use whycam::grad::{Background, Probability, TASKS};
+use whycam::grad::{Background, BoxOrder, Probability, TASKS};
 use whycam::plumbing::SIDES;
 use whycam::{
     Area, Comparison, Compute, DetectionOptions, Device, Direction, Feed, FeedValue, Fusion, LayerName, ModelOptions,
@@ -52,11 +52,15 @@ pub struct ModelSettings {
     pub task: Option<&'static str>,
     /// How a detector's logits become scores, if its graph does not do it: softmax (its last class is "no object") or
     /// sigmoid
-    #[arg(long, value_name = "softmax|sigmoid", value_parser = PossibleValuesParser::new(["softmax", "sigmoid"]).map(scores))]
+    #[arg(long, value_name = "softmax|sigmoid", value_parser = named(Probability::NAMES, Probability::named))]
     pub scores: Option<Probability>,
     /// Which class of a detector's softmax stands for "no object": first or last
-    #[arg(long, value_name = "first|last", value_parser = PossibleValuesParser::new(Background::NAMES).map(background))]
+    #[arg(long, value_name = "first|last", value_parser = named(Background::NAMES, Background::named))]
     pub background: Option<Background>,
+    /// What the four numbers of a detector's boxes are: corners, also with y before x, upper left corners and sizes, or
+    /// centres and sizes
+    #[arg(long, value_name = "xyxy|yxyx|xywh|cxcywh", value_parser = named(BoxOrder::NAMES, BoxOrder::named))]
+    pub box_order: Option<BoxOrder>,
     /// A file of class names, one a line; or the built-in lists coco and imagenet
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
@@ -215,12 +219,12 @@ fn task(name: String) -> &'static str {
     TASKS.iter().find(|task| **task == name).copied().unwrap_or(TASKS[0])
 }
 
-fn scores(name: String) -> Probability {
-    if name == "softmax" { Probability::Softmax } else { Probability::Sigmoid }
-}
-
-fn background(name: String) -> Background {
-    if name == "first" { Background::First } else { Background::Last }
+/// Parses one of these names.
+fn named<T: Clone + Send + Sync + 'static>(
+    names: &'static [&'static str],
+    of: fn(&str) -> Option<T>,
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(names).try_map(move |name| of(&name).ok_or("it is none of these"))
 }
 
 /// Parses a finite number.
@@ -275,8 +279,9 @@ impl ModelSettings {
         options.preset = self.preset;
         options.output.clone_from(&self.output);
         options.task = self.task;
-        options.scores = self.scores;
-        options.background = self.background;
+        let Self { scores, background, box_order, .. } = *self;
+        (options.reading.scores, options.reading.background, options.reading.box_order) =
+            (scores, background, box_order);
         options.input_size = self.input_size;
         options.feed.clone_from(&self.feed);
         options.comparison = self.comparison.comparison();

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
-use whycam::grad::{Background, Probability};
+use whycam::grad::{Background, BoxOrder, OutputReading, Probability};
 use whycam::model::{Manifest, graph_file};
 use whycam::{DetectionOptions, Direction, Fusion, ModelOptions, ModelSource, Request, ScoreQuery};
 
@@ -20,8 +20,10 @@ impl ResumeKey {
         key.note("preset", options.preset.map(|preset| preset.name().to_owned()), None);
         key.note("input_size", options.input_size.map(|(width, height)| vec![width, height]), None);
         key.note("task", options.task, None);
-        key.note("class_scores", options.scores.map(Probability::name), None);
-        key.note("background", options.background.map(Background::name), None);
+        let OutputReading { scores: class_scores, background, box_order, .. } = options.reading;
+        key.note("class_scores", class_scores.map(Probability::name), None);
+        key.note("background", background.map(Background::name), None);
+        key.note("box_order", box_order.map(BoxOrder::name), None);
         let (asked, usual) = (request.detections, DetectionOptions::default());
         key.note("threshold", asked.threshold, usual.threshold);
         key.note("overlap", asked.overlap, usual.overlap);

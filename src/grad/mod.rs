@@ -47,8 +47,8 @@ pub use target::{
     input_target, list_candidates,
 };
 pub use task::{
-    Background, Detection, Family, FoundDetector, Hints, Probability, ScoreRow, Search, Segmentation, TASKS, Task,
-    check_stated_shapes, find_detector, is_background, score_maps,
+    Background, BoxOrder, Detection, Family, FoundDetector, Hints, InRows, OutputReading, Probability, ScoreRow,
+    Search, Segmentation, TASKS, Task, check_stated_shapes, find_detector, is_background, score_maps,
 };
 pub use value::{Operand, Value};
 pub use vjp::{Gradient, Vjp};

@@ -6,14 +6,13 @@ use std::collections::HashMap;
 use ndarray::ArrayD;
 
 use super::bare_input::guess_notice;
-use super::inputs::add_batch_axis_to_output;
 use super::label_sets::{fitted, usual_labels};
 use super::load::LoadedModel;
 use super::manifest::InputSpec;
 use super::preset::Preset;
 use super::typed::TypedModel;
 use crate::error::Result;
-use crate::grad::{Detection, Family, FoundDetector, Hints, find_detector, is_background};
+use crate::grad::{Detection, Family, FoundDetector, Hints, InRows, find_detector, is_background};
 use crate::onnx::{OnnxModel, Tensors};
 use crate::session;
 
@@ -41,25 +40,29 @@ pub fn find_detection(typed: &mut TypedModel) -> Result<Option<(Detection, Vec<S
         let hints = Hints {
             output: manifest.output.as_deref(),
             labels: &manifest.labels,
-            probability: manifest.scores,
-            background: manifest.background,
+            reading: manifest.reading,
             input: [height, width],
             sample: &sample,
         };
         find_detector(model, tensors, &hints)
     };
     let mut found = find(model, tensors)?;
+    let mut in_rows = None;
     if found.is_none()
-        && let Some(mut batched) = add_batch_axis_to_output(model, input, tensors)
+        && let Some(mut rows) = InRows::of(model, tensors)
     {
-        let batched_tensors = session::probe(&mut batched, &[(input.as_str(), shape.clone())])?;
-        found = find(&batched, &batched_tensors)?;
-        if found.is_some() {
-            (*model, *tensors) = (batched, batched_tensors);
-        }
+        let tensors = session::probe(&mut rows.model, &[(input.as_str(), shape.clone())])?;
+        found = find(&rows.model, &tensors)?;
+        in_rows = Some(rows);
     }
     let Some(FoundDetector { detection, patch, family, mut notices }) = found else { return Ok(None) };
-    patch.apply(model);
+    match in_rows {
+        Some(mut rows) => {
+            patch.apply(&mut rows.model);
+            *model = rows.restored();
+        }
+        None => patch.apply(model),
+    }
     *tensors = session::probe(model, &[(input.as_str(), shape)])?;
     // A notice, unlike a guess, is kept with the augmented model.
     if let Some(guess) = guess.take() {
@@ -73,7 +76,7 @@ pub fn find_detection(typed: &mut TypedModel) -> Result<Option<(Detection, Vec<S
         }
         notices.push(guess_notice(preset, format_args!("{reason}{levels}")));
     }
-    if let Some(asked) = manifest.background
+    if let Some(asked) = manifest.reading.background
         && detection.background != Some(asked.entry(detection.classes + 1))
     {
         let problem =

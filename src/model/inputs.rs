@@ -5,7 +5,7 @@ use super::words::takes_words;
 use crate::error::Result;
 use crate::grad::{CLASS_INDEX, Detection};
 use crate::onnx::proto::{Node, Tensor, ValueInfo};
-use crate::onnx::{DataType, OnnxModel, Tensors};
+use crate::onnx::{DataType, OnnxModel};
 
 /// The only input of a model that is a picture.
 ///
@@ -98,23 +98,4 @@ pub fn add_batch_axis(model: &mut OnnxModel) -> Option<String> {
     graph.initializer.push(Tensor::from_i64s(&axes, &[1], &[0]));
     graph.node.insert(0, Node::new("Squeeze", inner.as_str(), &[&name, &axes], &[&inner]));
     Some(format!("its input '{name}' has no batch axis; it is given one of length 1"))
-}
-
-/// Gives the only output `[h,w]` of a model whose input was given a batch axis one as well. `None` for another model.
-pub fn add_batch_axis_to_output(model: &OnnxModel, input: &str, tensors: &Tensors) -> Option<OnnxModel> {
-    let [output] = model.graph().output.as_slice() else { return None };
-    let (name, inner) = (output.name().to_owned(), format!("model.{}", output.name()));
-    let shape = tensors.get(&name).map(|info| info.shape.clone()).filter(|shape| shape.len() == 2)?;
-    if !model.has_tensor(&format!("model.{input}")) || model.has_tensor(&inner) {
-        return None;
-    }
-    let mut model = model.clone();
-    model.rename_tensor(&name, &inner);
-    let dims: Vec<i64> = std::iter::once(1).chain(shape.into_iter().map(|length| length as i64)).collect();
-    let axes = format!("{inner}.axes");
-    let graph = model.graph_mut();
-    graph.output = vec![ValueInfo::tensor(&name, DataType::Float, &dims)];
-    graph.initializer.push(Tensor::from_i64s(&axes, &[1], &[0]));
-    graph.node.push(Node::new("Unsqueeze", format!("{inner}.batched"), &[&inner, &axes], &[&name]));
-    Some(model)
 }

@@ -18,6 +18,7 @@ use super::words::{feed_words, takes_words};
 use crate::cam;
 use crate::error::{Error, Result};
 use crate::files::limits;
+use crate::grad::OutputReading;
 use crate::onnx::OnnxModel;
 use crate::session::Compute;
 
@@ -62,23 +63,17 @@ pub fn load(options: &ModelOptions) -> Result<LoadedModel> {
     if let Some(path) = &options.labels {
         loaded.manifest.labels = labels(path)?;
     }
-    let asked =
-        [options.task.is_some(), options.scores.is_some(), options.background.is_some(), options.output.is_some()];
-    if loaded.contract.is_some() && asked.contains(&true) {
-        let problem = "it was prepared with its task, output, scores and background; --task, --output, --scores and \
-                       --background go with the model that it was made from";
+    let asked = options.task.is_some() || options.output.is_some() || options.reading != OutputReading::default();
+    if loaded.contract.is_some() && asked {
+        let problem = "it was prepared with its task, output, scores, background and box order; --task, --output, --scores, \
+                       --background and --box-order go with the model that it was made from";
         return Err(loaded.model.error(problem));
     }
     if let Some(task) = options.task {
         loaded.manifest.task = Some(task.to_owned());
     }
     (loaded.comparison, loaded.compute) = (options.comparison.clone(), options.compute);
-    if options.scores.is_some() {
-        loaded.manifest.scores = options.scores;
-    }
-    if options.background.is_some() {
-        loaded.manifest.background = options.background;
-    }
+    loaded.manifest.reading = options.reading.or(loaded.manifest.reading);
     if let Some(output) = &options.output {
         loaded.manifest.output = Some(output.clone());
     }

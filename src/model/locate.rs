@@ -148,7 +148,7 @@ fn other_task_of(typed: &mut TypedModel, wanted: Option<&str>) -> Result<(Task, 
     match task {
         Task::Classify(row) if own.is_some() => {
             manifest.labels = comparison.names();
-            Ok((own_likeness(model, row, comparison, manifest.scores)?, notices))
+            Ok((own_likeness(model, row, comparison, manifest.reading.scores)?, notices))
         }
         Task::Embed(row) => {
             let (task, found) = compare(typed, row)?;

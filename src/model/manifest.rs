@@ -9,7 +9,7 @@ use super::label_sets::{LABEL_SETS, label_set};
 use super::options::FeedValue;
 use crate::error::{Error, Result};
 use crate::files::limits;
-use crate::grad::{Background, Probability, TASKS};
+use crate::grad::{OutputReading, TASKS};
 
 /// A model's `NAME.toml`.
 #[derive(Clone, Debug, Deserialize)]
@@ -23,12 +23,9 @@ pub struct Manifest {
     /// What the outputs mean, where the graph does not tell: one of [`TASKS`](crate::grad::TASKS).
     #[serde(default)]
     pub task: Option<String>,
-    /// How the logits of a detector become scores, where the graph does not do it.
-    #[serde(default)]
-    pub scores: Option<Probability>,
-    /// Which class of a detector's softmax stands for "no object".
-    #[serde(default)]
-    pub background: Option<Background>,
+    /// How the outputs are read, where the graph does not tell.
+    #[serde(flatten)]
+    pub reading: OutputReading,
     /// The method that explains this model best, where it is not the task's usual one.
     #[serde(default)]
     pub method: Option<String>,
@@ -229,8 +226,7 @@ impl Manifest {
             description: String::new(),
             labels,
             task: None,
-            scores: None,
-            background: None,
+            reading: OutputReading::default(),
             method: None,
             layer: None,
             shift: None,

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::embedded::{EMBEDDED, Embedded};
 use super::preset::Preset;
-use crate::grad::{Background, Probability};
+use crate::grad::OutputReading;
 use crate::session::Compute;
 
 /// Which model, and how it runs. The default is the first embedded model.
@@ -25,10 +25,8 @@ pub struct ModelOptions {
     pub output: Option<String>,
     /// What the outputs mean, in place of what the graph tells.
     pub task: Option<&'static str>,
-    /// How the logits of a detector become scores, where the graph does not do it.
-    pub scores: Option<Probability>,
-    /// Which class of a detector's softmax stands for "no object".
-    pub background: Option<Background>,
+    /// How the outputs are read, where the graph does not tell.
+    pub reading: OutputReading,
     /// Width and height that pictures are resized to, where the model leaves them open.
     pub input_size: Option<(u32, u32)>,
     /// What further inputs of the model are given.

@@ -83,6 +83,9 @@ impl Preset {
             Family::Detr => (Self::Detr, "its outputs are those of DETR"),
             Family::RetinaNet => (Self::Detr, "its outputs are those of RetinaNet"),
             Family::RtDetr => (Self::Unit, "its outputs are those of RT-DETR"),
+            Family::Ssd => (Self::Detr, "its outputs are those of SSD"),
+            Family::PpYoloe => (Self::Detr, "its outputs are those of PP-YOLOE"),
+            Family::YoloV4 => (Self::Unit, "its outputs are those of YOLOv4 and YOLO-NAS"),
             Family::Torchvision => (Self::Unit, "it chooses its boxes itself, as torchvision's detectors do"),
         }
     }

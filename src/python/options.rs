@@ -13,7 +13,7 @@ use crate::files::limits;
 use crate::grad::{Background, LayerName, Probability, TASKS};
 use crate::model::{ClassName, Direction, Feed, FeedValue, ModelOptions, Preset, Reference, Request, ScoreQuery};
 
-const KEYWORDS: &str = "method, layer, fuse, classes, contrast, signed, direction, task, output, scores, background, labels, preset, \
+const KEYWORDS: &str = "method, layer, fuse, classes, contrast, signed, direction, task, output, scores, background, box_order, labels, preset, \
     input_size, feed, like, words, text_model, tokenizer, logit_scale, logit_bias, threshold, overlap, detections, each, device, threads";
 
 /// Which model, and what is explained.
@@ -71,14 +71,9 @@ impl Settings {
         match name {
             "task" => options.task = Some(one_of(name, value, TASKS)?),
             "output" => options.output = Some(value.extract()?),
-            "scores" => {
-                let sigmoid = one_of(name, value, &["softmax", "sigmoid"])? == "sigmoid";
-                options.scores = Some(if sigmoid { Probability::Sigmoid } else { Probability::Softmax });
-            }
-            "background" => {
-                let first = one_of(name, value, Background::NAMES)? == "first";
-                options.background = Some(if first { Background::First } else { Background::Last });
-            }
+            "scores" => options.reading.scores = Probability::named(one_of(name, value, Probability::NAMES)?),
+            "background" => options.reading.background = Background::named(one_of(name, value, Background::NAMES)?),
+            "box_order" => options.reading.box_order = BoxOrder::named(one_of(name, value, BoxOrder::NAMES)?),
             "labels" => options.labels = Some(value.extract()?),
             "preset" => options.preset = Some(Preset::from_str(&value.extract::<String>()?).map_err(PyErr::from)?),
             "input_size" => options.input_size = Some(value.extract()?),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Which class of a softmax stands for "no object".
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Background {
     First,
@@ -12,6 +12,10 @@ pub enum Background {
 
 impl Background {
     pub const NAMES: &[&str] = &["first", "last"];
+
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::First, Self::Last].into_iter().find(|background| background.name() == name)
+    }
 
     pub fn name(self) -> &'static str {
         match self {

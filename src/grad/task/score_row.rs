@@ -10,7 +10,7 @@ use crate::grad::graph_writer::GraphWriter;
 use crate::onnx::{DataType, GraphIndex, OnnxModel, Tensors};
 
 /// How logits become probabilities.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Probability {
     /// The classes exclude each other.
@@ -26,6 +26,13 @@ pub enum Probability {
 }
 
 impl Probability {
+    /// The names of those that can be asked for.
+    pub const NAMES: &[&str] = &["softmax", "sigmoid"];
+
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Softmax, Self::Sigmoid].into_iter().find(|probability| probability.name() == name)
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Softmax => "softmax",

@@ -1,8 +1,6 @@
 //! Which cell of which map each anchor stands for.
 
 use super::moves::Moves;
-use crate::error::Result;
-use crate::onnx::OnnxModel;
 
 /// The cell of an anchor, and its number among the anchors of that cell.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,29 +12,27 @@ pub struct Cell {
     pub anchor: usize,
 }
 
-/// The cells of the anchors that `scores` holds, where `at` gives the position of an anchor's first score.
-/// `input` is the height and width of the model's input, and `classes` the scores of an anchor.
-///
-/// # Errors
-/// They do not come from maps `[N,C,h,w]`.
-pub fn cells_of<'m>(
-    model: &OnnxModel,
-    moves: &Moves<'m>,
-    scores: &'m str,
-    anchors: usize,
-    at: impl Fn(usize) -> Vec<usize>,
-    input: [usize; 2],
-    classes: usize,
-) -> Result<Vec<Cell>> {
-    let cell = |anchor: usize| {
-        let origin = moves.logit_origin(scores, &at(anchor));
+impl Cell {
+    /// The cell of a map `[N,C,h,w]` that a score comes from, where an anchor has `classes` scores. `input` is the height and
+    /// width of the model's input. `None` if it comes from something else.
+    pub fn of_score<'m>(
+        moves: &Moves<'m>,
+        scores: &'m str,
+        at: &[usize],
+        input: [usize; 2],
+        classes: usize,
+    ) -> Option<Self> {
+        let origin = moves.logit_origin(scores, at);
         let ([_, _, height, width], [_, channel, row, column]) = (moves.shape(origin.tensor), origin.at.as_slice())
         else {
-            let problem = format!("its boxes need the cells of a map, but {scores} comes from {}", origin.tensor);
-            return Err(model.error(problem));
+            return None;
         };
         let stride = [input[0] as f32 / *height as f32, input[1] as f32 / *width as f32];
-        Ok(Cell { row: *row, column: *column, stride, anchor: channel / classes.max(1) })
-    };
-    (0..anchors).map(cell).collect()
+        Some(Self { row: *row, column: *column, stride, anchor: channel / classes.max(1) })
+    }
+
+    /// Its middle in pixels of the input, `[x, y]`.
+    pub fn middle(&self) -> [f32; 2] {
+        [(self.column as f32 + 0.5) * self.stride[1], (self.row as f32 + 0.5) * self.stride[0]]
+    }
 }

@@ -1,15 +1,13 @@
 //! Detectors that choose their detections themselves: which score each of them has before the choice.
 
-use ndarray::s;
-
 use super::boxes::BoxForm;
 use super::detection::Detection;
-use super::find::{Family, Hints};
+use super::find::{Family, Reader};
 use super::layout::{Layout, RowColumns, SIDES, last_row};
 use super::moves::{Moves, Origin};
 use crate::error::Result;
 use crate::grad::graph_writer::GraphWriter;
-use crate::grad::task::Probability;
+use crate::grad::task::{BoxOrder, Probability};
 use crate::grad::value::Value;
 use crate::onnx::OnnxModel;
 
@@ -30,13 +28,8 @@ struct Source<'m> {
 ///
 /// # Errors
 /// A tensor cannot be written.
-pub fn write_chosen<'m>(
-    model: &OnnxModel,
-    moves: &Moves<'m>,
-    writer: &GraphWriter,
-    layout: &Layout<'m>,
-    hints: &Hints,
-) -> Result<Option<(Detection, Family)>> {
+pub fn write_chosen<'m>(reader: &Reader<'_, 'm>, layout: &Layout<'m>) -> Result<Option<(Detection, Family)>> {
+    let Reader { model, moves, writer, hints } = reader;
     let Some(Given { boxes, scores, labels, chosen }) = given(moves, writer, layout) else { return Ok(None) };
     let Some((sources, column)) = sources_of(moves, &chosen) else { return Ok(None) };
     let Some(first) = sources.first() else { return Ok(None) };
@@ -46,15 +39,15 @@ pub fn write_chosen<'m>(
     }
     let indices = moves.rebuild(writer, chosen.tensor, &mut |tensor| {
         let at = sources.iter().position(|source| source.scores == tensor);
-        Ok(at.map(|at| entries(writer, tensor, offsets[at])))
-    })?;
+        at.map(|at| entries(writer, tensor, offsets[at]))
+    });
     let indices = match column {
         Some([axis, column]) => indices.slice(column, column + 1, axis),
         None => indices,
     };
     let logits: Vec<Value> = sources.iter().map(|source| writer.tensor(source.logits).reshape(&[1, -1])).collect();
     let logits = if let [only] = logits.as_slice() { *only } else { logits[0].concat(&logits[1..], 1) };
-    let form = form_of(model, layout, hints)?;
+    let form = form_of(reader, layout)?;
     let named = [
         (Detection::LOGITS, logits.reshape(&[1, -1, 1])),
         (Detection::SCORES, scores.reshape(&[1, -1])),
@@ -111,18 +104,15 @@ fn family_of(model: &OnnxModel, layout: &Layout, scores: &str) -> (Family, Strin
 }
 
 /// The form of the boxes in a run on noise: corners in pixels, as most models have it, if nothing is found in it.
-fn form_of(model: &OnnxModel, layout: &Layout, hints: &Hints) -> Result<BoxForm> {
+fn form_of(reader: &Reader, layout: &Layout) -> Result<BoxForm> {
     let (output, from) = match *layout {
         Layout::Rows { output, columns } => (output, columns.corners),
-        Layout::ScoredBoxes { output, .. } => (output, 0),
         Layout::Triple { boxes, .. } => (boxes, 0),
-        _ => return Ok(BoxForm::Corners { pixels: true }),
+        Layout::ScoredBoxes { output, .. } => (output, 0),
+        _ => return Ok(BoxForm::Decoded { order: BoxOrder::Xyxy, pixels: true }),
     };
-    let values = (hints.sample)(output)?;
-    let columns = values.shape().last().copied().unwrap_or_default();
-    let rows = values.len() / columns.max(1);
-    let values = values.into_shape_with_order((rows, columns)).map_err(|e| model.error(e))?;
-    Ok(BoxForm::of_values(values.slice(s![.., from..from + SIDES])))
+    let axis = reader.moves.shape(output).len() - 1;
+    Ok(reader.form_of(&reader.sampled(output, axis, from)?, |_| None))
 }
 
 /// The number of classes: they lie along the last axis, or before the anchors, which are more.

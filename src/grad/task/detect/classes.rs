@@ -38,11 +38,11 @@ impl<'w, 'm> Reader<'w, 'm> {
     ///
     /// # Errors
     /// The runtime rejects the model.
-    pub fn classes(&self, logits: Value<'w>, given: &ClassScores<'w, '_>) -> Result<Classes<'w>> {
+    pub fn classes(&self, logits: Value<'w>, given: &ClassScores<'w, 'm>) -> Result<Classes<'w>> {
         let ClassScores { ending, columns, queries, .. } = *given;
         let (mut notices, mut probability) = (Vec::new(), ending);
         let share = ending.is_none()
-            && self.hints.probability.is_none()
+            && self.hints.reading.scores.is_none()
             && self.is_within(given.output, given.axis, 0..columns, 0.0)?;
         if share {
             probability = Some(Probability::Sigmoid);
@@ -52,9 +52,13 @@ impl<'w, 'm> Reader<'w, 'm> {
             // The families that sample maps at learnt points score each class for itself.
             let softmax = queries && !self.samples_grids() && columns > 1;
             let guess = if softmax { Probability::Softmax } else { Probability::Sigmoid };
-            probability = self.hints.probability.or(Some(guess));
-            if queries && self.hints.probability.is_none() {
-                let because = if softmax { "it has no deformable attention" } else { "it has deformable attention" };
+            probability = self.hints.reading.scores.or(Some(guess));
+            if queries && self.hints.reading.scores.is_none() {
+                let because = match softmax {
+                    true => "it has no deformable attention",
+                    false if self.samples_grids() => "it has deformable attention",
+                    false => "it has a single class",
+                };
                 let guess = guess.name();
                 notices.push(format!("scores are a {guess} of the logits, guessed since {because}; --scores chooses"));
             }
@@ -67,7 +71,7 @@ impl<'w, 'm> Reader<'w, 'm> {
             (None, _) => logits.sigmoid(),
         };
         let background = match probability {
-            Probability::Softmax => {
+            Probability::Softmax if !self.leaves_out_classes(given) => {
                 let (background, notice) = self.background(given)?;
                 notices.extend(notice);
                 Some(background.entry(columns))
@@ -75,15 +79,6 @@ impl<'w, 'm> Reader<'w, 'm> {
             _ => None,
         };
         Ok(Classes { logits, scores, probability, background, notices })
-    }
-
-    /// The numbers before their sigmoid or softmax.
-    pub fn logits(&self, tensor: &str) -> Result<Value<'w>> {
-        let moves = &self.moves;
-        moves.rebuild(self.writer, tensor, &mut |source| match moves.before_probability(source) {
-            Some((x, _)) => Ok(Some(self.writer.tensor(x))),
-            None => moves.probable_factor(source).map(|factor| self.logits(factor)).transpose(),
-        })
     }
 
     /// How a number was made from its logit; `None` where it is the logit.
@@ -96,6 +91,26 @@ impl<'w, 'm> Reader<'w, 'm> {
         }
     }
 
+    /// One number for each anchor by which its scores are multiplied, `[N,A,1]`.
+    pub fn factor(&self, output: &'m str) -> Result<Value<'w>> {
+        let shape = self.moves.shape(output);
+        let rows = self.writer.tensor(output).reshape(&[shape[0] as i64, -1, 1]);
+        self.as_share(rows, output, &vec![0; shape.len()], 1, 0..shape[1])
+    }
+
+    /// Some columns of an output, whose number at `at` is one of them, as probabilities: as they are, or their sigmoid.
+    pub fn as_share(
+        &self,
+        value: Value<'w>,
+        output: &'m str,
+        at: &[usize],
+        axis: usize,
+        columns: Range<usize>,
+    ) -> Result<Value<'w>> {
+        let is_share = self.probability(output, at).is_some() || self.is_within(output, axis, columns, 0.0)?;
+        Ok(if is_share { value } else { value.sigmoid() })
+    }
+
     /// Whether some columns of an output are from `least` to 1 in a run on noise.
     pub fn is_within(&self, output: &str, axis: usize, columns: Range<usize>, least: f32) -> Result<bool> {
         let values = (self.hints.sample)(output)?;
@@ -103,11 +118,22 @@ impl<'w, 'm> Reader<'w, 'm> {
         Ok(!columns.is_empty() && columns.iter().all(|value| (least..=1.0).contains(value)))
     }
 
+    /// Whether the softmax that made the scores was of more classes, such as one of no object.
+    fn leaves_out_classes(&self, given: &ClassScores<'w, 'm>) -> bool {
+        let ClassScores { output, columns, .. } = *given;
+        let softmax = self.moves.origin_of_first(output);
+        let node = self.moves.index.producer_node(softmax).filter(|node| node.op() == "Softmax");
+        let shape = self.moves.shape(softmax);
+        let axis = node.map(|node| node.int("axis").unwrap_or(-1).rem_euclid(shape.len().max(1) as i64));
+        let length = axis.and_then(|axis| shape.get(usize::try_from(axis).ok()?));
+        length.is_some_and(|length| *length > columns)
+    }
+
     /// Which class of a softmax stands for "no object": as an option or the labels say, or else a guess, with a notice.
     fn background(&self, given: &ClassScores) -> Result<(Background, Option<String>)> {
         let of_labels =
             || Background::of_labels(self.hints.labels).filter(|_| self.hints.labels.len() == given.columns);
-        if let Some(stated) = self.hints.background.or_else(of_labels) {
+        if let Some(stated) = self.hints.reading.background.or_else(of_labels) {
             return Ok((stated, None));
         }
         let (guess, because) = match self.likelier_on_noise(given)? {

@@ -1,18 +1,18 @@
 //! Writing what a detector finds in one form, whatever its layout.
 
-use ndarray::{ArrayD, Ix2};
+use ndarray::ArrayD;
 
-use super::boxes::BoxForm;
-use super::cells::{Cell, cells_of};
+use super::boxes::{BoxForm, share_of_corners};
 use super::chosen::write_chosen;
 use super::classes::{ClassScores, Classes};
 use super::detection::Detection;
 use super::layout::{Layout, SIDES, find_layout, rivals_of, rivals_of_pair};
 use super::moves::Moves;
 use super::narrow::Part;
+use super::rows::Rows;
 use crate::error::Result;
 use crate::grad::graph_writer::{GraphWriter, Patch};
-use crate::grad::task::{Background, Probability};
+use crate::grad::task::{BoxOrder, OutputReading, Probability};
 use crate::grad::value::Value;
 use crate::onnx::{OnnxModel, Tensors};
 
@@ -22,10 +22,8 @@ pub struct Hints<'a> {
     pub output: Option<&'a str>,
     /// The labels, if there are any.
     pub labels: &'a [String],
-    /// How logits become scores, where the model does not do it itself.
-    pub probability: Option<Probability>,
-    /// Which class of a softmax stands for "no object".
-    pub background: Option<Background>,
+    /// What the graph does not tell.
+    pub reading: OutputReading,
     /// Height and width of the input.
     pub input: [usize; 2],
     /// The value of a tensor in a run on noise.
@@ -50,6 +48,9 @@ pub enum Family {
     Detr,
     RtDetr,
     RetinaNet,
+    Ssd,
+    PpYoloe,
+    YoloV4,
     Torchvision,
 }
 
@@ -72,13 +73,19 @@ pub fn find_detector(model: &OnnxModel, tensors: &Tensors, hints: &Hints) -> Res
     let writer = GraphWriter::new(model, tensors);
     let reader = Reader { model, moves, writer: &writer, hints };
     let (detection, family, notices) = match layout {
-        Layout::Joint { output, anchors_last, objectness } => reader.joint(output, anchors_last, objectness)?,
-        Layout::ScoresFirst { output, anchors_last, classes } => reader.scores_first(output, anchors_last, classes)?,
-        Layout::Apart { boxes, scores, anchors_last } => reader.apart(boxes, scores, anchors_last)?,
+        Layout::Joint { output, anchors_last, objectness } => {
+            reader.joint(Rows { output, anchors_last }, objectness)?
+        }
+        Layout::ScoresFirst { output, anchors_last, classes } => {
+            reader.scores_first(Rows { output, anchors_last }, classes)?
+        }
+        Layout::Apart { boxes, scores, anchors_last, objectness } => {
+            reader.apart(boxes, Rows { output: scores, anchors_last }, objectness)?
+        }
         Layout::Levels { scores, boxes } => reader.levels(&scores, &boxes)?,
         Layout::Rows { .. } | Layout::ScoredBoxes { .. } | Layout::Triple { .. } => {
             reader.check_batch(&layout)?;
-            let read = write_chosen(model, &reader.moves, &writer, &layout, hints)?;
+            let read = write_chosen(&reader, &layout)?;
             let (detection, family) = read.ok_or_else(|| reader.unknown_scores(&layout))?;
             (detection, family, Vec::new())
         }
@@ -129,37 +136,30 @@ impl<'w, 'm> Reader<'w, 'm> {
         self.model.error(format!("{problem} (output {scores}); export it without the choice and its suppression"))
     }
 
-    /// Some columns of an output with a row for each anchor, or with the anchors last: `[N,A,to-from]`.
-    fn columns_of(&self, output: &'m str, anchors_last: bool, [from, to]: [usize; 2], logits: bool) -> Value<'w> {
-        let part = Part { axis: if anchors_last { 1 } else { 2 }, from, to };
-        let narrowed = self.moves.narrowed(self.writer, output, part, logits);
-        if anchors_last { narrowed.transpose(&[0, 2, 1]) } else { narrowed }
+    /// Some columns of an output with a row for each anchor: `[N,A,to-from]`.
+    fn columns_of(&self, rows: Rows<'m>, [from, to]: [usize; 2], logits: bool) -> Value<'w> {
+        let part = Part { axis: rows.axis(), from, to };
+        rows.turned(self.moves.narrowed(self.writer, rows.output, part, logits))
     }
 
-    fn joint(&self, output: &'m str, anchors_last: bool, objectness: bool) -> Result<Read> {
+    fn joint(&self, rows: Rows<'m>, objectness: bool) -> Result<Read> {
+        let (output, axis, at) = (rows.output, rows.axis(), |anchor, column| rows.at(anchor, column));
         let shape = self.moves.shape(output);
-        let (anchors, columns) = if anchors_last { (shape[2], shape[1]) } else { (shape[1], shape[2]) };
-        let at = |anchor: usize, column: usize| {
-            if anchors_last { vec![0, column, anchor] } else { vec![0, anchor, column] }
-        };
-        let in_rows = |value: Value<'w>| if anchors_last { value.transpose(&[0, 2, 1]) } else { value };
-        let (first, columns_axis) = (SIDES + usize::from(objectness), if anchors_last { 1 } else { 2 });
-        let logits = self.columns_of(output, anchors_last, [first, columns], true);
-        let sides = self.columns_of(output, anchors_last, [0, SIDES], false);
+        let [anchors, columns] = rows.lengths(shape);
+        let first = SIDES + usize::from(objectness);
+        let logits = self.columns_of(rows, [first, columns], true);
+        let sides = self.columns_of(rows, [0, SIDES], false);
         let probability = self.probability(output, &at(0, columns - 1));
-        let given = |from: usize, to: usize| in_rows(self.writer.tensor(output)).slice(from as i64, to as i64, 2);
-        let untraced = probability.is_none() && self.is_within(output, columns_axis, first..columns, 0.0)?;
+        let given = |from: usize, to: usize| rows.turned(self.writer.tensor(output)).slice(from as i64, to as i64, 2);
+        let untraced = probability.is_none() && self.is_within(output, axis, first..columns, 0.0)?;
         let scores = if untraced || probability.is_some() { given(first, columns) } else { logits.sigmoid() };
         let softmax = probability == Some(Probability::Softmax);
         // A net without objectness may write ones, as YOLOv6 does.
-        let object = objectness && !self.is_within(output, columns_axis, SIDES..first, 1.0)?;
+        let object = objectness && !self.is_within(output, axis, SIDES..first, 1.0)?;
         let own_objectness = object
             && self.moves.origin(output, &at(0, SIDES)).tensor != self.moves.origin(output, &at(0, first)).tensor;
         let scores = if object {
-            let object = given(SIDES, first);
-            let is_share = self.probability(output, &at(0, SIDES)).is_some()
-                || self.is_within(output, columns_axis, SIDES..first, 0.0)?;
-            if is_share { object * scores } else { object.sigmoid() * scores }
+            self.as_share(given(SIDES, first), output, &at(0, SIDES), axis, SIDES..first)? * scores
         } else {
             scores
         };
@@ -167,10 +167,7 @@ impl<'w, 'm> Reader<'w, 'm> {
         let form = match raw {
             true if objectness && self.has_four_channels(output, &at(0, 0)) => BoxForm::CellOffsets,
             true => return Err(self.unknown_boxes(output)),
-            false => self.form_of(output, |values| {
-                let values = if anchors_last { values.reversed_axes() } else { values };
-                values.slice(ndarray::s![.., ..SIDES]).to_owned()
-            })?,
+            false => self.form_of(&self.sampled(output, axis, 0)?, |anchor| Some((output, at(anchor, first)))),
         };
         let cells = if raw { self.cells(output, anchors, |a| at(a, first), columns - first)? } else { Vec::new() };
         let boxes = form.corners(self.writer, sides, &cells, self.hints.input);
@@ -197,16 +194,14 @@ impl<'w, 'm> Reader<'w, 'm> {
         Ok(self.write(&classes, boxes, [anchors, columns - first], overlapping, family, layout))
     }
 
-    fn scores_first(&self, output: &'m str, anchors_last: bool, columns: usize) -> Result<Read> {
-        let shape = self.moves.shape(output);
-        let (anchors, all) = if anchors_last { (shape[2], shape[1]) } else { (shape[1], shape[2]) };
-        let at = |anchor: usize| if anchors_last { vec![0, 0, anchor] } else { vec![0, anchor, 0] };
-        let part = |from, to, logits| self.columns_of(output, anchors_last, [from, to], logits);
-        let (scores, ending) = (part(0, columns, false), self.probability(output, &at(0)));
-        let axis = if anchors_last { 1 } else { 2 };
-        let given = ClassScores { scores, ending, output, axis, columns, queries: false };
+    fn scores_first(&self, rows: Rows<'m>, columns: usize) -> Result<Read> {
+        let (output, shape) = (rows.output, self.moves.shape(rows.output));
+        let [anchors, all] = rows.lengths(shape);
+        let part = |from, to, logits| self.columns_of(rows, [from, to], logits);
+        let (scores, ending) = (part(0, columns, false), self.probability(output, &rows.at(0, 0)));
+        let given = ClassScores { scores, ending, output, axis: rows.axis(), columns, queries: false };
         let classes = self.classes(part(0, columns, true), &given)?;
-        let mut cells = self.cells(output, anchors, at, columns)?;
+        let mut cells = self.cells(output, anchors, |anchor| rows.at(anchor, 0), columns)?;
         // Where cells reach beyond the border, the input's side divided by their number is less than the stride.
         let whole = |stride: f32| (stride.ceil() as u32).next_power_of_two() as f32;
         for cell in &mut cells {
@@ -221,30 +216,32 @@ impl<'w, 'm> Reader<'w, 'm> {
         Ok(self.write(&classes, corners, [anchors, columns], true, Family::NanoDet, layout))
     }
 
-    fn apart(&self, boxes: &'m str, scores: &'m str, anchors_last: bool) -> Result<Read> {
+    fn apart(&self, boxes: &'m str, rows: Rows<'m>, objectness: Option<&'m str>) -> Result<Read> {
+        let (scores, at) = (rows.output, |anchor| rows.at(anchor, 0));
         let (shape, sides) = (self.moves.shape(scores), self.moves.shape(boxes));
-        let columns = if anchors_last { shape[1] } else { shape[2] };
-        let at = |anchor: usize| if anchors_last { vec![0, 0, anchor] } else { vec![0, anchor, 0] };
-        let in_rows = |value: Value<'w>| if anchors_last { value.transpose(&[0, 2, 1]) } else { value };
+        let [_, columns] = rows.lengths(shape);
         // The scores of a dense detector come from a map.
         let queries = self.moves.shape(self.moves.logit_origin(scores, &at(0)).tensor).len() != 4;
-        let bounded = self.moves.op(self.moves.origin(boxes, &[0, 0, 0]).tensor) == "Sigmoid";
-        let named = || matches!(boxes, "pred_boxes" | "dets");
-        let centred = queries && (bounded || named() && !self.form_of(boxes, |values| values)?.is_in_pixels());
         let given = ClassScores {
-            scores: in_rows(self.writer.tensor(scores)),
+            scores: rows.turned(self.writer.tensor(scores)),
             ending: self.probability(scores, &at(0)),
             output: scores,
-            axis: if anchors_last { 1 } else { 2 },
+            axis: rows.axis(),
             columns,
             queries,
         };
-        let classes = self.classes(in_rows(self.logits(scores)?), &given)?;
+        let mut classes = self.classes(rows.turned(self.moves.logits(self.writer, scores)), &given)?;
+        if let Some(object) = objectness {
+            classes.scores = classes.scores * self.factor(object)?;
+            let remedy = format!("--output {boxes},{scores} leaves it out");
+            classes
+                .notices
+                .push(format!("scores are multiplied by '{object}', since it has one for each box; {remedy}"));
+        }
         let raw = self.is_raw(boxes, &[0, 0, 0]);
         let form = match sides[2] {
-            SIDES if centred => BoxForm::Centre { pixels: false },
-            SIDES if raw => return Err(self.unknown_boxes(boxes)),
-            SIDES => self.form_of(boxes, |values| values)?,
+            SIDES if raw && !queries => return Err(self.unknown_boxes(boxes)),
+            SIDES => self.form_apart(boxes, rows, queries)?,
             _ if raw => BoxForm::MiddleOffsets,
             _ => return Err(self.unknown_boxes(boxes)),
         };
@@ -256,12 +253,17 @@ impl<'w, 'm> Reader<'w, 'm> {
             _ if queries && (classes.background.is_some() || !self.samples_grids()) => Family::Detr,
             _ if queries => Family::RtDetr,
             _ if classes.background.is_some() && columns == 2 => Family::UltraFace,
-            _ => Family::Detr,
+            _ if classes.probability == Probability::Softmax => Family::Ssd,
+            _ if rows.anchors_last => Family::PpYoloe,
+            _ => Family::YoloV4,
         };
         let layout = format!("{boxes} {sides:?}: {form}; {scores} {shape:?}");
         let mut read = self.write(&classes, corners, [sides[1], columns], !queries, family, layout);
         let rivals = match self.hints.output {
-            None => rivals_of_pair(self.model, &self.moves, boxes, scores),
+            None => {
+                let used: Vec<&str> = [boxes, scores].into_iter().chain(objectness).collect();
+                rivals_of_pair(self.model, &self.moves, &used)
+            }
             Some(_) => Vec::new(),
         };
         if !rivals.is_empty() {
@@ -270,6 +272,23 @@ impl<'w, 'm> Reader<'w, 'm> {
             read.2.push(format!("{chosen}; the model also gives {others}; --output BOXES,SCORES chooses"));
         }
         Ok(read)
+    }
+
+    /// The form of boxes `[N,A,4]` beside scores.
+    fn form_apart(&self, boxes: &'m str, scores: Rows<'m>, queries: bool) -> Result<BoxForm> {
+        let sides = self.sampled(boxes, 2, 0)?;
+        let form = self.form_of(&sides, |anchor| Some((scores.output, scores.at(anchor, 0))));
+        let bounded = || self.moves.op(self.moves.origin(boxes, &[0, 0, 0]).tensor) == "Sigmoid";
+        // So the boxes of queries are called where they are centres, unless all could be corners.
+        let named =
+            || matches!(boxes, "pred_boxes" | "dets") && !form.is_in_pixels() && share_of_corners(sides.view()) < 1.0;
+        if queries && self.hints.reading.box_order.is_none() && (bounded() || named()) {
+            return Ok(BoxForm::Decoded { order: BoxOrder::Cxcywh, pixels: false });
+        }
+        if queries && self.is_raw(boxes, &[0, 0, 0]) {
+            return Err(self.unknown_boxes(boxes));
+        }
+        Ok(form)
     }
 
     fn levels(&self, scores: &[&'m str], boxes: &[&'m str]) -> Result<Read> {
@@ -301,7 +320,7 @@ impl<'w, 'm> Reader<'w, 'm> {
                 }
                 _ => value,
             };
-            logits.push(rows(self.logits(score)?, columns));
+            logits.push(rows(self.moves.logits(self.writer, score), columns));
             given.push(rows(self.writer.tensor(*score), columns));
             sides.push(rows(self.writer.tensor(*side), numbers));
             let count = if of_maps { anchors * shape[2] * shape[3] } else { shape[1] };
@@ -353,41 +372,8 @@ impl<'w, 'm> Reader<'w, 'm> {
         (detection, family, notices.clone())
     }
 
-    /// Whether a number comes straight from a layer with weights.
-    fn is_raw(&self, tensor: &'m str, at: &[usize]) -> bool {
-        self.moves.is_of_layer(self.moves.origin(tensor, at).tensor)
-    }
-
     /// Whether the model samples maps at points that it computes, as deformable attention does.
     pub fn samples_grids(&self) -> bool {
         self.model.graph().node.iter().any(|node| node.op() == "GridSample")
-    }
-
-    /// Whether the layer that a number comes from gives the four sides of a box, and not distributions of them.
-    fn has_four_channels(&self, output: &'m str, at: &[usize]) -> bool {
-        self.moves.shape(self.moves.origin(output, at).tensor).get(1) == Some(&SIDES)
-    }
-
-    fn form_of(&self, output: &str, boxes: impl Fn(ndarray::Array2<f32>) -> ndarray::Array2<f32>) -> Result<BoxForm> {
-        let values = (self.hints.sample)(output)?.index_axis_move(ndarray::Axis(0), 0);
-        let values = values.into_dimensionality::<Ix2>().map_err(|e| self.model.error(e))?;
-        Ok(BoxForm::of_values(boxes(values).view()))
-    }
-
-    fn cells(
-        &self,
-        scores: &'m str,
-        anchors: usize,
-        at: impl Fn(usize) -> Vec<usize>,
-        classes: usize,
-    ) -> Result<Vec<Cell>> {
-        cells_of(self.model, &self.moves, scores, anchors, at, self.hints.input, classes)
-    }
-
-    fn unknown_boxes(&self, output: &str) -> crate::error::Error {
-        let shape = self.moves.shape(output);
-        let problem =
-            format!("its boxes {output} {shape:?} come straight from a layer, in a form that whycam does not know");
-        self.model.error(format!("{problem}; export the model with its boxes decoded"))
     }
 }

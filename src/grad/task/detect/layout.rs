@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use super::moves::{Moves, Origin};
+use super::moves::Moves;
 use super::undecoded::are_undecoded;
 use crate::error::Result;
 use crate::onnx::proto::ValueInfo;
@@ -16,8 +16,9 @@ pub enum Layout<'m> {
     Joint { output: &'m str, anchors_last: bool, objectness: bool },
     /// One tensor with the scores of `classes` and, after them, distributions of the distances to the sides of each anchor.
     ScoresFirst { output: &'m str, anchors_last: bool, classes: usize },
-    /// Boxes `[N,A,4]` or more, and scores `[N,A,K]`, or `[N,K,A]` with the anchors last.
-    Apart { boxes: &'m str, scores: &'m str, anchors_last: bool },
+    /// Boxes `[N,A,4]` or more, and scores `[N,A,K]`, or `[N,K,A]` with the anchors last. Perhaps a further factor of the
+    /// scores, such as an objectness, `[N,A,1]` or `[N,A]`.
+    Apart { boxes: &'m str, scores: &'m str, anchors_last: bool, objectness: Option<&'m str> },
     /// A tensor of scores and a tensor of boxes for each level of a pyramid, fine to coarse.
     Levels { scores: Vec<&'m str>, boxes: Vec<&'m str> },
     /// Chosen detections in one tensor `[N,D,C]`, or `[D,C]` without `N`.
@@ -158,13 +159,13 @@ pub fn rivals_of<'m>(model: &'m OnnxModel, moves: &Moves<'m>, chosen: &str, labe
     others.filter(|other| joint(moves, other, labels).is_some()).map(|other| other.name).collect()
 }
 
-/// The outputs that could stand for one of those of [`Layout::Apart`].
-pub fn rivals_of_pair<'m>(model: &'m OnnxModel, moves: &Moves<'m>, boxes: &str, scores: &str) -> Vec<&'m str> {
+/// The outputs that could stand for one of those of [`Layout::Apart`] that are `used`, the boxes first.
+pub fn rivals_of_pair<'m>(model: &'m OnnxModel, moves: &Moves<'m>, used: &[&str]) -> Vec<&'m str> {
     let all: Vec<Output> = model.graph().output.iter().filter_map(|info| output(moves, info)).collect();
-    let anchors = all.iter().find(|output| output.name == boxes).map(|output| output.shape[1]);
+    let anchors = used.first().map(|boxes| moves.shape(boxes)[1]);
     let fits =
         |o: &&Output| matches!(*o.shape, [_, first, second] if Some(first) == anchors || Some(second) == anchors);
-    let others = all.iter().filter(|o| o.name != boxes && o.name != scores && !o.integer).filter(fits);
+    let others = all.iter().filter(|o| !used.contains(&o.name) && !o.integer).filter(fits);
     others.map(|other| other.name).collect()
 }
 
@@ -179,25 +180,36 @@ fn output<'m>(moves: &Moves<'m>, info: &'m ValueInfo) -> Option<Output<'m>> {
 /// numbers come from. Where no layer tells, there are more anchors than columns.
 fn anchors_are_last(moves: &Moves, name: &str, shape: &[usize]) -> bool {
     let [_, first, second] = *shape else { return false };
-    if first < 2 || second < 2 {
-        return second > first;
+    match channel_axis(moves, name, [1, 2]) {
+        Some(axis) => axis == 1,
+        None => second > first,
     }
-    let of = |row: usize, column: usize| moves.logit_origin(name, &[0, row, column]);
-    let last = of(first - 1, second - 1);
-    // Whether a step along an axis leads to another channel of the same cell.
-    let is_channel = |before: Origin| {
+}
+
+/// Which of two axes of an output counts the channels of a layer: a step along it leads to another channel of the same cell.
+pub fn channel_axis(moves: &Moves, name: &str, axes: [usize; 2]) -> Option<usize> {
+    let shape = moves.shape(name);
+    let end: Vec<usize> = shape.iter().map(|length| length.saturating_sub(1)).collect();
+    let last = moves.logit_origin(name, &end);
+    let is_channel = |axis: usize| {
+        let mut at = end.clone();
+        at[axis] = at[axis].checked_sub(1)?;
+        let before = moves.logit_origin(name, &at);
         let steps = last.at.iter().zip(&before.at).map(|(last, before)| last != before);
-        before.tensor == last.tensor && before.at.len() == 4 && steps.eq([false, true, false, false])
+        Some(before.tensor == last.tensor && before.at.len() == 4 && steps.eq([false, true, false, false]))
     };
-    match (is_channel(of(first - 2, second - 1)), is_channel(of(first - 1, second - 2))) {
-        (true, false) => true,
-        (false, true) => false,
-        _ => second > first,
+    match axes.map(is_channel) {
+        [Some(true), Some(false)] => Some(axes[0]),
+        [Some(false), Some(true)] => Some(axes[1]),
+        _ => None,
     }
 }
 
 /// What the names of outputs with scores have in them.
 const SCORE_WORDS: &[&str] = &["score", "logit", "cls", "class", "conf", "label", "prob"];
+
+/// What the names of outputs have in them that hold one number for each anchor by which its scores are multiplied.
+const FACTOR_WORDS: &[&str] = &["obj", "center", "centre", "ctr", "conf", "iou"];
 
 fn has_word(name: &str, words: &[&str]) -> bool {
     let name = name.to_lowercase();
@@ -316,7 +328,9 @@ fn levels<'m>(moves: &Moves<'m>, outputs: &[Output<'m>]) -> Option<Layout<'m>> {
 }
 
 fn apart<'m>(moves: &Moves<'m>, outputs: &[Output<'m>]) -> Option<Layout<'m>> {
-    let floats = || outputs.iter().filter(|output| !output.integer && output.shape.len() == 3);
+    // Anchors that a model writes beside them are the same for all pictures.
+    let varies = |o: &&Output<'m>| moves.index.constant(moves.origin_of_first(o.name)).is_none();
+    let floats = || outputs.iter().filter(|output| !output.integer && output.shape.len() == 3).filter(varies);
     let is_boxes = |o: &&Output<'m>| matches!(o.shape, [_, _, SIDES | 16]);
     let boxes = floats().filter(is_boxes).max_by_key(|o| {
         let named = has_word(o.name, &["box", "det", "reg", "loc"]) && !has_word(o.name, SCORE_WORDS);
@@ -328,8 +342,11 @@ fn apart<'m>(moves: &Moves<'m>, outputs: &[Output<'m>]) -> Option<Layout<'m>> {
     let others = || floats().filter(|o| o.name != boxes.name && anchors > 1);
     let named = |o: &&Output<'m>| has_word(o.name, SCORE_WORDS);
     let fits = |o: &&Output<'m>| o.shape[1] == anchors || o.shape[2] == anchors;
-    let scores = others().filter(fits).max_by_key(|o| (named(o), is_score(moves, o, 0)))?;
-    Some(Layout::Apart { boxes: boxes.name, scores: scores.name, anchors_last: scores.shape[1] != anchors })
+    let is_factor = |o: &&Output<'m>| o.shape.iter().product::<usize>() == anchors && has_word(o.name, FACTOR_WORDS);
+    let scores = others().filter(fits).max_by_key(|o| (!is_factor(o), named(o), is_score(moves, o, 0)))?;
+    let anchors_last = scores.shape[1] != anchors;
+    let objectness = outputs.iter().filter(|o| !o.integer && o.name != scores.name).find(is_factor).map(|o| o.name);
+    Some(Layout::Apart { boxes: boxes.name, scores: scores.name, anchors_last, objectness })
 }
 
 fn scores_first<'m>(moves: &Moves<'m>, output: &Output<'m>) -> Option<Layout<'m>> {

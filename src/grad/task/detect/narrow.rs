@@ -24,7 +24,7 @@ impl<'m> Moves<'m> {
         let whole = part.from == 0 && self.shape(tensor).get(part.axis) == Some(&part.to);
         let again = self.index.producer_node(tensor).filter(|_| !whole || logits && self.leads_to_probability(tensor));
         again.and_then(|node| self.narrowed_move(writer, node, tensor, part, logits)).unwrap_or_else(|| {
-            let value = writer.tensor(tensor);
+            let value = if logits { self.logits(writer, tensor) } else { writer.tensor(tensor) };
             if whole { value } else { value.slice(part.from as i64, part.to as i64, part.axis as i64) }
         })
     }

@@ -4,13 +4,12 @@ use std::collections::HashMap;
 use std::slice;
 
 use super::moves::Moves;
-use crate::error::Result;
 use crate::grad::graph_writer::GraphWriter;
 use crate::grad::value::Value;
 use crate::onnx::proto::{Attribute, Node};
 
 /// What is put in place of a tensor that numbers come from.
-pub type Replacement<'a, 'w> = dyn FnMut(&str) -> Result<Option<Value<'w>>> + 'a;
+pub type Replacement<'a, 'w> = dyn FnMut(&str) -> Option<Value<'w>> + 'a;
 
 impl<'m> Moves<'m> {
     /// Every tensor that the numbers of `tensor` come from, in the order in which they are met. Ops that choose by other
@@ -32,16 +31,21 @@ impl<'m> Moves<'m> {
 
     /// The tensor that the moves before `tensor` make if the tensors that its numbers come from are replaced. Returns
     /// `tensor` itself if none is.
-    ///
-    /// # Errors
-    /// A replacement cannot be written.
     pub fn rebuild<'w>(
         &self,
         writer: &'w GraphWriter<'w>,
         tensor: &str,
         replace: &mut Replacement<'_, 'w>,
-    ) -> Result<Value<'w>> {
-        Ok(self.rebuilt(writer, tensor, replace, &mut HashMap::new())?.unwrap_or_else(|| writer.tensor(tensor)))
+    ) -> Value<'w> {
+        self.rebuilt(writer, tensor, replace, &mut HashMap::new()).unwrap_or_else(|| writer.tensor(tensor))
+    }
+
+    /// A tensor with the numbers before their sigmoid or softmax.
+    pub fn logits<'w>(&self, writer: &'w GraphWriter<'w>, tensor: &str) -> Value<'w> {
+        self.rebuild(writer, tensor, &mut |source| match self.before_probability(source) {
+            Some((x, _)) => Some(writer.tensor(x)),
+            None => self.probable_factor(source).map(|factor| self.logits(writer, factor)),
+        })
     }
 
     fn rebuilt<'w>(
@@ -50,16 +54,16 @@ impl<'m> Moves<'m> {
         tensor: &str,
         replace: &mut Replacement<'_, 'w>,
         known: &mut HashMap<String, Option<Value<'w>>>,
-    ) -> Result<Option<Value<'w>>> {
+    ) -> Option<Value<'w>> {
         if let Some(known) = known.get(tensor) {
-            return Ok(*known);
+            return *known;
         }
         let made = match self.index.producer(tensor) {
             Some(at) if self.is_move(&self.index.graph.node[at], tensor) => {
                 let node = &self.index.graph.node[at];
                 let mut parts = Vec::new();
                 for part in moved(node) {
-                    parts.push(self.rebuilt(writer, part, replace, known)?);
+                    parts.push(self.rebuilt(writer, part, replace, known));
                 }
                 if parts.iter().all(Option::is_none) {
                     None
@@ -69,10 +73,10 @@ impl<'m> Moves<'m> {
                     self.moved_again(writer, at, tensor, &parts)
                 }
             }
-            _ => replace(tensor)?,
+            _ => replace(tensor),
         };
         known.insert(tensor.to_owned(), made);
-        Ok(made)
+        made
     }
 
     /// The move of a node, of other numbers.

@@ -22,6 +22,7 @@ class Options(TypedDict, total=False):
     output: str | None
     scores: Literal["softmax", "sigmoid"] | None
     background: Literal["first", "last"] | None
+    box_order: Literal["xyxy", "yxyx", "xywh", "cxcywh"] | None
     labels: Path | None
     preset: str | None
     input_size: tuple[int, int] | None
