@@ -10,7 +10,7 @@ use pyo3::types::{PyDict, PyString};
 use super::convert::{model_source, names};
 use crate::cam::{self, Fusion};
 use crate::files::limits;
-use crate::grad::{Background, LayerName, Probability, TASKS};
+use crate::grad::{Background, BoxOrder, LayerName, Probability, TASKS};
 use crate::model::{ClassName, Direction, Feed, FeedValue, ModelOptions, Preset, Reference, Request, ScoreQuery};
 
 const KEYWORDS: &str = "method, layer, fuse, classes, contrast, signed, direction, task, output, scores, background, box_order, labels, preset, \
