@@ -63,6 +63,34 @@ fn heads_whose_boxes_are_not_decoded_are_refused() {
     assert!(output.status.success(), "{}", stderr(&output));
 }
 
+/// The maps of heads at a single stride.
+#[test]
+fn the_heads_of_centernet_and_yolov2_are_refused() {
+    let folder = Folder::new("single-heads");
+    let refused = |name: &str, outputs: &[(&str, i64)]| {
+        let mut model = OnnxModel::read(&reference("detectors/yolov8.onnx")).unwrap();
+        model.take_metadata("names");
+        let graph = model.graph_mut();
+        // The coarsest map of the head has 3x4 cells and 39 channels.
+        for (output, channels) in outputs {
+            let weights = format!("{output}.weights");
+            let count = usize::try_from(channels * 39).unwrap();
+            graph.initializer.push(Tensor::from_f32s(&weights, &[*channels, 39, 1, 1], &vec![0.01; count]));
+            graph.node.push(Node::new("Conv", *output, &["/Concat_2_output_0", &weights], &[output]));
+        }
+        graph.output = outputs.iter().map(|(output, _)| ValueInfo::untyped(output)).collect();
+        let path = folder.0.join(name);
+        fs::write(&path, model.to_bytes()).unwrap();
+        let path = path.display().to_string();
+        let printed = stderr(&whycam(&["inspect", &path]));
+        assert!(whycam(&["inspect", &path, "--task", "segment", "--output", outputs[0].0]).status.success());
+        printed.contains("whose boxes are not decoded")
+    };
+    assert!(refused("centernet.onnx", &[("hm", 7), ("wh", 2), ("reg", 2)]));
+    assert!(refused("yolov2.onnx", &[("grid", 125)]));
+    assert!(!refused("segments.onnx", &[("mask", 21)]));
+}
+
 /// Distributions and logits of all levels in one tensor, as nets for small devices have them.
 #[test]
 fn distributions_that_are_not_decoded_are_no_offsets() {

@@ -278,6 +278,9 @@ fn what_an_option_is_not_for_is_an_error() {
         ("unet.onnx", vec!["--direction", "down"], vec!["--direction", "'segment'"]),
         ("age.onnx", vec!["--region", "0,0,9,9"], vec!["--region", "'value'"]),
         ("unet.onnx", vec!["--task", "segment", "--like", &like], vec!["--like", "'segment'"]),
+        ("unet.onnx", vec!["--background", "last"], vec!["--background", "'segment'"]),
+        ("age.onnx", vec!["--scores", "sigmoid"], vec!["--scores", "'value'"]),
+        ("../detectors/yolox_raw.onnx", vec!["--box-order", "yxyx"], vec!["--box-order", "YOLOX"]),
         (&own, vec!["--like", &like], vec!["--like", "made from"]),
         ("clip", vec!["--words", "a", "--method", "legrad", "--layer", "-1"], vec!["legrad", "layer"]),
     ] {

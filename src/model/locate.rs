@@ -12,7 +12,9 @@ use super::request::{Request, ScoreQuery};
 use super::typed::TypedModel;
 use crate::cam::{self, AttributesTo, Backward, ConvShare, Inputs, Layers, Method};
 use crate::error::{Error, Result};
-use crate::grad::{self, Candidate, ConvRule, DetectorPart, LayerName, Reason, Rules, Search, Target, Task};
+use crate::grad::{
+    self, Candidate, ConvRule, DetectorPart, LayerName, OutputReading, Reason, Rules, Search, Target, Task,
+};
 use crate::onnx::{OnnxModel, Tensors};
 
 /// A model whose task and target layers are known.
@@ -113,6 +115,13 @@ pub fn task_of(typed: &mut TypedModel) -> Result<(Task, Vec<String>)> {
     let (mut task, found) = other_task_of(typed, wanted.as_deref())?;
     notices.extend(found);
     let LoadedModel { model, manifest, contract, .. } = &mut typed.loaded;
+    let OutputReading { scores, background, box_order, .. } = manifest.reading;
+    let for_detectors = background.is_some() || box_order.is_some() || scores.is_some() && !compared;
+    if for_detectors && contract.is_none() {
+        let problem =
+            format!("it is read as '{}', and --scores, --background and --box-order are for detectors", task.name());
+        return Err(model.error(format!("{problem}; leave them out, or see --task detect")));
+    }
     // The labels of an embedding are its references.
     if !matches!(task, Task::Embed(_)) {
         check_labels(model, manifest, task.classes())?;

@@ -6,7 +6,8 @@
 
 The bound is the processor time that must be spent, divided by the number of cores. ffmpeg alone decodes the film (and
 encodes the explained pictures with the same settings), libjpeg decodes the photos, and ONNX Runtime runs the plain
-forward passes. Each uses one thread, where it needs the least time. All runs alternate; the script prints medians.
+forward passes. Each uses one thread, where it needs the least time. All runs alternate, and a share compares whycam with
+the bound of the same turn, since machines are uneven. The script prints medians.
 
 What whycam takes to start counts, the loading of the model included. With --repeat, the film is that of a longer run.
 """
@@ -28,7 +29,7 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 WHYCAM = ROOT / "target/release/whycam"
-TURNS = 3
+TURNS = 5
 RUNS = 150
 CORES = len(os.sched_getaffinity(0))
 H264 = ["-c:v", "libx264", "-threads", str(CORES), "-preset", "veryfast", "-crf", "20", "-an", "-f", "mp4"]
@@ -47,10 +48,11 @@ def seconds(*command):
     return time.perf_counter() - began
 
 
-def peak_mb(*command):
-    """Peak resident memory of one run. `time` counts in KiB."""
+def seconds_and_peak_mb(*command):
+    """Time and peak resident memory of one run. `time` counts in KiB."""
+    began = time.perf_counter()
     told = subprocess.run(["/usr/bin/time", "-f", "%M", *command], check=True, capture_output=True, text=True).stderr
-    return int(told.split()[-1]) * 1024 / 1e6
+    return time.perf_counter() - began, int(told.split()[-1]) * 1024 / 1e6
 
 
 def forward(model):
@@ -115,24 +117,24 @@ def main():
             note("forward", forward(given.model))
             note("explained", seconds(*explain, film, "--json", lines))
             frames = len(Path(lines).read_text().splitlines())
-            note("into a film", seconds(*explain, film, "-o", out))
-            note("memory", peak_mb(*explain, film, "-o", out))
+            into_a_film, memory = seconds_and_peak_mb(*explain, film, "-o", out)
+            note("into a film", into_a_film)
+            note("memory", memory)
             if photos:
                 note("photos", decode_photos(photos))
                 note("explained photos", seconds(*explain, folder, "--json", lines))
                 explained = len([json.loads(line) for line in Path(lines).read_text().splitlines()])
     middle = {what: statistics.median(values) for what, values in found.items()}
-    passes = frames * middle["forward"]
-    bounds = {
-        "explained": (frames, (middle["decode"] + passes) / CORES),
-        "into a film": (frames, (middle["decode"] + middle["encode"] + passes) / CORES),
-    }
+    needed = {"explained": (frames, ["decode"]), "into a film": (frames, ["decode", "encode"])}
     if photos:
-        bounds["explained photos"] = (explained, (middle["photos"] + explained * middle["forward"]) / CORES)
+        needed["explained photos"] = (explained, ["photos"])
     print("| | frames | a second | bound | share of the bound |\n| --- | --- | --- | --- | --- |")
-    for what, (count, bound) in bounds.items():
-        took = middle[what]
-        print(f"| {what} | {count} | {count / took:.0f} | {count / bound:.0f} | {bound / took:.2f} |")
+    for what, (count, besides) in needed.items():
+        turns = zip(found["forward"], *(found[part] for part in besides))
+        bounds = [(count * forward + sum(others)) / CORES for forward, *others in turns]
+        bound, took = statistics.median(bounds), middle[what]
+        share = statistics.median(bound / took for bound, took in zip(bounds, found[what]))
+        print(f"| {what} | {count} | {count / took:.0f} | {count / bound:.0f} | {share:.2f} |")
     each = 1000 / frames
     print(
         f"\nOf a frame: decode {each * middle['decode']:.2f} ms, forward {1000 * middle['forward']:.2f} ms, "

@@ -51,7 +51,7 @@ pub fn write_chosen<'m>(reader: &Reader<'_, 'm>, layout: &Layout<'m>) -> Result<
     let named = [
         (Detection::LOGITS, logits.reshape(&[1, -1, 1])),
         (Detection::SCORES, scores.reshape(&[1, -1])),
-        (Detection::BOXES, form.corners(writer, boxes.reshape(&[1, -1, SIDES as i64]), &[], hints.input)),
+        (Detection::BOXES, reader.corners(form, boxes.reshape(&[1, -1, SIDES as i64]), &[])?),
         (Detection::LABELS, labels.reshape(&[1, -1])),
         (Detection::INDICES, indices.reshape(&[1, -1])),
     ];

@@ -170,7 +170,7 @@ impl<'w, 'm> Reader<'w, 'm> {
             false => self.form_of(&self.sampled(output, axis, 0)?, |anchor| Some((output, at(anchor, first)))),
         };
         let cells = if raw { self.cells(output, anchors, |a| at(a, first), columns - first)? } else { Vec::new() };
-        let boxes = form.corners(self.writer, sides, &cells, self.hints.input);
+        let boxes = self.corners(form, sides, &cells)?;
         let family = match (softmax, own_objectness || raw) {
             (true, _) => Family::FastestDet,
             (false, true) => Family::Yolox,
@@ -211,7 +211,7 @@ impl<'w, 'm> Reader<'w, 'm> {
         let mut strides: Vec<f32> = cells.iter().map(|cell| cell.stride[0]).collect();
         strides.dedup();
         let form = BoxForm::Distributions { bins: (all - columns) / SIDES, of_corner: strides.len() > 3 };
-        let corners = form.corners(self.writer, part(columns, all, false), &cells, self.hints.input);
+        let corners = self.corners(form, part(columns, all, false), &cells)?;
         let layout = format!("{output} {shape:?}: classes, {form}");
         Ok(self.write(&classes, corners, [anchors, columns], true, Family::NanoDet, layout))
     }
@@ -247,7 +247,7 @@ impl<'w, 'm> Reader<'w, 'm> {
         };
         let cells = if raw && !queries { self.cells(scores, sides[1], at, columns)? } else { Vec::new() };
         let value = self.writer.tensor(boxes).slice(0, SIDES as i64, 2);
-        let corners = form.corners(self.writer, value, &cells, self.hints.input);
+        let corners = self.corners(form, value, &cells)?;
         let family = match form {
             BoxForm::MiddleOffsets => Family::BlazeFace,
             _ if queries && (classes.background.is_some() || !self.samples_grids()) => Family::Detr,
@@ -339,7 +339,7 @@ impl<'w, 'm> Reader<'w, 'm> {
         let axis = if of_maps { 1 } else { 2 };
         let given = ClassScores { scores: joint, ending, output: first, axis, columns, queries: false };
         let classes = self.classes(joined(&logits), &given)?;
-        let corners = form.corners(self.writer, joined(&sides), &cells, self.hints.input);
+        let corners = self.corners(form, joined(&sides), &cells)?;
         let family = if anchors == 9 { Family::RetinaNet } else { Family::NanoDet };
         let layout = format!("{} levels of scores ({first} …) and boxes ({first_boxes} …): {form}", scores.len());
         Ok(self.write(&classes, corners, [cells.len(), columns], true, family, layout))

@@ -7,8 +7,9 @@ use super::cells::Cell;
 use super::find::Reader;
 use super::layout::SIDES;
 use crate::error::{Error, Result};
+use crate::grad::value::Value;
 
-impl<'m> Reader<'_, 'm> {
+impl<'w, 'm> Reader<'w, 'm> {
     /// The form of boxes `[A,4]` of a run on noise, of which `score` gives the output with the scores and the position of an
     /// anchor's score in it, if there is one for each anchor.
     pub fn form_of(&self, sides: &Array2<f32>, score: impl Fn(usize) -> Option<(&'m str, Vec<usize>)>) -> BoxForm {
@@ -36,6 +37,17 @@ impl<'m> Reader<'_, 'm> {
         let sides = sides.as_standard_layout().into_owned();
         let rows = sides.len() / SIDES;
         sides.into_shape_with_order((rows, SIDES)).map_err(|e| self.model.error(e))
+    }
+
+    /// The corners of boxes of a form, `[N,A,4]` in pixels. A form of offsets needs the cells of the anchors.
+    ///
+    /// # Errors
+    /// An option gives an order to boxes that have none.
+    pub fn corners(&self, form: BoxForm, boxes: Value<'w>, cells: &[Cell]) -> Result<Value<'w>> {
+        if self.hints.reading.box_order.is_some() && !matches!(form, BoxForm::Decoded { .. }) {
+            return Err(self.model.error(format!("its boxes are {form}; leave out --box-order")));
+        }
+        Ok(form.corners(self.writer, boxes, cells, self.hints.input))
     }
 
     /// Whether a number comes straight from a layer with weights.
