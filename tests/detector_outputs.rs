@@ -222,6 +222,28 @@ fn boxes_without_a_place_are_told_by_their_numbers_or_an_option() {
     check_same(&export.found(&["logits", "pred_boxes"], &[]).0, &expected, "queries");
 }
 
+/// Scores that are turned and multiplied before the model chooses.
+#[test]
+fn the_logit_of_a_chosen_score_is_its_own() {
+    let mut export = Export::yolo("turned-scores");
+    export.node("Mul", &["classes", "half"], "halves", &[]);
+    export.by_integers("Reshape", "halves", &[1, -1], "flat", &[]);
+    export.model.graph_mut().initializer.push(Tensor::from_i64s("count", &[1], &[20]));
+    export.model.graph_mut().initializer.push(Tensor::from_i64s("seven", &[], &[7]));
+    let chosen = Node::new("TopK", "export.chosen", &["flat", "count"], &["scores", "entries"]);
+    export.model.graph_mut().node.push(chosen);
+    export.node("Div", &["entries", "seven"], "anchors", &[]);
+    export.node("Mod", &["entries", "seven"], "labels", &[]);
+    export.by_integers("Squeeze", "anchors", &[0], "row", &[]);
+    export.node("Gather", &["corners", "row"], "boxes", &[Attribute::from_int("axis", 1)]);
+    let (found, _) = export.found(&["boxes", "scores", "labels"], &[]);
+    assert!(found.len() > 3, "{found:?}");
+    for Found { numbers, .. } in found {
+        let [probability, logit] = [numbers[4], numbers[5]];
+        assert!((0.5 / (1.0 + (-logit).exp()) - probability).abs() < 1e-4, "{logit} for {probability}");
+    }
+}
+
 /// Offsets from anchors that a model gives beside them, as `EfficientDet` does.
 #[test]
 fn anchors_in_an_output_are_no_boxes() {

@@ -18,8 +18,6 @@ const MOST_ENTRIES: usize = 1 << 24;
 struct Source<'m> {
     /// The tensor of scores.
     scores: &'m str,
-    /// The tensor of the logits that they are made from, of the same shape.
-    logits: &'m str,
     softmax: bool,
 }
 
@@ -31,7 +29,7 @@ struct Source<'m> {
 pub fn write_chosen<'m>(reader: &Reader<'_, 'm>, layout: &Layout<'m>) -> Result<Option<(Detection, Family)>> {
     let Reader { model, moves, writer, hints } = reader;
     let Some(Given { boxes, scores, labels, chosen }) = given(moves, writer, layout) else { return Ok(None) };
-    let Some((sources, column)) = sources_of(moves, &chosen) else { return Ok(None) };
+    let Some((sources, column)) = sources_of(reader, &chosen) else { return Ok(None) };
     let Some(first) = sources.first() else { return Ok(None) };
     let (offsets, before) = offsets_of(moves, &sources);
     if before > MOST_ENTRIES {
@@ -45,7 +43,8 @@ pub fn write_chosen<'m>(reader: &Reader<'_, 'm>, layout: &Layout<'m>) -> Result<
         Some([axis, column]) => indices.slice(column, column + 1, axis),
         None => indices,
     };
-    let logits: Vec<Value> = sources.iter().map(|source| writer.tensor(source.logits).reshape(&[1, -1])).collect();
+    let logits: Vec<Value> =
+        sources.iter().map(|source| moves.logits(writer, source.scores).reshape(&[1, -1])).collect();
     let logits = if let [only] = logits.as_slice() { *only } else { logits[0].concat(&logits[1..], 1) };
     let form = form_of(reader, layout)?;
     let named = [
@@ -69,7 +68,9 @@ pub fn write_chosen<'m>(reader: &Reader<'_, 'm>, layout: &Layout<'m>) -> Result<
         background: last_is_left.then_some(classes),
         probability,
         one_class: false,
-        overlapping: !moves.chooses(chosen.tensor) && moves.shape(moves.origin_of_first(first.logits)).len() == 4,
+        overlapping: !moves.chooses(chosen.tensor)
+            && moves.shape(moves.logit_origin(first.scores, &vec![0; moves.shape(first.scores).len()]).tensor).len()
+                == 4,
         chosen: true,
         entries: before,
         layout: format!("{rows}; {form}"),
@@ -166,27 +167,18 @@ fn entries<'w>(writer: &'w GraphWriter<'w>, tensor: &str, first: usize) -> Value
 
 /// The scores that are chosen from; and, where the model chooses whole rows of boxes and scores, the axis of their columns
 /// and the column of the score.
-fn sources_of<'m>(moves: &Moves<'m>, chosen: &Origin<'m>) -> Option<(Vec<Source<'m>>, Option<[i64; 2]>)> {
+fn sources_of<'m>(reader: &Reader<'_, 'm>, chosen: &Origin<'m>) -> Option<(Vec<Source<'m>>, Option<[i64; 2]>)> {
+    let moves = &reader.moves;
+    let source = |scores: &'m str| {
+        let probability = reader.probability(scores, &vec![0; moves.shape(scores).len()])?;
+        Some(Source { scores, softmax: probability == Probability::Softmax })
+    };
     let varying = moves.sources(chosen.tensor).into_iter().filter(|tensor| moves.index.constant(tensor).is_none());
-    let all: Option<Vec<Source>> = varying.map(|tensor| source(moves, tensor)).collect();
+    let all: Option<Vec<Source>> = varying.map(source).collect();
     if let Some(all) = all {
         return Some((all, None));
     }
-    let only = source(moves, moves.chosen_origin(chosen.tensor, &chosen.at).tensor)?;
+    let only = source(moves.chosen_origin(chosen.tensor, &chosen.at).tensor)?;
     let axis = chosen.at.len().checked_sub(1)?;
     Some((vec![only], Some([axis as i64, chosen.at[axis] as i64])))
-}
-
-/// The logits of scores: what a sigmoid or softmax takes, also where the score is its product with another number, such
-/// as FCOS's centreness.
-fn source<'m>(moves: &Moves<'m>, scores: &'m str) -> Option<Source<'m>> {
-    if let Some((logits, softmax)) = moves.before_probability(scores) {
-        return Some(Source { scores, logits, softmax });
-    }
-    let node = moves.index.producer_node(scores)?;
-    let product = if node.op() == "Sqrt" { moves.index.producer_node(node.input.first()?)? } else { node };
-    let factors = product.input.iter().filter(|_| product.op() == "Mul");
-    let mut full = factors.filter(|factor| moves.shape(factor) == moves.shape(scores));
-    let (logits, softmax) = full.find_map(|factor| moves.before_probability(moves.origin_of_first(factor)))?;
-    Some(Source { scores, logits, softmax })
 }
