@@ -29,13 +29,7 @@ impl Export {
         export.node("Transpose", &["output0"], "rows", &[Attribute::from_ints("perm", &[0, 2, 1])]);
         export.columns("rows", 0, 4, "centres");
         export.columns("rows", 4, 11, "classes");
-        export.columns("rows", 0, 2, "middle");
-        export.columns("rows", 2, 4, "size");
-        export.model.graph_mut().initializer.push(Tensor::from_f32s("half", &[], &[0.5]));
-        export.node("Mul", &["size", "half"], "radius", &[]);
-        export.node("Sub", &["middle", "radius"], "upper_left", &[]);
-        export.node("Add", &["middle", "radius"], "lower_right", &[]);
-        export.node("Concat", &["upper_left", "lower_right"], "corners", &[Attribute::from_int("axis", 2)]);
+        export.corners("centres", "corners");
         export
     }
 
@@ -58,6 +52,17 @@ impl Export {
             self.model.graph_mut().initializer.push(Tensor::from_i64s(name, &[1], &[value]));
         }
         self.node("Slice", &[input, &names[0], &names[1], &names[2]], output, &[]);
+    }
+
+    /// The corners of boxes of centres and sizes; the upper left ones are `upper_left`, and the sizes `size`.
+    fn corners(&mut self, centred: &str, output: &str) {
+        self.columns(centred, 0, 2, "middle");
+        self.columns(centred, 2, 4, "size");
+        self.model.graph_mut().initializer.push(Tensor::from_f32s("half", &[], &[0.5]));
+        self.node("Mul", &["size", "half"], "radius", &[]);
+        self.node("Sub", &["middle", "radius"], "upper_left", &[]);
+        self.node("Add", &["middle", "radius"], "lower_right", &[]);
+        self.node("Concat", &["upper_left", "lower_right"], output, &[Attribute::from_int("axis", 2)]);
     }
 
     /// The model with these outputs, in a file.
@@ -212,13 +217,7 @@ fn boxes_without_a_place_are_told_by_their_numbers_or_an_option() {
     let mut export = Export::of("detr.onnx", "query-corners");
     let (expected, _) = export.found(&["logits", "pred_boxes"], &[]);
     export.model.rename_tensor("pred_boxes", "centred");
-    export.columns("centred", 0, 2, "middle");
-    export.columns("centred", 2, 4, "size");
-    export.model.graph_mut().initializer.push(Tensor::from_f32s("half", &[], &[0.5]));
-    export.node("Mul", &["size", "half"], "radius", &[]);
-    export.node("Sub", &["middle", "radius"], "upper_left", &[]);
-    export.node("Add", &["middle", "radius"], "lower_right", &[]);
-    export.node("Concat", &["upper_left", "lower_right"], "pred_boxes", &axis);
+    export.corners("centred", "pred_boxes");
     check_same(&export.found(&["logits", "pred_boxes"], &[]).0, &expected, "queries");
 }
 
