@@ -6,8 +6,10 @@
 
 The bound is the processor time that must be spent, divided by the number of cores. ffmpeg alone decodes the film (and
 encodes the explained pictures with the same settings), libjpeg decodes the photos, and ONNX Runtime runs the plain
-forward passes. Each uses one thread, where it needs the least time. All runs alternate, and a share compares whycam with
-the bound of the same turn, since machines are uneven. The script prints medians.
+forward passes. A second share also counts what ffmpeg needs to resize the pictures to the model's input, which is little
+beside a classifier and much beside a small detector. Each uses one thread, where it needs the least time. All runs
+alternate, and a share compares whycam with the bound of the same turn, since machines are uneven. The script prints
+medians.
 
 What whycam takes to start counts, the loading of the model included. With --repeat, the film is that of a longer run.
 """
@@ -56,7 +58,7 @@ def seconds_and_peak_mb(*command):
 
 
 def forward(model):
-    """Processor seconds for a plain forward pass on one thread."""
+    """Processor seconds for a plain forward pass on one thread, and the size of the input as ffmpeg writes it."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     # Old exporters list weights as inputs too, which keeps ONNX Runtime from optimising them.
@@ -73,7 +75,8 @@ def forward(model):
     began = time.process_time()
     for _ in range(RUNS):
         session.run(None, {entry.name: picture})
-    return (time.process_time() - began) / RUNS
+    height, width = entry.shape[2:]
+    return (time.process_time() - began) / RUNS, f"{width}:{height}"
 
 
 def decode_photos(photos):
@@ -90,6 +93,27 @@ def arguments():
     parser.add_argument("--repeat", type=int, default=1, help="how many times the film is run through, as one film")
     parser.add_argument("--model", type=Path, default=ROOT / "models/flowers.onnx")
     return parser.parse_args()
+
+
+def report(found, frames, photos):
+    """Prints what was found in each turn, by name: frames (or photos) a second, the bound, and shares of it."""
+    middle = {what: statistics.median(values) for what, values in found.items()}
+    needed = {"explained": (frames, ["decode"]), "into a film": (frames, ["decode", "encode"])}
+    if photos:
+        needed["explained photos"] = (photos, ["photos"])
+    print("| | frames | a second | bound | share of the bound | with resizing |\n| --- | --- | --- | --- | --- | --- |")
+    for what, (count, besides) in needed.items():
+        turns = list(zip(found[what], found["forward"], found["resize"], *(found[part] for part in besides)))
+        bounds = [(count * passing + sum(others)) / CORES for _, passing, _, *others in turns]
+        resizing = [count / frames * resize / CORES for _, _, resize, *_ in turns]
+        share = statistics.median(bound / took for bound, took in zip(bounds, found[what]))
+        resized = statistics.median((bound + more) / took for bound, more, took in zip(bounds, resizing, found[what]))
+        speed, best = count / middle[what], count / statistics.median(bounds)
+        print(f"| {what} | {count} | {speed:.0f} | {best:.0f} | {share:.2f} | {resized:.2f} |")
+    of_frame = {part: 1000 * middle[part] / frames for part in ("decode", "resize", "encode")}
+    of_frame["forward"] = 1000 * middle["forward"]
+    parts = ", ".join(f"{part} {spent:.2f} ms" for part, spent in of_frame.items())
+    print(f"\nOf a frame: {parts}. Peak memory into a film: {middle['memory']:.0f} MB.")
 
 
 def main():
@@ -114,7 +138,10 @@ def main():
             note("decode", processor_seconds(*read, film, "-f", "null", "-"))
             of_lossless = processor_seconds(*read, lossless, "-f", "null", "-")
             note("encode", processor_seconds(*read, lossless, *H264, os.devnull) - of_lossless)
-            note("forward", forward(given.model))
+            passing, size = forward(given.model)
+            note("forward", passing)
+            resize = ["-filter_threads", "1", "-vf", f"scale={size}:flags=bilinear,format=rgb24"]
+            note("resize", processor_seconds(*read, film, *resize, "-f", "null", "-") - found["decode"][-1])
             note("explained", seconds(*explain, film, "--json", lines))
             frames = len(Path(lines).read_text().splitlines())
             into_a_film, memory = seconds_and_peak_mb(*explain, film, "-o", out)
@@ -124,22 +151,7 @@ def main():
                 note("photos", decode_photos(photos))
                 note("explained photos", seconds(*explain, folder, "--json", lines))
                 explained = len([json.loads(line) for line in Path(lines).read_text().splitlines()])
-    middle = {what: statistics.median(values) for what, values in found.items()}
-    needed = {"explained": (frames, ["decode"]), "into a film": (frames, ["decode", "encode"])}
-    if photos:
-        needed["explained photos"] = (explained, ["photos"])
-    print("| | frames | a second | bound | share of the bound |\n| --- | --- | --- | --- | --- |")
-    for what, (count, besides) in needed.items():
-        turns = zip(found["forward"], *(found[part] for part in besides))
-        bounds = [(count * forward + sum(others)) / CORES for forward, *others in turns]
-        bound, took = statistics.median(bounds), middle[what]
-        share = statistics.median(bound / took for bound, took in zip(bounds, found[what]))
-        print(f"| {what} | {count} | {count / took:.0f} | {count / bound:.0f} | {share:.2f} |")
-    each = 1000 / frames
-    print(
-        f"\nOf a frame: decode {each * middle['decode']:.2f} ms, forward {1000 * middle['forward']:.2f} ms, "
-        f"encode {each * middle['encode']:.2f} ms. Peak memory into a film: {middle['memory']:.0f} MB."
-    )
+    report(found, frames, explained if photos else 0)
 
 
 if __name__ == "__main__":
