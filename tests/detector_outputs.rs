@@ -161,7 +161,8 @@ fn an_objectness_in_an_output_of_its_own_counts() {
     export.columns("output0", 4, 5, "objectness");
     export.columns("output0", 5, 12, "scores");
     export.by_integers("Squeeze", "objectness", &[2], "obj_conf", &[]);
-    for object in ["objectness", "obj_conf"] {
+    export.by_integers("Squeeze", "objectness", &[0, 2], "centerness", &[]);
+    for object in ["objectness", "obj_conf", "centerness"] {
         let (found, printed) = export.found(&["boxes", object, "scores"], &["--preset", "yolo"]);
         check_same(&found, &expected, object);
         assert!(printed.contains(&format!("multiplied by '{object}'")), "{printed}");

@@ -91,11 +91,11 @@ impl<'w, 'm> Reader<'w, 'm> {
         }
     }
 
-    /// One number for each anchor by which its scores are multiplied, `[N,A,1]`.
+    /// An output with one number for each anchor of a picture, by which its scores are multiplied: `[1,A,1]`.
     pub fn factor(&self, output: &'m str) -> Result<Value<'w>> {
         let shape = self.moves.shape(output);
-        let rows = self.writer.tensor(output).reshape(&[shape[0] as i64, -1, 1]);
-        self.as_share(rows, output, &vec![0; shape.len()], 1, 0..shape[1])
+        let rows = self.writer.tensor(output).reshape(&[1, -1, 1]);
+        self.as_share(rows, output, &vec![0; shape.len()], 0, 0..shape[0])
     }
 
     /// Some columns of an output, whose number at `at` is one of them, as probabilities: as they are, or their sigmoid.

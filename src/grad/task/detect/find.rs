@@ -222,6 +222,8 @@ impl<'w, 'm> Reader<'w, 'm> {
         let [_, columns] = rows.lengths(shape);
         // The scores of a dense detector come from a map.
         let queries = self.moves.shape(self.moves.logit_origin(scores, &at(0)).tensor).len() != 4;
+        // That of queries is none of a class: transformers' post-processing of OWLv2 leaves it out.
+        let objectness = objectness.filter(|_| !queries);
         let given = ClassScores {
             scores: rows.turned(self.writer.tensor(scores)),
             ending: self.probability(scores, &at(0)),

@@ -17,7 +17,7 @@ pub enum Layout<'m> {
     /// One tensor with the scores of `classes` and, after them, distributions of the distances to the sides of each anchor.
     ScoresFirst { output: &'m str, anchors_last: bool, classes: usize },
     /// Boxes `[N,A,4]` or more, and scores `[N,A,K]`, or `[N,K,A]` with the anchors last. Perhaps a further factor of the
-    /// scores, such as an objectness, `[N,A,1]` or `[N,A]`.
+    /// scores, such as an objectness, `[1,A,1]`, `[1,A]` or `[A]`.
     Apart { boxes: &'m str, scores: &'m str, anchors_last: bool, objectness: Option<&'m str> },
     /// A tensor of scores and a tensor of boxes for each level of a pyramid, fine to coarse.
     Levels { scores: Vec<&'m str>, boxes: Vec<&'m str> },
