@@ -187,6 +187,24 @@ fn boxes_are_told_by_the_places_of_their_anchors() {
     check_same(&export.found(&["joint"], &[]).0, &expected, "joint");
 }
 
+#[test]
+fn a_manifest_holds_the_order_of_boxes_and_a_mistake_in_it_has_a_place() {
+    let mut export = Export::yolo("manifest");
+    export.model.take_metadata("names");
+    let path = export.path(&["corners", "classes"]);
+    let input = "[input]\nwidth = 128\nheight = 96\nlayout = \"NCHW\"\ncolour = \"RGB\"\nfit = \"stretch\"\nscale = 1.0\n\
+                 mean = [0, 0, 0]\nstd = [255, 255, 255]\n";
+    let printed = |order: &str| {
+        let manifest = format!("name = \"net\"\nlabels = []\nbox_order = \"{order}\"\n{input}");
+        fs::write(path.replace(".onnx", ".toml"), manifest).unwrap();
+        let output = whycam(&["inspect", &path]);
+        stdout(&output) + &stderr(&output)
+    };
+    assert!(printed("xywh").contains("upper left corners and sizes"));
+    let mistaken = printed("ltwh");
+    assert!(mistaken.contains("`xywh`") && mistaken.contains("(line 3)"), "{mistaken}");
+}
+
 /// The scores of a softmax without that of no object.
 #[test]
 fn a_background_may_be_left_out_of_the_scores() {

@@ -51,7 +51,7 @@ impl Slot {
             layers => Some(layers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")),
         };
         // What a detector's outputs mean, and what its classes are called, is part of the kept model.
-        let meaning = (&manifest.output, &manifest.task, manifest.reading, &manifest.labels, manifest.shift);
+        let meaning = (&manifest.output, &manifest.task, manifest.reading(), &manifest.labels, manifest.shift);
         // Without a method, the model's default may write another graph.
         let usual = request.method.is_none();
         // A guess gives way to what the task needs, what was asked for does not; a size that is open is found by trying.

@@ -40,7 +40,7 @@ pub fn find_detection(typed: &mut TypedModel) -> Result<Option<(Detection, Vec<S
         let hints = Hints {
             output: manifest.output.as_deref(),
             labels: &manifest.labels,
-            reading: manifest.reading,
+            reading: manifest.reading(),
             input: [height, width],
             sample: &sample,
         };
@@ -76,7 +76,7 @@ pub fn find_detection(typed: &mut TypedModel) -> Result<Option<(Detection, Vec<S
         }
         notices.push(guess_notice(preset, format_args!("{reason}{levels}")));
     }
-    if let Some(asked) = manifest.reading.background
+    if let Some(asked) = manifest.background
         && detection.background != Some(asked.entry(detection.classes + 1))
     {
         let problem =

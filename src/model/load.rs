@@ -73,7 +73,9 @@ pub fn load(options: &ModelOptions) -> Result<LoadedModel> {
         loaded.manifest.task = Some(task.to_owned());
     }
     (loaded.comparison, loaded.compute) = (options.comparison.clone(), options.compute);
-    loaded.manifest.reading = options.reading.or(loaded.manifest.reading);
+    let manifest = &mut loaded.manifest;
+    let OutputReading { scores, background, box_order } = options.reading.or(manifest.reading());
+    (manifest.scores, manifest.background, manifest.box_order) = (scores, background, box_order);
     if let Some(output) = &options.output {
         loaded.manifest.output = Some(output.clone());
     }

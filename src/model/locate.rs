@@ -12,9 +12,7 @@ use super::request::{Request, ScoreQuery};
 use super::typed::TypedModel;
 use crate::cam::{self, AttributesTo, Backward, ConvShare, Inputs, Layers, Method};
 use crate::error::{Error, Result};
-use crate::grad::{
-    self, Candidate, ConvRule, DetectorPart, LayerName, OutputReading, Reason, Rules, Search, Target, Task,
-};
+use crate::grad::{self, Candidate, ConvRule, DetectorPart, LayerName, Reason, Rules, Search, Target, Task};
 use crate::onnx::{OnnxModel, Tensors};
 
 /// A model whose task and target layers are known.
@@ -115,8 +113,8 @@ pub fn task_of(typed: &mut TypedModel) -> Result<(Task, Vec<String>)> {
     let (mut task, found) = other_task_of(typed, wanted.as_deref())?;
     notices.extend(found);
     let LoadedModel { model, manifest, contract, .. } = &mut typed.loaded;
-    let OutputReading { scores, background, box_order, .. } = manifest.reading;
-    let for_detectors = background.is_some() || box_order.is_some() || scores.is_some() && !compared;
+    let of_detectors = manifest.background.is_some() || manifest.box_order.is_some();
+    let for_detectors = of_detectors || manifest.scores.is_some() && !compared;
     if for_detectors && contract.is_none() {
         let problem =
             format!("it is read as '{}', and --scores, --background and --box-order are for detectors", task.name());
@@ -157,7 +155,7 @@ fn other_task_of(typed: &mut TypedModel, wanted: Option<&str>) -> Result<(Task, 
     match task {
         Task::Classify(row) if own.is_some() => {
             manifest.labels = comparison.names();
-            Ok((own_likeness(model, row, comparison, manifest.reading.scores)?, notices))
+            Ok((own_likeness(model, row, comparison, manifest.scores)?, notices))
         }
         Task::Embed(row) => {
             let (task, found) = compare(typed, row)?;

@@ -9,7 +9,7 @@ use super::label_sets::{LABEL_SETS, label_set};
 use super::options::FeedValue;
 use crate::error::{Error, Result};
 use crate::files::limits;
-use crate::grad::{OutputReading, TASKS};
+use crate::grad::{Background, BoxOrder, OutputReading, Probability, TASKS};
 
 /// A model's `NAME.toml`.
 #[derive(Clone, Debug, Deserialize)]
@@ -23,9 +23,15 @@ pub struct Manifest {
     /// What the outputs mean, where the graph does not tell: one of [`TASKS`](crate::grad::TASKS).
     #[serde(default)]
     pub task: Option<String>,
-    /// How the outputs are read, where the graph does not tell.
-    #[serde(flatten)]
-    pub reading: OutputReading,
+    /// How logits become scores, where the graph does not tell.
+    #[serde(default)]
+    pub scores: Option<Probability>,
+    /// Which class of a detector's softmax stands for "no object".
+    #[serde(default)]
+    pub background: Option<Background>,
+    /// What the four numbers of a detector's box are.
+    #[serde(default)]
+    pub box_order: Option<BoxOrder>,
     /// The method that explains this model best, where it is not the task's usual one.
     #[serde(default)]
     pub method: Option<String>,
@@ -153,7 +159,7 @@ pub enum Fit {
 
 fn labels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged)]
+    #[serde(untagged, expecting = "labels are a list of names, or the name of a built-in list")]
     enum Labels {
         List(Vec<String>),
         Named(String),
@@ -226,7 +232,9 @@ impl Manifest {
             description: String::new(),
             labels,
             task: None,
-            reading: OutputReading::default(),
+            scores: None,
+            background: None,
+            box_order: None,
             method: None,
             layer: None,
             shift: None,
@@ -247,6 +255,12 @@ impl Manifest {
     pub fn read(path: &Path) -> Result<Self> {
         let text = limits::read_text(path).map_err(|e| Error::reading(path, &e))?;
         Self::parse(&text).map_err(|problem| Error::input(path, problem))
+    }
+
+    /// How the outputs are read, where the graph does not tell.
+    pub fn reading(&self) -> OutputReading {
+        let Self { scores, background, box_order, .. } = *self;
+        OutputReading { scores, background, box_order }
     }
 
     /// # Errors

@@ -68,7 +68,7 @@ pub fn compare(typed: &mut TypedModel, row: ScoreRow) -> Result<(Task, Vec<Strin
              --logit-bias choose"
         ));
     }
-    let probability = manifest.reading.scores.unwrap_or(usual);
+    let probability = manifest.scores.unwrap_or(usual);
     let (scale, bias) = (comparison.scale.unwrap_or(scale), comparison.bias.unwrap_or(bias));
     let classes = names.len();
     let references = References { vectors: sums, scale, bias };

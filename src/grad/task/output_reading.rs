@@ -1,23 +1,18 @@
 //! What a model's graph does not tell of its outputs.
 
-use serde::{Deserialize, Serialize};
-
 use super::background::Background;
 use super::box_order::BoxOrder;
 use super::score_row::Probability;
 
 /// How a model's outputs are read, where its graph does not tell.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct OutputReading {
     /// How logits become scores.
-    #[serde(default)]
     pub scores: Option<Probability>,
     /// Which class of a detector's softmax stands for "no object".
-    #[serde(default)]
     pub background: Option<Background>,
     /// What the four numbers of a detector's box are.
-    #[serde(default)]
     pub box_order: Option<BoxOrder>,
 }
 
